@@ -1,0 +1,206 @@
+"""The same numbers as the published code, within the tolerances of the reference vectors.
+
+The vectors were computed by the published code in float32 on the CPU: evaluation, six training
+steps with the rollout carried over, gradients, both optimizers and the weight average.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from trm.config import ModelConfig, OptimConfig, RunConfig, TrainConfig
+from trm.engine.step import METRICS, Trainer, TrainState, supervise
+from trm.models import (
+    Puzzles,
+    PuzzleSpec,
+    TinyRecursiveModel,
+    replace_halted,
+    start_rollout,
+    step_loss,
+)
+from trm.models.losses import stablemax_cross_entropy
+from trm.models.published import from_published
+
+OUR_METRIC = {
+    "count": "count",
+    "accuracy": "cell_accuracy",
+    "exact_accuracy": "exact_accuracy",
+    "q_halt_accuracy": "halting_accuracy",
+    "steps": "mean_steps",
+    "lm_loss": "answer_loss",
+    "q_halt_loss": "halting_loss",
+}
+
+
+@dataclass
+class Reference:
+    """A model file: its tensors by name, and the settings in our words."""
+
+    tensors: dict[str, Tensor]
+    config: RunConfig
+    spec: PuzzleSpec
+    num_eval_steps: int
+
+    @classmethod
+    def read(cls, path: Path) -> "Reference":
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            meta = file.metadata()
+        theirs, optim = json.loads(meta["config"]), json.loads(meta["optimizer"])
+        same = ("hidden_size", "num_heads", "expansion", "pos_encodings", "halt_max_steps",
+                "halt_exploration_prob", "forward_dtype", "mlp_t", "puzzle_emb_len")  # fmt: skip
+        model = ModelConfig(
+            l_layers=theirs["L_layers"],
+            h_cycles=theirs["H_cycles"],
+            l_cycles=theirs["L_cycles"],
+            puzzle_emb_dim=theirs["puzzle_emb_ndim"],
+            **{name: theirs[name] for name in same},
+        )
+        config = RunConfig(
+            task="reference",
+            model=model,
+            optim=OptimConfig(lr_warmup_steps=0, ema=True, **optim),
+            train=TrainConfig(batch_size=theirs["batch_size"]),
+        )
+        spec = PuzzleSpec(
+            theirs["vocab_size"], theirs["seq_len"], theirs["num_puzzle_identifiers"]
+        )
+        return cls(tensors, config, spec, int(meta["steps"]))
+
+    def group(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors under a prefix, by our names."""
+        named = {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)}
+        return from_published(named)
+
+    def model(self) -> TinyRecursiveModel:
+        model = TinyRecursiveModel(self.config.model, self.spec)
+        model.load_state_dict(self.group("w."))
+        return model
+
+    def batch(self, number: int) -> Puzzles:
+        names = ("inputs", "labels", "puzzle_identifiers")
+        return Puzzles(*(self.tensors[f"batch.{number}.{name}"] for name in names))
+
+    def trainer(self) -> Trainer:
+        state = TrainState.create(self.model(), self.config)
+        return Trainer(state, self.config, total_steps=1)
+
+
+@pytest.fixture(scope="module")
+def reference(model_file: Path) -> Reference:
+    return Reference.read(model_file)
+
+
+def test_evaluation(reference: Reference) -> None:
+    model, puzzles = reference.model(), reference.batch(0)
+    with torch.no_grad():
+        embedded = model.embed(puzzles.inputs, model.puzzle_rows(puzzles.identifiers))
+        state = model.initial_state(len(puzzles.inputs))
+        for step in range(reference.num_eval_steps):
+            state, logits, halt_logits = model(state, embedded)
+            loss = step_loss(logits, halt_logits, puzzles.labels)
+            expected = {
+                name: reference.tensors[f"eval.{step}.{name}"]
+                for name in ("logits", "halt_logits", "loss")
+            }
+            torch.testing.assert_close(logits, expected["logits"], atol=1e-4, rtol=0)
+            torch.testing.assert_close(halt_logits, expected["halt_logits"], atol=1e-4, rtol=0)
+            torch.testing.assert_close(loss.total[None], expected["loss"], atol=0, rtol=1e-4)
+    metrics = {
+        "count": loss.scored.sum(),
+        "accuracy": loss.cell_accuracy.sum(),
+        "exact_accuracy": loss.exact.sum(),
+        "q_halt_accuracy": ((halt_logits >= 0) == loss.exact).sum(),
+        "steps": reference.num_eval_steps * loss.scored.sum(),
+        "lm_loss": loss.answer,
+        "q_halt_loss": loss.halting,
+    }
+    for name, value in metrics.items():
+        expected_value = reference.tensors[f"eval.metrics.{name}"].item()
+        assert float(value) == pytest.approx(expected_value, rel=1e-4), name
+
+
+def test_gradients_of_the_first_step(reference: Reference) -> None:
+    model, puzzles = reference.model(), reference.batch(0)
+    rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
+    rows = model.puzzle_rows(puzzles.identifiers)
+    done = supervise(model, rollout, rows, None, "stablemax")
+    (done.loss.total / len(puzzles.inputs)).backward()
+    ours = {name: p.grad for name, p in model.named_parameters()}
+    expected = reference.group("train.0.grad.model.inner.")
+    assert ours.keys() == expected.keys()
+    pairs = {name: (ours[name], grad) for name, grad in expected.items()}
+    if rows is not None:
+        pairs["puzzle rows"] = (rows.grad, reference.tensors["train.0.grad.puzzle_emb_rows"])
+    for name, (gradient, theirs) in pairs.items():
+        difference = (gradient - theirs).norm()
+        assert difference <= 1e-4 * theirs.norm(), name
+
+
+@pytest.fixture(scope="module")
+def trained(reference: Reference) -> tuple[list[dict[str, Tensor]], TrainState]:
+    """Six training steps: what each gave, and the state after them."""
+    trainer, records = reference.trainer(), []
+    inner = trainer._supervise
+    for number in range(6):
+        seen = {}
+
+        def record(*args, seen=seen):
+            done = inner(*args)
+            seen.update(logits=done.logits.detach(), halt_logits=done.halt_logits.detach())
+            return done
+
+        trainer._supervise = record
+        sums = trainer.step(reference.batch(number), None)
+        rollout = trainer.state.rollout
+        metrics = dict(zip(METRICS, sums, strict=True))
+        records.append({**seen, **metrics, "steps": rollout.steps, "halted": rollout.halted})
+    return records, trainer.state
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_training_step(reference: Reference, trained, number: int) -> None:
+    ours = trained[0][number]
+    prefix = f"train.{number}."
+    tolerance = 1e-4 if number == 0 else 2e-2
+    for name in ("logits", "halt_logits"):
+        torch.testing.assert_close(
+            ours[name], reference.tensors[prefix + name], atol=tolerance, rtol=0
+        )
+    assert torch.equal(ours["halted"], reference.tensors[prefix + "halted"])
+    assert torch.equal(ours["steps"], reference.tensors[prefix + "steps"])
+    batch_size = reference.config.train.batch_size
+    expected = reference.tensors[prefix + "loss"].item() / batch_size
+    assert ours["loss"].item() == pytest.approx(expected, rel=1e-4)
+    for theirs, our_name in OUR_METRIC.items():
+        value = ours[our_name].item() * (batch_size if our_name.endswith("loss") else 1)
+        published = reference.tensors[f"{prefix}metrics.{theirs}"].item()
+        assert value == pytest.approx(published, rel=1e-4), theirs
+
+
+def test_weights_after_training(reference: Reference, trained) -> None:
+    ours = trained[1].model.state_dict()
+    expected = reference.group("after.")
+    assert ours.keys() == expected.keys()
+    for name, tensor in expected.items():
+        tolerance = 0.0 if name.startswith("puzzle_embedding") else 3e-5
+        torch.testing.assert_close(ours[name], tensor, atol=tolerance, rtol=tolerance and 1e-6)
+
+
+def test_average_after_training(reference: Reference, trained) -> None:
+    average, expected = trained[1].average.average, reference.group("ema.")
+    assert average.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(average[name], tensor, atol=3e-5, rtol=0)
+
+
+def test_stablemax(stablemax_file: Path) -> None:
+    with safe_open(stablemax_file, "pt") as file:
+        logits, labels, expected = (file.get_tensor(n) for n in ("logits", "labels", "loss"))
+    loss = stablemax_cross_entropy(logits, labels)
+    torch.testing.assert_close(loss, expected, atol=1e-12, rtol=1e-12)

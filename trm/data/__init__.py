@@ -1,0 +1,38 @@
+"""Data sets on disk, their augmentation, and the order in which batches come."""
+
+from trm.data.augment import Augmentation, CellAugmentation
+from trm.data.batches import Position, TrainStream, eval_batches, exploration, num_eval_examples
+from trm.data.dataset import (
+    IGNORE_LABEL,
+    PAD,
+    Batch,
+    Dataset,
+    DatasetMeta,
+    Split,
+    digest,
+    one_example_each,
+    open_dataset,
+    read_meta,
+    write,
+)
+
+__all__ = [
+    "IGNORE_LABEL",
+    "PAD",
+    "Augmentation",
+    "Batch",
+    "CellAugmentation",
+    "Dataset",
+    "DatasetMeta",
+    "Position",
+    "Split",
+    "TrainStream",
+    "digest",
+    "eval_batches",
+    "exploration",
+    "num_eval_examples",
+    "one_example_each",
+    "open_dataset",
+    "read_meta",
+    "write",
+]

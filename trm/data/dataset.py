@@ -1,0 +1,296 @@
+"""A data set on disk: ``dataset.json`` and memory-mapped arrays, one folder a split.
+
+Words, as published: a *group* is one original puzzle; its *puzzles* are the augmented copies, the
+first of them the original; each puzzle has the *examples* of its group (one in Sudoku, several
+demonstrations in ARC). Examples are stored once a group, copies only as (symmetry, permutation).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from trm.config import FORMAT_VERSION, Frozen
+from trm.data.augment import Augmentation
+from trm.errors import DataError
+from trm.storage import whole_folder
+
+META_FILE = "dataset.json"
+IGNORE_LABEL = -100
+#: Token 0 fills what is no part of a puzzle; as a label it is not scored.
+PAD = 0
+
+
+class SplitCounts(Frozen):
+    """How much a split holds; ``arrays`` names its files."""
+
+    groups: int
+    puzzles: int
+    examples: int
+    arrays: tuple[str, ...]
+
+
+class DatasetMeta(Frozen):
+    """``dataset.json``: all there is to know of a data set but the puzzles.
+
+    Attributes:
+        vocabulary: what each token stands for; token 0 is padding.
+        properties: the task's own facts of its puzzles, such as a Sudoku's size.
+        digest: SHA-256 of every array and of the fields that say how to read them.
+    """
+
+    format_version: int = FORMAT_VERSION
+    task: str
+    source: str
+    seed: int
+    options: dict[str, Any] = {}
+    vocabulary: tuple[str, ...]
+    seq_len: int
+    num_puzzle_identifiers: int = 1
+    properties: dict[str, Any] = {}
+    splits: dict[str, SplitCounts] = {}
+    digest: str = ""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, V."""
+        return len(self.vocabulary)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples of one split, augmented.
+
+    Attributes:
+        inputs: (batch, seq_len) int32.
+        labels: (batch, seq_len) int32, ``IGNORE_LABEL`` where nothing is scored.
+        puzzle_identifiers: (batch,) int32, rows of the puzzle embedding.
+        examples: (batch,) int64, rows of the split's arrays.
+        puzzles: (batch,) int64, which augmented puzzle each row belongs to.
+    """
+
+    inputs: NDArray[np.int32]
+    labels: NDArray[np.int32]
+    puzzle_identifiers: NDArray[np.int32]
+    examples: NDArray[np.int64]
+    puzzles: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The puzzles to train on, or those to test on.
+
+    Attributes:
+        inputs, labels: (num_examples, seq_len) uint8, as the originals are.
+        example_offsets: (num_groups + 1,), the examples of group g are ``[o[g], o[g + 1])``.
+        puzzle_offsets: (num_groups + 1,), the same for its puzzles.
+        symmetry: (num_puzzles,), or None where no puzzle is augmented.
+        permutation: (num_puzzles, vocab_size) uint8, or None likewise.
+        identifiers: (num_puzzles,), or None where the task has but one identifier, 0.
+        info: the task's own arrays, one row a group, such as a puzzle's source.
+    """
+
+    inputs: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    example_offsets: NDArray[np.int64]
+    puzzle_offsets: NDArray[np.int64]
+    symmetry: NDArray[np.int32] | None = None
+    permutation: NDArray[np.uint8] | None = None
+    identifiers: NDArray[np.int32] | None = None
+    info: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    augmentation: Augmentation | None = None
+
+    @property
+    def num_groups(self) -> int:
+        """Original puzzles."""
+        return len(self.puzzle_offsets) - 1
+
+    @property
+    def num_puzzles(self) -> int:
+        """Puzzles, augmented ones among them."""
+        return int(self.puzzle_offsets[-1])
+
+    def gather(self, examples: NDArray[np.int64], puzzles: NDArray[np.int64]) -> Batch:
+        """The given examples (batch,) as seen by the given puzzles (batch,)."""
+        inputs, labels = self.inputs[examples], self.labels[examples]
+        if self.symmetry is not None and self.permutation is not None and self.augmentation:
+            how = (self.symmetry[puzzles], self.permutation[puzzles])
+            inputs = self.augmentation.apply(inputs, *how)
+            labels = self.augmentation.apply(labels, *how)
+        scored = labels.astype(np.int32)
+        scored[labels == PAD] = IGNORE_LABEL
+        identifiers = (
+            np.zeros(len(puzzles), np.int32)
+            if self.identifiers is None
+            else self.identifiers[puzzles].astype(np.int32)
+        )
+        return Batch(inputs.astype(np.int32), scored, identifiers, examples, puzzles)
+
+    def group_of(self, puzzles: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The group (batch,) of each puzzle (batch,)."""
+        return np.searchsorted(self.puzzle_offsets, puzzles, side="right") - 1
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What is stored, by file name."""
+        named: dict[str, NDArray[Any] | None] = {
+            name: getattr(self, name) for name in (*_REQUIRED, *_OPTIONAL)
+        }
+        named |= {f"info_{name}": array for name, array in self.info.items()}
+        return {name: array for name, array in named.items() if array is not None}
+
+
+_REQUIRED = ("inputs", "labels", "example_offsets", "puzzle_offsets")
+_OPTIONAL = ("symmetry", "permutation", "identifiers")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened data set."""
+
+    path: Path
+    meta: DatasetMeta
+    splits: Mapping[str, Split]
+
+    def split(self, name: str) -> Split:
+        """The split of this name, ``train`` or ``test``.
+
+        Raises:
+            DataError: if the data set has none of that name.
+        """
+        if name not in self.splits:
+            raise DataError(
+                f"{self.path} has no {name!r} split, only {', '.join(self.splits)}. "
+                "Name another data folder."
+            )
+        return self.splits[name]
+
+
+def one_example_each(num_groups: int, puzzles_each: int = 1) -> dict[str, NDArray[np.int64]]:
+    """The offsets of a split whose groups have one example and equally many puzzles."""
+    return {
+        "example_offsets": np.arange(num_groups + 1, dtype=np.int64),
+        "puzzle_offsets": np.arange(num_groups + 1, dtype=np.int64) * puzzles_each,
+    }
+
+
+def write(path: Path, meta: DatasetMeta, splits: Mapping[str, Split]) -> DatasetMeta:
+    """Write a data set; the folder appears whole or not at all.
+
+    Returns:
+        ``meta`` with counts and digest filled in, as it was written.
+
+    Raises:
+        StorageError: if the disk is full or the place may not be written.
+    """
+    counts = {
+        name: SplitCounts(
+            groups=split.num_groups,
+            puzzles=split.num_puzzles,
+            examples=len(split.inputs),
+            arrays=tuple(split.arrays()),
+        )
+        for name, split in splits.items()
+    }
+    meta = meta.model_copy(update={"splits": counts})
+    meta = meta.model_copy(update={"digest": digest(meta, splits)})
+    with whole_folder(path) as folder:
+        for name, split in splits.items():
+            (folder / name).mkdir()
+            for array_name, array in split.arrays().items():
+                np.save(folder / name / f"{array_name}.npy", array, allow_pickle=False)
+        (folder / META_FILE).write_text(meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return meta
+
+
+def digest(meta: DatasetMeta, splits: Mapping[str, Split]) -> str:
+    """SHA-256 of what the data set holds, the same on every machine."""
+    sha = hashlib.sha256()
+    facts = (meta.task, meta.vocabulary, meta.seq_len, meta.num_puzzle_identifiers, meta.properties)
+    sha.update(json.dumps(facts, sort_keys=True).encode())
+    for split_name in sorted(splits):
+        for name, array in sorted(splits[split_name].arrays().items()):
+            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            sha.update(f"{split_name}/{name}{array.shape}{little.dtype.str}".encode())
+            sha.update(np.ascontiguousarray(little).tobytes())
+    return sha.hexdigest()
+
+
+def read_meta(path: Path) -> DatasetMeta:
+    """Read ``dataset.json`` of a data folder.
+
+    Raises:
+        DataError: if the folder is no data set, or of a newer format.
+    """
+    file = path / META_FILE
+    if not path.is_dir():
+        raise DataError(f"{path}: no such data folder. Build one: trm build-data TASK --out {path}")
+    if not file.is_file():
+        raise DataError(f"{path} has no {META_FILE}: incomplete, or no data set. Build it again.")
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        version = raw.get("format_version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise DataError(
+                f"{path} is of format {version}, this trm reads up to {FORMAT_VERSION}. "
+                "Upgrade trm, or build the data again."
+            )
+        return DatasetMeta.model_validate(raw)
+    except (ValueError, AttributeError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{file} is damaged: {reason}. Build the data again.") from error
+
+
+def open_dataset(path: Path, augmentation: Augmentation | None = None) -> Dataset:
+    """Open a data folder; the arrays stay on disk until they are used.
+
+    Raises:
+        DataError: if the folder is no data set, incomplete, or of a newer format.
+    """
+    meta = read_meta(path)
+    splits = {name: _open_split(path / name, meta, name, augmentation) for name in meta.splits}
+    return Dataset(path, meta, splits)
+
+
+def _open_split(
+    folder: Path, meta: DatasetMeta, name: str, augmentation: Augmentation | None
+) -> Split:
+    counts = meta.splits[name]
+    arrays = {array: _open_array(folder / f"{array}.npy") for array in counts.arrays}
+    lengths = {
+        "inputs": counts.examples,
+        "labels": counts.examples,
+        "example_offsets": counts.groups + 1,
+        "puzzle_offsets": counts.groups + 1,
+        **dict.fromkeys(_OPTIONAL, counts.puzzles),
+    }
+    for array_name in _REQUIRED:
+        if array_name not in arrays:
+            raise DataError(f"{folder} is incomplete: {array_name} is missing. Build it again.")
+    for array_name, array in arrays.items():
+        if len(array) != lengths.get(array_name, counts.groups):
+            raise DataError(
+                f"{folder / array_name}.npy has {len(array)} rows, not the "
+                f"{lengths.get(array_name, counts.groups)} of {META_FILE}. Build it again."
+            )
+    info = {n.removeprefix("info_"): a for n, a in arrays.items() if n.startswith("info_")}
+    known = {n: a for n, a in arrays.items() if not n.startswith("info_")}
+    return Split(**known, info=info, augmentation=augmentation)
+
+
+def _open_array(file: Path) -> NDArray[Any]:
+    if not file.is_file():
+        raise DataError(f"{file.parent} is incomplete: {file.name} is missing. Build it again.")
+    try:
+        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(f"{file} is damaged: {error}. Build the data again.") from error
+    return array

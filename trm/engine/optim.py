@@ -1,0 +1,107 @@
+"""Adam-atan2 for the network, its learning rate, and the running average of the weights."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from trm.config import OptimConfig
+
+
+class AdamAtan2:
+    """Adam with ``atan2(m, sqrt(v))`` for ``m / (sqrt(v) + eps)`` (Everett et al. 2024).
+
+    The arithmetic of the fused CUDA kernel ``adam-atan2`` 0.0.3: weight decay first, the bias
+    correction of the mean outside of the arc tangent.
+
+    Args:
+        parameters: what to move, all float32 and on one device.
+        config: betas and weight decay.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], config: OptimConfig) -> None:
+        self.parameters = list(parameters)
+        self.config = config
+        self.num_steps = 0
+        self.means = [torch.zeros_like(p) for p in self.parameters]
+        self.squares = [torch.zeros_like(p) for p in self.parameters]
+        self._fused = _fused_kernel(self.parameters)
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """Move the parameters by their gradients, which stay; call :meth:`zero_grad` then."""
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+        self.num_steps += 1
+        if self._fused is not None:
+            self._fused(self, gradients, lr)
+            return
+        beta1, beta2 = self.config.beta1, self.config.beta2
+        torch._foreach_mul_(self.parameters, 1 - lr * self.config.weight_decay)
+        torch._foreach_lerp_(self.means, gradients, 1 - beta1)
+        torch._foreach_lerp_(self.squares, torch._foreach_mul(gradients, gradients), 1 - beta2)
+        denominators = torch._foreach_sqrt(self.squares)
+        torch._foreach_div_(denominators, math.sqrt(1 - beta2**self.num_steps))
+        angles = [torch.atan2(m, d) for m, d in zip(self.means, denominators, strict=True)]
+        torch._foreach_add_(self.parameters, angles, alpha=-lr / (1 - beta1**self.num_steps))
+
+    def zero_grad(self) -> None:
+        """Drop the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+def _fused_kernel(parameters: list[Tensor]):  # type: ignore[no-untyped-def]
+    """The step of the package ``adam-atan2`` (``pip install trm[cuda]``), None where unusable."""
+    if not all(p.is_cuda for p in parameters):
+        return None
+    try:
+        from adam_atan2.adam_atan2 import _adam_atan2
+    except ImportError:
+        return None
+
+    def step(optimizer: AdamAtan2, gradients: list[Tensor], lr: float) -> None:
+        before = torch.tensor(optimizer.num_steps - 1.0, device=parameters[0].device)
+        _adam_atan2(
+            parameters,
+            gradients,
+            optimizer.means,
+            optimizer.squares,
+            [before.clone() for _ in parameters],
+            beta1=optimizer.config.beta1,
+            beta2=optimizer.config.beta2,
+            lr=lr,
+            weight_decay=optimizer.config.weight_decay,
+        )
+
+    return step
+
+
+def learning_rate_scale(step: int, config: OptimConfig, total_steps: int) -> float:
+    """What the learning rates are multiplied with at step 1, 2, ...: warm-up, then a cosine."""
+    if step < config.lr_warmup_steps:
+        return step / config.lr_warmup_steps
+    done = (step - config.lr_warmup_steps) / max(1, total_steps - config.lr_warmup_steps)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    return config.lr_min_ratio + (1 - config.lr_min_ratio) * cosine
+
+
+class WeightAverage:
+    """An exponential running average of the parameters (EMA); buffers are not averaged.
+
+    Args:
+        parameters: by name; the average starts as a copy of them.
+        rate: the share that stays at each update.
+    """
+
+    def __init__(self, parameters: dict[str, Tensor], rate: float) -> None:
+        self.parameters = parameters
+        self.rate = rate
+        self.average = {name: p.detach().clone() for name, p in parameters.items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the parameters as they are now."""
+        torch._foreach_lerp_(
+            list(self.average.values()), list(self.parameters.values()), 1 - self.rate
+        )

@@ -1,0 +1,85 @@
+"""What a token and a puzzle look like to the network."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from trm.config import ModelConfig
+from trm.models.layers import Hidden
+
+
+class PuzzleEmbedding(nn.Module):
+    """A table of learned rows, one a puzzle identifier, that start at zero.
+
+    No parameter: a step trains only the rows in use, with :func:`sign_sgd_`. A million
+    identifiers (ARC) would make a dense gradient as large as the table.
+    """
+
+    weight: Tensor
+
+    def __init__(self, num_identifiers: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(num_identifiers, width))
+
+    def rows(self, identifiers: Int[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
+        """The rows of these identifiers, as a leaf that gathers a gradient of its own."""
+        return self.weight[identifiers].requires_grad_(torch.is_grad_enabled())
+
+
+@torch.no_grad()
+def sign_sgd_(
+    table: Float[Tensor, "num width"],
+    identifiers: Int[Tensor, " batch"],
+    gradient: Float[Tensor, "batch width"],
+    *,
+    lr: float,
+    weight_decay: float,
+) -> None:
+    """Move the used rows of a table by the sign of their summed gradient, in place.
+
+    Sign-SGD with decoupled weight decay: what Adam amounts to where a row's gradient is mostly
+    zero (published ``models/sparse_embedding.py``).
+    """
+    used, inverse = identifiers.unique(return_inverse=True)
+    total = torch.zeros(len(used), gradient.shape[1], dtype=gradient.dtype, device=gradient.device)
+    total.index_add_(0, inverse, gradient)
+    table[used] = (table[used] * (1 - lr * weight_decay)).sub_(total.sign(), alpha=lr)
+
+
+class InputEmbedding(nn.Module):
+    """Tokens, after a prefix made of the puzzle's row, with learned positions if any.
+
+    Args:
+        config: the model's.
+        vocab_size: number of tokens, V.
+        num_tokens: prefix and puzzle, P + L.
+    """
+
+    def __init__(self, config: ModelConfig, vocab_size: int, num_tokens: int) -> None:
+        super().__init__()
+        self.prefix_len = config.prefix_len
+        self.scale = math.sqrt(config.hidden_size)
+        self.token = nn.Embedding(vocab_size, config.hidden_size)
+        self.position: nn.Embedding | None = None
+        if config.pos_encodings == "learned":
+            self.position = nn.Embedding(num_tokens, config.hidden_size)
+
+    def forward(
+        self,
+        inputs: Int[Tensor, "batch seq"],
+        puzzle_rows: Float[Tensor, "batch width"] | None,
+        dtype: torch.dtype,
+    ) -> Hidden:
+        embedded = F.embedding(inputs, self.token.weight.to(dtype))
+        if puzzle_rows is not None and self.prefix_len:
+            width = self.prefix_len * embedded.shape[-1]
+            rows = F.pad(puzzle_rows.to(dtype), (0, width - puzzle_rows.shape[-1]))
+            prefix = rows.view(len(rows), self.prefix_len, embedded.shape[-1])
+            embedded = torch.cat((prefix, embedded), dim=1)
+        if self.position is not None:
+            # The sum of two embeddings, brought back to the variance of one.
+            embedded = math.sqrt(0.5) * (embedded + self.position.weight.to(dtype))
+        return self.scale * embedded

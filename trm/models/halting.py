@@ -1,0 +1,80 @@
+"""A rollout: rows of a training batch at different supervision steps, replaced as they halt."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from trm.models.core import LatentState, TinyRecursiveModel
+
+
+class Puzzles(NamedTuple):
+    """A batch of puzzles on a device; labels are -100 where nothing is scored."""
+
+    inputs: Int[Tensor, "batch seq"]
+    labels: Int[Tensor, "batch seq"]
+    identifiers: Int[Tensor, " batch"]
+
+
+class RolloutState(NamedTuple):
+    """What carries over from one training step to the next (published: ``carry``).
+
+    Attributes:
+        latents: detached from the steps before.
+        steps: supervision steps that each row has had.
+        halted: rows that the next batch replaces.
+        puzzles: what each row is working on.
+    """
+
+    latents: LatentState
+    steps: Int[Tensor, " batch"]
+    halted: Bool[Tensor, " batch"]
+    puzzles: Puzzles
+
+
+def start_rollout(model: TinyRecursiveModel, puzzles: Puzzles) -> RolloutState:
+    """A state whose rows have all halted, so that the first batch takes every place."""
+    batch_size, device = len(puzzles.inputs), puzzles.inputs.device
+    return RolloutState(
+        latents=model.initial_state(batch_size),
+        steps=torch.zeros(batch_size, dtype=torch.int32, device=device),
+        halted=torch.ones(batch_size, dtype=torch.bool, device=device),
+        puzzles=puzzles,
+    )
+
+
+def replace_halted(
+    model: TinyRecursiveModel, state: RolloutState, puzzles: Puzzles
+) -> RolloutState:
+    """Put the new batch's rows in the places of those that halted; the others stay."""
+    halted = state.halted
+    fresh = model.initial_state(len(halted))
+    return RolloutState(
+        latents=LatentState(*(_select(halted, n, o) for n, o in zip(fresh, state.latents, strict=True))),
+        steps=torch.where(halted, 0, state.steps),
+        halted=torch.zeros_like(halted),
+        puzzles=Puzzles(*(_select(halted, n, o) for n, o in zip(puzzles, state.puzzles, strict=True))),
+    )
+
+
+def halts(
+    halt_logits: Float[Tensor, " batch"],
+    steps: Int[Tensor, " batch"],
+    halt_max_steps: int,
+    min_steps: Int[Tensor, " batch"] | None = None,
+) -> Bool[Tensor, " batch"]:
+    """Which rows end after this step: the head says so, or it was the last one.
+
+    Args:
+        halt_logits: of this step.
+        steps: steps each row has had, this one included.
+        halt_max_steps: steps at most.
+        min_steps: exploration, the steps before which a row may not end.
+    """
+    ends = (steps >= halt_max_steps) | (halt_logits > 0)
+    return ends if min_steps is None else ends & (steps >= min_steps)
+
+
+def _select(mask: Bool[Tensor, " batch"], new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(mask.view(-1, *(1,) * (old.ndim - 1)), new, old)

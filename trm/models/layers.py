@@ -1,0 +1,125 @@
+"""The layers of the core network: post-norm blocks that mix tokens, then features.
+
+Paper section 4; published ``models/layers.py``. A weight is used in the type it is passed in:
+:class:`trm.models.core.TinyRecursiveModel` casts all of them once per supervision step.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from trm.config import ModelConfig
+
+Hidden = Float[Tensor, "batch tokens hidden"]
+#: Cosines and sines of the rotary positions.
+Rotary = tuple[Float[Tensor, "tokens head"], Float[Tensor, "tokens head"]]
+
+
+def truncated_normal_(tensor: Tensor, std: float, generator: torch.Generator | None = None) -> None:
+    """Fill with a normal cut at two deviations, whose deviation *after* the cut is ``std``."""
+    cut = 2.0
+    density = math.exp(-0.5 * cut * cut) / math.sqrt(2 * math.pi)
+    kept = math.erf(cut / math.sqrt(2))
+    scale = std / math.sqrt(1 - 2 * cut * density / kept)
+    nn.init.trunc_normal_(tensor, 0.0, scale, -cut * scale, cut * scale, generator=generator)
+
+
+def rms_norm(x: Float[Tensor, "*axes width"], eps: float) -> Float[Tensor, "*axes width"]:
+    """Divide by the root mean square of the last axis, in float32 at least; no learned scale."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)).to(x.dtype)
+
+
+def swiglu_width(width: int, expansion: float, multiple: int) -> int:
+    """The inner width of a SwiGLU: 2/3 of the expansion, rounded up to a multiple.
+
+    >>> swiglu_width(512, 4.0, 256)
+    1536
+    """
+    return -(-round(expansion * width * 2 / 3) // multiple) * multiple
+
+
+class SwiGLU(nn.Module):
+    """``down(silu(gate(x)) * up(x))`` on the last axis, without biases."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(width, 2 * inner, bias=False)
+        self.down = nn.Linear(inner, width, bias=False)
+
+    def forward(self, x: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes width"]:
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        out: Tensor = self.down(F.silu(gate) * up)
+        return out
+
+
+class Attention(nn.Module):
+    """Multi-head attention of every token to every token, without biases."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Hidden, rotary: Rotary | None) -> Hidden:
+        query, key, value = rearrange(
+            self.qkv(x), "b l (qkv h d) -> qkv b h l d", qkv=3, h=self.num_heads
+        )
+        if rotary is not None:
+            query, key = rotate(query, rotary), rotate(key, rotary)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.out(rearrange(mixed, "b h l d -> b l (h d)"))
+        return out
+
+
+def rotary_table(num_tokens: int, head_dim: int, theta: float) -> Rotary:
+    """Rotary positions (Su et al. 2021): float32 cosines and sines of each token's angles."""
+    frequencies = 1 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
+    angles = torch.outer(torch.arange(num_tokens, dtype=torch.float32), frequencies)
+    both = torch.cat((angles, angles), dim=-1)
+    return both.cos(), both.sin()
+
+
+def rotate(
+    x: Float[Tensor, "batch heads tokens head"], rotary: Rotary
+) -> Float[Tensor, "batch heads tokens head"]:
+    """Turn each pair of features (d, d + head/2) by its token's angle, in float32 at least."""
+    cos, sin = rotary
+    wide = x.to(torch.promote_types(x.dtype, cos.dtype))
+    first, second = wide.chunk(2, dim=-1)
+    return (wide * cos + torch.cat((-second, first), dim=-1) * sin).to(x.dtype)
+
+
+class Block(nn.Module):
+    """Mix tokens, add, normalise; mix features, add, normalise (post-norm).
+
+    With ``mlp_t`` tokens are mixed by a SwiGLU over the token axis, and that sum is normalised
+    over the token axis too, as published.
+    """
+
+    def __init__(self, config: ModelConfig, num_tokens: int) -> None:
+        super().__init__()
+        self.eps = config.rms_norm_eps
+        self.mixer: SwiGLU | Attention
+        if config.mlp_t:
+            self.mixer = _swiglu(num_tokens, config)
+        else:
+            self.mixer = Attention(config.hidden_size, config.num_heads)
+        self.mlp = _swiglu(config.hidden_size, config)
+
+    def forward(self, x: Hidden, rotary: Rotary | None) -> Hidden:
+        if isinstance(self.mixer, Attention):
+            x = rms_norm(x + self.mixer(x, rotary), self.eps)
+        else:
+            across = x.transpose(1, 2)
+            x = rms_norm(across + self.mixer(across), self.eps).transpose(1, 2)
+        return rms_norm(x + self.mlp(x), self.eps)
+
+
+def _swiglu(width: int, config: ModelConfig) -> SwiGLU:
+    return SwiGLU(width, swiglu_width(width, config.expansion, config.swiglu_multiple))

@@ -1,0 +1,99 @@
+"""The losses: the answer's, by stablemax or softmax, and the halting head's.
+
+Sums over the batch, as published (``models/losses.py``); the engine divides by the batch size.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+IGNORE_LABEL = -100
+HALTING_WEIGHT = 0.5
+
+Logits = Float[Tensor, "batch seq vocab"]
+Labels = Int[Tensor, "batch seq"]
+
+
+class StepLoss(NamedTuple):
+    """The loss of a supervision step, and what it was computed from on the way.
+
+    Attributes:
+        total: what is minimised, summed over the batch.
+        answer, halting: its two parts, detached; halting is not yet weighted.
+        cell_accuracy: share of each row's scored cells that are right.
+        exact: whether all of them are.
+        scored: whether a row has any scored cell.
+    """
+
+    total: Float[Tensor, ""]
+    answer: Float[Tensor, ""]
+    halting: Float[Tensor, ""]
+    cell_accuracy: Float[Tensor, " batch"]
+    exact: Bool[Tensor, " batch"]
+    scored: Bool[Tensor, " batch"]
+
+
+def wide_dtype(device: torch.device) -> torch.dtype:
+    """float64 where the device has it, else float32."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def stablemax_cross_entropy(logits: Logits, labels: Labels) -> Float[Tensor, "batch seq"]:
+    """Cross-entropy of s(x) / sum s(x), s(x) = x + 1 or 1 / (1 - x) (Prieto et al. 2025).
+
+    Ignored labels have loss 0.
+    """
+    x = logits.to(wide_dtype(logits.device))
+    # The absolute value keeps the branch that is not taken away from a division by zero.
+    s = torch.where(x < 0, 1 / (1 + x.abs()), x + 1)
+    scored = labels != IGNORE_LABEL
+    index = torch.where(scored, labels, 0).to(torch.int64).unsqueeze(-1)
+    log_probability = torch.log(s.gather(-1, index).squeeze(-1) / s.sum(-1))
+    return torch.where(scored, -log_probability, 0)
+
+
+def softmax_cross_entropy(logits: Logits, labels: Labels) -> Float[Tensor, "batch seq"]:
+    """The usual cross-entropy, in float32 at least; ignored labels have loss 0."""
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return F.cross_entropy(
+        wide.flatten(0, 1),
+        labels.flatten().to(torch.int64),
+        ignore_index=IGNORE_LABEL,
+        reduction="none",
+    ).view(labels.shape)
+
+
+LOSSES: dict[str, Callable[[Logits, Labels], Float[Tensor, "batch seq"]]] = {
+    "stablemax": stablemax_cross_entropy,
+    "softmax": softmax_cross_entropy,
+}
+
+
+def step_loss(
+    logits: Logits, halt_logits: Float[Tensor, " batch"], labels: Labels, loss: str = "stablemax"
+) -> StepLoss:
+    """The answer's loss, a row's cells averaged, and half the halting head's.
+
+    The halting head learns whether the answer of this step is exactly right (paper section 4.6).
+    """
+    scored = labels != IGNORE_LABEL
+    counts = scored.sum(-1)
+    right = ((logits.argmax(-1) == labels) & scored).sum(-1)
+    exact = right == counts
+    divisor = counts.clamp_min(1)
+    answer = (LOSSES[loss](logits, labels) / divisor.unsqueeze(-1)).sum()
+    halting = F.binary_cross_entropy_with_logits(
+        halt_logits, exact.to(halt_logits.dtype), reduction="sum"
+    )
+    return StepLoss(
+        total=answer + HALTING_WEIGHT * halting,
+        answer=answer.detach(),
+        halting=halting.detach(),
+        cell_accuracy=right / divisor,
+        exact=exact,
+        scored=counts > 0,
+    )

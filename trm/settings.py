@@ -1,0 +1,190 @@
+"""The layering of settings: each source in turn, the later wins, and every value keeps its source.
+
+field defaults < the task's defaults < the preset < ``--config FILE`` < ``TRM_*`` < flags, ``--set``
+
+A source is read on its own (by pydantic-settings, where it has one for it), checked for names that
+do not exist, and only then merged: an error can name the source that the bad value came from.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings.exceptions import SettingsError
+
+from trm.config import (
+    GROUPS,
+    DataConfig,
+    EvalConfig,
+    ModelConfig,
+    OptimConfig,
+    RunConfig,
+    TrainConfig,
+    setting_names,
+)
+from trm.errors import ConfigError, did_you_mean
+
+ENV_PREFIX = "TRM_"
+Settings = Mapping[str, Mapping[str, Any]]
+
+
+class _Sources(BaseSettings):
+    """What pydantic-settings has to know to read the environment and a TOML file.
+
+    Never instantiated: a value from the environment would silently lose to one passed in.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__")
+    model: ModelConfig = ModelConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    data: DataConfig = DataConfig()
+    eval: EvalConfig = EvalConfig()
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A run's settings, and where each of them came from.
+
+    Attributes:
+        config: the settings.
+        sources: dotted name to source, for every name that is not a field default.
+    """
+
+    config: RunConfig
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[tuple[str, Any, str]]:
+        """Name, value and source of every setting, in the order of the configuration."""
+        for name in setting_names():
+            group, key = name.split(".")
+            value = getattr(getattr(self.config, group), key)
+            yield name, value, self.sources.get(name, "default")
+
+
+def load(
+    task: str,
+    *,
+    defaults: Settings | None = None,
+    preset: Settings | None = None,
+    preset_name: str = "",
+    config_file: Path | None = None,
+    flags: Mapping[str, tuple[Any, str]] | None = None,
+    assignments: Sequence[str] = (),
+) -> Resolved:
+    """Resolve a run's settings from all its sources.
+
+    Args:
+        task: the task's name.
+        defaults: the task's own defaults, nested (``{"optim": {"lr": 1e-4}}``).
+        preset: the chosen preset's settings, nested.
+        preset_name: its name, for messages.
+        config_file: a TOML file with the groups as tables.
+        flags: dotted name to (value, the flag as typed).
+        assignments: ``KEY=VALUE`` as given to ``--set``; VALUE as in TOML, quotes may be left out.
+
+    Raises:
+        ConfigError: for an unknown name or a value out of range, naming its source.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, value, source in (
+        *_nested(defaults or {}, f"task {task}"),
+        *_nested(preset or {}, f"preset {preset_name}"),
+        *(_from_file(config_file) if config_file else ()),
+        *_from_environment(),
+        *((name, value, flag) for name, (value, flag) in (flags or {}).items()),
+        *map(_assignment, assignments),
+    ):
+        _check_name(name, source)
+        values[name], sources[name] = value, source
+    return Resolved(_validate(task, values, sources), sources)
+
+
+def _nested(settings: Settings, source: str) -> Iterator[tuple[str, Any, str]]:
+    for group, fields in settings.items():
+        if not isinstance(fields, Mapping):
+            yield group, fields, source  # no setting has a name without a dot: refused by name
+            continue
+        for key, value in fields.items():
+            yield f"{group}.{key}", value, source
+
+
+def _from_file(path: Path) -> Iterator[tuple[str, Any, str]]:
+    if not path.is_file():
+        raise ConfigError(f"--config {path}: no such file. Name a TOML file.")
+    try:
+        settings = TomlConfigSettingsSource(_Sources, toml_file=path)()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config {path}: not TOML: {error}. Correct the file.") from error
+    return _nested(settings, f"file {path}")
+
+
+def _from_environment() -> Iterator[tuple[str, Any, str]]:
+    known = {ENV_PREFIX + name.replace(".", "__").upper(): name for name in setting_names()}
+    given = [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]
+    for variable in given:
+        if variable.upper() not in known:
+            nearest = did_you_mean(variable, known).split(" Known:")[0]
+            raise ConfigError(
+                f"unknown environment variable {variable}. {nearest} "
+                "Unset it; `trm config TASK` lists the settings."
+            )
+    try:
+        settings = EnvSettingsSource(_Sources)()
+    except SettingsError as error:
+        raise ConfigError(f"environment {', '.join(given)}: {error}. Correct it.") from error
+    for name, value, _ in _nested(settings, ""):
+        yield name, value, f"environment {ENV_PREFIX}{name.replace('.', '__').upper()}"
+
+
+def _assignment(text: str) -> tuple[str, Any, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text}: no '='. Write --set model.hidden_size=384.")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return name.strip(), None if parsed in ("none", "null") else parsed, f"--set {name.strip()}"
+
+
+def _check_name(name: str, source: str) -> None:
+    names = setting_names()
+    if name in names:
+        return
+    group = name.split(".")[0]
+    known = [n for n in names if n.startswith(f"{group}.")] if group in GROUPS else names
+    hint = did_you_mean(name, known)
+    if group not in GROUPS:
+        hint = hint.split("Known:")[0] + f"Groups: {', '.join(GROUPS)}."
+    raise ConfigError(f"{source}: unknown setting {name!r}. {hint}")
+
+
+def _validate(task: str, values: Mapping[str, Any], sources: Mapping[str, str]) -> RunConfig:
+    nested: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        group, key = name.split(".")
+        nested.setdefault(group, {})[key] = value
+    try:
+        return RunConfig.model_validate({"task": task, **nested})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"][:2])
+        message = first["msg"].removeprefix("Value error, ")
+        if name in values:
+            raise ConfigError(
+                f"{sources[name]}: {name} = {values[name]!r}: {message}. Give another value."
+            ) from error
+        group = [f"{sources[n]}: {n} = {v!r}" for n, v in values.items() if n.startswith(f"{name}.")]
+        raise ConfigError(f"{message} ({'; '.join(group)}). Change one of them.") from error

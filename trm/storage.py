@@ -1,0 +1,113 @@
+"""Folders and files that are whole or absent: written beside, synced, then renamed into place."""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from trm.errors import StorageError
+
+_REASONS = {
+    errno.ENOSPC: "no space left on the disk. Free some, or choose another place",
+    errno.EDQUOT: "the disk quota is used up. Free some, or choose another place",
+    errno.EACCES: "no permission to write there. Choose another place",
+    errno.EPERM: "no permission to write there. Choose another place",
+    errno.EROFS: "the file system is read-only. Choose another place",
+    errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another place",
+    errno.EEXIST: "a file of that name is in the way. Choose another place",
+    errno.ENAMETOOLONG: "the name is too long. Choose a shorter one",
+}
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says of a full or forbidden place into a :class:`StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REASONS:
+            raise
+        raise StorageError(f"cannot write {path}: {_REASONS[error.errno]}.") from error
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which appears at ``path`` only if the block ends without an error.
+
+    A folder that is there already is replaced.
+
+    Raises:
+        StorageError: if the disk is full or the place may not be written; nothing is left behind.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        try:
+            yield beside
+            beside.chmod(0o777 & ~_umask())
+            _sync_tree(beside)
+            _replace(beside, path)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file, or leave what was there.
+
+    Raises:
+        StorageError: if the disk is full or the place may not be written.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o666 & ~_umask())
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+def point_to(link: Path, target: Path) -> None:
+    """Make ``link`` a relative symbolic link to ``target``, replacing it in one step."""
+    beside = link.with_name(f".{link.name}.tmp")
+    with storage_errors(link):
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(os.path.relpath(target, link.parent))
+        beside.replace(link)
+
+
+def _replace(new: Path, path: Path) -> None:
+    """Rename ``new`` to ``path``; a folder cannot be renamed onto one that is not empty."""
+    if not path.exists():
+        new.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in [*(p for p in folder.rglob("*") if not p.is_symlink()), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

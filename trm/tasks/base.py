@@ -1,0 +1,125 @@
+"""What a task provides: a data set builder, an evaluator, defaults, presets and a way to look."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from rich.console import RenderableType
+
+from trm.config import Frozen
+from trm.data import Augmentation, Dataset, DatasetMeta, Split, open_dataset, read_meta
+from trm.errors import DataError
+from trm.tasks.metrics import AccuracyEvaluator, Evaluator
+
+Tokens = NDArray[np.integer[Any]]
+Settings = Mapping[str, Mapping[str, Any]]
+
+
+class DataOptions(Frozen):
+    """The options of ``trm build-data`` that every task has; a task adds its own as fields.
+
+    Each field becomes a flag, its description the flag's help.
+    """
+
+    source: str = Field("hub", description="Where the puzzles come from.")
+    seed: int = Field(0, ge=0, description="Decides everything that is drawn.")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of options for building data and of settings for a run."""
+
+    summary: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
+
+
+class Task(ABC):
+    """A kind of puzzle. Subclass it, and register an instance with the hook.
+
+    Attributes:
+        name: as typed on the command line.
+        summary: one line.
+        data_options: the model of the task's ``trm build-data`` flags.
+        defaults: settings that differ from the published ARC recipe's field defaults.
+        presets: named alternatives.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    data_options: ClassVar[type[DataOptions]] = DataOptions
+    defaults: ClassVar[Settings] = {}
+    presets: ClassVar[Mapping[str, Preset]] = {}
+
+    @abstractmethod
+    def build_data(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
+        """Build the data set in the folder ``out``, whole or not at all.
+
+        Args:
+            out: where; replaced if it is there.
+            options: an instance of :attr:`data_options`.
+            rng: the source of everything that is drawn.
+        """
+
+    def augmentation(self, meta: DatasetMeta) -> Augmentation | None:
+        """The symmetries that the data set's augmented puzzles name, None where there are none."""
+        return None
+
+    def evaluator(self, meta: DatasetMeta, split: Split) -> Evaluator:
+        """A fresh evaluator of one evaluation of ``split``."""
+        return AccuracyEvaluator()
+
+    def parse(self, text: str, properties: Mapping[str, Any]) -> list[Tokens]:
+        """The puzzles (seq_len,) that a user typed, or that stand in a file.
+
+        Args:
+            text: one puzzle or several, in the task's own notation.
+            properties: those of the data set that the model was trained on.
+
+        Raises:
+            InputError: if a puzzle cannot be read, or breaks the puzzle's rules.
+        """
+        raise DataError(f"task {self.name} has no notation for typed puzzles. Use trm eval.")
+
+    def format(self, tokens: Tokens) -> str:
+        """A board (seq_len,) in the notation that :meth:`parse` reads."""
+        return " ".join(map(str, tokens.tolist()))
+
+    def render(self, tokens: Tokens, *, given: Tokens | None = None) -> RenderableType:
+        """A board (seq_len,) to look at in a terminal.
+
+        Args:
+            tokens: the board.
+            given: the puzzle, to tell its cells from the answer's.
+        """
+        return self.format(tokens)
+
+    def is_valid(self, puzzle: Tokens, answer: Tokens) -> bool | None:
+        """Whether ``answer`` solves ``puzzle`` (seq_len,); None where only a label can tell."""
+        return None
+
+    def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
+        """What to say of a split beside its counts, by name."""
+        return {}
+
+    def open_data(self, paths: Sequence[str | Path]) -> Dataset:
+        """Open a data folder of this task.
+
+        Raises:
+            DataError: if it is none, incomplete, of another task or of a newer format.
+        """
+        if len(paths) != 1:
+            raise DataError(f"one data folder is needed, not {len(paths)}. Give --data once.")
+        path = Path(paths[0])
+        meta = read_meta(path)
+        if meta.task != self.name:
+            raise DataError(
+                f"{path} holds data of task {meta.task!r}, not {self.name!r}. "
+                f"Build some: trm build-data {self.name}"
+            )
+        return open_dataset(path, self.augmentation(meta))

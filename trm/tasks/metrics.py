@@ -1,0 +1,136 @@
+"""What an evaluation counts, and the numbers that every task reports."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm.data import IGNORE_LABEL
+
+
+@dataclass(frozen=True)
+class EvalBatch:
+    """A model's final answers to a batch of examples.
+
+    Attributes:
+        inputs, labels: (batch, seq_len) int32, labels ``IGNORE_LABEL`` where nothing is scored.
+        answers: (batch, seq_len) int32, the tokens after the last supervision step.
+        halt_logits: (batch,), after the last supervision step.
+        halt_steps: (batch,), the first step at which the model would have halted.
+        puzzle_identifiers, examples, puzzles: (batch,), as in :class:`trm.data.Batch`.
+    """
+
+    inputs: NDArray[np.int32]
+    labels: NDArray[np.int32]
+    answers: NDArray[np.int32]
+    halt_logits: NDArray[np.float32]
+    halt_steps: NDArray[np.int32]
+    puzzle_identifiers: NDArray[np.int32]
+    examples: NDArray[np.int64]
+    puzzles: NDArray[np.int64]
+
+    @property
+    def exact(self) -> NDArray[np.bool_]:
+        """(batch,) whether every scored cell is right."""
+        return ((self.answers == self.labels) | (self.labels == IGNORE_LABEL)).all(axis=1)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measured number; a share has its count and its 95% Wilson interval."""
+
+    value: float
+    count: int = 0
+    interval: tuple[float, float] | None = None
+
+    @classmethod
+    def share(cls, hits: int, count: int) -> "Metric":
+        """``hits`` of ``count``, with the interval."""
+        return cls(hits / count if count else 0.0, count, wilson(hits, count))
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json`` and ``metrics.jsonl``."""
+        found: dict[str, Any] = {"value": self.value}
+        if self.count:
+            found["count"] = self.count
+        if self.interval:
+            found["interval"] = list(self.interval)
+        return found
+
+
+def wilson(hits: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """The 95% interval of a share (Wilson 1927).
+
+    >>> low, high = wilson(0, 10)
+    >>> round(low, 3), round(high, 3)
+    (0.0, 0.278)
+    """
+    if not count:
+        return 0.0, 1.0
+    share, square = hits / count, z * z / count
+    middle = (share + square / 2) / (1 + square)
+    half = z * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+class Evaluator(ABC):
+    """Collects the answers of one evaluation, and says how good they are.
+
+    Attributes:
+        headline: the metric that decides which checkpoint is best; higher is better.
+    """
+
+    headline: ClassVar[str] = "exact_accuracy"
+
+    @abstractmethod
+    def update(self, batch: EvalBatch) -> None:
+        """Take in a batch of answers."""
+
+    @abstractmethod
+    def result(self) -> Mapping[str, Metric]:
+        """The metrics of all that came in."""
+
+
+@dataclass(frozen=True)
+class _Totals:
+    count: int = 0
+    exact: int = 0
+    cells: float = 0.0
+    halting: int = 0
+    steps: int = 0
+
+
+class AccuracyEvaluator(Evaluator):
+    """Exact, cell and halting accuracy and mean steps, as the published loss head defines them."""
+
+    def __init__(self) -> None:
+        self._totals = _Totals()
+
+    def update(self, batch: EvalBatch) -> None:
+        """See :meth:`Evaluator.update`."""
+        scored = batch.labels != IGNORE_LABEL
+        right = ((batch.answers == batch.labels) & scored).sum(axis=1)
+        exact = batch.exact
+        old = self._totals
+        self._totals = replace(
+            old,
+            count=old.count + len(exact),
+            exact=old.exact + int(exact.sum()),
+            cells=old.cells + float((right / np.maximum(scored.sum(axis=1), 1)).sum()),
+            halting=old.halting + int(((batch.halt_logits >= 0) == exact).sum()),
+            steps=old.steps + int(batch.halt_steps.sum()),
+        )
+
+    def result(self) -> Mapping[str, Metric]:
+        """See :meth:`Evaluator.result`."""
+        totals, count = self._totals, self._totals.count
+        return {
+            "exact_accuracy": Metric.share(totals.exact, count),
+            "cell_accuracy": Metric(totals.cells / max(count, 1), count),
+            "halting_accuracy": Metric.share(totals.halting, count),
+            "mean_steps": Metric(totals.steps / max(count, 1), count),
+        }

@@ -1,0 +1,46 @@
+"""What is measured of Sudoku answers beside the common numbers."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+
+from trm.data import Split
+from trm.tasks.metrics import AccuracyEvaluator, EvalBatch, Metric
+from trm.tasks.sudoku.geometry import is_valid_solution
+from trm.tasks.sudoku.symmetry import FIRST_DIGIT
+
+
+class SudokuEvaluator(AccuracyEvaluator):
+    """Adds the share of valid Sudokus, and exact accuracy for each source of puzzles.
+
+    ``valid`` counts answers with every digit once in each row, column and box; such an answer is
+    wrong only where it changed a clue.
+    """
+
+    def __init__(self, split: Split) -> None:
+        super().__init__()
+        self._split = split
+        self._valid = 0
+        self._hits: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+
+    def update(self, batch: EvalBatch) -> None:
+        """See :meth:`trm.tasks.metrics.Evaluator.update`."""
+        super().update(batch)
+        digits = np.maximum(batch.answers - (FIRST_DIGIT - 1), 0)
+        self._valid += int(is_valid_solution(digits.astype(np.uint8)).sum())
+        sources = self._split.info["source"][self._split.group_of(batch.puzzles)]
+        for source, exact in zip(sources.tolist(), batch.exact.tolist(), strict=True):
+            self._counts[source.decode()] += 1
+            self._hits[source.decode()] += exact
+
+    def result(self) -> Mapping[str, Metric]:
+        """See :meth:`trm.tasks.metrics.Evaluator.result`."""
+        common = super().result()
+        count = self._counts.total()
+        per_source = {
+            f"exact_accuracy/{source}": Metric.share(self._hits[source], self._counts[source])
+            for source in sorted(self._counts)
+        }
+        return {**common, "valid": Metric.share(self._valid, count), **per_source}

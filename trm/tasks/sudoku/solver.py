@@ -1,0 +1,292 @@
+"""A depth-first Sudoku solver with constraint propagation, and the rating of puzzles by it.
+
+Propagation runs naked singles, hidden singles and locked candidates (pointing and claiming) to
+a fixpoint. Where that leaves a cell open, the search guesses in the cell with the fewest
+candidates (the lowest index on a tie), the digits in ascending order.
+
+The rating of a puzzle is its number of guesses until the first solution is complete: every digit
+tried in a cell while another is left to try there counts one, right or wrong; the last digit left
+is no guess but a conclusion. A puzzle that propagation solves alone has rating 0. The figure is
+comparable to, not equal to, the guess count of tdoku (T. Dillon), by which the Sudoku-Extreme
+data set is rated: on 1000 of its puzzles the rank correlation is 0.67, the mean 50 against 21.
+
+Candidates are bit masks: bit d - 1 of a cell's mask is set while digit d is possible there.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from trm.errors import InputError
+from trm.tasks.sudoku.geometry import Geometry
+
+Board = npt.NDArray[np.uint8]
+Masks = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+CONTRADICTION, UNCHANGED, CHANGED = -1, 0, 1
+
+
+class Tables(NamedTuple):
+    """The index arrays of a geometry that the compiled functions read.
+
+    `inside`, `rest_of_line` and `rest_of_box` have one row for each pair of a line (row or
+    column) and a box that meet: the shared cells, the others of the line, the others of the box.
+    Short rows repeat a cell, which changes neither a union of masks nor a removal.
+    """
+
+    units: npt.NDArray[np.int64]
+    peers: npt.NDArray[np.int64]
+    inside: npt.NDArray[np.int64]
+    rest_of_line: npt.NDArray[np.int64]
+    rest_of_box: npt.NDArray[np.int64]
+
+
+@lru_cache
+def tables_of(geometry: Geometry) -> Tables:
+    """The tables of a geometry; always the same object."""
+    lines, boxes = geometry.units[: 2 * geometry.size], geometry.units[2 * geometry.size :]
+    meeting = [(line, box) for line in lines for box in boxes if np.intersect1d(line, box).size]
+    return Tables(
+        geometry.units,
+        geometry.peers,
+        _padded([np.intersect1d(line, box) for line, box in meeting]),
+        _padded([np.setdiff1d(line, box) for line, box in meeting]),
+        _padded([np.setdiff1d(box, line) for line, box in meeting]),
+    )
+
+
+def _padded(rows: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Stack rows of unequal lengths, filling the short ones with their first entry."""
+    width = max(len(row) for row in rows)
+    return np.stack([np.append(row, np.full(width - len(row), row[0])) for row in rows])
+
+
+@njit(cache=True)
+def candidates_of(board: Board, size: int) -> Masks:
+    """Masks (cells,) of a board (cells,): a clue's own digit, every digit in a blank cell."""
+    candidates = np.empty(len(board), dtype=np.int64)
+    for cell in range(len(board)):
+        digit = np.int64(board[cell])
+        candidates[cell] = 1 << (digit - 1) if digit else (1 << size) - 1
+    return candidates
+
+
+@njit(cache=True)
+def _naked_singles(candidates: Masks, placed: Flags, peers: Masks) -> bool:
+    """Remove every decided digit from its peers; False if a cell has no candidate left."""
+    progress = True
+    while progress:
+        progress = False
+        for cell in range(len(candidates)):
+            mask = candidates[cell]
+            if mask == 0:
+                return False
+            if placed[cell] or mask & (mask - 1):
+                continue
+            placed[cell] = progress = True
+            for peer in peers[cell]:
+                candidates[peer] &= ~mask
+    return True
+
+
+@njit(cache=True)
+def _hidden_singles(candidates: Masks, placed: Flags, units: Masks) -> int:
+    """Decide the cells that alone in a unit can hold a digit."""
+    all_digits = (1 << units.shape[1]) - 1
+    outcome = UNCHANGED
+    for unit in units:
+        once = twice = done = 0
+        for cell in unit:
+            mask = candidates[cell]
+            twice |= once & mask
+            once |= mask
+            if placed[cell]:
+                done |= mask
+        if once != all_digits:
+            return CONTRADICTION
+        hidden = once & ~twice & ~done
+        if hidden == 0:
+            continue
+        for cell in unit:
+            mask = candidates[cell] & hidden
+            if mask & (mask - 1):
+                return CONTRADICTION
+            if mask and mask != candidates[cell]:
+                candidates[cell] = mask
+                outcome = CHANGED
+    return outcome
+
+
+@njit(cache=True)
+def _union(candidates: Masks, cells: Masks) -> int:
+    """The candidates that any of the cells has."""
+    union = 0
+    for cell in cells:
+        union |= candidates[cell]
+    return union
+
+
+@njit(cache=True)
+def _locked_candidates(candidates: Masks, tables: Tables) -> int:
+    """Remove the digits that a box confines to a line, or a line to a box, from the rest."""
+    outcome = UNCHANGED
+    for pair in range(len(tables.inside)):
+        inside = _union(candidates, tables.inside[pair])
+        line = _union(candidates, tables.rest_of_line[pair])
+        box = _union(candidates, tables.rest_of_box[pair])
+        pointing, claiming = inside & ~box & line, inside & ~line & box
+        if pointing:
+            outcome = CHANGED
+            for cell in tables.rest_of_line[pair]:
+                candidates[cell] &= ~pointing
+        if claiming:
+            outcome = CHANGED
+            for cell in tables.rest_of_box[pair]:
+                candidates[cell] &= ~claiming
+    return outcome
+
+
+@njit(cache=True)
+def propagate(candidates: Masks, placed: Flags, tables: Tables) -> bool:
+    """Bring candidates (cells,) to the fixpoint in place; False on a contradiction.
+
+    `placed` (cells,) marks the cells whose digit their peers have already lost.
+    """
+    while True:
+        if not _naked_singles(candidates, placed, tables.peers):
+            return False
+        outcome = _hidden_singles(candidates, placed, tables.units)
+        if outcome == UNCHANGED:
+            outcome = _locked_candidates(candidates, tables)
+        if outcome != CHANGED:
+            return outcome == UNCHANGED
+
+
+@njit(cache=True)
+def _cell_to_guess(candidates: Masks, placed: Flags) -> int:
+    """The first open cell with the fewest candidates, -1 if every cell is decided."""
+    best_cell, fewest = -1, 64
+    for cell in range(len(candidates)):
+        if placed[cell]:
+            continue
+        mask, count = candidates[cell], 0
+        while mask:
+            mask &= mask - 1
+            count += 1
+        if count < fewest:
+            best_cell, fewest = cell, count
+            if count == 2:
+                break
+    return best_cell
+
+
+@njit(cache=True)
+def write_digits(candidates: Masks, board: Board) -> None:
+    """Write the digits of decided candidates (cells,) to a board (cells,)."""
+    for cell in range(len(board)):
+        digit = 1
+        while candidates[cell] >> digit:
+            digit += 1
+        board[cell] = digit
+
+
+@njit(cache=True)
+def search(start: Masks, tables: Tables, limit: int, solution: Board) -> tuple[int, int]:
+    """Count the solutions within the candidates `start` (cells,), no further than `limit`.
+
+    Writes the first to `solution` (cells,); returns the count and the guesses up to the first
+    (all guesses if there is none).
+    """
+    num_cells = len(start)
+    candidates = np.empty((num_cells + 1, num_cells), dtype=np.int64)
+    placed = np.empty((num_cells + 1, num_cells), dtype=np.bool_)
+    guessed_cell = np.empty(num_cells + 1, dtype=np.int64)
+    untried = np.empty(num_cells + 1, dtype=np.int64)
+    candidates[0], placed[0] = start, False
+    depth = num_solutions = num_guesses = 0
+    consistent = propagate(candidates[0], placed[0], tables)
+    while True:
+        cell = _cell_to_guess(candidates[depth], placed[depth]) if consistent else -1
+        untried[depth] = candidates[depth, cell] if cell >= 0 else 0
+        guessed_cell[depth] = cell
+        if consistent and cell < 0:
+            if num_solutions == 0:
+                write_digits(candidates[depth], solution)
+            num_solutions += 1
+        while depth >= 0 and untried[depth] == 0:
+            depth -= 1
+        if depth < 0 or num_solutions == limit:
+            return num_solutions, num_guesses
+        guess = untried[depth] & -untried[depth]
+        untried[depth] ^= guess
+        candidates[depth + 1], placed[depth + 1] = candidates[depth], placed[depth]
+        depth += 1
+        candidates[depth, guessed_cell[depth - 1]] = guess
+        num_guesses += num_solutions == 0 and untried[depth - 1] != 0
+        consistent = propagate(candidates[depth], placed[depth], tables)
+
+
+@njit(cache=True)
+def rating_of(board: Board, tables: Tables) -> int:
+    """Guesses to the first solution of a board (cells,)."""
+    candidates = candidates_of(board, tables.units.shape[1])
+    return search(candidates, tables, 1, np.empty_like(board))[1]
+
+
+@njit(cache=True)
+def _rate_all(boards: Board, tables: Tables) -> npt.NDArray[np.int32]:
+    """Guesses (N,) to the first solution of each of the boards (N, cells)."""
+    ratings = np.empty(len(boards), dtype=np.int32)
+    for index in range(len(boards)):
+        ratings[index] = rating_of(boards[index], tables)
+    return ratings
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A completed board (cells,) uint8, and the guesses it took to find it."""
+
+    board: Board
+    num_guesses: int
+
+
+def solve(board: Board, geometry: Geometry) -> Solution | None:
+    """The first solution of a board (cells,), None if there is none."""
+    check_boards(board[None], geometry)
+    solution = np.zeros_like(board)
+    candidates = candidates_of(board, geometry.size)
+    num_solutions, num_guesses = search(candidates, tables_of(geometry), 1, solution)
+    return Solution(solution, int(num_guesses)) if num_solutions else None
+
+
+def count_solutions(board: Board, geometry: Geometry, limit: int = 2) -> int:
+    """The number of solutions of a board (cells,), counted no further than `limit` >= 1."""
+    check_boards(board[None], geometry)
+    candidates = candidates_of(board, geometry.size)
+    return int(search(candidates, tables_of(geometry), limit, np.zeros_like(board))[0])
+
+
+def rate(boards: Board, geometry: Geometry) -> npt.NDArray[np.int32]:
+    """Ratings (N,) of the boards (N, cells); of a board without solution, all its guesses."""
+    check_boards(boards, geometry)
+    ratings: npt.NDArray[np.int32] = _rate_all(boards, tables_of(geometry))
+    return ratings
+
+
+def check_boards(boards: Board, geometry: Geometry) -> None:
+    """Refuse boards (N, cells) that the compiled functions cannot index by."""
+    if boards.ndim != 2 or boards.shape[1] != geometry.num_cells or boards.dtype != np.uint8:
+        raise InputError(
+            f"boards of shape {boards.shape[1:]} and type {boards.dtype} are not Sudoku boards of "
+            f"size {geometry.size}: give {geometry.num_cells} cells of uint8"
+        )
+    if boards.size and boards.max() > geometry.size:
+        raise InputError(
+            f"digit {boards.max()} is beyond the board size {geometry.size}: "
+            f"use 0 for a blank cell and 1 to {geometry.size}"
+        )

@@ -1,0 +1,97 @@
+"""The task ``sudoku``: Sudoku-Extreme, and boards of 4x4 and 6x6."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import RenderableType
+
+from trm.data import Augmentation, DatasetMeta, Split
+from trm.tasks.base import Preset, Task, Tokens
+from trm.tasks.sudoku.build import SudokuOptions, build
+from trm.tasks.sudoku.evaluate import SudokuEvaluator
+from trm.tasks.sudoku.geometry import Geometry, is_valid_solution
+from trm.tasks.sudoku.notation import format_board, parse_boards, render_board
+from trm.tasks.sudoku.symmetry import FIRST_DIGIT, augmentation
+
+
+class Sudoku(Task):
+    """Fill the blanks so that each row, column and box has every digit once."""
+
+    name = "sudoku"
+    summary = "Sudoku-Extreme: 9x9 puzzles that need guessing, and 4x4 and 6x6 boards."
+    data_options = SudokuOptions
+    # The published run: README of the TRM repository, section Sudoku-Extreme.
+    defaults = {
+        "model": {"h_cycles": 3, "l_cycles": 6},
+        "optim": {
+            "lr": 1e-4,
+            "weight_decay": 1.0,
+            "puzzle_emb_lr": 1e-4,
+            "puzzle_emb_weight_decay": 1.0,
+        },
+        "train": {"epochs": 50_000},
+    }
+    presets = {
+        "mini": Preset(
+            summary="Generated 4x4 boards and a small network: minutes on a CPU.",
+            data={"source": "generate", "size": 4, "num_train": 1000, "num_aug": 200},
+            settings={
+                "model": {
+                    "hidden_size": 128,
+                    "h_cycles": 2,
+                    "l_cycles": 3,
+                    "num_heads": 4,
+                    "swiglu_multiple": 16,
+                    "forward_dtype": "float32",
+                },
+                "optim": {"lr": 1e-3, "lr_warmup_steps": 50, "puzzle_emb_lr": 1e-3},
+                "train": {"batch_size": 128, "max_steps": 1000},
+            },
+        ),
+    }
+
+    def build_data(
+        self, out: Path, options: SudokuOptions, rng: np.random.Generator
+    ) -> DatasetMeta:
+        """See :meth:`trm.tasks.base.Task.build_data`."""
+        return build(out, options, rng)
+
+    def augmentation(self, meta: DatasetMeta) -> Augmentation:
+        """See :meth:`trm.tasks.base.Task.augmentation`."""
+        return augmentation(Geometry.of(int(meta.properties["size"])))
+
+    def evaluator(self, meta: DatasetMeta, split: Split) -> SudokuEvaluator:
+        """See :meth:`trm.tasks.base.Task.evaluator`."""
+        return SudokuEvaluator(split)
+
+    def parse(self, text: str, properties: Mapping[str, Any]) -> list[Tokens]:
+        """See :meth:`trm.tasks.base.Task.parse`."""
+        return list(parse_boards(text, properties))
+
+    def format(self, tokens: Tokens) -> str:
+        """See :meth:`trm.tasks.base.Task.format`."""
+        return format_board(tokens)
+
+    def render(self, tokens: Tokens, *, given: Tokens | None = None) -> RenderableType:
+        """See :meth:`trm.tasks.base.Task.render`."""
+        return render_board(tokens, given)
+
+    def is_valid(self, puzzle: Tokens, answer: Tokens) -> bool:
+        """Whether ``answer`` is a Sudoku that keeps the clues of ``puzzle``."""
+        keeps = bool(((puzzle < FIRST_DIGIT) | (puzzle == answer)).all())
+        digits = np.maximum(answer.astype(np.int64) - (FIRST_DIGIT - 1), 0).astype(np.uint8)
+        return keeps and bool(is_valid_solution(digits[None])[0])
+
+    def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
+        """See :meth:`trm.tasks.base.Task.describe`."""
+        clues = (np.asarray(split.inputs) >= FIRST_DIGIT).sum(axis=1)
+        ratings = np.asarray(split.info["rating"])
+        names, counts = np.unique(split.info["source"], return_counts=True)
+        sources = ", ".join(f"{n.decode()} {c}" for n, c in zip(names, counts, strict=True))
+        return {
+            "sources": sources,
+            "clues": f"mean {clues.mean():.1f}, {clues.min()} to {clues.max()}",
+            "rating": f"mean {ratings.mean():.1f}, {ratings.min()} to {ratings.max()}",
+        }
