@@ -8,6 +8,7 @@
     ├── InputError         a puzzle, file or argument value that cannot be used
     ├── DataError          a data folder that is incomplete, damaged or does not fit
     ├── CheckpointError    a checkpoint that is incomplete, damaged or does not fit
+    ├── TrainingError      a run that went wrong on the way
     └── StorageError       the disk is full, or the place may not be written
 
 A message is one line: what is wrong, with the value, and what to do about it. The command line
@@ -40,6 +41,10 @@ class DataError(TrmError):
 
 class CheckpointError(TrmError):
     """A checkpoint that is incomplete, damaged, or does not fit what it is used for."""
+
+
+class TrainingError(TrmError):
+    """A run that went wrong on the way, such as a loss that is no longer a number."""
 
 
 class StorageError(TrmError):

@@ -186,5 +186,7 @@ def _validate(task: str, values: Mapping[str, Any], sources: Mapping[str, str]) 
             raise ConfigError(
                 f"{sources[name]}: {name} = {values[name]!r}: {message}. Give another value."
             ) from error
-        group = [f"{sources[n]}: {n} = {v!r}" for n, v in values.items() if n.startswith(f"{name}.")]
+        group = [
+            f"{sources[n]}: {n} = {v!r}" for n, v in values.items() if n.startswith(f"{name}.")
+        ]
         raise ConfigError(f"{message} ({'; '.join(group)}). Change one of them.") from error

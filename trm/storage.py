@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from trm.errors import StorageError
 
@@ -54,24 +55,31 @@ def whole_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(beside, ignore_errors=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file, or leave what was there.
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to fill, which appears at ``path`` only if the block ends without an error.
 
     Raises:
-        StorageError: if the disk is full or the place may not be written.
+        StorageError: if the disk is full or the place may not be written; what was there stays.
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(0o666 & ~_umask())
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file, or leave what was there; see :func:`whole_file`."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))
 
 
 def point_to(link: Path, target: Path) -> None:

@@ -67,9 +67,7 @@ class Reference:
             optim=OptimConfig(lr_warmup_steps=0, ema=True, **optim),
             train=TrainConfig(batch_size=theirs["batch_size"]),
         )
-        spec = PuzzleSpec(
-            theirs["vocab_size"], theirs["seq_len"], theirs["num_puzzle_identifiers"]
-        )
+        spec = PuzzleSpec(theirs["vocab_size"], theirs["seq_len"], theirs["num_puzzle_identifiers"])
         return cls(tensors, config, spec, int(meta["steps"]))
 
     def group(self, prefix: str) -> dict[str, Tensor]:

@@ -91,7 +91,9 @@ class Trainer:
         self.state, self.config, self.total_steps = state, config, total_steps
         self._supervise = torch.compile(supervise) if compiled else supervise
 
-    def step(self, puzzles: Puzzles, min_steps: Int[Tensor, " batch"] | None) -> Float[Tensor, " m"]:
+    def step(
+        self, puzzles: Puzzles, min_steps: Int[Tensor, " batch"] | None
+    ) -> Float[Tensor, " m"]:
         """One step; returns the sums named in ``METRICS``, still on the device."""
         state, model = self.state, self.state.model
         rollout = start_rollout(model, puzzles) if state.rollout is None else state.rollout

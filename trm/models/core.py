@@ -184,4 +184,3 @@ class TinyRecursiveModel(nn.Module):
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
     bias = None if layer.bias is None else layer.bias.to(x.dtype)
     return nn.functional.linear(x, layer.weight.to(x.dtype), bias)
-

@@ -51,10 +51,14 @@ def replace_halted(
     halted = state.halted
     fresh = model.initial_state(len(halted))
     return RolloutState(
-        latents=LatentState(*(_select(halted, n, o) for n, o in zip(fresh, state.latents, strict=True))),
+        latents=LatentState(
+            *(_select(halted, n, o) for n, o in zip(fresh, state.latents, strict=True))
+        ),
         steps=torch.where(halted, 0, state.steps),
         halted=torch.zeros_like(halted),
-        puzzles=Puzzles(*(_select(halted, n, o) for n, o in zip(puzzles, state.puzzles, strict=True))),
+        puzzles=Puzzles(
+            *(_select(halted, n, o) for n, o in zip(puzzles, state.puzzles, strict=True))
+        ),
     )
 
 

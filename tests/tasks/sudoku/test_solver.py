@@ -13,6 +13,7 @@ from trm.tasks.sudoku.solver import count_solutions, rate, solve
 KNOWN = "4.....8.5.3..........7......2.....6.....8.4......1.......6.3.7.5..2.....1.4......"
 KNOWN_SOLUTION = "417369825632158947958724316825437169791586432346912758289643571573291684164875293"
 HARDEST = "8..........36......7..9.2...5...7.......457.....1...3...1....68..85...1..9....4.."
+HARDEST_RATING = 26
 TRAIN_CSV = Path(__file__).parents[3].parent / "shared" / "data" / "sudoku-extreme" / "train.csv"
 
 
@@ -46,7 +47,7 @@ def test_a_puzzle_that_needs_guesses_is_rated_by_them() -> None:
     assert solution is not None
     assert is_valid_solution(solution.board[None]).all()
     assert (solution.board == board)[board > 0].all()
-    assert solution.num_guesses == rate(board[None], geometry)[0] > 0
+    assert solution.num_guesses == rate(board[None], geometry)[0] == HARDEST_RATING
 
 
 def test_propagation_alone_makes_no_guess() -> None:
@@ -54,11 +55,11 @@ def test_propagation_alone_makes_no_guess() -> None:
     assert rate(boards, Geometry.of(9)).tolist() == [0, 0]
 
 
-def test_the_last_digit_left_is_no_guess() -> None:
-    # An empty 4x4 board: 1 of 1234, then 2 of 234 or 34; every first digit tried succeeds.
-    solution = solve(np.zeros(16, dtype=np.uint8), Geometry.of(4))
-    assert solution is not None
-    assert 0 < solution.num_guesses < 16
+def test_a_choice_of_two_digits_is_one_guess() -> None:
+    # Cells 0, 2, 4 and 6 hold 1 and 3, either way round.
+    board, geometry = board_of(".2.4.4.221434321"), Geometry.of(4)
+    assert count_solutions(board, geometry, limit=10) == 2
+    assert rate(board[None], geometry).tolist() == [1]
 
 
 @pytest.mark.parametrize(

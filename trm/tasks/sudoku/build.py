@@ -69,9 +69,7 @@ def build(out: Path, options: SudokuOptions, rng: np.random.Generator) -> Datase
     return data.write(out, meta, splits)
 
 
-def _tables(
-    options: SudokuOptions, rng: np.random.Generator
-) -> tuple[PuzzleTable, PuzzleTable]:
+def _tables(options: SudokuOptions, rng: np.random.Generator) -> tuple[PuzzleTable, PuzzleTable]:
     """The training and the test puzzles, chosen but not augmented."""
     if options.source == "generate":
         return _generated(options, rng)
@@ -128,9 +126,7 @@ def _divided(
     return train, test.take(np.arange(len(test))[: options.num_test])
 
 
-def _generated(
-    options: SudokuOptions, rng: np.random.Generator
-) -> tuple[PuzzleTable, PuzzleTable]:
+def _generated(options: SudokuOptions, rng: np.random.Generator) -> tuple[PuzzleTable, PuzzleTable]:
     """Puzzles made here, no two of which are symmetric copies of one another."""
     from trm.tasks.sudoku.generate import generate
 

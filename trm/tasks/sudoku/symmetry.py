@@ -70,12 +70,13 @@ def _line_orders(geometry: Geometry) -> tuple[NDArray[np.int32], NDArray[np.int3
     return tuple(
         np.array(
             [
-                [band * length + line for band, order in zip(bands, within, strict=True)
-                 for line in order]
+                [
+                    band * length + line
+                    for band, order in zip(bands, within, strict=True)
+                    for line in order
+                ]
                 for bands in permutations(range(geometry.size // length))
-                for within in product(
-                    permutations(range(length)), repeat=geometry.size // length
-                )
+                for within in product(permutations(range(length)), repeat=geometry.size // length)
             ],
             dtype=np.int32,
         )

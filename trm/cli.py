@@ -1,0 +1,301 @@
+"""The command line: parses, calls, prints. Nothing else in trm prints.
+
+``trm --help`` has to answer at once, so whatever needs torch is imported inside its command.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from trm import __version__, cli_data
+from trm.errors import ConfigError, InputError, TrmError, did_you_mean
+from trm.plugins import get_task, installed_tasks
+
+if TYPE_CHECKING:
+    from trm.settings import Resolved
+
+app = typer.Typer(
+    name="trm",
+    help="Tiny Recursive Models: build data, train, evaluate and use them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(cli_data.app)
+out = Console()
+# Typer's copy of click is private; its exception classes are reached through a public one.
+UsageError: type[Any] = typer.BadParameter.__mro__[1]
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task; see `trm tasks`.")]
+Preset = Annotated[str | None, typer.Option(help="A named set of settings of the task.")]
+MlpT = Annotated[bool, typer.Option("--mlp-t", help="Mix tokens with an MLP, without positions.")]
+Seed = Annotated[int | None, typer.Option(help="Decides weights, data order and exploration.")]
+Data = Annotated[list[str] | None, typer.Option("--data", metavar="DIR", help="Data folder.")]
+MaxSteps = Annotated[int | None, typer.Option(help="End after so many steps.")]
+Epochs = Annotated[int | None, typer.Option(help="End after so many passes over the puzzles.")]
+BatchSize = Annotated[int | None, typer.Option(help="Examples in a step.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML.")
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as model.hidden_size=384."),
+]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option("--ckpt", metavar="RUN|CHECKPOINT", help="The newest run's best if left out."),
+]
+
+
+def main() -> None:
+    """The ``trm`` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line; returns the exit code. An error is one line on stderr."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+    def show_warning(message: Any, *_: Any) -> None:
+        errors.print(f"trm: warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show_warning
+        try:
+            code = app(arguments, standalone_mode=False)
+        except TrmError as error:
+            if "--debug" in arguments:
+                raise
+            errors.print(f"trm: error: {error}")
+            return 1
+        except UsageError as error:
+            errors.print(f"trm: error: {' '.join(error.format_message().split())}")
+            return 2
+        except (KeyboardInterrupt, typer.Abort):
+            return 130
+    return code if isinstance(code, int) else 0
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"trm {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it, exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Tiny Recursive Models: build data, train, evaluate and use them."""
+
+
+@app.command()
+def tasks() -> None:
+    """List the installed tasks, their presets, and the plugin each comes from."""
+    from trm.show.tables import tasks_table
+
+    out.print(tasks_table(installed_tasks()))
+
+
+@app.command()
+def config(
+    task: TaskName,
+    preset: Preset = None,
+    mlp_t: MlpT = False,
+    config_file: ConfigFile = None,
+    assignments: Assignments = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The settings as JSON.")] = False,
+) -> None:
+    """Print the resolved settings, and where each came from."""
+    from trm.show.tables import settings_table
+
+    resolved = _resolve(task, preset, mlp_t, config_file, assignments)
+    if as_json:
+        out.print_json(resolved.config.model_dump_json())
+    else:
+        out.print(settings_table(resolved))
+
+
+@app.command()
+def train(
+    task: TaskName,
+    preset: Preset = None,
+    mlp_t: MlpT = False,
+    data: Data = None,
+    runs: Annotated[Path, typer.Option("--out", metavar="RUNS", help="Folder of runs.")] = Path(
+        "runs"
+    ),
+    run_name: Annotated[str | None, typer.Option(help="The run's name, RUNS/TASK/NAME.")] = None,
+    seed: Seed = None,
+    max_steps: MaxSteps = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    no_compile: Annotated[bool, typer.Option("--no-compile", help="No torch.compile.")] = False,
+    resume: Annotated[
+        str, typer.Option(metavar="auto|never|RUN", help="Go on with a run of that name.")
+    ] = "auto",
+    config_file: ConfigFile = None,
+    assignments: Assignments = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes, exit.")] = False,
+) -> int:
+    """Train a model; go on with the run if it was interrupted."""
+    flags: dict[str, tuple[Any, str]] = {
+        name: (value, flag)
+        for name, value, flag in (
+            ("data.paths", data or None, "--data"),
+            ("train.seed", seed, "--seed"),
+            ("train.max_steps", max_steps, "--max-steps"),
+            ("train.epochs", epochs, "--epochs"),
+            ("train.batch_size", batch_size, "--batch-size"),
+            ("train.device", device, "--device"),
+            ("train.compile", False if no_compile else None, "--no-compile"),
+        )
+        if value is not None
+    }
+    if epochs is not None and max_steps is None:
+        flags["train.max_steps"] = (None, "--epochs")  # a preset's number of steps gives way
+    resolved = _resolve(task, preset, mlp_t, config_file, assignments, flags)
+    return _train(resolved, runs, run_name, resume, dry_run)
+
+
+def _train(
+    resolved: "Resolved", runs: Path, run_name: str | None, resume: str, dry_run: bool
+) -> int:
+    from trm.engine import checkpoint, launch
+    from trm.engine.interrupt import stop_requests
+    from trm.show.progress import TrainingView
+    from trm.show.tables import footprint_lines, settings_table
+
+    task = get_task(resolved.config.task)
+    plan = launch.plan(resolved.config, task, runs_folder=runs, name=run_name, resume=resume)
+    lines = footprint_lines(plan.footprint(), plan.total_steps, plan.config.train.batch_size)
+    if dry_run:
+        out.print(settings_table(resolved))
+        for line in lines:
+            out.print(line, highlight=False)
+        return 0
+    start = checkpoint.read_config(plan.resume_from).step if plan.resume_from else 0
+    out.print(f"run {plan.folder}" + (f", from step {start}" if start else ""), soft_wrap=True)
+    with stop_requests() as stop, TrainingView(out, plan.total_steps, start) as listen:
+        outcome = launch.train(plan, task, listen=listen, should_stop=stop)
+    if not outcome.finished:
+        hint = f"trm train {task.name} ... --resume {outcome.run}"
+        out.print(f"stopped at step {outcome.step}; go on with: {hint}", soft_wrap=True)
+        return stop.exit_code
+    out.print(
+        f"done: best {outcome.best:.4f} at step {outcome.best_step}; next: "
+        f"trm eval --ckpt {outcome.run}",
+        soft_wrap=True,
+    )
+    return 0
+
+
+@app.command("eval")
+def evaluate(
+    ckpt: Checkpoint = None,
+    data: Data = None,
+    batch_size: BatchSize = None,
+    max_examples: Annotated[int | None, typer.Option(help="The first so many only.")] = None,
+    device: Device = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The metrics as JSON.")] = False,
+    save_predictions: Annotated[
+        Path | None, typer.Option(metavar="F", help="Write every answer to this .npz file.")
+    ] = None,
+) -> None:
+    """Measure a trained model on a data set's test split."""
+    from rich.progress import Progress
+
+    from trm.engine.report import evaluate_model
+    from trm.engine.solve import load
+    from trm.show.tables import metrics_table
+
+    model = load(ckpt, device=device or "auto")
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("evaluating")
+        report = evaluate_model(
+            model,
+            data=data or (),
+            batch_size=batch_size,
+            max_examples=max_examples,
+            save_predictions=save_predictions,
+            on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    if as_json:
+        out.print_json(json.dumps(report.as_json()))
+        return
+    out.print(f"{report.checkpoint} on {report.data}", highlight=False, soft_wrap=True)
+    out.print(metrics_table(report.metrics))
+
+
+@app.command()
+def solve(
+    puzzle: Annotated[str, typer.Argument(metavar="PUZZLE|FILE|-", help="- reads from stdin.")],
+    ckpt: Checkpoint = None,
+    device: Device = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a puzzle.")] = False,
+) -> None:
+    """Solve puzzles, and show the board as it changes from step to step."""
+    from trm.engine.solve import Solution, load
+    from trm.show.thinking import show_thoughts, verdict
+
+    model = load(ckpt, device=device or "auto")
+    for tokens in model.parse(_puzzle_text(puzzle)):
+        thoughts = model.think(tokens)
+        if as_json:
+            solution = Solution(model.task, tokens, tuple(thoughts))
+            print(json.dumps(solution.as_json()))  # noqa: T201
+        else:
+            solution = show_thoughts(out, model.task, tokens, thoughts)
+            out.print(verdict(solution), highlight=False, soft_wrap=True)
+
+
+def _puzzle_text(argument: str) -> str:
+    """What the argument of ``solve`` means: stdin, a file's text, or the puzzle itself."""
+    if argument == "-":
+        return sys.stdin.read()
+    try:
+        return Path(argument).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{argument} is not a text file. Name one with a puzzle a line.") from None
+    except OSError:
+        return argument
+
+
+def _resolve(
+    task_name: str,
+    preset: str | None,
+    mlp_t: bool,
+    config_file: Path | None,
+    assignments: list[str] | None,
+    flags: dict[str, tuple[Any, str]] | None = None,
+) -> "Resolved":
+    """The settings of a run, from all their sources."""
+    from trm import settings
+
+    task = get_task(task_name)
+    if preset is not None and preset not in task.presets:
+        raise ConfigError(
+            f"task {task.name} has no preset {preset!r}. {did_you_mean(preset, task.presets)}"
+        )
+    if mlp_t:
+        mixer = {"model.mlp_t": (True, "--mlp-t"), "model.pos_encodings": ("none", "--mlp-t")}
+        flags = {**(flags or {}), **mixer}
+    return settings.load(
+        task.name,
+        defaults=task.defaults,
+        preset=task.presets[preset].settings if preset else None,
+        preset_name=preset or "",
+        config_file=config_file,
+        flags=flags,
+        assignments=assignments or (),
+    )

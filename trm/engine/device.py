@@ -1,0 +1,38 @@
+"""Which device to use, and how batches get there."""
+
+import torch
+
+from trm.data import Batch
+from trm.errors import ConfigError
+from trm.models import Puzzles
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of this name; ``auto`` is CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        ConfigError: if there is no such device here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"cannot use device {name!r}: {reason} Use --device cpu.") from error
+    return device
+
+
+def to_device(batch: Batch, device: torch.device) -> Puzzles:
+    """A batch as tensors on the device; the copy does not wait for the device."""
+    arrays = (batch.inputs, batch.labels, batch.puzzle_identifiers)
+    return Puzzles(*(_copy(torch.from_numpy(array), device) for array in arrays))
+
+
+def _copy(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

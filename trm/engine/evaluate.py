@@ -1,0 +1,125 @@
+"""Evaluation: every example thinks for all supervision steps, then the task's evaluator counts."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from trm.config import RunConfig
+from trm.data import Batch, Split, eval_batches, num_eval_examples
+from trm.engine.device import to_device
+from trm.engine.optim import WeightAverage
+from trm.models import LatentState, StepOutput, TinyRecursiveModel
+from trm.models.layers import Hidden
+from trm.storage import whole_file
+from trm.tasks.metrics import EvalBatch, Evaluator, Metric
+
+Step = Callable[[LatentState, Hidden], StepOutput]
+
+
+@torch.inference_mode()
+def supervision_steps(
+    model: TinyRecursiveModel,
+    inputs: Int[Tensor, "batch seq"],
+    identifiers: Int[Tensor, " batch"],
+    step: Step | None = None,
+) -> Iterator[tuple[Int[Tensor, "batch seq"], Float[Tensor, " batch"]]]:
+    """The answer (batch, seq) and halting logits (batch,) after each supervision step."""
+    embedded = model.embed(inputs, model.puzzle_rows(identifiers))
+    state = model.initial_state(len(inputs))
+    for _ in range(model.config.halt_max_steps):
+        state, logits, halt_logits = (step or model)(state, embedded)
+        yield logits.argmax(-1).to(torch.int32), halt_logits
+
+
+def evaluate(
+    model: TinyRecursiveModel,
+    evaluator: Evaluator,
+    split: Split,
+    config: RunConfig,
+    *,
+    step: Step | None = None,
+    on_batch: Callable[[EvalBatch], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Mapping[str, Metric]:
+    """Answer all examples of a split, and let the evaluator judge.
+
+    Args:
+        model: with the weights to evaluate.
+        evaluator: a fresh one of the task's.
+        split: the examples.
+        config: for batch size and number of examples.
+        step: the model's supervision step, where it was compiled.
+        on_batch: also given each batch of answers.
+        on_progress: called with examples done and examples in all.
+    """
+    total, done = num_eval_examples(split, config.eval.max_examples), 0
+    for batch in eval_batches(split, config.eval_batch_size, config.eval.max_examples):
+        answers = answer(model, batch, step)
+        evaluator.update(answers)
+        done += len(batch)
+        if on_batch:
+            on_batch(answers)
+        if on_progress:
+            on_progress(done, total)
+    return evaluator.result()
+
+
+def answer(model: TinyRecursiveModel, batch: Batch, step: Step | None = None) -> EvalBatch:
+    """The model's answers to a batch after all supervision steps."""
+    puzzles = to_device(batch, model.device)
+    max_steps = model.config.halt_max_steps
+    halt_steps = torch.full_like(puzzles.identifiers, max_steps)
+    steps = supervision_steps(model, puzzles.inputs, puzzles.identifiers, step)
+    for number, (answers, halt_logits) in enumerate(steps, start=1):
+        first = (halt_logits > 0) & (halt_steps == max_steps)
+        halt_steps = torch.where(first, number, halt_steps)
+    return EvalBatch(
+        inputs=batch.inputs,
+        labels=batch.labels,
+        answers=answers.cpu().numpy(),
+        halt_logits=halt_logits.float().cpu().numpy(),
+        halt_steps=halt_steps.cpu().numpy(),
+        puzzle_identifiers=batch.puzzle_identifiers,
+        examples=batch.examples,
+        puzzles=batch.puzzles,
+    )
+
+
+@contextlib.contextmanager
+def averaged(model: TinyRecursiveModel, average: WeightAverage | None) -> Iterator[None]:
+    """The model with its averaged weights inside the block; nothing is copied."""
+    if average is None:
+        yield
+        return
+    parameters = dict(model.named_parameters())
+    own = {name: p.data for name, p in parameters.items()}
+    try:
+        for name, parameter in parameters.items():
+            parameter.data = average.average[name]
+        yield
+    finally:
+        for name, parameter in parameters.items():
+            parameter.data = own[name]
+
+
+class Predictions:
+    """Collects the answers of an evaluation and saves them as ``.npz``, one row an example."""
+
+    def __init__(self) -> None:
+        self._batches: list[EvalBatch] = []
+
+    def add(self, batch: EvalBatch) -> None:
+        """Keep a batch."""
+        self._batches.append(batch)
+
+    def save(self, path: Path) -> None:
+        """Write all of them: the fields of :class:`~trm.tasks.metrics.EvalBatch`."""
+        names = EvalBatch.__dataclass_fields__
+        arrays = {n: np.concatenate([getattr(b, n) for b in self._batches]) for n in names}
+        with whole_file(path) as file:
+            np.savez_compressed(file, **arrays)

@@ -1,0 +1,42 @@
+"""SIGINT and SIGTERM ask a run to finish its step; a second one ends it at once."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+
+class StopRequest:
+    """Whether the process has been asked to stop, and by which signal."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    def __call__(self) -> bool:
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell or scheduler expects: 130 after Ctrl-C, 143 after SIGTERM."""
+        return 128 + (self.signal or 0)
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Listen for the two signals inside the block (main thread only)."""
+    request = StopRequest()
+    handled = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.getsignal(number) for number in handled}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        request.signal = signal.Signals(number)
+        for other in handled:
+            signal.signal(other, previous[other])
+
+    try:
+        for number in handled:
+            signal.signal(number, ask)
+        yield request
+    finally:
+        for number in handled:
+            signal.signal(number, previous[number])

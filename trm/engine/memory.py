@@ -1,0 +1,62 @@
+"""What a run will take, told without running it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trm.config import RunConfig
+from trm.engine.step import supervise
+from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Sizes of a model and of a training step with it.
+
+    Attributes:
+        num_parameters: trained numbers, the puzzle embedding apart.
+        num_puzzle_numbers: numbers in the puzzle embedding.
+        state_bytes: weights, gradients, optimizer, average and puzzle embedding.
+        activation_bytes: what one step keeps for its gradient, uncompiled.
+    """
+
+    num_parameters: int
+    num_puzzle_numbers: int
+    state_bytes: int
+    activation_bytes: int
+
+
+def footprint(config: RunConfig, spec: PuzzleSpec) -> Footprint:
+    """Measure a training step's memory on the meta device: shapes without numbers."""
+    with torch.device("meta"):
+        model = TinyRecursiveModel(config.model, spec)
+        size = config.train.batch_size
+        tokens = torch.zeros(size, spec.seq_len, dtype=torch.int32)
+        puzzles = Puzzles(tokens, tokens, torch.zeros(size, dtype=torch.int32))
+        kept = _saved_bytes(model, puzzles)
+    copies = 5 if config.optim.ema else 4  # weight, gradient, two moments, average
+    table = 0 if model.puzzle_embedding is None else model.puzzle_embedding.weight.numel()
+    return Footprint(
+        num_parameters=model.num_parameters,
+        num_puzzle_numbers=table,
+        state_bytes=4 * (copies * model.num_parameters + table),
+        activation_bytes=kept,
+    )
+
+
+def _saved_bytes(model: TinyRecursiveModel, puzzles: Puzzles) -> int:
+    """Bytes of the distinct storages that autograd keeps of a supervision step."""
+    storages: dict[int, int] = {}
+    alive: list[Tensor] = []  # so that no storage's address is used twice
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage._cdata] = storage.nbytes()
+        alive.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
+        supervise(model, rollout, model.puzzle_rows(puzzles.identifiers), None, "stablemax")
+    return sum(storages.values())

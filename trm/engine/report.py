@@ -1,0 +1,98 @@
+"""Evaluating a trained model on a data set, and what is said of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trm.data import DatasetMeta
+from trm.engine.evaluate import Predictions, evaluate
+from trm.engine.solve import Model
+from trm.errors import CheckpointError
+from trm.tasks.metrics import Metric
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an evaluation found, of what, on what."""
+
+    checkpoint: Path
+    step: int
+    task: str
+    data: Path
+    digest: str
+    metrics: Mapping[str, Metric]
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``trm eval --json``."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "step": self.step,
+            "task": self.task,
+            "data": str(self.data),
+            "digest": self.digest,
+            "metrics": {name: metric.as_json() for name, metric in self.metrics.items()},
+        }
+
+
+def evaluate_model(
+    model: Model,
+    *,
+    data: Sequence[str] = (),
+    batch_size: int | None = None,
+    max_examples: int | None = None,
+    save_predictions: Path | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Evaluate a model on the test split of a data set.
+
+    Args:
+        model: what :func:`trm.load` gives.
+        data: data folders; those it was trained on if left out.
+        batch_size: that of the run if left out.
+        max_examples: look at the first so many only.
+        save_predictions: write every answer to this ``.npz`` file.
+        on_progress: called with examples done and examples in all.
+
+    Raises:
+        DataError, CheckpointError: if there is no such data, or the model was not made for it.
+    """
+    given = {"batch_size": batch_size, "max_examples": max_examples}
+    changes = {name: value for name, value in given.items() if value is not None}
+    config = model.config.model_copy(update={"eval": model.config.eval.model_copy(update=changes)})
+    dataset = model.task.open_data(data or config.data_paths)
+    _check_fits(model, dataset.meta, dataset.path)
+    split = dataset.split("test")
+    predictions = Predictions() if save_predictions else None
+    metrics = evaluate(
+        model.network,
+        model.task.evaluator(dataset.meta, split),
+        split,
+        config,
+        on_batch=predictions.add if predictions else None,
+        on_progress=on_progress,
+    )
+    if predictions and save_predictions:
+        predictions.save(save_predictions)
+    return Report(
+        checkpoint=model.path,
+        step=model.checkpoint.step,
+        task=model.task.name,
+        data=dataset.path,
+        digest=dataset.meta.digest,
+        metrics=metrics,
+    )
+
+
+def _check_fits(model: Model, meta: DatasetMeta, path: Path) -> None:
+    made_for = model.checkpoint.data
+    for what, theirs, ours in (
+        ("puzzles of length", meta.seq_len, made_for.seq_len),
+        ("a vocabulary of size", meta.vocab_size, made_for.vocab_size),
+        ("the vocabulary", meta.vocabulary, made_for.vocabulary),
+    ):
+        if theirs != ours:
+            raise CheckpointError(
+                f"{path} has {what} {theirs}, {model.path} was trained for {ours}. "
+                "Give data of that kind with --data."
+            )

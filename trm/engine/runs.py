@@ -1,0 +1,88 @@
+"""Run folders: their names, the checkpoints in them, and which one is meant."""
+
+import datetime
+import itertools
+from pathlib import Path
+
+from trm.config import RunConfig
+from trm.engine.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from trm.errors import CheckpointError
+
+CHECKPOINTS = "checkpoints"
+METRICS_FILE = "metrics.jsonl"
+BEST, LAST = "best", "last"
+
+
+def checkpoint_path(run: Path, step: int) -> Path:
+    """Where a run keeps the checkpoint of a step."""
+    return run / CHECKPOINTS / f"step-{step:06d}"
+
+
+def new_run_name(runs: Path, config: RunConfig, now: datetime.datetime) -> str:
+    """A name that says mixer and time and is not yet taken in ``runs/TASK``."""
+    mixer = "mlp" if config.model.mlp_t else "att"
+    base = f"{mixer}-{now:%Y%m%d-%H%M%S}"
+    names = itertools.chain([base], (f"{base}-{n}" for n in itertools.count(2)))
+    return next(name for name in names if not (runs / config.task / name).exists())
+
+
+def is_run(path: Path) -> bool:
+    """Whether this is a run folder with a checkpoint to use."""
+    return (path / LAST / WEIGHTS_FILE).is_file()
+
+
+def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
+    """The checkpoint folder that a user means.
+
+    Args:
+        name: a run folder (its best checkpoint is meant), a checkpoint folder, or None for the
+            newest run of all.
+        runs: where to look for the newest run.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    if name is None:
+        return _best(_newest_run(runs))
+    path = Path(name)
+    if path.is_file() and path.name == WEIGHTS_FILE:
+        path = path.parent
+    if is_run(path):
+        return _best(path)
+    if path.is_file():
+        raise CheckpointError(
+            f"{path} is a file; a checkpoint is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}. "
+            "Name that folder, or a run."
+        )
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: no such run or checkpoint. See what is in {runs}/.")
+    if not (path / WEIGHTS_FILE).is_file():
+        raise CheckpointError(
+            f"{path} is neither a run with a checkpoint nor a checkpoint ({WEIGHTS_FILE} is "
+            "missing). Name another folder."
+        )
+    return path
+
+
+def last_checkpoint(run: Path) -> Path | None:
+    """The newest checkpoint of a run, None where it has none yet."""
+    return (run / LAST).resolve() if is_run(run) else None
+
+
+def prune(run: Path, keep: int) -> list[Path]:
+    """The checkpoints that are neither the best nor among the ``keep`` newest."""
+    kept = {(run / BEST).resolve(), (run / LAST).resolve()}
+    steps = sorted((run / CHECKPOINTS).glob("step-*"), key=lambda path: int(path.name[5:]))
+    return [path for path in steps[:-keep] if path.resolve() not in kept]
+
+
+def _newest_run(runs: Path) -> Path:
+    found = [path for path in runs.glob("*/*") if is_run(path)]
+    if not found:
+        raise CheckpointError(f"no run in {runs}/. Train one: trm train TASK, or give --ckpt.")
+    return max(found, key=lambda run: (run / LAST / CONFIG_FILE).stat().st_mtime)
+
+
+def _best(run: Path) -> Path:
+    best = run / BEST
+    return (best if (best / WEIGHTS_FILE).is_file() else run / LAST).resolve()

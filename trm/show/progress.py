@@ -1,0 +1,91 @@
+"""A run as it goes: a live line on a terminal, one greppable line a logged step elsewhere."""
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from trm.engine.track import Record
+
+
+def plain_line(record: Record, total: int) -> str:
+    """A record as one line, ``name value`` pairs in a fixed order.
+
+    >>> plain_line({"event": "checkpoint", "step": 5, "path": "runs/a"}, 10)
+    'checkpoint step 5/10 path runs/a'
+    """
+    hidden = ("event", "step", "elapsed_s", "num_halted", "eta_s")
+    pairs = [f"{name} {_number(value)}" for name, value in record.items() if name not in hidden]
+    if "eta_s" in record:
+        pairs.append(f"eta {duration(record['eta_s'])}")
+    return " ".join([record["event"], f"step {record['step']}/{total}", *pairs])
+
+
+def duration(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds.
+
+    >>> duration(3725.4)
+    '1:02:05'
+    """
+    return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+class TrainingView:
+    """Shows a run's records; use it as a context and pass :meth:`listen` to the engine.
+
+    Args:
+        console: where.
+        total: steps of the run.
+        start: the step it goes on from.
+    """
+
+    def __init__(self, console: Console, total: int, start: int = 0) -> None:
+        self._console, self._total = console, total
+        self._progress: Progress | None = None
+        if console.is_terminal:
+            self._progress = Progress(
+                TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+                BarColumn(bar_width=None),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[numbers]}"),
+                TimeElapsedColumn(),
+                console=console,
+            )
+            self._bar = self._progress.add_task(
+                "train", total=total, completed=start, numbers="compiling and first steps"
+            )
+
+    def __enter__(self) -> Callable[[Record], None]:
+        if self._progress:
+            self._progress.start()
+        return self.listen
+
+    def __exit__(self, *error: object) -> None:
+        if self._progress:
+            self._progress.stop()
+
+    def listen(self, record: Record) -> None:
+        """Show one record."""
+        if self._progress is None:
+            self._console.print(plain_line(record, self._total), soft_wrap=True, highlight=False)
+        elif record["event"] == "train":
+            self._progress.update(self._bar, completed=record["step"], numbers=_live(record))
+        else:
+            line = plain_line(record, self._total)
+            self._progress.console.print(line, soft_wrap=True, highlight=False)
+
+
+def _live(record: Record) -> str:
+    return (
+        f"loss {_number(record['loss'])}  exact {_number(record['exact_accuracy'])}  "
+        f"halts at {_number(record['mean_steps'])}  {record['samples_per_s']:.0f} samples/s  "
+        f"ETA {duration(record['eta_s'])}"
+    )

@@ -1,0 +1,44 @@
+"""A model at work on one puzzle: its board after each supervision step."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from trm.engine.solve import Solution, Thought
+from trm.tasks.base import Task, Tokens
+
+
+def show_thoughts(
+    console: Console, task: Task, puzzle: Tokens, thoughts: Iterable[Thought]
+) -> Solution:
+    """Draw each step's board as it changes, live on a terminal; returns the whole solution."""
+    console.print(Text("puzzle", style="bold"))
+    console.print(task.render(puzzle))
+    seen: list[Thought] = []
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        for thought in thoughts:
+            before = seen[-1].board if seen else puzzle
+            seen.append(thought)
+            drawing = _drawing(task, puzzle, before, thought)
+            if console.is_terminal:
+                live.update(drawing, refresh=True)
+            if not np.array_equal(before, thought.board):
+                console.print(drawing)
+    return Solution(task, puzzle, tuple(seen))
+
+
+def verdict(solution: Solution) -> str:
+    """One line on what came out."""
+    says = {True: "valid", False: "not valid", None: "no rule tells whether it is valid"}
+    halts = solution.halt_step
+    when = "would not have halted" if halts is None else f"would have halted at step {halts}"
+    return f"answer {solution.answer}: {says[solution.valid]}; the model {when}"
+
+
+def _drawing(task: Task, puzzle: Tokens, before: Tokens, thought: Thought) -> RenderableType:
+    changed = int((before != thought.board).sum())
+    title = f"step {thought.step}: {changed} cells changed, halt {thought.halt_probability:.3f}"
+    return Group(Text(title, style="bold"), task.render(thought.board, given=puzzle))
