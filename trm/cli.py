@@ -62,11 +62,8 @@ def run(arguments: list[str]) -> int:
     """Run a command line; returns the exit code. An error is one line on stderr."""
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
-    def show_warning(message: Any, *_: Any) -> None:
-        errors.print(f"trm: warning: {message}")
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show_warning
+    with warnings.catch_warnings(record=False):
+        warnings.showwarning = lambda message, *_, **__: errors.print(f"trm: warning: {message}")
         try:
             code = app(arguments, standalone_mode=False)
         except TrmError as error:

@@ -112,6 +112,7 @@ def load(
 
 
 def _nested(settings: Settings, source: str) -> Iterator[tuple[str, Any, str]]:
+    fields: Any
     for group, fields in settings.items():
         if not isinstance(fields, Mapping):
             yield group, fields, source  # no setting has a name without a dot: refused by name
@@ -186,7 +187,7 @@ def _validate(task: str, values: Mapping[str, Any], sources: Mapping[str, str]) 
             raise ConfigError(
                 f"{sources[name]}: {name} = {values[name]!r}: {message}. Give another value."
             ) from error
-        group = [
+        involved = [
             f"{sources[n]}: {n} = {v!r}" for n, v in values.items() if n.startswith(f"{name}.")
         ]
-        raise ConfigError(f"{message} ({'; '.join(group)}). Change one of them.") from error
+        raise ConfigError(f"{message} ({'; '.join(involved)}). Change one of them.") from error

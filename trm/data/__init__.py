@@ -2,19 +2,8 @@
 
 from trm.data.augment import Augmentation, CellAugmentation
 from trm.data.batches import Position, TrainStream, eval_batches, exploration, num_eval_examples
-from trm.data.dataset import (
-    IGNORE_LABEL,
-    PAD,
-    Batch,
-    Dataset,
-    DatasetMeta,
-    Split,
-    digest,
-    one_example_each,
-    open_dataset,
-    read_meta,
-    write,
-)
+from trm.data.dataset import Dataset, DatasetMeta, digest, open_dataset, read_meta, write
+from trm.data.split import IGNORE_LABEL, PAD, Batch, Split
 
 __all__ = [
     "IGNORE_LABEL",
@@ -31,7 +20,6 @@ __all__ = [
     "eval_batches",
     "exploration",
     "num_eval_examples",
-    "one_example_each",
     "open_dataset",
     "read_meta",
     "write",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trm.data.dataset import Batch, Split
+from trm.data.split import Batch, Split
 
 #: Keeps the streams of random numbers that a seed gives apart.
 _ORDER, _EXPLORATION = 0, 1
@@ -41,17 +41,17 @@ class TrainStream:
         split: the puzzles.
         batch_size: examples in each batch.
         seed: decides the order.
-        position: where to go on.
+        position: where to go on; the beginning if left out.
     """
 
     def __init__(
-        self, split: Split, batch_size: int, seed: int, position: Position = Position()
+        self, split: Split, batch_size: int, seed: int, position: Position | None = None
     ) -> None:
         self.split = split
         self.batch_size = batch_size
         self.seed = seed
-        self.position = position
-        self._epoch = _draw_epoch(split, seed, position.epoch)
+        self.position = position or Position()
+        self._epoch = _draw_epoch(split, seed, self.position.epoch)
 
     def __iter__(self) -> Iterator[Batch]:
         return self

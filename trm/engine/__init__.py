@@ -1,0 +1,1 @@
+"""Training, evaluation, checkpoints and asking a trained model."""

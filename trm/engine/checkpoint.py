@@ -27,6 +27,9 @@ WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 STATE_FOLDER = "training_state"
 
+#: How torch.save begins (a zip archive), and a bare pickle of protocol 2 to 5.
+_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
 AnyFrozen = TypeVar("AnyFrozen", bound=Frozen)
 
 
@@ -174,13 +177,15 @@ def _as_os_error(error: Exception) -> OSError:
 def _load_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file. Name a whole checkpoint, such as RUN/best.")
-    if path.read_bytes()[:1] in (b"\x80", b"P"):
-        raise CheckpointError(
-            f"{path} is a pickle, which could run code; trm reads safetensors only. Convert it."
-        )
     try:
         return load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
+        with path.open("rb") as file:
+            if file.read(4).startswith(_PICKLES):
+                raise CheckpointError(
+                    f"{path} is a pickle, which could run code; trm reads safetensors only. "
+                    "Name a checkpoint that trm wrote."
+                ) from error
         raise CheckpointError(
             f"{path} is damaged or cut short: {error}. Use another checkpoint."
         ) from error
@@ -223,7 +228,8 @@ def _read_json(path: Path, kind: type[AnyFrozen]) -> AnyFrozen:
         version = raw.get("format_version", 0)
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise CheckpointError(
-                f"{path} is of format {version}, this trm reads up to {FORMAT_VERSION}. Upgrade trm."
+                f"{path} is of format {version}, this trm reads up to {FORMAT_VERSION}. "
+                "Upgrade trm."
             )
         return kind.model_validate(raw)
     except (ValueError, AttributeError, ValidationError) as error:

@@ -75,9 +75,11 @@ def answer(model: TinyRecursiveModel, batch: Batch, step: Step | None = None) ->
     max_steps = model.config.halt_max_steps
     halt_steps = torch.full_like(puzzles.identifiers, max_steps)
     steps = supervision_steps(model, puzzles.inputs, puzzles.identifiers, step)
-    for number, (answers, halt_logits) in enumerate(steps, start=1):
-        first = (halt_logits > 0) & (halt_steps == max_steps)
+    last = (puzzles.inputs, torch.zeros(()))  # there is at least one step
+    for number, last in enumerate(steps, start=1):
+        first = (last[1] > 0) & (halt_steps == max_steps)
         halt_steps = torch.where(first, number, halt_steps)
+    answers, halt_logits = last
     return EvalBatch(
         inputs=batch.inputs,
         labels=batch.labels,
@@ -122,4 +124,4 @@ class Predictions:
         names = EvalBatch.__dataclass_fields__
         arrays = {n: np.concatenate([getattr(b, n) for b in self._batches]) for n in names}
         with whole_file(path) as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, allow_pickle=False, **arrays)

@@ -1,7 +1,7 @@
 """Adam-atan2 for the network, its learning rate, and the running average of the weights."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -51,7 +51,9 @@ class AdamAtan2:
             parameter.grad = None
 
 
-def _fused_kernel(parameters: list[Tensor]):  # type: ignore[no-untyped-def]
+def _fused_kernel(
+    parameters: list[Tensor],
+) -> "Callable[[AdamAtan2, list[Tensor], float], None] | None":
     """The step of the package ``adam-atan2`` (``pip install trm[cuda]``), None where unusable."""
     if not all(p.is_cuda for p in parameters):
         return None
@@ -94,7 +96,7 @@ class WeightAverage:
         rate: the share that stays at each update.
     """
 
-    def __init__(self, parameters: dict[str, Tensor], rate: float) -> None:
+    def __init__(self, parameters: Mapping[str, Tensor], rate: float) -> None:
         self.parameters = parameters
         self.rate = rate
         self.average = {name: p.detach().clone() for name, p in parameters.items()}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trm.config import EvalConfig
 from trm.data import DatasetMeta
 from trm.engine.evaluate import Predictions, evaluate
 from trm.engine.solve import Model
@@ -57,9 +58,10 @@ def evaluate_model(
     Raises:
         DataError, CheckpointError: if there is no such data, or the model was not made for it.
     """
-    given = {"batch_size": batch_size, "max_examples": max_examples}
-    changes = {name: value for name, value in given.items() if value is not None}
-    config = model.config.model_copy(update={"eval": model.config.eval.model_copy(update=changes)})
+    chosen = EvalConfig(
+        batch_size=batch_size or model.config.eval_batch_size, max_examples=max_examples
+    )
+    config = model.config.model_copy(update={"eval": chosen})
     dataset = model.task.open_data(data or config.data_paths)
     _check_fits(model, dataset.meta, dataset.path)
     split = dataset.split("test")

@@ -109,6 +109,7 @@ class Run:
             if evaluates or stop or step % save_every == 0:
                 self._save(window.elapsed)
                 saved = step
+                window.resume()
             if stop:
                 break
         assert saved == state.step  # every way out of the loop has saved
@@ -150,7 +151,7 @@ class Run:
         values = {name: metric.value for name, metric in metrics.items()}
         self._report({"event": "eval", "step": state.step, **values, "elapsed_s": window.elapsed})
         headline = values[evaluator.headline]
-        if self.progress.best is None or headline > self.progress.best:
+        if self.progress.best is None or headline >= self.progress.best:
             update = {"best": headline, "best_step": state.step}
             self.progress = self.progress.model_copy(update=update)
 
@@ -182,15 +183,21 @@ class _Window:
 
     def _open(self, step: int) -> None:
         self._sums: Tensor | None = None
-        self._first, self._since = step, time.perf_counter()
+        self._first = step
+        self._since = self._stepped = time.perf_counter()
 
     @property
     def elapsed(self) -> float:
         """Seconds of training and evaluation, those before an interruption included."""
         return time.perf_counter() - self._began
 
+    def resume(self) -> None:
+        """Do not count the time since the last step: it went into evaluation and saving."""
+        self._since += time.perf_counter() - self._stepped
+
     def add(self, sums: Tensor) -> None:
         """Take in one step's sums."""
+        self._stepped = time.perf_counter()
         self._sums = sums if self._sums is None else self._sums + sums
 
     def close(self, step: int, batch_size: int, total: int) -> dict[str, Any]:

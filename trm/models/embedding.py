@@ -43,7 +43,7 @@ def sign_sgd_(
     Sign-SGD with decoupled weight decay: what Adam amounts to where a row's gradient is mostly
     zero (published ``models/sparse_embedding.py``).
     """
-    used, inverse = identifiers.unique(return_inverse=True)
+    used, inverse = torch.unique(identifiers, return_inverse=True)
     total = torch.zeros(len(used), gradient.shape[1], dtype=gradient.dtype, device=gradient.device)
     total.index_add_(0, inverse, gradient)
     table[used] = (table[used] * (1 - lr * weight_decay)).sub_(total.sign(), alpha=lr)

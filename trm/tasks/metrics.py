@@ -36,7 +36,9 @@ class EvalBatch:
     @property
     def exact(self) -> NDArray[np.bool_]:
         """(batch,) whether every scored cell is right."""
-        return ((self.answers == self.labels) | (self.labels == IGNORE_LABEL)).all(axis=1)
+        right = (self.answers == self.labels) | (self.labels == IGNORE_LABEL)
+        exact: NDArray[np.bool_] = right.all(axis=1)
+        return exact
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Building a Sudoku data set from the Hub, from CSV files, or from nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,23 @@ class SudokuOptions(DataOptions):
 def build(out: Path, options: SudokuOptions, rng: np.random.Generator) -> DatasetMeta:
     """Build the data set in ``out``; see :meth:`trm.tasks.base.Task.build_data`."""
     train, test = _tables(options, rng)
+    geometry = _common_geometry(train, test, options)
+    meta = DatasetMeta(
+        task="sudoku",
+        source=options.source,
+        seed=options.seed,
+        options=options.model_dump(exclude={"source", "seed"}),
+        vocabulary=vocabulary(geometry),
+        seq_len=geometry.num_cells,
+        properties={"size": geometry.size},
+    )
+    moved, relabelled = symmetry.draw(geometry, len(train), options.num_aug, rng)
+    augmented = _split(train, 1 + options.num_aug)
+    augmented = replace(augmented, symmetry=moved, permutation=relabelled)
+    return data.write(out, meta, {"train": augmented, "test": _split(test)})
+
+
+def _common_geometry(train: PuzzleTable, test: PuzzleTable, options: SudokuOptions) -> Geometry:
     geometry = Geometry.from_num_cells(train.boards.shape[1])
     if options.size not in (None, geometry.size):
         raise InputError(
@@ -46,27 +64,7 @@ def build(out: Path, options: SudokuOptions, rng: np.random.Generator) -> Datase
             f"training boards have {geometry.num_cells} cells, test boards "
             f"{test.boards.shape[1]}. Give files of one size."
         )
-    meta = DatasetMeta(
-        task="sudoku",
-        source=options.source,
-        seed=options.seed,
-        options=options.model_dump(exclude={"source", "seed"}),
-        vocabulary=vocabulary(geometry),
-        seq_len=geometry.num_cells,
-        properties={"size": geometry.size},
-    )
-    moved, relabelled = symmetry.draw(geometry, len(train), options.num_aug, rng)
-    splits = {
-        "train": Split(
-            **_tokens(train),
-            **data.one_example_each(len(train), 1 + options.num_aug),
-            symmetry=moved,
-            permutation=relabelled,
-            info=_info(train),
-        ),
-        "test": Split(**_tokens(test), **data.one_example_each(len(test)), info=_info(test)),
-    }
-    return data.write(out, meta, splits)
+    return geometry
 
 
 def _tables(options: SudokuOptions, rng: np.random.Generator) -> tuple[PuzzleTable, PuzzleTable]:
@@ -139,13 +137,14 @@ def _generated(options: SudokuOptions, rng: np.random.Generator) -> tuple[Puzzle
     )
     sources = np.full(len(found.boards), b"generated")
     table = PuzzleTable(found.boards, found.solutions, found.ratings, sources)
-    shuffled = rng.permutation(len(table))  # hard ones come late in a search
+    shuffled = rng.permutation(len(table))  # rare kinds come late, as the others run out
     return table.take(shuffled[: options.num_train]), table.take(shuffled[options.num_train :])
 
 
-def _tokens(table: PuzzleTable) -> dict[str, np.ndarray]:
-    return {"inputs": table.boards + np.uint8(1), "labels": table.solutions + np.uint8(1)}
-
-
-def _info(table: PuzzleTable) -> dict[str, np.ndarray]:
-    return {"source": table.sources, "rating": table.ratings}
+def _split(table: PuzzleTable, puzzles_each: int = 1) -> Split:
+    return Split.of_single_examples(
+        table.boards + np.uint8(1),
+        table.solutions + np.uint8(1),
+        puzzles_each=puzzles_each,
+        info={"source": table.sources, "rating": table.ratings},
+    )
