@@ -202,7 +202,9 @@ def evaluate(
     ckpt: Checkpoint = None,
     data: Data = None,
     batch_size: BatchSize = None,
-    max_examples: Annotated[int | None, typer.Option(help="The first so many only.")] = None,
+    max_examples: Annotated[
+        int | None, typer.Option(help="Look at so many, evenly spread.")
+    ] = None,
     device: Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="The metrics as JSON.")] = False,
     save_predictions: Annotated[

@@ -106,7 +106,9 @@ class TrainConfig(Frozen):
     compile: bool = Field(True, description="Use torch.compile on CUDA.")
     log_every_steps: int = Field(10, gt=0, description="Steps between logged lines.")
     eval_every_steps: int | None = Field(
-        None, gt=0, description="Steps between evaluations; unset: a tenth of the run."
+        None,
+        gt=0,
+        description="Steps between evaluations; unset: a tenth of the run, 100 at least.",
     )
     save_every_steps: int | None = Field(
         None, gt=0, description="Steps between checkpoints; unset: at each evaluation."
@@ -121,10 +123,15 @@ class DataConfig(Frozen):
 
 
 class EvalConfig(Frozen):
-    """What an evaluation looks at."""
+    """What an evaluation during training looks at; ``trm eval`` has flags of the same names."""
 
     batch_size: int | None = Field(None, gt=0, description="Unset: the training batch size.")
-    max_examples: int | None = Field(None, gt=0, description="Look at the first so many only.")
+    max_examples: int | None = Field(
+        None,
+        gt=0,
+        description="Look at so many, evenly spread; unset: as many as take no longer than the "
+        "training since the last evaluation, which are all in the published recipe.",
+    )
 
 
 class RunConfig(Frozen):

@@ -104,4 +104,6 @@ def _tasks_of(plugin: object) -> "list[Task]":
     for task in tasks:
         if not isinstance(task, Task):
             raise TypeError(f"registered a {type(task).__name__}, not a Task")
+        if not isinstance(getattr(task, "name", None), str):
+            raise TypeError(f"registered a {type(task).__name__} without a name")
     return tasks

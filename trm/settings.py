@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_settings import (
@@ -84,6 +84,8 @@ def load(
 ) -> Resolved:
     """Resolve a run's settings from all its sources.
 
+    In every source, ``none`` or ``null`` unsets a setting that need not have a value.
+
     Args:
         task: the task's name.
         defaults: the task's own defaults, nested (``{"optim": {"lr": 1e-4}}``).
@@ -107,7 +109,7 @@ def load(
         *map(_assignment, assignments),
     ):
         _check_name(name, source)
-        values[name], sources[name] = value, source
+        values[name], sources[name] = None if _unsets(name, value) else value, source
     return Resolved(_validate(task, values, sources), sources)
 
 
@@ -157,7 +159,14 @@ def _assignment(text: str) -> tuple[str, Any, str]:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value.strip()
-    return name.strip(), None if parsed in ("none", "null") else parsed, f"--set {name.strip()}"
+    return name.strip(), parsed, f"--set {name.strip()}"
+
+
+def _unsets(name: str, value: Any) -> bool:
+    """Whether a value stands for None, which neither TOML nor the environment can write."""
+    group, key = name.split(".")
+    optional = type(None) in get_args(GROUPS[group].model_fields[key].annotation)
+    return optional and value in ("none", "null")
 
 
 def _check_name(name: str, source: str) -> None:

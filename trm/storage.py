@@ -19,6 +19,7 @@ _REASONS = {
     errno.EROFS: "the file system is read-only. Choose another place",
     errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another place",
     errno.EEXIST: "a file of that name is in the way. Choose another place",
+    errno.EISDIR: "a folder of that name is in the way. Choose another place",
     errno.ENAMETOOLONG: "the name is too long. Choose a shorter one",
 }
 
@@ -38,12 +39,15 @@ def storage_errors(path: Path) -> Iterator[None]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A folder to fill, which appears at ``path`` only if the block ends without an error.
 
-    A folder that is there already is replaced.
+    A folder that is there already is replaced, behind a symbolic link too.
 
     Raises:
         StorageError: if the disk is full or the place may not be written; nothing is left behind.
     """
     with storage_errors(path):
+        path = path.resolve()
+        if path.exists() and not path.is_dir():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
         try:
@@ -87,8 +91,11 @@ def point_to(link: Path, target: Path) -> None:
     beside = link.with_name(f".{link.name}.tmp")
     with storage_errors(link):
         beside.unlink(missing_ok=True)
-        beside.symlink_to(os.path.relpath(target, link.parent))
-        beside.replace(link)
+        try:
+            beside.symlink_to(os.path.relpath(target, link.parent))
+            beside.replace(link)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def _replace(new: Path, path: Path) -> None:

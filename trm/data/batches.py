@@ -92,14 +92,17 @@ def _draw_epoch(split: Split, seed: int, number: int) -> _Epoch:
 
 
 def eval_batches(split: Split, batch_size: int, max_examples: int | None = None) -> Iterator[Batch]:
-    """Every example as every puzzle of its group sees it, once, in order."""
+    """Every example as every puzzle of its group sees it, once, in order.
+
+    With ``max_examples`` so many of them, evenly spread, so that all kinds of puzzles are there.
+    """
     per_group = np.diff(split.example_offsets)
-    rows = np.concatenate(([0], np.cumsum(per_group * np.diff(split.puzzle_offsets))))
-    total = num_eval_examples(split, max_examples)
-    for start in range(0, total, batch_size):
-        row = np.arange(start, min(start + batch_size, total))
-        group = np.searchsorted(rows, row, side="right") - 1
-        puzzle, example = np.divmod(row - rows[group], per_group[group])
+    begins = np.concatenate(([0], np.cumsum(per_group * np.diff(split.puzzle_offsets))))
+    total, count = int(begins[-1]), num_eval_examples(split, max_examples)
+    for start in range(0, count, batch_size):
+        row = np.arange(start, min(start + batch_size, count)) * total // count
+        group = np.searchsorted(begins, row, side="right") - 1
+        puzzle, example = np.divmod(row - begins[group], per_group[group])
         yield split.gather(
             split.example_offsets[group] + example, split.puzzle_offsets[group] + puzzle
         )

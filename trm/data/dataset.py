@@ -140,7 +140,11 @@ def read_meta(path: Path) -> DatasetMeta:
                 "Upgrade trm, or build the data again."
             )
         return DatasetMeta.model_validate(raw)
-    except (ValueError, AttributeError, ValidationError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise DataError(f"{file} is damaged: {reason}. Build the data again.") from error
+    except (ValueError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{file} is damaged: {reason}. Build the data again.") from error
 
@@ -172,10 +176,11 @@ def _open_split(
         if array_name not in arrays:
             raise DataError(f"{folder} is incomplete: {array_name} is missing. Build it again.")
     for array_name, array in arrays.items():
-        if len(array) != lengths.get(array_name, counts.groups):
+        rows, expected = sum(array.shape[:1]), lengths.get(array_name, counts.groups)
+        if rows != expected:
             raise DataError(
-                f"{folder / array_name}.npy has {len(array)} rows, not the "
-                f"{lengths.get(array_name, counts.groups)} of {META_FILE}. Build it again."
+                f"{folder / array_name}.npy has {rows} rows, not the {expected} of {META_FILE}. "
+                "Build it again."
             )
     info = {n.removeprefix("info_"): a for n, a in arrays.items() if n.startswith("info_")}
     known = {n: a for n, a in arrays.items() if not n.startswith("info_")}

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from trm.config import RunConfig
 from trm.data import Batch, Split, eval_batches, num_eval_examples
 from trm.engine.device import to_device
 from trm.engine.optim import WeightAverage
@@ -21,7 +20,6 @@ from trm.tasks.metrics import EvalBatch, Evaluator, Metric
 Step = Callable[[LatentState, Hidden], StepOutput]
 
 
-@torch.inference_mode()
 def supervision_steps(
     model: TinyRecursiveModel,
     inputs: Int[Tensor, "batch seq"],
@@ -29,36 +27,41 @@ def supervision_steps(
     step: Step | None = None,
 ) -> Iterator[tuple[Int[Tensor, "batch seq"], Float[Tensor, " batch"]]]:
     """The answer (batch, seq) and halting logits (batch,) after each supervision step."""
-    embedded = model.embed(inputs, model.puzzle_rows(identifiers))
-    state = model.initial_state(len(inputs))
+    with torch.inference_mode():
+        embedded = model.embed(inputs, model.puzzle_rows(identifiers))
+        state = model.initial_state(len(inputs))
     for _ in range(model.config.halt_max_steps):
-        state, logits, halt_logits = (step or model)(state, embedded)
-        yield logits.argmax(-1).to(torch.int32), halt_logits
+        with torch.inference_mode():  # not across the yield, where the caller's code runs
+            state, logits, halt_logits = (step or model)(state, embedded)
+            answers = logits.argmax(-1).to(torch.int32)
+        yield answers, halt_logits
 
 
 def evaluate(
     model: TinyRecursiveModel,
     evaluator: Evaluator,
     split: Split,
-    config: RunConfig,
     *,
+    batch_size: int,
+    max_examples: int | None = None,
     step: Step | None = None,
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Mapping[str, Metric]:
-    """Answer all examples of a split, and let the evaluator judge.
+    """Answer the examples of a split, and let the evaluator judge.
 
     Args:
         model: with the weights to evaluate.
         evaluator: a fresh one of the task's.
         split: the examples.
-        config: for batch size and number of examples.
+        batch_size: examples at a time.
+        max_examples: look at so many, evenly spread, instead of all.
         step: the model's supervision step, where it was compiled.
         on_batch: also given each batch of answers.
         on_progress: called with examples done and examples in all.
     """
-    total, done = num_eval_examples(split, config.eval.max_examples), 0
-    for batch in eval_batches(split, config.eval_batch_size, config.eval.max_examples):
+    total, done = num_eval_examples(split, max_examples), 0
+    for batch in eval_batches(split, batch_size, max_examples):
         answers = answer(model, batch, step)
         evaluator.update(answers)
         done += len(batch)

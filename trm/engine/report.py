@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trm.config import EvalConfig
 from trm.data import DatasetMeta
 from trm.engine.evaluate import Predictions, evaluate
 from trm.engine.solve import Model
@@ -51,18 +50,14 @@ def evaluate_model(
         model: what :func:`trm.load` gives.
         data: data folders; those it was trained on if left out.
         batch_size: that of the run if left out.
-        max_examples: look at the first so many only.
+        max_examples: look at so many, evenly spread, instead of all.
         save_predictions: write every answer to this ``.npz`` file.
         on_progress: called with examples done and examples in all.
 
     Raises:
         DataError, CheckpointError: if there is no such data, or the model was not made for it.
     """
-    chosen = EvalConfig(
-        batch_size=batch_size or model.config.eval_batch_size, max_examples=max_examples
-    )
-    config = model.config.model_copy(update={"eval": chosen})
-    dataset = model.task.open_data(data or config.data_paths)
+    dataset = model.task.open_data(data or model.config.data_paths)
     _check_fits(model, dataset.meta, dataset.path)
     split = dataset.split("test")
     predictions = Predictions() if save_predictions else None
@@ -70,7 +65,8 @@ def evaluate_model(
         model.network,
         model.task.evaluator(dataset.meta, split),
         split,
-        config,
+        batch_size=batch_size or model.config.eval_batch_size,
+        max_examples=max_examples,
         on_batch=predictions.add if predictions else None,
         on_progress=on_progress,
     )

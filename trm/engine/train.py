@@ -30,6 +30,17 @@ def total_steps(config: RunConfig, split: Split) -> int:
     return config.train.max_steps or max(1, steps)
 
 
+def eval_examples(config: RunConfig, steps: int) -> int:
+    """How many examples an evaluation looks at after so many training steps.
+
+    As many as take no longer than those steps: an example costs ``halt_max_steps`` forward
+    passes there, each some 0.6 of a training step's.
+    """
+    trained = steps * config.train.batch_size
+    affordable = math.ceil(trained / (0.6 * config.model.halt_max_steps))
+    return config.eval.max_examples or affordable
+
+
 def build_model(config: RunConfig, dataset: Dataset, device: torch.device) -> TinyRecursiveModel:
     """A new model for these puzzles; the seed alone decides its weights."""
     generator = torch.Generator().manual_seed(config.train.seed)
@@ -93,10 +104,10 @@ class Run:
 
     def _train(self, state: TrainState) -> None:
         train = self.config.train
-        eval_every = train.eval_every_steps or math.ceil(self.total / 10)
+        eval_every = train.eval_every_steps or max(math.ceil(self.total / 10), 100)
         save_every = train.save_every_steps or eval_every
         window = _Window(state.step, self.progress.elapsed_s)
-        saved = state.step
+        saved = self._evaluated = state.step
         while state.step < self.total:
             window.add(self._step())
             step, last = state.step, state.step == self.total
@@ -147,7 +158,15 @@ class Run:
         state, split = self.trainer.state, self.dataset.split("test")
         evaluator = self.task.evaluator(self.dataset.meta, split)
         with averaged(state.model, state.average):
-            metrics = evaluate(state.model, evaluator, split, self.config, step=self._eval_step)
+            metrics = evaluate(
+                state.model,
+                evaluator,
+                split,
+                batch_size=self.config.eval_batch_size,
+                max_examples=eval_examples(self.config, state.step - self._evaluated),
+                step=self._eval_step,
+            )
+        self._evaluated = state.step
         values = {name: metric.value for name, metric in metrics.items()}
         self._report({"event": "eval", "step": state.step, **values, "elapsed_s": window.elapsed})
         headline = values[evaluator.headline]

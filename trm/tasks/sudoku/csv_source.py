@@ -1,6 +1,7 @@
 """Puzzles from CSV files in the columns of the Hub data set ``sapientinc/sudoku-extreme``."""
 
 import array
+import codecs
 import csv
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +49,10 @@ def download(split: str) -> Path:
         DataError: if the Hub cannot be reached; the message names the other sources.
     """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         return Path(hf_hub_download(HUB_REPOSITORY, f"{split}.csv", repo_type="dataset"))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except Exception as error:  # the errors of its HTTP library, which differs between versions
         raise DataError(
             f"cannot download {HUB_REPOSITORY} from the Hub ({type(error).__name__}). Use puzzles "
             "of your own with --source FOLDER (train.csv and test.csv) or generated ones with "
@@ -70,17 +70,19 @@ def read_csv(path: Path) -> PuzzleTable:
         raise InputError(f"{path}: no such file. Name a folder with train.csv and test.csv.")
     questions, answers = bytearray(), bytearray()
     ratings, lines = array.array("i"), array.array("q")
-    sources: list[str] = []
+    sources: list[bytes] = []
     num_cells = 0
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(
-                f"{path}, line 1: column {missing[0]!r} is missing. "
-                f"The header must name {', '.join(COLUMNS)}."
-            )
+    with path.open("rb") as file:
+        if file.read(3) != codecs.BOM_UTF8:
+            file.seek(0)
+        reader = csv.DictReader(line.decode() for line in file)
         try:
+            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            if missing:
+                raise InputError(
+                    f"{path}, line 1: column {missing[0]!r} is missing. "
+                    f"The header must name {', '.join(COLUMNS)}."
+                )
             for row in reader:
                 number = reader.line_num
                 num_cells = num_cells or len(row["question"] or "")
@@ -89,7 +91,7 @@ def read_csv(path: Path) -> PuzzleTable:
                 answers += answer
                 ratings.append(rating)
                 lines.append(number)
-                sources.append(row["source"])
+                sources.append((row["source"] or "").encode())
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(
                 f"{path}, line {reader.line_num + 1}: not CSV text: {error}. Mend the file."
@@ -129,6 +131,8 @@ def _check_row(
             )
     if not rating.strip().isdecimal():
         raise InputError(f"{where}: rating {rating!r} is no whole number. Mend the line.")
+    if len(rating.strip()) > 9:
+        raise InputError(f"{where}: rating {rating!r} is too large. Mend the line.")
     return question.replace(".", "0").encode(), answer.encode(), int(rating)
 
 

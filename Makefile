@@ -1,0 +1,48 @@
+# `make demo` and `make test` need Python >= 3.11 and git, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+TRM := $(CURDIR)/$(BIN)/trm
+
+.PHONY: demo test check format lint types coverage docs clean
+
+# Everything below happens in ./demo: its data in demo/data, its runs in demo/runs.
+demo: $(INSTALLED)
+	@mkdir -p demo
+	cd demo && $(TRM) build-data sudoku --preset mini --overwrite
+	cd demo && $(TRM) train sudoku --preset mini --mlp-t
+	cd demo && $(TRM) eval
+	cd demo && $(TRM) inspect-data data/sudoku --split test --boards 1 --text | $(TRM) solve -
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q
+
+check: $(INSTALLED) lint types coverage docs
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+coverage: $(INSTALLED)
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m pytest -q --cov --cov-report=term --durations=10
+
+docs: $(INSTALLED)
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/mkdocs build --strict --quiet
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo site .coverage* .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,94 @@
+"""What many tests share. Shapes in signatures are checked while testing."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook(["trm.models", "trm.engine"], "beartype.beartype")
+
+from trm import settings  # noqa: E402
+from trm.config import RunConfig  # noqa: E402
+from trm.data import DatasetMeta  # noqa: E402
+from trm.engine import launch  # noqa: E402
+from trm.plugins import get_task  # noqa: E402
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-golden", action="store_true", help="commit new golden losses")
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's ``TRM_*`` variables do not reach the tests."""
+    for name in [name for name in os.environ if name.upper().startswith("TRM_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and reference vectors beside the checkout."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}: real data is not part of the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mini_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated 4x4 puzzles, built as ``trm build-data sudoku --preset mini`` does."""
+    import numpy as np
+
+    task = get_task("sudoku")
+    options = task.data_options(**{**task.presets["mini"].data, "num_test": 100})
+    folder = tmp_path_factory.mktemp("data") / "sudoku"
+    meta = task.build_data(folder, options, np.random.default_rng(0))
+    assert isinstance(meta, DatasetMeta)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_run(mini_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the mini preset, cut to a minute, that solves most of its test puzzles."""
+    task = get_task("sudoku")
+    resolved = settings.load(
+        "sudoku",
+        defaults=task.defaults,
+        preset=task.presets["mini"].settings,
+        assignments=[
+            "model.mlp_t=true",
+            "model.pos_encodings=none",
+            "train.max_steps=200",
+            "train.device=cpu",
+            f"data.paths=['{mini_data}']",
+        ],
+    )
+    runs = tmp_path_factory.mktemp("runs")
+    plan = launch.plan(resolved.config, task, runs_folder=runs, name="trained")
+    outcome = launch.train(plan, task)
+    assert outcome.best is not None
+    assert outcome.best > 0.7
+    return outcome.run
+
+
+@pytest.fixture
+def tiny(mini_data: Path) -> Callable[..., RunConfig]:
+    """Settings of a run that takes a second; assignments as for ``--set`` change them."""
+
+    def make(*assignments: str) -> RunConfig:
+        task = get_task("sudoku")
+        small = (
+            "model.hidden_size=32", "model.num_heads=2", "model.h_cycles=2", "model.l_cycles=2",
+            "model.halt_max_steps=3", "model.mlp_t=true", "model.pos_encodings=none",
+            "train.batch_size=8", "train.max_steps=6", "train.log_every_steps=1",
+            "train.eval_every_steps=6", "train.device=cpu", "optim.lr_warmup_steps=2",
+            "eval.max_examples=20", f"data.paths=['{mini_data}']",
+        )  # fmt: skip
+        preset = task.presets["mini"].settings
+        return settings.load(
+            "sudoku", defaults=task.defaults, preset=preset, assignments=[*small, *assignments]
+        ).config
+
+    return make

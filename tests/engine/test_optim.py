@@ -1,0 +1,80 @@
+"""Adam-atan2, the learning rate and the running average."""
+
+import math
+
+import pytest
+import torch
+
+from trm.config import OptimConfig
+from trm.engine.optim import AdamAtan2, WeightAverage, learning_rate_scale
+
+
+def adam_atan2_by_hand(
+    weight: float, gradients: list[float], lr: float, config: OptimConfig
+) -> float:
+    """The fused kernel's arithmetic on one number, in double precision."""
+    mean = square = 0.0
+    for number, gradient in enumerate(gradients, start=1):
+        weight *= 1 - lr * config.weight_decay
+        mean += (1 - config.beta1) * (gradient - mean)
+        square += (1 - config.beta2) * (gradient**2 - square)
+        denominator = math.sqrt(square) / math.sqrt(1 - config.beta2**number)
+        weight -= lr / (1 - config.beta1**number) * math.atan2(mean, denominator)
+    return weight
+
+
+def test_adam_atan2_by_hand() -> None:
+    config = OptimConfig(weight_decay=0.3, beta1=0.8, beta2=0.9)
+    weights = torch.tensor([1.5, -0.2, 0.0], requires_grad=True)
+    optimizer = AdamAtan2([weights], config)
+    gradients = [[0.1, -3.0, 0.0], [-0.4, 2.0, 0.0], [0.0, 1e-12, 0.0]]
+    for gradient in gradients:
+        weights.grad = torch.tensor(gradient)
+        optimizer.step(lr=0.05)
+    expected = [
+        adam_atan2_by_hand(start, list(column), 0.05, config)
+        for start, column in zip((1.5, -0.2, 0.0), zip(*gradients, strict=True), strict=True)
+    ]
+    torch.testing.assert_close(weights.detach(), torch.tensor(expected), atol=1e-6, rtol=0)
+
+
+def test_a_parameter_without_gradient_decays_only() -> None:
+    weight = torch.ones(1, requires_grad=True)
+    AdamAtan2([weight], OptimConfig(weight_decay=0.5)).step(lr=0.1)
+    assert weight.item() == pytest.approx(0.95)
+
+
+def test_step_size_does_not_depend_on_the_scale_of_the_gradient() -> None:
+    moved = []
+    for scale in (1e-6, 1.0, 1e6):
+        weight = torch.zeros(1, requires_grad=True)
+        weight.grad = torch.full((1,), scale)
+        AdamAtan2([weight], OptimConfig()).step(lr=1.0)
+        moved.append(weight.item())
+    assert moved == pytest.approx([-math.pi / 4 * 10 * 0.1 / 0.1 / 10] * 3, rel=0.9)
+    assert moved[0] == pytest.approx(moved[2], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [(1, 0.1), (5, 0.5), (10, 1.0), (60, 0.6), (110, 0.2), (500, 0.2)],
+)
+def test_learning_rate_warms_up_and_falls_along_a_cosine(step: int, expected: float) -> None:
+    config = OptimConfig(lr_warmup_steps=10, lr_min_ratio=0.2)
+    assert learning_rate_scale(step, config, 110) == pytest.approx(expected)
+
+
+def test_published_learning_rate_stays_after_warm_up() -> None:
+    config = OptimConfig()
+    assert learning_rate_scale(1000, config, 65_104) == 0.5
+    assert {learning_rate_scale(n, config, 65_104) for n in (2000, 30_000, 65_104)} == {1.0}
+
+
+def test_the_average_starts_as_a_copy_and_follows() -> None:
+    weight = torch.zeros(2)
+    average = WeightAverage({"w": weight}, rate=0.75)
+    weight += 1
+    average.update()
+    assert average.average["w"].tolist() == [0.25, 0.25]
+    average.update()
+    assert average.average["w"].tolist() == [0.4375, 0.4375]

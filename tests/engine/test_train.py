@@ -1,0 +1,186 @@
+"""The training loop: exact resuming, records, evaluation and checkpoints."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from trm.config import RunConfig
+from trm.engine import launch, runs
+from trm.engine.train import eval_examples, total_steps
+from trm.errors import ConfigError, TrainingError
+from trm.plugins import get_task
+from trm.tasks.sudoku.task import Sudoku
+
+Tiny = Callable[..., RunConfig]
+
+
+def fit(config: RunConfig, folder: Path, stop_after: int | None = None, **plan: Any) -> Path:
+    """Train in ``folder/sudoku/a``, stopping as a signal would after so many steps."""
+    seen: list[int] = []
+
+    def listen(record: Any) -> None:
+        if record["event"] == "train":
+            seen.append(record["step"])
+
+    planned = launch.plan(config, get_task("sudoku"), runs_folder=folder, **{"name": "a", **plan})
+    stop = lambda: stop_after is not None and len(seen) + 1 >= stop_after  # noqa: E731
+    return launch.train(planned, get_task("sudoku"), listen=listen, should_stop=stop).run
+
+
+def records(run: Path, event: str) -> list[dict[str, Any]]:
+    lines = (run / runs.METRICS_FILE).read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    timed = ("samples_per_s", "eta_s", "elapsed_s", "path")
+    return [
+        {name: value for name, value in record.items() if name not in timed}
+        for record in found
+        if record["event"] == event
+    ]
+
+
+def tensors(run: Path) -> dict[str, torch.Tensor]:
+    """Every number of the last checkpoint."""
+    last = run / runs.LAST
+    return {
+        f"{file.relative_to(last)}/{name}": tensor
+        for file in sorted(last.rglob("*.safetensors"))
+        for name, tensor in load_file(file).items()
+    }
+
+
+@pytest.mark.parametrize("k", [1, 4])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_resumed_equals_uninterrupted_bit_for_bit(
+    tiny: Tiny, tmp_path: Path, k: int, dtype: str
+) -> None:
+    config = tiny(f"model.forward_dtype={dtype}", "model.halt_exploration_prob=0.5")
+    whole = fit(config, tmp_path / "whole")
+    cut = fit(config, tmp_path / "cut", stop_after=k)
+    assert json.loads((cut / runs.LAST / "training_state/progress.json").read_text())["step"] == k
+    assert fit(config, tmp_path / "cut") == cut
+    expected, found = tensors(whole), tensors(cut)
+    assert expected.keys() == found.keys()
+    assert [name for name in expected if not torch.equal(expected[name], found[name])] == []
+    assert records(cut, "train") == records(whole, "train")
+    assert records(cut, "eval") == records(whole, "eval")
+
+
+def test_golden_losses(tiny: Tiny, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Twenty steps give the committed losses: a refactoring has to leave them alone.
+
+    In float64, where machines agree; write new ones with ``pytest --write-golden``.
+    """
+    config = tiny("model.forward_dtype=float64", "train.max_steps=20", "train.eval_every_steps=20")
+    losses = [record["loss"] for record in records(fit(config, tmp_path), "train")]
+    golden = Path(__file__).parent / "golden_losses.json"
+    if request.config.getoption("--write-golden"):
+        golden.write_text(json.dumps(losses, indent=1) + "\n")
+    assert losses == pytest.approx(json.loads(golden.read_text()), rel=1e-5)
+
+
+def test_a_record_has_what_tells_why_a_run_goes_wrong(tiny: Tiny, tmp_path: Path) -> None:
+    run = fit(tiny(), tmp_path)
+    lines = (run / runs.METRICS_FILE).read_text().splitlines()
+    train = [json.loads(line) for line in lines if '"train"' in line]
+    assert [record["step"] for record in train] == [1, 2, 3, 4, 5, 6]
+    assert train[0].keys() == {
+        "event", "step", "loss", "answer_loss", "halting_loss", "grad_norm", "exact_accuracy",
+        "cell_accuracy", "halting_accuracy", "mean_steps", "num_halted", "lr", "samples_per_s",
+        "eta_s", "elapsed_s",
+    }  # fmt: skip
+    assert train[0]["exact_accuracy"] is None  # no row has halted after one step
+    assert train[2]["num_halted"] > 0
+    assert train[0]["lr"] == pytest.approx(5e-4)
+    assert all(record["grad_norm"] > 0 for record in train)
+
+
+def test_evaluation_uses_the_average_and_leaves_training_alone(tiny: Tiny, tmp_path: Path) -> None:
+    often = fit(tiny("train.eval_every_steps=1"), tmp_path / "often")
+    once = fit(tiny(), tmp_path / "once")
+    assert records(often, "train") == records(once, "train")
+    raw = load_file(once / "last/training_state/weights.safetensors")
+    average = load_file(once / "last/model.safetensors")
+    assert not torch.equal(raw["output_head.weight"], average["output_head.weight"])
+
+
+def test_without_average_the_weights_themselves_are_published(tiny: Tiny, tmp_path: Path) -> None:
+    run = fit(tiny("optim.ema=false"), tmp_path)
+    raw = load_file(run / "last/training_state/weights.safetensors")
+    published = load_file(run / "last/model.safetensors")
+    assert all(torch.equal(raw[name], published[name]) for name in raw)
+
+
+def test_newest_and_best_checkpoints_are_kept(tiny: Tiny, tmp_path: Path) -> None:
+    run = fit(tiny("train.save_every_steps=1", "train.eval_every_steps=3"), tmp_path)
+    best = (run / runs.BEST).resolve().name
+    kept = {path.name for path in (run / runs.CHECKPOINTS).iterdir()}
+    assert kept == {"step-000005", "step-000006", best}
+    assert (run / runs.LAST).resolve().name == "step-000006"
+
+
+def test_a_loss_that_is_no_number_stops_the_run(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trm.models import TinyRecursiveModel
+
+    def spoil(self: TinyRecursiveModel, generator: torch.Generator | None = None) -> None:
+        for parameter in self.parameters():
+            torch.nn.init.constant_(parameter, float("nan"))
+
+    monkeypatch.setattr(TinyRecursiveModel, "reset_parameters", spoil)
+    with pytest.raises(TrainingError, match=r"loss nan .* at step 1\. Lower optim\.lr"):
+        fit(tiny(), tmp_path)
+    line = json.loads((tmp_path / "sudoku/a/metrics.jsonl").read_text().splitlines()[0])
+    assert line["loss"] is None
+
+
+def test_length_of_a_run(tiny: Tiny) -> None:
+    config = tiny("train.max_steps=none", "train.epochs=50000", "train.batch_size=768")
+    split = Sudoku().open_data(config.data_paths).split("train")
+    assert total_steps(config, split) == 50_000 * 1000 // 768
+    assert total_steps(tiny(), split) == 6
+
+
+def test_an_evaluation_takes_no_longer_than_the_training_before_it() -> None:
+    published = RunConfig(task="sudoku")
+    assert eval_examples(published, 6510) > 422_786
+    assert eval_examples(published, 1) == 80
+    explicit = published.model_copy(
+        update={"eval": published.eval.model_copy(update={"max_examples": 7})}
+    )
+    assert eval_examples(explicit, 6510) == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("model.hidden_size=64", r"model\.hidden_size = 32, now it is 64"),
+        ("optim.lr=0.5", r"optim\.lr = 0\.001, now it is 0\.5"),
+        ("train.seed=5", r"train\.seed = 0, now it is 5"),
+        ("train.max_steps=3", "has reached step 3 of 3 already"),
+    ],
+)
+def test_a_run_goes_on_with_the_settings_it_began_with(
+    tiny: Tiny, tmp_path: Path, change: str, message: str
+) -> None:
+    fit(tiny(), tmp_path, stop_after=3)
+    with pytest.raises(ConfigError, match=message):
+        fit(tiny(change), tmp_path)
+
+
+def test_never_resume_refuses_a_name_that_is_taken(tiny: Tiny, tmp_path: Path) -> None:
+    fit(tiny(), tmp_path, stop_after=1)
+    with pytest.raises(ConfigError, match=r"exists\. Choose another --run-name"):
+        fit(tiny(), tmp_path, resume="never")
+
+
+def test_a_longer_run_may_go_on_from_a_finished_one(tiny: Tiny, tmp_path: Path) -> None:
+    run = fit(tiny(), tmp_path)
+    longer = tiny("train.max_steps=8", "optim.lr_min_ratio=0.1")
+    assert fit(longer, tmp_path, resume=str(run)) == run
+    assert [record["step"] for record in records(run, "train")] == list(range(1, 9))

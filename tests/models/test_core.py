@@ -1,0 +1,136 @@
+"""The recursion and what goes in and out of it."""
+
+import jaxtyping
+import pytest
+import torch
+from torch import Tensor
+
+from trm.config import ModelConfig
+from trm.models import LatentState, PuzzleSpec, TinyRecursiveModel
+
+SPEC = PuzzleSpec(vocab_size=6, seq_len=9, num_puzzle_identifiers=4)
+
+
+def small(**changes: object) -> ModelConfig:
+    settings: dict[str, object] = {
+        "hidden_size": 16, "num_heads": 2, "h_cycles": 2, "l_cycles": 2, "swiglu_multiple": 16,
+        "puzzle_emb_len": 2, "halt_max_steps": 3, "forward_dtype": "float32",
+    }  # fmt: skip
+    return ModelConfig.model_validate(settings | changes)
+
+
+def build(config: ModelConfig, seed: int = 0) -> TinyRecursiveModel:
+    return TinyRecursiveModel(config, SPEC, generator=torch.Generator().manual_seed(seed))
+
+
+def puzzles(size: int = 3) -> tuple[Tensor, Tensor]:
+    rng = torch.Generator().manual_seed(1)
+    inputs = torch.randint(0, 6, (size, 9), generator=rng, dtype=torch.int32)
+    return inputs, torch.arange(size, dtype=torch.int32)
+
+
+def step(model: TinyRecursiveModel) -> tuple[LatentState, Tensor, Tensor]:
+    inputs, identifiers = puzzles()
+    embedded = model.embed(inputs, model.puzzle_rows(identifiers))
+    return model(model.initial_state(3), embedded)
+
+
+@pytest.mark.parametrize(
+    ("changes", "prefix"),
+    [
+        ({}, 2),
+        ({"puzzle_emb_len": 0}, 1),
+        ({"puzzle_emb_len": 0, "puzzle_emb_dim": 40}, 3),
+        ({"puzzle_emb_dim": 5}, 2),
+        ({"puzzle_emb_dim": 0}, 0),
+        ({"mlp_t": True, "pos_encodings": "none"}, 2),
+        ({"mlp_t": True, "puzzle_emb_dim": 0, "pos_encodings": "learned"}, 0),
+        ({"pos_encodings": "learned"}, 2),
+    ],
+)
+def test_shapes_for_every_prefix_and_mixer(changes: dict[str, object], prefix: int) -> None:
+    model = build(small(**changes))
+    state, logits, halt_logits = step(model)
+    assert state.answer.shape == state.latent.shape == (3, prefix + 9, 16)
+    assert logits.shape == (3, 9, 6)
+    assert halt_logits.shape == (3,)
+    assert (model.puzzle_embedding is None) == (prefix == 0)
+
+
+def test_weights_depend_on_the_generator_alone() -> None:
+    first, again, other = (build(small(), seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["output_head.weight"], other["output_head.weight"])
+
+
+def test_nothing_halts_at_first() -> None:
+    _, _, halt_logits = step(build(small()))
+    assert halt_logits.tolist() == [-5.0, -5.0, -5.0]
+
+
+def test_the_state_is_cut_off_from_the_gradient() -> None:
+    state, logits, _ = step(build(small()))
+    assert logits.requires_grad
+    assert not state.answer.requires_grad
+    assert not state.latent.requires_grad
+
+
+def test_only_the_last_h_cycle_is_differentiated() -> None:
+    """The gradient equals that of one cycle begun at the state the earlier ones end with."""
+    two, one = build(small(h_cycles=2)), build(small(h_cycles=1))
+    inputs, identifiers = puzzles()
+    embedded = two.embed(inputs, two.puzzle_rows(identifiers))
+    with torch.no_grad():
+        middle = one(one.initial_state(3), embedded).state
+    one(middle, one.embed(inputs, one.puzzle_rows(identifiers))).logits.square().sum().backward()
+    two(two.initial_state(3), embedded).logits.square().sum().backward()
+    for (name, expected), found in zip(one.named_parameters(), two.parameters(), strict=True):
+        if expected.grad is not None:
+            torch.testing.assert_close(found.grad, expected.grad, msg=name)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_activations_have_the_forward_type_and_weights_stay_float32(dtype: torch.dtype) -> None:
+    model = build(small(forward_dtype=str(dtype).removeprefix("torch.")))
+    state, logits, halt_logits = step(model)
+    assert state.answer.dtype == logits.dtype == dtype
+    assert halt_logits.dtype == torch.promote_types(dtype, torch.float32)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    exact = build(small())
+    torch.testing.assert_close(
+        logits.float(), step(exact)[1], atol=0.4 if dtype == torch.bfloat16 else 1e-4, rtol=0
+    )
+
+
+def test_the_puzzle_table_is_no_parameter_but_is_saved() -> None:
+    model = build(small())
+    assert "puzzle_embedding.weight" not in dict(model.named_parameters())
+    assert model.state_dict()["puzzle_embedding.weight"].shape == (4, 16)
+    assert model.state_dict()["puzzle_embedding.weight"].abs().sum() == 0
+
+
+def test_rows_of_a_batch_do_not_touch_one_another() -> None:
+    model = build(small(mlp_t=True, pos_encodings="none"))
+    inputs, identifiers = puzzles()
+    with torch.no_grad():
+        together = model(
+            model.initial_state(3), model.embed(inputs, model.puzzle_rows(identifiers))
+        )
+        alone = model(
+            model.initial_state(1), model.embed(inputs[1:2], model.puzzle_rows(identifiers[1:2]))
+        )
+    torch.testing.assert_close(together.logits[1:2], alone.logits, atol=1e-5, rtol=0)
+
+
+def test_published_sudoku_model_has_the_published_number_of_parameters() -> None:
+    with torch.device("meta"):
+        mlp = TinyRecursiveModel(ModelConfig(mlp_t=True, pos_encodings="none"), PuzzleSpec(11, 81))
+        attention = TinyRecursiveModel(ModelConfig(), PuzzleSpec(11, 81))
+    assert mlp.num_parameters == 5_028_866
+    assert attention.num_parameters == 6_828_034
+
+
+def test_shapes_are_checked_while_testing() -> None:
+    model = build(small())
+    with pytest.raises(jaxtyping.TypeCheckError, match="batch"):
+        model.embed(torch.zeros(3, 9, dtype=torch.int32), torch.zeros(2, 16))

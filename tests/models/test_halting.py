@@ -1,0 +1,66 @@
+"""Rollouts: who halts, and who takes the place."""
+
+import torch
+
+from trm.config import ModelConfig
+from trm.models import (
+    LatentState,
+    Puzzles,
+    PuzzleSpec,
+    RolloutState,
+    TinyRecursiveModel,
+    halts,
+    replace_halted,
+    start_rollout,
+)
+
+
+def model() -> TinyRecursiveModel:
+    config = ModelConfig(hidden_size=8, num_heads=2, puzzle_emb_len=1, forward_dtype="float32")
+    return TinyRecursiveModel(config, PuzzleSpec(4, 3), generator=torch.Generator().manual_seed(0))
+
+
+def batch(token: int, size: int = 3) -> Puzzles:
+    tokens = torch.full((size, 3), token, dtype=torch.int32)
+    return Puzzles(tokens, tokens + 1, torch.full((size,), token, dtype=torch.int32))
+
+
+def test_the_first_batch_takes_every_place() -> None:
+    network, first = model(), batch(1)
+    rollout = replace_halted(network, start_rollout(network, batch(0)), first)
+    assert torch.equal(rollout.puzzles.inputs, first.inputs)
+    assert torch.equal(rollout.latents.answer, network.initial_state(3).answer)
+    assert rollout.steps.tolist() == [0, 0, 0]
+
+
+def test_only_halted_rows_are_replaced() -> None:
+    network, old, new = model(), batch(1), batch(2)
+    ones = torch.ones(3, 4, 8)
+    rollout = RolloutState(
+        LatentState(ones, 2 * ones),
+        steps=torch.tensor([4, 5, 6], dtype=torch.int32),
+        halted=torch.tensor([False, True, False]),
+        puzzles=old,
+    )
+    after = replace_halted(network, rollout, new)
+    assert after.steps.tolist() == [4, 0, 6]
+    assert after.puzzles.inputs[:, 0].tolist() == [1, 2, 1]
+    assert after.puzzles.labels[:, 0].tolist() == [2, 3, 2]
+    assert after.puzzles.identifiers.tolist() == [1, 2, 1]
+    assert torch.equal(after.latents.answer[0], ones[0])
+    assert torch.equal(after.latents.answer[1], network.initial_state(1).answer[0])
+    assert torch.equal(after.latents.latent[1], network.initial_state(1).latent[0])
+    assert torch.equal(after.latents.latent[2], 2 * ones[2])
+
+
+def test_a_row_halts_when_the_head_says_so_or_at_the_last_step() -> None:
+    logits = torch.tensor([-1.0, 0.0, 0.1, -1.0])
+    steps = torch.tensor([1, 1, 1, 3], dtype=torch.int32)
+    assert halts(logits, steps, 3).tolist() == [False, False, True, True]
+
+
+def test_exploration_holds_a_row_back() -> None:
+    logits = torch.tensor([1.0, 1.0, 1.0])
+    steps = torch.tensor([1, 2, 3], dtype=torch.int32)
+    min_steps = torch.tensor([2, 2, 3], dtype=torch.int32)
+    assert halts(logits, steps, 3, min_steps).tolist() == [False, True, True]

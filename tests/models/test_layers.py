@@ -1,0 +1,82 @@
+"""The layers, one rule a test."""
+
+import math
+
+import pytest
+import torch
+
+from trm.config import ModelConfig
+from trm.models.layers import (
+    Attention,
+    Block,
+    rms_norm,
+    rotary_table,
+    rotate,
+    swiglu_width,
+    truncated_normal_,
+)
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_rms_norm_gives_unit_root_mean_square(rng: torch.Generator) -> None:
+    x = rms_norm(3 * torch.randn(4, 5, 64, generator=rng), 0.0)
+    torch.testing.assert_close(x.square().mean(-1), torch.ones(4, 5))
+
+
+def test_rms_norm_computes_in_float32_and_returns_the_type_it_got(rng: torch.Generator) -> None:
+    x = torch.randn(2, 3, 64, generator=rng).to(torch.bfloat16)
+    torch.testing.assert_close(rms_norm(x, 1e-5), rms_norm(x.float(), 1e-5).to(torch.bfloat16))
+
+
+@pytest.mark.parametrize(
+    ("width", "multiple", "expected"),
+    [(512, 256, 1536), (97, 256, 512), (128, 16, 352), (32, 16, 96), (384, 1, 1024)],
+)
+def test_swiglu_width(width: int, multiple: int, expected: int) -> None:
+    assert swiglu_width(width, 4.0, multiple) == expected
+
+
+def test_truncated_normal_has_the_deviation_after_the_cut(rng: torch.Generator) -> None:
+    x = torch.empty(400_000)
+    truncated_normal_(x, 0.5, rng)
+    assert x.std().item() == pytest.approx(0.5, rel=5e-3)
+    assert x.abs().max().item() <= 2 * 0.5 / 0.8796 + 1e-4
+
+
+def test_rotary_positions_see_distances_only(rng: torch.Generator) -> None:
+    table = rotary_table(10, 8, 10000.0)
+    query, key = torch.randn(2, 1, 1, 1, 8, generator=rng).expand(2, 1, 1, 10, 8)
+    scores = rotate(query, table) @ rotate(key, table).transpose(-1, -2)
+    for offset in range(-3, 4):
+        diagonal = scores[0, 0].diagonal(offset)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-5, rtol=0)
+
+
+def test_attention_without_positions_does_not_care_for_order(rng: torch.Generator) -> None:
+    layer, x = Attention(16, 4), torch.randn(2, 7, 16, generator=rng)
+    order = torch.randperm(7, generator=rng)
+    torch.testing.assert_close(layer(x[:, order], None), layer(x, None)[:, order])
+
+
+@pytest.mark.parametrize("mlp_t", [False, True])
+def test_a_block_ends_normalised(mlp_t: bool, rng: torch.Generator) -> None:
+    config = ModelConfig(hidden_size=32, num_heads=2, mlp_t=mlp_t, swiglu_multiple=16)
+    out = Block(config, 7)(torch.randn(3, 7, 32, generator=rng), None)
+    torch.testing.assert_close(out.square().mean(-1), torch.ones(3, 7), atol=1e-3, rtol=0)
+
+
+def test_mixers_are_the_published_sizes() -> None:
+    config = ModelConfig(mlp_t=True, pos_encodings="none")
+    block = Block(config, 97)
+    shapes = {name: tuple(p.shape) for name, p in block.named_parameters()}
+    assert shapes == {
+        "mixer.gate_up.weight": (1024, 97),
+        "mixer.down.weight": (97, 512),
+        "mlp.gate_up.weight": (3072, 512),
+        "mlp.down.weight": (512, 1536),
+    }
+    assert math.prod(shapes["mlp.down.weight"]) == 786_432

@@ -1,0 +1,73 @@
+"""The losses, and what is computed on the way."""
+
+import pytest
+import torch
+
+from trm.models.losses import (
+    IGNORE_LABEL,
+    softmax_cross_entropy,
+    stablemax_cross_entropy,
+    step_loss,
+    wide_dtype,
+)
+
+
+def test_stablemax_by_hand() -> None:
+    logits = torch.tensor([[[0.0, 1.0, -1.0]]])  # s: 1, 2, 0.5
+    loss = stablemax_cross_entropy(logits, torch.tensor([[1]]))
+    assert loss.item() == pytest.approx(-torch.log(torch.tensor(2 / 3.5)).item())
+
+
+def test_stablemax_has_a_finite_gradient_everywhere() -> None:
+    logits = torch.tensor([[[1.0, 0.0, -1.0, 1e30, -1e30]]], requires_grad=True)
+    stablemax_cross_entropy(logits, torch.tensor([[0]])).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+def test_stablemax_gradient_is_the_slope() -> None:
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 5, generator=rng, dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([[0, 1, IGNORE_LABEL], [4, 2, 2]])
+    assert torch.autograd.gradcheck(lambda x: stablemax_cross_entropy(x, labels), logits)
+
+
+@pytest.mark.parametrize("loss", [stablemax_cross_entropy, softmax_cross_entropy])
+def test_ignored_cells_cost_nothing(loss) -> None:
+    logits = torch.randn(1, 3, 4, generator=torch.Generator().manual_seed(0))
+    values = loss(logits, torch.tensor([[1, IGNORE_LABEL, 2]], dtype=torch.int32))
+    assert values[0, 1] == 0
+    assert (values[0, [0, 2]] > 0).all()
+
+
+def test_softmax_is_the_usual_cross_entropy() -> None:
+    logits = torch.tensor([[[0.0, 1.0]]])
+    loss = softmax_cross_entropy(logits, torch.tensor([[1]]))
+    assert loss.item() == pytest.approx(0.3132617)
+
+
+def test_float64_only_where_the_device_has_it() -> None:
+    assert wide_dtype(torch.device("cpu")) == torch.float64
+    assert wide_dtype(torch.device("mps")) == torch.float32
+
+
+def test_step_loss_averages_cells_and_sums_rows() -> None:
+    logits = torch.zeros(2, 4, 3)
+    logits[0, :, 1] = 5  # the first row answers 1 everywhere
+    labels = torch.tensor([[1, 1, 1, IGNORE_LABEL], [1, 2, 2, 2]])
+    loss = step_loss(logits, torch.tensor([2.0, -1.0]), labels)
+    per_cell = stablemax_cross_entropy(logits, labels)
+    expected = per_cell[0].sum() / 3 + per_cell[1].sum() / 4
+    halting = torch.nn.functional.softplus(torch.tensor([-2.0, -1.0])).sum()
+    torch.testing.assert_close(loss.answer, expected)
+    torch.testing.assert_close(loss.halting, halting)
+    torch.testing.assert_close(loss.total, expected + 0.5 * halting)
+    assert loss.exact.tolist() == [True, False]
+    assert loss.cell_accuracy.tolist() == [1.0, 0.0]
+
+
+def test_a_row_with_nothing_scored_does_not_count() -> None:
+    labels = torch.full((1, 3), IGNORE_LABEL)
+    loss = step_loss(torch.zeros(1, 3, 4), torch.zeros(1), labels)
+    assert loss.answer == 0
+    assert loss.scored.tolist() == [False]

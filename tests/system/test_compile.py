@@ -1,0 +1,41 @@
+"""The training and evaluation steps compile whole.
+
+In a process of its own: the checks of shapes that other tests switch on cannot be compiled.
+"""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import torch
+from trm.config import ModelConfig
+from trm.engine.step import supervise
+from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
+
+for mlp_t, dtype in ((True, "float32"), (False, "bfloat16")):
+    config = ModelConfig(hidden_size=16, num_heads=2, h_cycles=2, l_cycles=2, swiglu_multiple=16,
+                         puzzle_emb_len=2, mlp_t=mlp_t, forward_dtype=dtype)
+    model = TinyRecursiveModel(config, PuzzleSpec(5, 7), generator=torch.Generator().manual_seed(0))
+    tokens = torch.randint(1, 5, (4, 7), dtype=torch.int32, generator=torch.Generator().manual_seed(1))
+    puzzles = Puzzles(tokens, tokens, torch.zeros(4, dtype=torch.int32))
+    rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
+    found = []
+    for step in (supervise, torch.compile(supervise, backend="aot_eager", fullgraph=True)):
+        rows = model.puzzle_rows(puzzles.identifiers)
+        done = step(model, rollout, rows, torch.zeros(4, dtype=torch.int32), "stablemax")
+        done.loss.total.backward()
+        found.append([done.loss.total, done.logits, rows.grad, *(p.grad for p in model.parameters())])
+        model.zero_grad()
+    tolerance = 1e-5 if dtype == "float32" else 5e-2
+    for plain, compiled in zip(*found):
+        torch.testing.assert_close(plain, compiled, atol=tolerance, rtol=tolerance)
+    with torch.inference_mode():
+        state, embedded = model.initial_state(4), model.embed(tokens, model.puzzle_rows(puzzles.identifiers))
+        torch.compile(model, backend="aot_eager", fullgraph=True)(state, embedded)
+print("compiled")
+"""
+
+
+def test_steps_compile_without_a_graph_break() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    assert done.stdout == "compiled\n", done.stderr
