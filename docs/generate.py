@@ -1,0 +1,196 @@
+"""Write the generated pages: ``reference/cli.md`` from ``--help``, ``reference/settings.md``.
+
+::
+
+    python docs/generate.py            # write them
+    python docs/generate.py --check    # exit with 1 if they are not as they would be written
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from trm import settings
+from trm.config import GROUPS
+from trm.plugins import get_task
+from trm.settings import ENV_PREFIX, Resolved
+
+REFERENCE = Path(__file__).parent / "reference"
+
+#: Prints one JSON list of (command, help) pairs. Without the plugins that happen to be installed.
+HELP_SCRIPT = """
+import contextlib, io, json, sys
+import trm.plugins
+trm.plugins.entry_points = lambda group: ()
+import typer
+from trm import cli
+sys.argv = ["trm"]
+
+def walk(command, path):
+    yield path
+    if hasattr(command, "list_commands"):
+        context = typer.Context(command)
+        for name in sorted(command.list_commands(context)):
+            yield from walk(command.get_command(context, name), [*path, name])
+
+pages = []
+for path in walk(typer.main.get_command(cli.app), []):
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        cli.app([*path, "--help"], standalone_mode=False, prog_name="trm", max_content_width=88)
+    pages.append((" ".join(["trm", *path]), text.getvalue()))
+print(json.dumps(pages))
+"""
+
+#: The same look everywhere: plain text of one width, whatever terminal or CI this runs in.
+PLAIN = {"COLUMNS": "88", "TERMINAL_WIDTH": "88", "NO_COLOR": "1", "TYPER_USE_RICH": "0"}
+COLOURFUL = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
+
+CLI_HEAD = """\
+# Command line
+
+<!-- Written by docs/generate.py. Do not edit. -->
+
+What each command prints with `--help`. `python -m trm` is the same as `trm`. A task that comes
+from a plugin adds its own `trm build-data TASK`.
+
+Exit codes: 0; 1 for an error, one line on stderr that begins with `trm: error:`; 2 for a mistake
+in the command line; 130 after Ctrl-C and 143 after SIGTERM, when a run has saved and stopped.
+`trm --debug COMMAND ...` shows the traceback of an error.
+"""
+
+SETTINGS_HEAD = f"""\
+# Settings
+
+<!-- Written by docs/generate.py. Do not edit. -->
+
+Every setting of a run. *Default* is the field's own default, the published ARC recipe. *sudoku*
+and *mini* are what `trm config sudoku --mlp-t` and `trm config sudoku --preset mini --mlp-t` make
+of it, bold where that differs from the default; *sudoku* is the published Sudoku-Extreme recipe
+with the MLP mixer. Without `--mlp-t`, `model.mlp_t` is false and `model.pos_encodings` rope.
+
+A setting can be given with `--set model.hidden_size=384`, in a TOML file, or as the environment
+variable `{ENV_PREFIX}MODEL__HIDDEN_SIZE`. How the sources are layered stands in
+[Settings and presets](../how-to/settings-and-presets.md).
+"""
+
+
+def cli_page() -> str:
+    """The page of the command line."""
+    environment = {k: v for k, v in os.environ.items() if k not in COLOURFUL} | PLAIN
+    script = [sys.executable, "-c", HELP_SCRIPT]
+    done = subprocess.run(script, env=environment, stdout=subprocess.PIPE, check=True)
+    parts = [CLI_HEAD]
+    for command, text in json.loads(done.stdout):
+        lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
+        parts.append(f"## {command}\n\n```text\n{lines}\n```\n")
+    return "\n".join(parts)
+
+
+def settings_page() -> str:
+    """The page of the settings."""
+    chosen = [_resolved(), _resolved("mini")]
+    return "\n".join([SETTINGS_HEAD, *(_group(name, chosen) for name in GROUPS)])
+
+
+def _resolved(preset: str | None = None) -> Resolved:
+    """The settings of ``sudoku --mlp-t``, nothing taken from the environment."""
+    task = get_task("sudoku")
+    given = {n: os.environ.pop(n) for n in list(os.environ) if n.upper().startswith(ENV_PREFIX)}
+    try:
+        return settings.load(
+            task.name,
+            defaults=task.defaults,
+            preset=task.presets[preset].settings if preset else None,
+            flags={
+                "model.mlp_t": (True, "--mlp-t"),
+                "model.pos_encodings": ("none", "--mlp-t"),
+            },
+        )
+    finally:
+        os.environ.update(given)
+
+
+def _group(group: str, chosen: list[Resolved]) -> str:
+    cls = GROUPS[group]
+    rows = [
+        f"## {group}",
+        "",
+        (cls.__doc__ or "").strip(),
+        "",
+        "| setting | type | default | sudoku | mini | what |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, field in cls.model_fields.items():
+        values = [getattr(getattr(resolved.config, group), name) for resolved in chosen]
+        cells = [
+            f"`{group}.{name}`",
+            _type(field),
+            _value(field.default),
+            *(_value(v) if v == field.default else f"**{_value(v)}**" for v in values),
+            field.description or "",
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*rows, ""])
+
+
+def _type(field: FieldInfo) -> str:
+    """A type and its range, such as ``int > 0`` or ``rope, learned or none``."""
+    names = list(_type_names(field.annotation))
+    text = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
+    signs = {"gt": "&gt;", "ge": "&ge;", "lt": "&lt;", "le": "&le;"}
+    bounds = [
+        f"{sign} {getattr(bound, name)}"
+        for bound in field.metadata
+        for name, sign in signs.items()
+        if hasattr(bound, name)
+    ]
+    return f"{text} {', '.join(bounds)}".strip()
+
+
+def _type_names(annotation: Any) -> Iterator[str]:
+    """The names of a type's alternatives; ``None`` is left to the description (``unset``)."""
+    arguments = [a for a in get_args(annotation) if a not in (type(None), ...)]
+    if not arguments:
+        yield annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    elif annotation == tuple[str, ...]:
+        yield "list of str"
+    else:
+        for argument in arguments:
+            yield from _type_names(argument) if isinstance(argument, type) else [str(argument)]
+
+
+def _value(value: Any) -> str:
+    if value is None or value == ():
+        return "unset"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or compare them with what is there."""
+    pages = {REFERENCE / "cli.md": cli_page(), REFERENCE / "settings.md": settings_page()}
+    stale = [
+        path
+        for path, text in pages.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+    if "--check" in arguments:
+        for path in stale:
+            print(f"{path} is not current. Run: python docs/generate.py", file=sys.stderr)
+        return 1 if stale else 0
+    for path in stale:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(pages[path], encoding="utf-8")
+        print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

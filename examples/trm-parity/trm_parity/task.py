@@ -1,0 +1,163 @@
+"""The task ``parity``: a row of bits, and for each place the parity of the bits up to it.
+
+``1101`` has the answer ``1001``. The last place depends on the whole row, and no short cut leads
+there: a model has to carry the parity along.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from rich.console import RenderableType
+from rich.text import Text
+
+from trm import data
+from trm.data import DatasetMeta, Split
+from trm.errors import InputError
+from trm.tasks.base import DataOptions, Preset, Task, Tokens
+from trm.tasks.metrics import AccuracyEvaluator, EvalBatch, Metric
+
+#: Token 0 is padding in every task; the bits 0 and 1 follow it.
+VOCABULARY = ("<pad>", "0", "1")
+FIRST_BIT = 1
+
+
+class ParityOptions(DataOptions):
+    """The flags of ``trm build-data parity``."""
+
+    source: str = Field("generate", description="generate is the only one.")
+    num_train: int = Field(2000, gt=0, description="Training puzzles.")
+    num_test: int = Field(500, gt=0, description="Test puzzles, none of them a training puzzle.")
+    length: int = Field(12, ge=2, le=62, description="Bits in a row.")
+
+
+class ParityEvaluator(AccuracyEvaluator):
+    """Adds ``last_bit``: how often the parity of the whole row is right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hits = 0
+        self._count = 0
+
+    def update(self, batch: EvalBatch) -> None:
+        """See :meth:`trm.tasks.metrics.Evaluator.update`."""
+        super().update(batch)
+        self._hits += int((batch.answers[:, -1] == batch.labels[:, -1]).sum())
+        self._count += len(batch.labels)
+
+    def result(self) -> Mapping[str, Metric]:
+        """See :meth:`trm.tasks.metrics.Evaluator.result`."""
+        return {**super().result(), "last_bit": Metric.share(self._hits, self._count)}
+
+
+class Parity(Task):
+    """Say for each place of a row of bits whether the ones up to it are odd in number.
+
+    There is no augmentation: neither a move of the places nor another name for the bits, done to
+    row and answer alike, makes a new puzzle of an old one.
+    """
+
+    name = "parity"
+    summary = "The running parity of a row of bits: an example of a plugin."
+    data_options = ParityOptions
+    # What differs from trm's own defaults, whichever the preset.
+    defaults = {
+        "model": {
+            "hidden_size": 128,
+            "mlp_t": True,
+            "pos_encodings": "none",
+            "swiglu_multiple": 16,
+            "puzzle_emb_len": 1,
+        },
+        "optim": {"weight_decay": 1.0},
+    }
+    presets = {
+        "mini": Preset(
+            summary="Rows of 8 bits and a small network: seconds on a CPU.",
+            data={"num_train": 192, "num_test": 64, "length": 8},
+            settings={
+                "model": {
+                    "hidden_size": 64,
+                    "h_cycles": 2,
+                    "l_cycles": 2,
+                    "halt_max_steps": 4,
+                    "forward_dtype": "float32",
+                },
+                "optim": {"lr": 3e-3, "lr_warmup_steps": 10, "ema_rate": 0.95},
+                "train": {"batch_size": 64, "max_steps": 300, "eval_every_steps": 50},
+            },
+        )
+    }
+
+    def build_data(
+        self, out: Path, options: ParityOptions, rng: np.random.Generator
+    ) -> DatasetMeta:
+        """See :meth:`trm.tasks.base.Task.build_data`."""
+        count, possible = options.num_train + options.num_test, 2**options.length
+        if options.source != "generate":
+            raise InputError(f"--source {options.source}: parity has only generate.")
+        if count > possible:
+            raise InputError(
+                f"there are {possible} rows of {options.length} bits, not {count}. Raise --length, "
+                "or lower --num-train or --num-test."
+            )
+        numbers = rng.choice(possible, count, replace=False)  # no row twice
+        bits = (numbers[:, None] >> np.arange(options.length)) & 1
+        meta = DatasetMeta(
+            task=self.name,
+            source=options.source,
+            seed=options.seed,
+            options=options.model_dump(exclude={"source", "seed"}),
+            vocabulary=VOCABULARY,
+            seq_len=options.length,
+            properties={"length": options.length},
+        )
+        train, test = np.split(bits, [options.num_train])
+        return data.write(out, meta, {"train": _split(train), "test": _split(test)})
+
+    def evaluator(self, meta: DatasetMeta, split: Split) -> ParityEvaluator:
+        """See :meth:`trm.tasks.base.Task.evaluator`."""
+        return ParityEvaluator()
+
+    def parse(self, text: str, properties: Mapping[str, Any]) -> list[Tokens]:
+        """See :meth:`trm.tasks.base.Task.parse`; one row a line."""
+        rows, length = text.split(), int(properties["length"])
+        for row in rows:
+            if len(row) != length or set(row) - set("01"):
+                raise InputError(f"{row!r} is no row of {length} bits. Write 0 and 1 only.")
+        if not rows:
+            raise InputError(f"no puzzle was given. Give {length} bits on a line.")
+        return [np.array([int(bit) for bit in row], np.uint8) + np.uint8(FIRST_BIT) for row in rows]
+
+    def format(self, tokens: Tokens) -> str:
+        """See :meth:`trm.tasks.base.Task.format`."""
+        return "".join(VOCABULARY[token] if token else "." for token in tokens.tolist())
+
+    def render(self, tokens: Tokens, *, given: Tokens | None = None) -> RenderableType:
+        """See :meth:`trm.tasks.base.Task.render`; an answer's wrong bits are red."""
+        text = Text(self.format(tokens))
+        if given is not None:
+            for place in np.flatnonzero(tokens != _solve(given)).tolist():
+                text.stylize("red", place, place + 1)
+        return text
+
+    def is_valid(self, puzzle: Tokens, answer: Tokens) -> bool:
+        """See :meth:`trm.tasks.base.Task.is_valid`."""
+        return np.array_equal(answer, _solve(puzzle))
+
+    def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
+        """See :meth:`trm.tasks.base.Task.describe`."""
+        return {"odd rows": f"{np.mean(split.labels[:, -1] == FIRST_BIT + 1):.0%}"}
+
+
+def _solve(puzzle: Tokens) -> Tokens:
+    """The answer to puzzles (..., length) of tokens."""
+    solved: Tokens = np.bitwise_xor.accumulate(puzzle - FIRST_BIT, axis=-1) + FIRST_BIT
+    return solved
+
+
+def _split(bits: Tokens) -> Split:
+    tokens = (bits + FIRST_BIT).astype(np.uint8)
+    return Split.of_single_examples(tokens, _solve(tokens).astype(np.uint8), info={})

@@ -1,0 +1,140 @@
+"""Checkpoints: whole, exact, and refused where they do not fit."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from trm.engine import checkpoint, runs
+from trm.errors import CheckpointError, StorageError
+
+
+@pytest.fixture
+def copy(trained_run: Path, tmp_path: Path) -> Path:
+    """A checkpoint that a test may damage."""
+    return Path(shutil.copytree((trained_run / runs.LAST).resolve(), tmp_path / "checkpoint"))
+
+
+def change_config(folder: Path, *path: str, value: object) -> None:
+    file = folder / checkpoint.CONFIG_FILE
+    config = json.loads(file.read_text())
+    inner = config
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = value
+    file.write_text(json.dumps(config))
+
+
+def test_a_checkpoint_is_enough_to_use_the_model(copy: Path) -> None:
+    shutil.rmtree(copy / checkpoint.STATE_FOLDER)
+    model, config = checkpoint.load_model(copy)
+    assert config.run.task == "sudoku"
+    assert config.data.vocabulary == ("<pad>", ".", "1", "2", "3", "4")
+    stored = load_file(copy / checkpoint.WEIGHTS_FILE)
+    assert all(torch.equal(stored[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_nothing_is_pickled(trained_run: Path) -> None:
+    kinds = {path.suffix for path in trained_run.rglob("*") if path.is_file()}
+    assert kinds == {".safetensors", ".json", ".jsonl"}
+
+
+def test_cut_short(copy: Path) -> None:
+    file = copy / checkpoint.WEIGHTS_FILE
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged or cut short"):
+        checkpoint.load_model(copy)
+
+
+@pytest.mark.parametrize("kind", ["torch", "pickle"])
+def test_a_pickle_is_refused_and_not_run(copy: Path, tmp_path: Path, kind: str) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (tmp_path.joinpath("exploded").mkdir, ())  # type: ignore[return-value]
+
+    file = copy / checkpoint.WEIGHTS_FILE
+    if kind == "torch":
+        torch.save({"w": torch.zeros(1)}, file)
+    else:
+        file.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(CheckpointError, match=r"is a pickle, which could run code"):
+        checkpoint.load_model(copy)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (
+            ("run", "model", "hidden_size"),
+            64,
+            r"is \(6, 128\), but config\.json makes it \(6, 64\)",
+        ),
+        (("run", "model", "l_layers"), 3, r"lacks the tensor core\.layers\.2"),
+        (("run", "model", "l_layers"), 1, r"has the tensor core\.layers\.1.* no place"),
+        (("format_version",), 99, r"is of format 99, this trm reads up to 1\. Upgrade"),
+        (("run", "model", "hidden_size"), "wide", r"config\.json is damaged: .*hidden_size"),
+        (("run", "surprise"), 1, r"config\.json is damaged: .*surprise"),
+    ],
+)
+def test_a_configuration_that_does_not_fit(
+    copy: Path, path: tuple[str, ...], value: object, message: str
+) -> None:
+    change_config(copy, *path, value=value)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        checkpoint.load_model(copy)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [checkpoint.WEIGHTS_FILE, checkpoint.CONFIG_FILE])
+def test_a_missing_file_is_named(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(CheckpointError, match=rf"{name}: no such file"):
+        checkpoint.load_model(copy)
+
+
+def test_a_bare_array_is_no_configuration(copy: Path) -> None:
+    (copy / checkpoint.CONFIG_FILE).write_text("[]")
+    with pytest.raises(CheckpointError, match=r"config\.json is damaged"):
+        checkpoint.load_model(copy)
+
+
+def test_without_training_state_there_is_no_going_on(copy: Path) -> None:
+    from trm.engine.step import TrainState
+
+    model, config = checkpoint.load_model(copy)
+    shutil.rmtree(copy / checkpoint.STATE_FOLDER)
+    with pytest.raises(CheckpointError, match="has no training_state"):
+        checkpoint.restore(copy, TrainState.create(model, config.run))
+
+
+def test_a_full_disk_leaves_what_was_there(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import safetensors
+
+    from trm.engine.step import TrainState
+
+    model, config = checkpoint.load_model(copy)
+    state = TrainState.create(model, config.run)
+    before = sorted(path.name for path in tmp_path.iterdir())
+
+    def full(*_: object) -> None:
+        raise safetensors.SafetensorError("Error: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    progress = checkpoint.Progress(step=1, position=checkpoint.Position())
+    with pytest.raises(StorageError, match="no space left on the disk"):
+        checkpoint.save(tmp_path / "new", config, state, progress)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_an_extra_tensor_is_refused(copy: Path) -> None:
+    file = copy / checkpoint.WEIGHTS_FILE
+    save_file({**load_file(file), "intruder": torch.zeros(1)}, file)
+    with pytest.raises(CheckpointError, match="has the tensor intruder"):
+        checkpoint.load_model(copy)

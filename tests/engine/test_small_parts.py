@@ -1,0 +1,83 @@
+"""Devices, memory, records, signals."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from trm.config import ModelConfig, OptimConfig, RunConfig, TrainConfig
+from trm.engine.device import pick_device
+from trm.engine.interrupt import stop_requests
+from trm.engine.memory import footprint
+from trm.engine.track import MetricsFile
+from trm.errors import ConfigError, StorageError
+from trm.models import PuzzleSpec
+
+
+def config(**train: object) -> RunConfig:
+    model = ModelConfig(mlp_t=True, pos_encodings="none")
+    return RunConfig(task="t", model=model, train=TrainConfig.model_validate(train))
+
+
+def test_auto_is_a_device_that_works() -> None:
+    torch.empty(1, device=pick_device("auto"))
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meteor:0"])
+def test_a_device_that_is_not_there(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"cannot use device '{name}'.*Use --device cpu"):
+        pick_device(name)
+
+
+def test_footprint_of_the_published_model() -> None:
+    found = footprint(config(batch_size=4), PuzzleSpec(11, 81))
+    assert found.num_parameters == 5_028_866
+    assert found.num_puzzle_numbers == 512
+    assert found.state_bytes == 4 * (5 * 5_028_866 + 512)
+
+
+def test_activations_grow_with_the_batch_and_weights_do_not() -> None:
+    small, large = (footprint(config(batch_size=n), PuzzleSpec(11, 81)) for n in (4, 8))
+    shared = 2 * small.activation_bytes - large.activation_bytes  # casts of the weights
+    assert 0 < shared < 4 * small.num_parameters
+    assert large.state_bytes == small.state_bytes
+
+
+def test_no_average_takes_less() -> None:
+    without = config().model_copy(update={"optim": OptimConfig(ema=False)})
+    spec = PuzzleSpec(11, 81)
+    saved = footprint(config(), spec).state_bytes - footprint(without, spec).state_bytes
+    assert saved == 4 * 5_028_866
+
+
+def test_records_beyond_the_checkpoint_and_broken_lines_are_forgotten(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    lines = ['{"event": "train", "step": 5}', '{"event": "train", "step": 6}', '{"event": "tr']
+    file.write_text("\n".join(lines))
+    MetricsFile(file, after_step=5)({"event": "train", "step": 6, "loss": float("inf")})
+    found = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [record["step"] for record in found] == [5, 6]
+    assert found[1]["loss"] is None
+
+
+def test_records_need_a_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        MetricsFile(tmp_path / "file" / "metrics.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["int", "term"]
+)
+def test_a_signal_asks_to_stop_and_handlers_come_back(number: signal.Signals, code: int) -> None:
+    before = signal.getsignal(number)
+    with stop_requests() as stop:
+        assert not stop()
+        os.kill(os.getpid(), number)
+        assert stop()
+        assert stop.exit_code == code
+        assert signal.getsignal(number) == before  # a second one ends the process
+    assert signal.getsignal(number) == before

@@ -1,0 +1,241 @@
+"""CSV files of puzzles: what is read, and each mistake with its file and line."""
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trm.errors import DataError, InputError
+from trm.tasks.sudoku.csv_source import download, read_csv
+from trm.tasks.sudoku.generate import Puzzles
+
+Lines = Callable[..., list[str]]
+WriteCsv = Callable[..., Path]
+
+
+@pytest.mark.parametrize("size", [4, 6, 9])
+def test_a_good_file_is_read(
+    size: int, csv_lines: Lines, write_csv: WriteCsv, puzzles: Callable[[int], Puzzles]
+) -> None:
+    table = read_csv(write_csv(csv_lines(size, slice(0, 4))))
+    assert (table.boards == puzzles(size).boards[:4]).all()
+    assert (table.solutions == puzzles(size).solutions[:4]).all()
+    assert table.ratings.tolist() == [0, 1, 2, 3]
+    assert table.sources.tolist() == [b"list0", b"list1", b"list0", b"list1"]
+    assert (table.boards.dtype, table.ratings.dtype) == (np.uint8, np.int32)
+    assert len(table) == 4
+
+
+def test_columns_may_come_in_any_order_and_blanks_be_zeros(
+    csv_lines: Lines, write_csv: WriteCsv
+) -> None:
+    plain = csv_lines(4)
+    turned = [",".join(reversed([*line.replace(".", "0").split(","), "x"])) for line in plain]
+    one, other = read_csv(write_csv(plain)), read_csv(write_csv(turned, "turned.csv"))
+    assert (one.boards == other.boards).all()
+    assert (one.ratings == other.ratings).all()
+
+
+def test_blank_lines_and_windows_line_ends_do_no_harm(
+    csv_lines: Lines, write_csv: WriteCsv
+) -> None:
+    assert len(read_csv(write_csv("\r\n\r\n".join(csv_lines(4)).encode()))) == 4
+
+
+def test_a_mark_of_byte_order_does_no_harm(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    assert len(read_csv(write_csv("\n".join(csv_lines(4)).encode("utf-8-sig")))) == 4
+
+
+def test_a_source_may_be_named_in_any_script(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    lines = [line.replace("list0", "数独").replace("list1", "") for line in csv_lines(4)]
+    sources = [source.decode() for source in read_csv(write_csv(lines)).sources.tolist()]
+    assert sources == ["数独", "", "数独", ""]
+
+
+def test_rows_are_taken_by_number_or_mask(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    table = read_csv(write_csv(csv_lines(4)))
+    assert table.take(np.array([2, 0])).ratings.tolist() == [2, 0]
+    assert table.take(table.ratings > 1).ratings.tolist() == [2, 3]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    message = r"/train.csv: no such file\. Name a folder with train.csv and test.csv\.$"
+    with pytest.raises(InputError, match=message):
+        read_csv(tmp_path / "train.csv")
+
+
+@pytest.mark.parametrize("content", [b"", b"source,question,answer\n", b"a;b\n", b"\n\n"])
+def test_a_missing_column_is_named(write_csv: WriteCsv, content: bytes) -> None:
+    missing = "rating" if b"question" in content else "source"
+    message = (
+        rf"/puzzles.csv, line 1: column '{missing}' is missing\. "
+        r"The header must name source, question, answer, rating\.$"
+    )
+    with pytest.raises(InputError, match=message):
+        read_csv(write_csv(content))
+
+
+def test_a_file_without_puzzles_is_named(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    with pytest.raises(InputError, match=r"/puzzles.csv has no puzzle\. Give a file with some\.$"):
+        read_csv(write_csv(csv_lines(4)[:1]))
+
+
+def changed(lines: list[str], line: int, **cells: str) -> list[str]:
+    """The lines with some cells of one line, counted from 1, replaced."""
+    header, row = lines[0].split(","), lines[line - 1].split(",")
+    new = ",".join(cells.get(name, cell) for name, cell in zip(header, row, strict=True))
+    return [*lines[: line - 1], new, *lines[line:]]
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"question": "1..."}, r"question has 4 characters, not 16\. Mend the line\.$"),
+        ({"question": ""}, r"question has 0 characters, not 16\. Mend the line\.$"),
+        ({"answer": "1" * 17}, r"answer has 17 characters, not 16\. Mend the line\.$"),
+        ({"question": "x" * 16}, r"question has 'x', not one of \.01234\. Mend the line\.$"),
+        ({"question": "5" + "." * 15}, r"question has '5', not one of \.01234\. Mend the line\.$"),
+        ({"answer": "0" * 16}, r"answer has '0', not one of 1234\. Mend the line\.$"),
+        ({"answer": "1" * 16}, r"the answer does not solve the question\. Mend the line\.$"),
+        ({"rating": "hard"}, r"rating 'hard' is no whole number\. Mend the line\.$"),
+        ({"rating": "-1"}, r"rating '-1' is no whole number\. Mend the line\.$"),
+        ({"rating": "1.5"}, r"rating '1.5' is no whole number\. Mend the line\.$"),
+        ({"rating": ""}, r"rating '' is no whole number\. Mend the line\.$"),
+        ({"rating": "9" * 12}, r"rating '9{12}' is too large\. Mend the line\.$"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(
+    csv_lines: Lines, write_csv: WriteCsv, cells: dict[str, str], message: str
+) -> None:
+    path = write_csv(changed(csv_lines(4), 3, **cells))
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}, line 3: {message}"):
+        read_csv(path)
+
+
+def test_an_answer_has_to_keep_the_clues(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    lines = csv_lines(4)
+    swapped = lines[3].split(",")[2].translate(str.maketrans("1234", "2143"))
+    with pytest.raises(InputError, match=r"line 4: the answer does not solve the question\. Mend"):
+        read_csv(write_csv(changed(lines, 4, answer=swapped)))
+
+
+def test_a_line_that_ends_early_is_told(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    lines = csv_lines(4)
+    with pytest.raises(InputError, match=r"line 5: rating '' is no whole number\. Mend the line\."):
+        read_csv(write_csv([*lines[:4], lines[4].rsplit(",", 1)[0]]))
+
+
+def test_a_board_of_no_known_size_is_told(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    lines = changed(csv_lines(4), 2, question="." * 25, answer="1" * 25)
+    with pytest.raises(InputError, match=r"line 2: no Sudoku board has 25 cells: use 16, 36 or 81"):
+        read_csv(write_csv(lines))
+
+
+def test_the_line_is_counted_past_blank_ones(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    lines = [*csv_lines(4)[:2], "", "", *changed(csv_lines(4), 3, rating="?")[2:]]
+    with pytest.raises(InputError, match=r"line 5: rating '\?' is no whole number\."):
+        read_csv(write_csv(lines))
+
+
+@pytest.mark.parametrize("line", [1, 3, 50])
+def test_text_that_is_not_utf_8_is_told_with_its_line(
+    csv_lines: Lines, write_csv: WriteCsv, line: int
+) -> None:
+    lines = csv_lines(9, slice(0, 60))
+    lines[line - 1] += "é"
+    path = write_csv("\n".join(lines).encode("latin-1"))
+    with pytest.raises(InputError, match=rf"/puzzles.csv, line {line}: not CSV text: .*\. Mend"):
+        read_csv(path)
+
+
+def test_a_cell_without_end_is_told(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    lines = changed(csv_lines(4), 3, source="x" * 140_000)
+    with pytest.raises(InputError, match=r"line 3: not CSV text: field larger than field limit"):
+        read_csv(write_csv(lines))
+
+
+@pytest.fixture
+def _no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A Hub of which nobody answers, an empty cache, and no pause before the Hub's retries."""
+    from huggingface_hub import close_session, constants
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        close_session()
+        yield
+        close_session()
+
+
+SOURCES = (
+    r"Use puzzles of your own with --source FOLDER \(train.csv and test.csv\) or generated ones "
+    r"with --source generate\.$"
+)
+
+
+@pytest.mark.usefixtures("_no_hub")
+def test_without_a_network_the_other_sources_are_named() -> None:
+    message = rf"^cannot download sapientinc/sudoku-extreme from the Hub \(\w+\)\. {SOURCES}"
+    with pytest.raises(DataError, match=message):
+        download("train")
+
+
+@pytest.fixture
+def refusing_proxy() -> Iterator[str]:
+    """The address of a proxy that answers every request with 403."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(10_000)
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"http://127.0.0.1:{server.getsockname()[1]}"
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join()
+
+
+@pytest.mark.usefixtures("_no_hub")
+def test_a_proxy_that_refuses_is_no_different(
+    monkeypatch: pytest.MonkeyPatch, refusing_proxy: str
+) -> None:
+    from huggingface_hub import close_session, constants
+
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, refusing_proxy)
+    for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    close_session()
+    with pytest.raises(DataError, match=rf"from the Hub \(\w+\)\. {SOURCES}"):
+        download("train")
+
+
+def test_the_files_of_the_hub_are_asked_for_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def fetch(repository: str, file: str, *, repo_type: str) -> str:
+        asked.append((repository, file, repo_type))
+        return str(tmp_path / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
+    assert download("test") == tmp_path / "test.csv"
+    assert asked == [("sapientinc/sudoku-extreme", "test.csv", "dataset")]

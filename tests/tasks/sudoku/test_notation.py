@@ -1,0 +1,159 @@
+"""Boards as text: what is read, what is refused and why, and how boards look."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.style import Style
+from rich.text import Text
+
+from trm.errors import InputError
+from trm.tasks.sudoku.geometry import Geometry
+from trm.tasks.sudoku.notation import (
+    format_board,
+    parse_board,
+    parse_boards,
+    render_board,
+    vocabulary,
+)
+
+PUZZLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+
+
+def tokens(text: str) -> np.ndarray:
+    return parse_board(text, Geometry.from_num_cells(len(text)))
+
+
+def placed(size: int, **digits: int) -> str:
+    """A blank board with digits in the cells named like r1c2."""
+    board = ["."] * (size * size)
+    for cell, digit in digits.items():
+        row, column = int(cell[1]), int(cell[3])
+        board[(row - 1) * size + column - 1] = str(digit)
+    return "".join(board)
+
+
+def test_tokens_are_those_of_the_published_data() -> None:
+    assert vocabulary(Geometry.of(4)) == ("<pad>", ".", "1", "2", "3", "4")
+    assert tokens("1..4" + "." * 12)[:4].tolist() == [2, 1, 1, 5]
+    assert tokens(PUZZLE).dtype == np.uint8
+
+
+def test_a_zero_is_a_blank_too() -> None:
+    assert (tokens(PUZZLE.replace(".", "0")) == tokens(PUZZLE)).all()
+
+
+@given(size=st.sampled_from([4, 6, 9]), data=st.data())
+@settings(deadline=None, derandomize=True, max_examples=40)
+def test_what_is_formatted_is_parsed_back(size: int, data: st.DataObject) -> None:
+    cell = data.draw(st.integers(0, size * size - 1))
+    other = data.draw(st.integers(0, size * size - 1))
+    board = np.ones(size * size, np.uint8)
+    board[cell] = data.draw(st.integers(2, size + 1))
+    board[other] = (board[cell] - 1) % size + 2  # another digit, so there is no clash
+    text = format_board(board)
+    assert len(text) == size * size
+    assert (tokens(text) == board).all()
+
+
+def test_padding_is_shown_as_a_space() -> None:
+    assert format_board(np.array([0, 1, 2, 10])) == " .19"
+
+
+@pytest.mark.parametrize("length", [80, 82, 16, 0])
+def test_a_wrong_length_says_the_right_one(length: int) -> None:
+    message = rf"^the puzzle has {length} characters, not 81\. Give 9 rows of 9, '\.' for a blank"
+    with pytest.raises(InputError, match=message):
+        parse_board("." * length, Geometry.of(9))
+
+
+@pytest.mark.parametrize(("size", "character"), [(9, "x"), (9, "٣"), (4, "5"), (6, "7"), (9, " ")])
+def test_a_wrong_character_says_where_it_is(size: int, character: str) -> None:
+    board = "." * (size + 1) + character + "." * (size * size - size - 2)
+    message = (
+        rf"^the puzzle has '{character}' in row 2, column 2\. Use the digits 1 to {size}, and "
+        r"'\.' or 0 for a blank\.$"
+    )
+    with pytest.raises(InputError, match=message):
+        parse_board(board, Geometry.of(size))
+
+
+@pytest.mark.parametrize(
+    ("board", "where"),
+    [
+        (placed(9, r3c1=7, r3c9=7), "7 twice in row 3"),
+        (placed(9, r1c5=2, r9c5=2), "2 twice in column 5"),
+        (placed(9, r7c7=9, r8c8=9), "9 twice in box 9"),
+        (placed(6, r1c1=4, r2c3=4), "4 twice in box 1"),
+    ],
+)
+def test_a_digit_that_stands_twice_is_named(board: str, where: str) -> None:
+    with pytest.raises(InputError, match=rf"^the puzzle has the digit {where}\. Mend it\.$"):
+        tokens(board)
+
+
+def test_several_puzzles_stand_on_lines_of_their_own() -> None:
+    boards = parse_boards(f"\n  {PUZZLE} \r\n\n{'.' * 81}\n", {"size": 9})
+    assert [format_board(board) for board in boards] == [PUZZLE, "." * 81]
+
+
+def test_of_several_puzzles_the_wrong_one_is_named_by_its_line() -> None:
+    with pytest.raises(InputError, match=r"^line 4: the puzzle has 80 characters, not 81\."):
+        parse_boards(f"{PUZZLE}\n\n{PUZZLE}\n{PUZZLE[1:]}\n", {"size": 9})
+
+
+def test_a_single_wrong_puzzle_needs_no_line() -> None:
+    with pytest.raises(InputError, match=r"^the puzzle has 80 characters, not 81\."):
+        parse_boards(f"\n{PUZZLE[1:]}\n", {"size": 9})
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_no_puzzle_is_an_error(text: str) -> None:
+    with pytest.raises(InputError, match=r"^no puzzle was given\. Give 16 characters on a line\.$"):
+        parse_boards(text, {"size": 4})
+
+
+def style_of(text: Text, row: int, column: int, geometry: Geometry) -> Style:
+    """The style of the digit in a row and column, counted from 0."""
+    line = row + row // geometry.box_rows
+    start = sum(len(part) + 1 for part in text.plain.split("\n")[:line])
+    offset = start + 2 * column + 1 + 2 * (column // geometry.box_cols)
+    (style,) = [span.style for span in text.spans if span.start <= offset < span.end]
+    return Style.parse(str(style))
+
+
+def test_boxes_are_ruled() -> None:
+    assert render_board(tokens("12.." + "." * 12)).plain.split("\n") == [
+        " 1 2 | . .",
+        " . . | . .",
+        "-----+-----",
+        " . . | . .",
+        " . . | . .",
+    ]
+    oblong = render_board(tokens("." * 36)).plain.split("\n")
+    assert [line for line in oblong if "+" in line] == ["-------+-------"] * 2
+    assert len(oblong) == 8
+
+
+def test_clues_are_bold_and_answers_are_not() -> None:
+    geometry, given = Geometry.of(4), tokens(placed(4, r1c1=1))
+    text = render_board(tokens(placed(4, r1c1=1, r3c4=2)), given)
+    assert style_of(text, 0, 0, geometry) == Style.parse("bold default")
+    assert style_of(text, 2, 3, geometry) == Style.parse("cyan")
+    assert style_of(text, 1, 1, geometry) == Style.parse("dim")
+
+
+def test_clashes_are_red() -> None:
+    geometry, given = Geometry.of(4), tokens(placed(4, r1c1=1))
+    answer = given.copy()
+    answer[[3, 15]] = given[0]  # in the clue's row, and in the other's column
+    text = render_board(answer, given)
+    assert style_of(text, 0, 0, geometry) == Style.parse("bold red")
+    assert style_of(text, 0, 3, geometry) == Style.parse("red")
+    answer[3] = 1
+    assert style_of(render_board(answer, given), 3, 3, geometry) == Style.parse("cyan")
+
+
+def test_a_puzzle_alone_is_all_clues() -> None:
+    text = render_board(tokens(placed(4, r1c1=1)))
+    assert style_of(text, 0, 0, Geometry.of(4)).bold

@@ -1,0 +1,84 @@
+"""What a task gets without writing it, and how it refuses the data of others."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trm.data import DatasetMeta, Split, write
+from trm.errors import DataError
+from trm.tasks.base import DataOptions, Task
+from trm.tasks.metrics import AccuracyEvaluator
+
+
+class Toy(Task):
+    name = "toy"
+    summary = "For tests."
+
+    def build_data(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
+        tokens = rng.integers(1, 3, (5, 4), dtype=np.uint8)
+        split = Split.of_single_examples(tokens, tokens, info={})
+        meta = DatasetMeta(
+            task=self.name, source="made up", seed=0, vocabulary=("_", "a", "b"), seq_len=4
+        )
+        return write(out, meta, {"train": split, "test": split})
+
+
+class Other(Toy):
+    name = "other"
+
+
+def built(task: Task, out: Path) -> DatasetMeta:
+    return task.build_data(out, task.data_options(), np.random.default_rng(0))
+
+
+def test_a_folder_of_the_task_is_opened(tmp_path: Path) -> None:
+    meta = built(Toy(), tmp_path / "data")
+    for path in (tmp_path / "data", str(tmp_path / "data")):
+        dataset = Toy().open_data([path])
+        assert dataset.meta == meta
+        assert dataset.split("train").num_groups == 5
+
+
+def test_a_folder_of_another_task_is_refused(tmp_path: Path) -> None:
+    built(Other(), tmp_path / "data")
+    message = r"/data holds data of task 'other', not 'toy'\. Build some: trm build-data toy$"
+    with pytest.raises(DataError, match=message):
+        Toy().open_data([tmp_path / "data"])
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_one_folder_is_needed(tmp_path: Path, count: int) -> None:
+    message = rf"^one data folder is needed, not {count}\. Give --data once\.$"
+    with pytest.raises(DataError, match=message):
+        Toy().open_data([tmp_path] * count)
+
+
+def test_a_missing_folder_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="/none: no such data folder"):
+        Toy().open_data([tmp_path / "none"])
+
+
+def test_a_minimal_task_has_the_rest(tmp_path: Path) -> None:
+    task, meta = Toy(), built(Toy(), tmp_path / "data")
+    split = task.open_data([tmp_path / "data"]).split("test")
+    tokens = np.array([1, 2, 0, 1])
+    assert (task.defaults, task.presets, task.data_options) == ({}, {}, DataOptions)
+    assert task.augmentation(meta) is None
+    assert type(task.evaluator(meta, split)) is AccuracyEvaluator
+    assert task.evaluator(meta, split) is not task.evaluator(meta, split)
+    assert task.format(tokens) == task.render(tokens) == "1 2 0 1"
+    assert task.is_valid(tokens, tokens) is None
+    assert task.describe(meta, split) == {}
+
+
+def test_a_task_without_notation_says_so() -> None:
+    message = r"^task toy has no notation for typed puzzles\. Use trm eval\.$"
+    with pytest.raises(DataError, match=message):
+        Toy().parse("1 2", {})
+
+
+def test_a_task_has_to_build_its_data() -> None:
+    with pytest.raises(TypeError, match="build_data"):
+        Task()  # type: ignore[abstract]

@@ -1,0 +1,160 @@
+"""Tasks come from plugins; one that is broken is named once and does no harm to the others."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trm import plugins
+from trm.data import DatasetMeta
+from trm.errors import PluginError
+from trm.plugins import PluginWarning, get_task, hookimpl, installed_tasks
+from trm.tasks.base import Task
+
+
+class Toy(Task):
+    name = "toy"
+    summary = "For tests."
+
+    def build_data(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
+        raise NotImplementedError
+
+
+class Plugin:
+    """A plugin that registers these."""
+
+    def __init__(self, *tasks: object) -> None:
+        self.tasks = tasks
+
+    @hookimpl
+    def trm_register_tasks(self, register: Callable[[object], None]) -> None:
+        for task in self.tasks:
+            register(task)
+
+
+class Misspelt:
+    @hookimpl
+    def trm_register_task(self, register: Callable[[object], None]) -> None:
+        register(Toy())
+
+
+@pytest.fixture(autouse=True)
+def _fresh_tasks() -> Iterator[None]:
+    installed_tasks.cache_clear()
+    yield
+    installed_tasks.cache_clear()
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Make these, name to plugin or to the exception of its import, the installed plugins."""
+
+    def entry(name: str, plugin: object) -> SimpleNamespace:
+        def load() -> object:
+            if isinstance(plugin, Exception):
+                raise plugin
+            return plugin
+
+        dist = SimpleNamespace(name=name, version="0.1.0")
+        return SimpleNamespace(name=name, dist=dist, load=load)
+
+    def install(**named: object) -> None:
+        entries = [entry(name, plugin) for name, plugin in named.items()]
+        groups = {"trm.plugins": entries}
+        monkeypatch.setattr(plugins, "entry_points", lambda group: groups.get(group, []))
+
+    return install
+
+
+def test_built_in_tasks_come_through_the_hook(install: Callable[..., None]) -> None:
+    install()
+    assert list(installed_tasks()) == ["sudoku"]
+    assert installed_tasks()["sudoku"].origin == "built in"
+    assert get_task("sudoku").name == "sudoku"
+
+
+def test_an_installed_plugin_adds_its_tasks(install: Callable[..., None]) -> None:
+    toy = Toy()
+    install(toys=Plugin(toy))
+    assert list(installed_tasks()) == ["sudoku", "toy"]
+    assert installed_tasks()["toy"].origin == "toys 0.1.0"
+    assert get_task("toy") is toy
+
+
+def test_an_entry_point_without_a_distribution_goes_by_its_own_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = SimpleNamespace(name="local", dist=None, load=lambda: Plugin(Toy()))
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
+    assert installed_tasks()["toy"].origin == "local"
+
+
+def test_an_unknown_task_is_answered_with_the_nearest(install: Callable[..., None]) -> None:
+    install(toys=Plugin(Toy()))
+    message = r"^unknown task 'sudokoo'\. Did you mean 'sudoku'\? Known: sudoku, toy\.$"
+    with pytest.raises(PluginError, match=message):
+        get_task("sudokoo")
+
+
+def nameless() -> Task:
+    return type("Nameless", (Toy,), {"name": None})()
+
+
+@pytest.mark.parametrize(
+    ("plugin", "reason"),
+    [
+        (ImportError("no module\nnamed frob"), r"ImportError: no module"),
+        (Plugin("toy"), r"TypeError: registered a str, not a Task"),
+        (Plugin(Toy), r"TypeError: registered a ABCMeta, not a Task"),
+        (Plugin(nameless()), r"TypeError: registered a Nameless without a name"),
+        (Misspelt(), r"PluginValidationError: unknown hook 'trm_register_task' in plugin .*"),
+    ],
+)
+def test_a_broken_plugin_is_one_warning_and_the_rest_works(
+    install: Callable[..., None], plugin: object, reason: str
+) -> None:
+    install(broken=plugin, toys=Plugin(Toy()))
+    with pytest.warns(PluginWarning, match=f"^plugin broken 0.1.0 skipped: {reason}$") as caught:
+        assert list(installed_tasks()) == ["sudoku", "toy"]
+    assert len(caught) == 1
+
+
+def test_a_broken_plugin_provides_none_of_its_tasks(install: Callable[..., None]) -> None:
+    install(broken=Plugin(Toy(), "not a task"))
+    with pytest.warns(PluginWarning, match="not a Task"):
+        assert list(installed_tasks()) == ["sudoku"]
+
+
+def test_the_warning_comes_once_however_often_tasks_are_asked_for(
+    install: Callable[..., None],
+) -> None:
+    install(broken=RuntimeError("broken"))
+    with pytest.warns(PluginWarning, match="RuntimeError: broken"):
+        installed_tasks()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        get_task("sudoku")
+
+
+def test_a_plugin_without_the_hook_provides_nothing(install: Callable[..., None]) -> None:
+    install(empty=SimpleNamespace())
+    assert list(installed_tasks()) == ["sudoku"]
+
+
+def test_two_plugins_of_one_task_are_an_error_naming_both(install: Callable[..., None]) -> None:
+    install(one=Plugin(Toy()), two=Plugin(Toy()))
+    message = (
+        r"^two plugins provide a task 'toy': one 0.1.0 and two 0.1.0\. Uninstall one of them\.$"
+    )
+    with pytest.raises(PluginError, match=message):
+        installed_tasks()
+
+
+def test_a_plugin_cannot_replace_a_built_in_task(install: Callable[..., None]) -> None:
+    install(mine=Plugin(type("Mine", (Toy,), {"name": "sudoku"})()))
+    with pytest.raises(PluginError, match=r"'sudoku': built in and mine 0.1.0\. Uninstall"):
+        get_task("sudoku")

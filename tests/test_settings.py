@@ -1,0 +1,331 @@
+"""Settings come in layers, the later wins, and an error names the source of the bad value."""
+
+import itertools
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from pydantic import ValidationError
+
+from trm.config import GROUPS, ModelConfig, RunConfig, TrainConfig, setting_names
+from trm.errors import ConfigError
+from trm.settings import Resolved, load
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Callable[[str | bytes], Path]:
+    """Write a configuration file with this text."""
+
+    def write(text: str | bytes) -> Path:
+        path = tmp_path / "run.toml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+SOURCES = ["task sudoku", "preset tiny", "file", "environment", "--batch-size", "--set"]
+
+
+def load_from(chosen: tuple[str, ...], folder: Path, values: dict[str, int]) -> Resolved:
+    """Resolve with train.batch_size set by each of the chosen sources."""
+    file = folder / "run.toml"
+    file.write_text(f"[train]\nbatch_size = {values['file']}\n")
+    environment = {"TRM_TRAIN__BATCH_SIZE": str(values["environment"])}
+    nested = {name: {"train": {"batch_size": value}} for name, value in values.items()}
+    with mock.patch.dict(os.environ, environment if "environment" in chosen else {}):
+        return load(
+            "sudoku",
+            defaults=nested["task sudoku"] if "task sudoku" in chosen else None,
+            preset=nested["preset tiny"] if "preset tiny" in chosen else None,
+            preset_name="tiny",
+            config_file=file if "file" in chosen else None,
+            flags={"train.batch_size": (values["--batch-size"], "--batch-size")}
+            if "--batch-size" in chosen
+            else None,
+            assignments=[f"train.batch_size={values['--set']}"] if "--set" in chosen else [],
+        )
+
+
+def test_the_later_source_wins_whichever_are_given(tmp_path: Path) -> None:
+    values = {source: number for number, source in enumerate(SOURCES, 1)}
+    for count in range(len(SOURCES) + 1):
+        for chosen in itertools.combinations(SOURCES, count):
+            resolved = load_from(chosen, tmp_path, values)
+            expected = values[chosen[-1]] if chosen else TrainConfig().batch_size
+            assert resolved.config.train.batch_size == expected, chosen
+            source = {name: s for name, _, s in resolved.rows()}["train.batch_size"]
+            assert source.startswith(chosen[-1] if chosen else "default"), chosen
+
+
+def test_task_defaults_do_not_beat_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRM_OPTIM__LR", "0.5")
+    resolved = load("sudoku", defaults={"optim": {"lr": 0.25, "beta1": 0.5}})
+    assert (resolved.config.optim.lr, resolved.config.optim.beta1) == (0.5, 0.5)
+    assert resolved.sources == {
+        "optim.lr": "environment TRM_OPTIM__LR",
+        "optim.beta1": "task sudoku",
+    }
+
+
+def test_a_later_source_leaves_the_other_settings_of_its_group() -> None:
+    resolved = load(
+        "maze",
+        defaults={"model": {"h_cycles": 1, "l_cycles": 2}},
+        preset={"model": {"l_cycles": 4}},
+        assignments=["model.halt_max_steps=5"],
+    )
+    model = resolved.config.model
+    assert (model.h_cycles, model.l_cycles, model.halt_max_steps) == (1, 4, 5)
+    assert model.hidden_size == ModelConfig().hidden_size
+    assert resolved.config.task == "maze"
+
+
+def test_of_two_assignments_the_last_wins() -> None:
+    resolved = load("maze", assignments=["train.seed=1", "train.seed=2"])
+    assert resolved.config.train.seed == 2
+
+
+def test_without_sources_every_row_is_a_default() -> None:
+    resolved = load("maze")
+    assert resolved.config == RunConfig(task="maze")
+    rows = list(resolved.rows())
+    assert [name for name, _, _ in rows] == setting_names()
+    assert {source for _, _, source in rows} == {"default"}
+    assert ("model.hidden_size", 512, "default") in rows
+
+
+UNKNOWN = r": unknown setting 'train\.batchsize'\. Did you mean 'train\.batch_size'\? Known: "
+
+
+def test_task_defaults_and_presets_reject_unknown_names() -> None:
+    wrong = {"train": {"batchsize": 2}}
+    with pytest.raises(ConfigError, match=f"^task maze{UNKNOWN}"):
+        load("maze", defaults=wrong)
+    with pytest.raises(ConfigError, match=f"^preset tiny{UNKNOWN}"):
+        load("maze", preset=wrong, preset_name="tiny")
+
+
+def test_a_file_rejects_unknown_names(config_file: Callable[[str], Path]) -> None:
+    path = config_file("[train]\nbatchsize = 2\n")
+    with pytest.raises(ConfigError, match=f"^file {re.escape(str(path))}{UNKNOWN}"):
+        load("maze", config_file=path)
+
+
+def test_flags_and_assignments_reject_unknown_names() -> None:
+    with pytest.raises(ConfigError, match=f"^--batchsize{UNKNOWN}"):
+        load("maze", flags={"train.batchsize": (2, "--batchsize")})
+    with pytest.raises(ConfigError, match=f"^--set train.batchsize{UNKNOWN}"):
+        load("maze", assignments=["train.batchsize=2"])
+
+
+@pytest.mark.parametrize("variable", ["TRM_TRAIN__BATCHSIZE", "trm_train__batchsize"])
+def test_an_unknown_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "2")
+    with pytest.raises(ConfigError, match=rf"^unknown environment variable {variable}\. .*Unset"):
+        load("maze")
+
+
+def test_an_unknown_variable_is_answered_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRM_TRAIN__BATCH_SIZ", "2")
+    with pytest.raises(ConfigError, match=r"Did you mean 'TRM_TRAIN__BATCH_SIZE'\? Unset it; "):
+        load("maze")
+
+
+@pytest.mark.parametrize("variable", ["TRM_MODEL", "TRM_", "TRM_BATCH_SIZE"])
+def test_a_variable_is_one_setting(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, '{"hidden_size": 64}')
+    with pytest.raises(ConfigError, match=f"^unknown environment variable {variable}\\."):
+        load("maze")
+
+
+def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRMNL_HIDDEN_SIZE", "64")
+    assert load("maze").sources == {}
+
+
+def test_an_unknown_group_is_answered_with_the_groups() -> None:
+    message = r"^--set modle.lr: unknown setting 'modle.lr'\. .*Groups: model, optim, train, data, "
+    with pytest.raises(ConfigError, match=message):
+        load("maze", assignments=["modle.lr=1"])
+
+
+@pytest.mark.parametrize("text", ["batch_size = 2", "[train.batch]\nsize = 2", "train = 2"])
+def test_a_file_has_groups_as_tables(config_file: Callable[[str], Path], text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^file .*run\.toml: unknown setting '"):
+        load("maze", config_file=config_file(text))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("train.batch_size=0", r"train.batch_size = 0: Input should be greater than 0\."),
+        ("train.batch_size=many", r"train.batch_size = 'many': Input should be a valid integer"),
+        ("optim.ema_rate=1", r"optim.ema_rate = 1: Input should be less than 1\."),
+        ("train.loss=l2", r"train.loss = 'l2': Input should be 'stablemax' or 'softmax'\."),
+        ("model.pos_encodings=None", r"model.pos_encodings = 'None': Input should be 'rope', "),
+    ],
+)
+def test_a_bad_value_names_its_source(assignment: str, message: str) -> None:
+    name = assignment.split("=")[0]
+    with pytest.raises(ConfigError, match=f"^--set {name}: {message}.*Give another value\\.$"):
+        load("maze", assignments=[assignment])
+
+
+def test_a_bad_value_names_its_source_among_several(
+    monkeypatch: pytest.MonkeyPatch, config_file: Callable[[str], Path]
+) -> None:
+    monkeypatch.setenv("TRM_OPTIM__LR", "-1")
+    path = config_file("[optim]\nlr = 1.0\nbeta1 = 0.5\n")
+    with pytest.raises(ConfigError, match=r"^environment TRM_OPTIM__LR: optim.lr = '-1': "):
+        load("maze", config_file=path, defaults={"optim": {"lr": -2.0}})
+
+
+def test_a_bad_value_that_is_overridden_does_no_harm() -> None:
+    wrong = {"train": {"batch_size": -1}}
+    resolved = load("maze", defaults=wrong, assignments=["train.batch_size=2"])
+    assert resolved.config.train.batch_size == 2
+
+
+def test_values_that_do_not_fit_together_are_named_with_their_sources() -> None:
+    message = (
+        r"^hidden_size 100 is not divisible by num_heads \(task maze: model.num_heads = 8; "
+        r"--set model.hidden_size: model.hidden_size = 100\)\. Change one of them\.$"
+    )
+    with pytest.raises(ConfigError, match=message):
+        load("maze", defaults={"model": {"num_heads": 8}}, assignments=["model.hidden_size=100"])
+
+
+def test_every_message_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TRM_TRAIN__EPOCHS", "a\nb")
+    with pytest.raises(ConfigError) as caught:
+        load("maze")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["[train", "batch_size: 2", b"\xff\xfe"])
+def test_a_file_that_is_not_toml_is_named(
+    config_file: Callable[[str | bytes], Path], text: str | bytes
+) -> None:
+    with pytest.raises(ConfigError, match=r"^--config .*run\.toml: not TOML: .*Correct the file\."):
+        load("maze", config_file=config_file(text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(ConfigError, match=r": no such file\. Name a TOML file\.$"):
+            load("maze", config_file=path)
+
+
+def test_an_assignment_needs_an_equals_sign() -> None:
+    with pytest.raises(ConfigError, match=r"^--set model.mlp_t: no '='\. Write --set model\.hidd"):
+        load("maze", assignments=["model.mlp_t"])
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("model.mlp_t=true", True),
+        ("optim.lr=3e-4", 3e-4),
+        ("optim.lr = 1", 1.0),
+        ("train.loss=softmax", "softmax"),
+        ('train.loss="softmax"', "softmax"),
+        ("train.batch_size=1_000", 1000),
+        ('data.paths=["a", "b=c"]', ("a", "b=c")),
+        ("model.pos_encodings=none", "none"),
+    ],
+)
+def test_an_assigned_value_is_read_as_toml_or_as_it_stands(assignment: str, value: object) -> None:
+    config = load("maze", assignments=[assignment]).config
+    group, field = assignment.split("=")[0].strip().split(".")
+    assert getattr(getattr(config, group), field) == value
+
+
+@pytest.mark.parametrize("word", ["none", "null"])
+def test_none_unsets_what_an_earlier_source_set(
+    monkeypatch: pytest.MonkeyPatch, config_file: Callable[[str], Path], word: str
+) -> None:
+    defaults = {"train": {"max_steps": 5}}
+    assigned = load("maze", defaults=defaults, assignments=[f"train.max_steps={word}"])
+    assert assigned.config.train.max_steps is None
+    path = config_file(f'[train]\nmax_steps = "{word}"\n')
+    assert load("maze", defaults=defaults, config_file=path).config.train.max_steps is None
+    monkeypatch.setenv("TRM_TRAIN__MAX_STEPS", word)
+    assert load("maze", defaults=defaults).config.train.max_steps is None
+
+
+def test_the_environment_gives_lists_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRM_DATA__PATHS", '["a", "b"]')
+    assert load("maze").config.data_paths == ("a", "b")
+    monkeypatch.setenv("TRM_DATA__PATHS", "a, b")
+    with pytest.raises(ConfigError, match=r"^environment TRM_DATA__PATHS: "):
+        load("maze")
+
+
+def test_a_saved_config_reads_back_equal() -> None:
+    config = load(
+        "maze",
+        assignments=["model.mlp_t=true", "optim.lr=1e-5", 'data.paths=["a"]', "train.max_steps=3"],
+    ).config
+    assert RunConfig.model_validate_json(config.model_dump_json()) == config
+    assert config != RunConfig(task="maze")
+
+
+def test_settings_are_frozen() -> None:
+    config = RunConfig(task="maze")
+    with pytest.raises(ValidationError, match="frozen"):
+        config.task = "sudoku"  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="frozen"):
+        config.model.hidden_size = 1  # type: ignore[misc]
+
+
+def test_a_saved_config_with_an_unknown_name_is_refused() -> None:
+    for group, cls in GROUPS.items():
+        with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+            RunConfig.model_validate({"task": "maze", group: {"nonsense": 1}})
+        with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+            cls.model_validate({"nonsense": 1})
+
+
+def test_every_setting_is_described() -> None:
+    fields = {f"{g}.{n}": f for g, cls in GROUPS.items() for n, f in cls.model_fields.items()}
+    assert list(fields) == setting_names()
+    assert [name for name, field in fields.items() if not field.description] == []
+
+
+def test_heads_need_not_divide_the_width_of_an_mlp() -> None:
+    with pytest.raises(ValidationError, match="hidden_size 10 is not divisible by num_heads"):
+        ModelConfig(hidden_size=10, num_heads=4)
+    assert ModelConfig(hidden_size=10, num_heads=4, mlp_t=True).hidden_size == 10
+
+
+def test_rotary_positions_need_an_even_head_width() -> None:
+    with pytest.raises(ValidationError, match="rotary positions need an even head width, not 3"):
+        ModelConfig(hidden_size=12, num_heads=4)
+    assert ModelConfig(hidden_size=12, num_heads=4, pos_encodings="learned").head_dim == 3
+
+
+def test_a_puzzle_embedding_has_to_fit_its_tokens() -> None:
+    with pytest.raises(ValidationError, match="puzzle_emb_dim 65 does not fit puzzle_emb_len"):
+        ModelConfig(hidden_size=32, puzzle_emb_dim=65, puzzle_emb_len=2)
+    assert ModelConfig(hidden_size=32, puzzle_emb_dim=64, puzzle_emb_len=2).prefix_len == 2
+
+
+@pytest.mark.parametrize(
+    ("width", "tokens", "prefix"), [(None, 16, 16), (None, 0, 1), (33, 0, 2), (0, 16, 0), (0, 0, 0)]
+)
+def test_the_prefix_is_as_long_as_needed(width: int | None, tokens: int, prefix: int) -> None:
+    model = ModelConfig(hidden_size=32, puzzle_emb_dim=width, puzzle_emb_len=tokens)
+    assert model.prefix_len == prefix
+    assert model.puzzle_emb_width == (32 if width is None else width)
+
+
+def test_what_is_unset_follows_from_the_rest() -> None:
+    config = RunConfig(task="maze")
+    assert config.data_paths == ("data/maze",)
+    assert config.eval_batch_size == config.train.batch_size
+    changed = load("maze", assignments=["eval.batch_size=7", 'data.paths=["d"]']).config
+    assert (changed.data_paths, changed.eval_batch_size) == (("d",), 7)

@@ -1,0 +1,289 @@
+"""Files and folders are whole or absent, whatever happens while they are written."""
+
+import errno
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from trm.errors import StorageError
+from trm.storage import point_to, storage_errors, whole_file, whole_folder, write_text
+
+FULL = Path("/dev/full")
+needs_full_disk = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def fill(path: Path, text: str) -> None:
+    """Write a folder with one file in a folder."""
+    with whole_folder(path) as folder:
+        (folder / "part").mkdir()
+        (folder / "part" / "file").write_text(text)
+
+
+def fails_with(code: int) -> Callable[..., None]:
+    def fail(*args: object, **options: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+def test_a_folder_appears_with_its_parents(tmp_path: Path) -> None:
+    fill(tmp_path / "a" / "b", "new")
+    assert (tmp_path / "a" / "b" / "part" / "file").read_text() == "new"
+    assert names(tmp_path / "a") == ["b"]
+
+
+def test_a_folder_is_not_there_before_the_block_ends(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "a") as folder:
+        assert not (tmp_path / "a").exists()
+        assert folder.parent == tmp_path
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    fill(path, "old")
+    (path / "other").write_text("old")
+    fill(path, "new")
+    assert (names(path), names(tmp_path)) == (["part"], ["a"])
+    assert (path / "part" / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_block_that_raises_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    def interrupted(path: Path) -> None:
+        with whole_folder(path) as folder:
+            (folder / "file").write_text("half")
+            raise error("stop")
+
+    with pytest.raises(error, match="stop"):
+        interrupted(tmp_path / "new")
+    assert names(tmp_path) == []
+    fill(tmp_path / "old", "old")
+    with pytest.raises(error, match="stop"):
+        interrupted(tmp_path / "old")
+    assert (names(tmp_path), names(tmp_path / "old")) == (["old"], ["part"])
+
+
+def test_folders_and_files_obey_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        fill(tmp_path / "folder", "")
+        write_text(tmp_path / "file", "")
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+@needs_full_disk
+def test_a_full_disk_leaves_no_folder(tmp_path: Path) -> None:
+    def write(path: Path) -> None:
+        with whole_folder(path) as folder:
+            (folder / "first").write_text("fits")
+            (folder / "second").symlink_to(FULL)
+            (folder / "second").write_text("does not fit")
+
+    message = r"^cannot write .*/data: no space left on the disk\. Free some, or choose another"
+    with pytest.raises(StorageError, match=message):
+        write(tmp_path / "data")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (errno.ENOSPC, r"no space left on the disk\. Free some, or choose another place\.$"),
+        (errno.EDQUOT, r"the disk quota is used up\. Free some, or choose another place\.$"),
+    ],
+)
+def test_a_disk_that_is_full_when_synced_keeps_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, message: str
+) -> None:
+    fill(tmp_path / "folder", "old")
+    write_text(tmp_path / "file", "old")
+    monkeypatch.setattr(os, "fsync", fails_with(code))
+    with pytest.raises(StorageError, match=f"^cannot write .*/folder: {message}"):
+        fill(tmp_path / "folder", "new")
+    with pytest.raises(StorageError, match=f"^cannot write .*/file: {message}"):
+        write_text(tmp_path / "file", "new")
+    assert (tmp_path / "folder" / "part" / "file").read_text() == "old"
+    assert (tmp_path / "file").read_text() == "old"
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, rename = tmp_path / "data", Path.rename
+    fill(path, "old")
+
+    def no_new_folder(source: Path, target: Path) -> Path:
+        if source.suffix == ".tmp":
+            raise OSError(errno.ENOSPC, "full")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", no_new_folder)
+    with pytest.raises(StorageError, match="no space left"):
+        fill(path, "new")
+    assert (path / "part" / "file").read_text() == "old"
+    assert names(tmp_path) == ["data"]
+
+
+def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for write in (fill, write_text):
+        with pytest.raises(StorageError, match=r"/x/data: a part of the path is a file, not a fo"):
+            write(tmp_path / "file" / "x" / "data", "")
+        with pytest.raises(StorageError, match=r"/file/x: a file of that name is in the way"):
+            write(tmp_path / "file" / "x", "")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_file_in_the_place_of_a_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("mine")
+    with pytest.raises(StorageError, match=r"/data: a file of that name is in the way\. Choose"):
+        fill(tmp_path / "data", "new")
+    assert (tmp_path / "data").read_text() == "mine"
+    assert names(tmp_path) == ["data"]
+
+
+def test_a_folder_in_the_place_of_a_file_stays(tmp_path: Path) -> None:
+    fill(tmp_path / "file", "mine")
+    with pytest.raises(StorageError, match=r"/file: a folder of that name is in the way\. Choose"):
+        write_text(tmp_path / "file", "new")
+    with pytest.raises(StorageError, match=r"/file: a folder of that name is in the way\. Choose"):
+        point_to(tmp_path / "file", tmp_path)
+    assert (tmp_path / "file" / "part" / "file").read_text() == "mine"
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.fixture
+def locked() -> Iterator[Path]:
+    """A folder that may not be written; root, whom that would not bind, becomes nobody."""
+    is_root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o555)
+        if is_root:
+            os.seteuid(65534)
+        yield Path(name)
+        if is_root:
+            os.seteuid(0)
+        Path(name).chmod(0o755)
+        assert names(Path(name)) == []
+
+
+def test_a_place_that_may_not_be_written_is_named(locked: Path) -> None:
+    message = r"/data: no permission to write there\. Choose another place\.$"
+    for write in (fill, write_text):
+        with pytest.raises(StorageError, match=message):
+            write(locked / "data", "")
+    with pytest.raises(StorageError, match=message):
+        point_to(locked / "data", Path("elsewhere"))
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_forbidden_place_is_a_storage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(Path, "mkdir", fails_with(code))
+    for write in (fill, write_text):
+        with pytest.raises(StorageError, match=r"/data: (no permission|.* read-only).* Choose "):
+            write(tmp_path / "data", "")
+    assert names(tmp_path) == []
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    for write in (fill, write_text):
+        with pytest.raises(StorageError, match=r"the name is too long\. Choose a shorter one\.$"):
+            write(tmp_path / ("x" * 300), "")
+
+
+def test_other_system_errors_are_not_disguised() -> None:
+    with pytest.raises(ConnectionError), storage_errors(Path("data")):
+        raise ConnectionError(errno.ECONNREFUSED, "refused")
+
+
+def test_a_linked_folder_is_replaced_where_it_is(tmp_path: Path) -> None:
+    fill(tmp_path / "disk" / "data", "old")
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "data")
+    fill(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "data" / "part" / "file").read_text() == "new"
+    assert (names(tmp_path), names(tmp_path / "disk")) == (["disk", "link"], ["data"])
+
+
+def test_a_folder_may_hold_links(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "a") as folder:
+        (folder / "dangling").symlink_to("nowhere")
+    assert (tmp_path / "a" / "dangling").readlink() == Path("nowhere")
+
+
+def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "file"
+    write_text(path, "älter")
+    with whole_file(path) as file:
+        file.write(b"new")
+        assert path.read_text(encoding="utf-8") == "älter"
+    assert path.read_text() == "new"
+    assert names(path.parent) == ["file"]
+
+
+def test_a_file_block_that_raises_leaves_the_old_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "old")
+
+    def interrupted(path: Path) -> None:
+        with whole_file(path) as file:
+            file.write(b"half")
+            raise ValueError("stop")
+
+    for name in ("file", "new"):
+        with pytest.raises(ValueError, match="stop"):
+            interrupted(tmp_path / name)
+    assert (tmp_path / "file").read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_killed_process_leaves_the_old_in_place(tmp_path: Path) -> None:
+    fill(tmp_path / "folder", "old")
+    program = (
+        "import os, pathlib, sys; from trm.storage import whole_folder\n"
+        "with whole_folder(pathlib.Path(sys.argv[1])) as f: (f / 'file').touch(); os._exit(9)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "folder"], check=False)
+    assert done.returncode == 9
+    assert (tmp_path / "folder" / "part" / "file").read_text() == "old"
+
+
+def test_a_link_points_relatively_and_is_replaced(tmp_path: Path) -> None:
+    link = tmp_path / "run" / "best"
+    for step in ("step-1", "step-2"):
+        target = tmp_path / "run" / "checkpoints" / step
+        target.mkdir(parents=True)
+        point_to(link, target)
+        assert link.readlink() == Path("checkpoints") / step
+        assert link.resolve() == target.resolve()
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert (tmp_path / "moved" / "best").is_dir()
+    assert names(tmp_path / "moved") == ["best", "checkpoints"]
+
+
+def test_a_link_is_made_over_what_a_killed_process_left(tmp_path: Path) -> None:
+    (tmp_path / ".last.tmp").symlink_to("nowhere")
+    point_to(tmp_path / "last", tmp_path / "step")
+    assert names(tmp_path) == ["last"]
+
+
+def test_a_link_in_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StorageError, match=r"/file/last: a part of the path is a file"):
+        point_to(tmp_path / "file" / "last", tmp_path)
