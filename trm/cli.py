@@ -11,16 +11,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from trm import __version__, cli_data
-from trm.errors import ConfigError, InputError, TrmError, did_you_mean
-from trm.plugins import get_task, installed_tasks
+from trm import cli_options as opt
+from trm.errors import InputError, TrmError
+from trm.plugins import PluginWarning, get_task, installed_tasks
 
 if TYPE_CHECKING:
     from trm.settings import Resolved
 
+
+class _InOrderOfUse(TyperGroup):
+    """Lists the commands in the order in which they are used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        order = ["tasks", "config", "build-data", "inspect-data", "train", "eval", "solve"]
+        return sorted(super().list_commands(ctx), key=order.index)
+
+
 app = typer.Typer(
     name="trm",
+    cls=_InOrderOfUse,
     help="Tiny Recursive Models: build data, train, evaluate and use them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -30,27 +42,6 @@ app.add_typer(cli_data.app)
 out = Console()
 # Typer's copy of click is private; its exception classes are reached through a public one.
 UsageError: type[Any] = typer.BadParameter.__mro__[1]
-
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task; see `trm tasks`.")]
-Preset = Annotated[str | None, typer.Option(help="A named set of settings of the task.")]
-MlpT = Annotated[bool, typer.Option("--mlp-t", help="Mix tokens with an MLP, without positions.")]
-Seed = Annotated[int | None, typer.Option(help="Decides weights, data order and exploration.")]
-Data = Annotated[list[str] | None, typer.Option("--data", metavar="DIR", help="Data folder.")]
-MaxSteps = Annotated[int | None, typer.Option(help="End after so many steps.")]
-Epochs = Annotated[int | None, typer.Option(help="End after so many passes over the puzzles.")]
-BatchSize = Annotated[int | None, typer.Option(help="Examples in a step.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML.")
-]
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as model.hidden_size=384."),
-]
-Checkpoint = Annotated[
-    str | None,
-    typer.Option("--ckpt", metavar="RUN|CHECKPOINT", help="The newest run's best if left out."),
-]
 
 
 def main() -> None:
@@ -63,6 +54,7 @@ def run(arguments: list[str]) -> int:
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
     with warnings.catch_warnings(record=False):
+        warnings.simplefilter("always", PluginWarning)
         warnings.showwarning = lambda message, *_, **__: errors.print(f"trm: warning: {message}")
         try:
             code = app(arguments, standalone_mode=False)
@@ -72,7 +64,9 @@ def run(arguments: list[str]) -> int:
             errors.print(f"trm: error: {error}")
             return 1
         except UsageError as error:
-            errors.print(f"trm: error: {' '.join(error.format_message().split())}")
+            message = " ".join(error.format_message().split())
+            if message:  # there is none where a command without arguments has printed its help
+                errors.print(f"trm: error: {message}")
             return 2
         except (KeyboardInterrupt, typer.Abort):
             return 130
@@ -105,11 +99,11 @@ def tasks() -> None:
 
 @app.command()
 def config(
-    task: TaskName,
-    preset: Preset = None,
-    mlp_t: MlpT = False,
-    config_file: ConfigFile = None,
-    assignments: Assignments = None,
+    task: opt.TaskName,
+    preset: opt.Preset = None,
+    mlp_t: opt.MlpT = False,
+    config_file: opt.ConfigFile = None,
+    assignments: opt.Assignments = None,
     as_json: Annotated[bool, typer.Option("--json", help="The settings as JSON.")] = False,
 ) -> None:
     """Print the resolved settings, and where each came from."""
@@ -124,25 +118,29 @@ def config(
 
 @app.command()
 def train(
-    task: TaskName,
-    preset: Preset = None,
-    mlp_t: MlpT = False,
-    data: Data = None,
+    task: opt.TaskName,
+    preset: opt.Preset = None,
+    mlp_t: opt.MlpT = False,
+    data: opt.Data = None,
     runs: Annotated[Path, typer.Option("--out", metavar="RUNS", help="Folder of runs.")] = Path(
         "runs"
     ),
     run_name: Annotated[str | None, typer.Option(help="The run's name, RUNS/TASK/NAME.")] = None,
-    seed: Seed = None,
-    max_steps: MaxSteps = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    device: Device = None,
+    seed: opt.Seed = None,
+    max_steps: opt.MaxSteps = None,
+    epochs: opt.Epochs = None,
+    batch_size: opt.BatchSize = None,
+    device: opt.Device = None,
     no_compile: Annotated[bool, typer.Option("--no-compile", help="No torch.compile.")] = False,
     resume: Annotated[
-        str, typer.Option(metavar="auto|never|RUN", help="Go on with a run of that name.")
+        str,
+        typer.Option(
+            metavar="auto|never|RUN",
+            help="auto goes on with a run of that --run-name; RUN with that run, by its settings.",
+        ),
     ] = "auto",
-    config_file: ConfigFile = None,
-    assignments: Assignments = None,
+    config_file: opt.ConfigFile = None,
+    assignments: opt.Assignments = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes, exit.")] = False,
 ) -> int:
     """Train a model; go on with the run if it was interrupted."""
@@ -161,7 +159,8 @@ def train(
     }
     if epochs is not None and max_steps is None:
         flags["train.max_steps"] = (None, "--epochs")  # a preset's number of steps gives way
-    resolved = _resolve(task, preset, mlp_t, config_file, assignments, flags)
+    begun = Path(resume) if resume not in ("auto", "never") else None
+    resolved = _resolve(task, preset, mlp_t, config_file, assignments, flags, begun)
     return _train(resolved, runs, run_name, resume, dry_run)
 
 
@@ -186,7 +185,7 @@ def _train(
     with stop_requests() as stop, TrainingView(out, plan.total_steps, start) as listen:
         outcome = launch.train(plan, task, listen=listen, should_stop=stop)
     if not outcome.finished:
-        hint = f"trm train {task.name} ... --resume {outcome.run}"
+        hint = f"trm train {task.name} --resume {outcome.run}"
         out.print(f"stopped at step {outcome.step}; go on with: {hint}", soft_wrap=True)
         return stop.exit_code
     out.print(
@@ -199,13 +198,13 @@ def _train(
 
 @app.command("eval")
 def evaluate(
-    ckpt: Checkpoint = None,
-    data: Data = None,
-    batch_size: BatchSize = None,
+    ckpt: opt.Checkpoint = None,
+    data: opt.Data = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples at a time.")] = None,
     max_examples: Annotated[
-        int | None, typer.Option(help="Look at so many, evenly spread.")
+        int | None, typer.Option(min=1, help="Look at so many, evenly spread; all if left out.")
     ] = None,
-    device: Device = None,
+    device: opt.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="The metrics as JSON.")] = False,
     save_predictions: Annotated[
         Path | None, typer.Option(metavar="F", help="Write every answer to this .npz file.")
@@ -219,7 +218,8 @@ def evaluate(
     from trm.show.tables import metrics_table
 
     model = load(ckpt, device=device or "auto")
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    shown = Console(stderr=True)
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress:
         bar = progress.add_task("evaluating")
         report = evaluate_model(
             model,
@@ -239,8 +239,8 @@ def evaluate(
 @app.command()
 def solve(
     puzzle: Annotated[str, typer.Argument(metavar="PUZZLE|FILE|-", help="- reads from stdin.")],
-    ckpt: Checkpoint = None,
-    device: Device = None,
+    ckpt: opt.Checkpoint = None,
+    device: opt.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a puzzle.")] = False,
 ) -> None:
     """Solve puzzles, and show the board as it changes from step to step."""
@@ -260,13 +260,17 @@ def solve(
 
 def _puzzle_text(argument: str) -> str:
     """What the argument of ``solve`` means: stdin, a file's text, or the puzzle itself."""
-    if argument == "-":
-        return sys.stdin.read()
     try:
+        if argument == "-":
+            return sys.stdin.read()
         return Path(argument).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise InputError(f"{argument} is not a text file. Name one with a puzzle a line.") from None
-    except OSError:
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and (
+            "/" in argument or Path(argument).suffix[1:].isalpha()
+        ):
+            raise InputError(f"{argument}: no such file. Name one, or give a puzzle.") from None
         return argument
 
 
@@ -277,22 +281,20 @@ def _resolve(
     config_file: Path | None,
     assignments: list[str] | None,
     flags: dict[str, tuple[Any, str]] | None = None,
+    begun: Path | None = None,
 ) -> "Resolved":
-    """The settings of a run, from all their sources."""
+    """The settings of a run, from all their sources; those of the run ``begun`` come first."""
     from trm import settings
 
     task = get_task(task_name)
-    if preset is not None and preset not in task.presets:
-        raise ConfigError(
-            f"task {task.name} has no preset {preset!r}. {did_you_mean(preset, task.presets)}"
-        )
     if mlp_t:
         mixer = {"model.mlp_t": (True, "--mlp-t"), "model.pos_encodings": ("none", "--mlp-t")}
         flags = {**(flags or {}), **mixer}
     return settings.load(
         task.name,
         defaults=task.defaults,
-        preset=task.presets[preset].settings if preset else None,
+        run=begun,
+        preset=task.preset(preset).settings,
         preset_name=preset or "",
         config_file=config_file,
         flags=flags,

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from rich.console import Console
+from rich.markup import escape
 from typer.core import TyperGroup
 
-from trm.errors import ConfigError, InputError, did_you_mean
+from trm.errors import InputError
 from trm.plugins import get_task, installed_tasks
 from trm.tasks.base import Task
 
@@ -28,7 +29,7 @@ class _Tasks(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         single = typer.Typer(add_completion=False)
         task = get_task(cmd_name)
-        single.command(cmd_name, help=f"Build data. {task.summary}")(_builder(task))
+        single.command(cmd_name, help=f"Build data. {escape(task.summary)}")(_builder(task))
         return typer.main.get_command(single)
 
 
@@ -59,7 +60,7 @@ def _builder(task: Task) -> Callable[..., None]:
         _parameter("overwrite", bool, False, "Replace a data set that is there.", "--overwrite"),
         *(
             _parameter(name, field.annotation | None, None,  # type: ignore[operator]
-                       f"{field.description or name} (default: {_default(field.default)})")
+                       _help(name, field))
             for name, field in fields.items()
         ),
     ]  # fmt: skip
@@ -76,8 +77,13 @@ def _parameter(name: str, kind: Any, default: Any, text: str, *flags: str) -> in
     )
 
 
-def _default(value: Any) -> str:
-    return "unset" if value is None else str(value)
+def _help(name: str, field: FieldInfo) -> str:
+    if field.is_required():
+        default = "required"
+    else:
+        value = field.get_default(call_default_factory=True)
+        default = "default: " + ("unset" if value is None else str(value))
+    return escape(f"{field.description or name} ({default})")
 
 
 def _build_data(
@@ -85,19 +91,7 @@ def _build_data(
 ) -> None:
     import numpy as np
 
-    if preset is not None and preset not in task.presets:
-        raise ConfigError(
-            f"task {task.name} has no preset {preset!r}. {did_you_mean(preset, task.presets)}"
-        )
-    base = dict(task.presets[preset].data) if preset else {}
-    try:
-        options = task.data_options.model_validate(base | given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        flag = "--" + str(first["loc"][0]).replace("_", "-")
-        raise ConfigError(
-            f"{flag} {first['input']}: {first['msg']}. Give another value."
-        ) from error
+    options = task.options(preset, **given)
     if folder.exists() and not (overwrite and (folder / "dataset.json").is_file()):
         way_out = "Name another --out" + (
             ", or replace it with --overwrite." if (folder / "dataset.json").is_file() else "."

@@ -5,9 +5,9 @@ Names are those of the published configurations in lower case; ``docs/reference/
 generated from the descriptions below.
 """
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 #: The newest configuration that this version writes and reads.
 FORMAT_VERSION = 1
@@ -119,7 +119,12 @@ class TrainConfig(Frozen):
 class DataConfig(Frozen):
     """Where the puzzles are."""
 
-    paths: tuple[str, ...] = Field((), description="Data folders; unset: data/TASK.")
+    paths: tuple[str, ...] | None = Field(None, description="Data folders; unset: data/TASK.")
+
+    @field_validator("paths", mode="before")
+    @classmethod
+    def _one_path(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value or None
 
 
 class EvalConfig(Frozen):

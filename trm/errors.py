@@ -51,7 +51,7 @@ class StorageError(TrmError):
     """The disk is full, or the place may not be written."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], *, none: str = "None is installed.") -> str:
     """The end of an "unknown name" message: the nearest known name, then all of them.
 
     >>> did_you_mean("sudokoo", ["maze", "sudoku"])
@@ -59,7 +59,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     if not names:
-        return "None is installed."
+        return none
     nearest = difflib.get_close_matches(name, names, n=1)
     hint = f"Did you mean {nearest[0]!r}? " if nearest else ""
     return f"{hint}Known: {', '.join(names)}."

@@ -5,6 +5,7 @@ entry-point group ``trm.plugins``. The built-in tasks come through the same hook
 """
 
 import importlib
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "trm.plugins"
 BUILT_IN = ("trm.tasks.sudoku",)
+
+_TASK_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+#: Flags of ``trm build-data`` for every task.
+_RESERVED_OPTIONS = {"preset", "out", "out_folder", "overwrite", "help"}
 
 hookspec = pluggy.HookspecMarker("trm")
 hookimpl = pluggy.HookimplMarker("trm")
@@ -68,9 +73,9 @@ def installed_tasks() -> dict[str, InstalledTask]:
     found: dict[str, InstalledTask] = {}
     for origin, load in _plugins():
         try:
-            tasks = _tasks_of(load())
+            tasks = _tasks_of(load(), origin)
         except Exception as error:  # whatever a third party's code may raise
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             warnings.warn(f"plugin {origin} skipped: {reason}", PluginWarning, stacklevel=2)
             continue
         for task in tasks:
@@ -91,19 +96,41 @@ def _plugins() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.name, entry.load
 
 
-def _tasks_of(plugin: object) -> "list[Task]":
+def _tasks_of(plugin: object, origin: str) -> "list[Task]":
     """The tasks of one plugin; with a manager of its own, so that it fails alone."""
-    from trm.tasks.base import Task
-
     manager = pluggy.PluginManager("trm")
     manager.add_hookspecs(HookSpecs)
-    manager.register(plugin)
+    manager.register(plugin, name=origin)
     manager.check_pending()  # a hook that does not exist is a mistake, not a wish
+    if not manager.hook.trm_register_tasks.get_hookimpls():
+        raise TypeError("no trm_register_tasks marked with trm.hookimpl")
     tasks: list[Task] = []
     manager.hook.trm_register_tasks(register=tasks.append)
     for task in tasks:
-        if not isinstance(task, Task):
-            raise TypeError(f"registered a {type(task).__name__}, not a Task")
-        if not isinstance(getattr(task, "name", None), str):
-            raise TypeError(f"registered a {type(task).__name__} without a name")
+        _check_task(task)
     return tasks
+
+
+def _check_task(task: object) -> None:
+    """Refuse what would break a command later, for every task.
+
+    Raises:
+        TypeError: saying what is wrong with the task.
+    """
+    from trm.tasks.base import DataOptions, Preset, Task
+
+    kind = type(task).__name__
+    if not isinstance(task, Task):
+        raise TypeError(f"registered a {kind}, not a Task")
+    for attribute in ("name", "summary"):
+        if not isinstance(getattr(task, attribute, None), str):
+            raise TypeError(f"registered a {kind} without a {attribute}")
+    if not _TASK_NAME.fullmatch(task.name):
+        raise TypeError(f"{task.name!r} is no name for a task: use a-z, 0-9 and -")
+    if not issubclass(task.data_options, DataOptions):
+        raise TypeError(f"data_options of {task.name} is no DataOptions")
+    reserved = _RESERVED_OPTIONS & task.data_options.model_fields.keys()
+    if reserved:
+        raise TypeError(f"{task.name} has a data option {min(reserved)!r}, a flag of every task")
+    if not all(isinstance(preset, Preset) for preset in task.presets.values()):
+        raise TypeError(f"{task.name} has a preset that is no Preset")

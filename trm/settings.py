@@ -2,6 +2,8 @@
 
 field defaults < the task's defaults < the preset < ``--config FILE`` < ``TRM_*`` < flags, ``--set``
 
+A run that goes on brings its own settings, between the task's defaults and the preset.
+
 A source is read on its own (by pydantic-settings, where it has one for it), checked for names that
 do not exist, and only then merged: an error can name the source that the bad value came from.
 """
@@ -76,6 +78,7 @@ def load(
     task: str,
     *,
     defaults: Settings | None = None,
+    run: Path | None = None,
     preset: Settings | None = None,
     preset_name: str = "",
     config_file: Path | None = None,
@@ -89,6 +92,7 @@ def load(
     Args:
         task: the task's name.
         defaults: the task's own defaults, nested (``{"optim": {"lr": 1e-4}}``).
+        run: the folder of a run that goes on.
         preset: the chosen preset's settings, nested.
         preset_name: its name, for messages.
         config_file: a TOML file with the groups as tables.
@@ -102,6 +106,7 @@ def load(
     sources: dict[str, str] = {}
     for name, value, source in (
         *_nested(defaults or {}, f"task {task}"),
+        *(_from_run(run) if run else ()),
         *_nested(preset or {}, f"preset {preset_name}"),
         *(_from_file(config_file) if config_file else ()),
         *_from_environment(),
@@ -121,6 +126,16 @@ def _nested(settings: Settings, source: str) -> Iterator[tuple[str, Any, str]]:
             continue
         for key, value in fields.items():
             yield f"{group}.{key}", value, source
+
+
+def _from_run(run: Path) -> Iterator[tuple[str, Any, str]]:
+    try:
+        config = RunConfig.model_validate_json((run / "config.json").read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ConfigError(
+            f"{run} is no run to go on with: its config.json cannot be read. Name a run folder."
+        ) from error
+    return _nested(config.model_dump(exclude={"task"}), f"run {run}")
 
 
 def _from_file(path: Path) -> Iterator[tuple[str, Any, str]]:

@@ -14,6 +14,7 @@ from trm.errors import StorageError
 _REASONS = {
     errno.ENOSPC: "no space left on the disk. Free some, or choose another place",
     errno.EDQUOT: "the disk quota is used up. Free some, or choose another place",
+    errno.EFBIG: "the file would be larger than allowed. Choose another place",
     errno.EACCES: "no permission to write there. Choose another place",
     errno.EPERM: "no permission to write there. Choose another place",
     errno.EROFS: "the file system is read-only. Choose another place",

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from trm.config import FORMAT_VERSION, Frozen
 from trm.data.augment import Augmentation
-from trm.data.split import OPTIONAL, REQUIRED, Split
+from trm.data.split import OPTIONAL, PAD, REQUIRED, Split
 from trm.errors import DataError
 from trm.storage import whole_folder
 
@@ -73,7 +73,7 @@ class Dataset:
         if name not in self.splits:
             raise DataError(
                 f"{self.path} has no {name!r} split, only {', '.join(self.splits)}. "
-                "Name another data folder."
+                "Name one of those, or another data folder."
             )
         return self.splits[name]
 
@@ -85,6 +85,7 @@ def write(path: Path, meta: DatasetMeta, splits: Mapping[str, Split]) -> Dataset
         ``meta`` with counts and digest filled in, as it was written.
 
     Raises:
+        DataError: if the arrays are not what ``meta`` says.
         StorageError: if the disk is full or the place may not be written.
     """
     counts = {
@@ -96,6 +97,8 @@ def write(path: Path, meta: DatasetMeta, splits: Mapping[str, Split]) -> Dataset
         )
         for name, split in splits.items()
     }
+    for name, split in splits.items():
+        _check_split(meta, name, split)
     meta = meta.model_copy(update={"splits": counts})
     meta = meta.model_copy(update={"digest": digest(meta, splits)})
     with whole_folder(path) as folder:
@@ -105,6 +108,28 @@ def write(path: Path, meta: DatasetMeta, splits: Mapping[str, Split]) -> Dataset
                 np.save(folder / name / f"{array_name}.npy", array, allow_pickle=False)
         (folder / META_FILE).write_text(meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return meta
+
+
+def _check_split(meta: DatasetMeta, name: str, split: Split) -> None:
+    """Refuse to write what could not be trained on."""
+    wrong = None
+    if not len(split.inputs) or not split.num_puzzles:
+        wrong = "it is empty"
+    for what in ("inputs", "labels"):
+        tokens: NDArray[Any] = getattr(split, what)
+        if tokens.dtype != np.uint8:
+            wrong = wrong or f"{what} are {tokens.dtype}, not uint8"
+        elif tokens.shape[1:] != (meta.seq_len,):
+            wrong = wrong or f"{what} have shape {tokens.shape}, not (examples, {meta.seq_len})"
+        elif tokens.size and tokens.max() >= meta.vocab_size:
+            wrong = wrong or f"{what} have token {tokens.max()}, of {meta.vocab_size} in all"
+    if not wrong and not (split.labels != PAD).any(axis=1).all():
+        wrong = "an example has no label to score"
+    identifiers = split.identifiers
+    if identifiers is not None and identifiers.max(initial=0) >= meta.num_puzzle_identifiers:
+        wrong = wrong or f"identifier {identifiers.max()} is beyond num_puzzle_identifiers"
+    if wrong:
+        raise DataError(f"the {name} split of task {meta.task} cannot be used: {wrong}. Mend it.")
 
 
 def digest(meta: DatasetMeta, splits: Mapping[str, Split]) -> str:

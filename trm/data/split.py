@@ -76,11 +76,11 @@ class Split:
         labels: NDArray[np.uint8],
         *,
         puzzles_each: int = 1,
-        info: Mapping[str, NDArray[Any]],
+        info: Mapping[str, NDArray[Any]] | None = None,
     ) -> "Split":
         """A split whose groups have one example, and equally many puzzles."""
         offsets = np.arange(len(inputs) + 1, dtype=np.int64)
-        return cls(inputs, labels, offsets, offsets * puzzles_each, info=info)
+        return cls(inputs, labels, offsets, offsets * puzzles_each, info=info or {})
 
     @property
     def num_groups(self) -> int:

@@ -21,8 +21,8 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"cannot use device {name!r}: {reason} Use --device cpu.") from error
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ConfigError(f"cannot use device {name!r}: {reason}. Use --device cpu.") from error
     return device
 
 

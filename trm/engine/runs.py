@@ -66,7 +66,7 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
 
 def last_checkpoint(run: Path) -> Path | None:
     """The newest checkpoint of a run, None where it has none yet."""
-    return (run / LAST).resolve() if is_run(run) else None
+    return _target(run / LAST) if is_run(run) else None
 
 
 def prune(run: Path, keep: int) -> list[Path]:
@@ -85,4 +85,9 @@ def _newest_run(runs: Path) -> Path:
 
 def _best(run: Path) -> Path:
     best = run / BEST
-    return (best if (best / WEIGHTS_FILE).is_file() else run / LAST).resolve()
+    return _target(best if (best / WEIGHTS_FILE).is_file() else run / LAST)
+
+
+def _target(link: Path) -> Path:
+    """The checkpoint that ``best`` or ``last`` points to, by a path like the user's own."""
+    return link.parent / link.readlink() if link.is_symlink() else link

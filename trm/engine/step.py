@@ -23,8 +23,8 @@ from trm.models import (
 
 #: What a step measures, summed; the rows that halted count, as published. Losses: all rows.
 METRICS = (
-    "count", "exact_accuracy", "cell_accuracy", "halting_accuracy", "mean_steps",
-    "loss", "answer_loss", "halting_loss", "grad_norm",
+    "count", "loss", "answer_loss", "halting_loss", "exact_accuracy", "cell_accuracy",
+    "halting_accuracy", "mean_steps", "grad_norm",
 )  # fmt: skip
 
 
@@ -143,13 +143,13 @@ def _measure(done: Supervised, grad_norm: Tensor) -> Float[Tensor, " m"]:
             value.to(loss.total.dtype)
             for value in (
                 counted.sum(),
+                loss.total / size,
+                loss.answer / size,
+                loss.halting / size,
                 (counted & loss.exact).sum(),
                 torch.where(counted, loss.cell_accuracy, 0).sum(),
                 (counted & ((done.halt_logits >= 0) == loss.exact)).sum(),
                 torch.where(counted, rollout.steps, 0).sum(),
-                loss.total / size,
-                loss.answer / size,
-                loss.halting / size,
                 grad_norm,
             )
         ]

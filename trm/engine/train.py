@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from trm.config import RunConfig
-from trm.data import Dataset, Position, Split, TrainStream, exploration
+from trm.data import Dataset, Position, Split, TrainStream, exploration, num_eval_examples
 from trm.engine import checkpoint, runs
 from trm.engine.device import to_device
 from trm.engine.evaluate import averaged, evaluate
 from trm.engine.step import METRICS, Trainer, TrainState
 from trm.engine.track import Listener, MetricsFile, Record
-from trm.errors import TrainingError
+from trm.errors import PluginError, TrainingError, did_you_mean
 from trm.models import TinyRecursiveModel
 from trm.storage import point_to
 from trm.tasks.base import Task
@@ -157,18 +157,26 @@ class Run:
     def _evaluate(self, window: "_Window") -> None:
         state, split = self.trainer.state, self.dataset.split("test")
         evaluator = self.task.evaluator(self.dataset.meta, split)
+        wanted = eval_examples(self.config, state.step - self._evaluated)
+        examples = num_eval_examples(split, wanted)
         with averaged(state.model, state.average):
             metrics = evaluate(
                 state.model,
                 evaluator,
                 split,
                 batch_size=self.config.eval_batch_size,
-                max_examples=eval_examples(self.config, state.step - self._evaluated),
+                max_examples=examples,
                 step=self._eval_step,
             )
         self._evaluated = state.step
         values = {name: metric.value for name, metric in metrics.items()}
-        self._report({"event": "eval", "step": state.step, **values, "elapsed_s": window.elapsed})
+        if evaluator.headline not in values:
+            raise PluginError(
+                f"the evaluator of task {self.task.name} has no metric {evaluator.headline!r}, "
+                f"its headline. {did_you_mean(evaluator.headline, values)}"
+            )
+        ours = {"event": "eval", "step": state.step, "elapsed_s": window.elapsed}
+        self._report({"event": "eval", "step": state.step, "examples": examples, **values, **ours})
         headline = values[evaluator.headline]
         if self.progress.best is None or headline >= self.progress.best:
             update = {"best": headline, "best_step": state.step}

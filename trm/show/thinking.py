@@ -40,5 +40,6 @@ def verdict(solution: Solution) -> str:
 
 def _drawing(task: Task, puzzle: Tokens, before: Tokens, thought: Thought) -> RenderableType:
     changed = int((before != thought.board).sum())
-    title = f"step {thought.step}: {changed} cells changed, halt {thought.halt_probability:.3f}"
+    cells = "1 cell" if changed == 1 else f"{changed} cells"
+    title = f"step {thought.step}: {cells} changed, halt {thought.halt_probability:.3f}"
     return Group(Text(title, style="bold"), task.render(thought.board, given=puzzle))

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError
 from rich.console import RenderableType
 
 from trm.config import Frozen
 from trm.data import Augmentation, Dataset, DatasetMeta, Split, open_dataset, read_meta
-from trm.errors import DataError
+from trm.errors import ConfigError, DataError, did_you_mean
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
 
 Tokens = NDArray[np.integer[Any]]
@@ -26,7 +26,7 @@ class DataOptions(Frozen):
     Each field becomes a flag, its description the flag's help.
     """
 
-    source: str = Field("hub", description="Where the puzzles come from.")
+    source: str = Field("generate", description="Where the puzzles come from.")
     seed: int = Field(0, ge=0, description="Decides everything that is drawn.")
 
 
@@ -55,6 +55,45 @@ class Task(ABC):
     data_options: ClassVar[type[DataOptions]] = DataOptions
     defaults: ClassVar[Settings] = {}
     presets: ClassVar[Mapping[str, Preset]] = {}
+
+    def preset(self, name: str | None) -> Preset:
+        """The preset of this name; None is one that changes nothing.
+
+        Raises:
+            ConfigError: if there is none; the message has the nearest name.
+        """
+        if name is None:
+            return Preset("")
+        if name not in self.presets:
+            hint = did_you_mean(name, self.presets, none="It has no presets.")
+            raise ConfigError(f"task {self.name} has no preset {name!r}. {hint}")
+        return self.presets[name]
+
+    def options(self, preset: str | None = None, **given: Any) -> DataOptions:
+        """The options to build data with: defaults, a preset's, and those given.
+
+        Raises:
+            ConfigError: for an unknown option or a value out of range.
+        """
+        base = dict(self.preset(preset).data)
+        try:
+            return self.data_options.model_validate(base | given)
+        except ValidationError as error:
+            raise ConfigError(self._explain(error, preset, given)) from error
+
+    def _explain(self, error: ValidationError, preset: str | None, given: Mapping[str, Any]) -> str:
+        first = error.errors()[0]
+        if not first["loc"]:  # a rule about several options
+            return f"{first['msg'].removeprefix('Value error, ')}. Change one of them."
+        name = str(first["loc"][0])
+        flag = "--" + name.replace("_", "-")
+        source = flag if name in given or preset is None else f"preset {preset}"
+        if first["type"] == "extra_forbidden":
+            known = did_you_mean(name, self.data_options.model_fields)
+            return f"{source}: unknown option {name!r} of task {self.name}. {known}"
+        if first["type"] == "missing":
+            return f"{flag} is needed to build data of task {self.name}. Give it."
+        return f"{source}: {name} = {first['input']!r}: {first['msg']}. Give another value."
 
     @abstractmethod
     def build_data(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:

@@ -35,9 +35,10 @@ class EvalBatch:
 
     @property
     def exact(self) -> NDArray[np.bool_]:
-        """(batch,) whether every scored cell is right."""
-        right = (self.answers == self.labels) | (self.labels == IGNORE_LABEL)
-        exact: NDArray[np.bool_] = right.all(axis=1)
+        """(batch,) whether every scored cell is right, and there is one."""
+        scored = self.labels != IGNORE_LABEL
+        exact: NDArray[np.bool_] = ((self.answers == self.labels) | ~scored).all(axis=1)
+        exact &= scored.any(axis=1)
         return exact
 
 

@@ -145,7 +145,7 @@ def test_no_puzzles_have_the_shape_of_a_board_all_the_same() -> None:
 
 
 def test_asking_for_more_than_there_are_says_how_many_were_found() -> None:
-    message = r"^found only 36 of 50 4x4 Sudoku puzzles new up to symmetry: ask for fewer$"
+    message = r"^found only 36 of 50 4x4 Sudoku puzzles new up to symmetry\. Ask for fewer\.$"
     with pytest.raises(InputError, match=message):
         generated(4, 50, extra_clues=0)
 
@@ -154,7 +154,7 @@ def test_an_unreachable_rating_says_the_best_one(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(generate_module, "PATIENCE", 1000)
     message = (
         r"^found only 0 of 5 4x4 Sudoku puzzles of rating 3 \(best reached: 0\) new up to "
-        r"symmetry: ask for fewer or easier$"
+        r"symmetry\. Ask for fewer or easier ones\.$"
     )
     with pytest.raises(InputError, match=message):
         generated(4, 5, min_rating=3)

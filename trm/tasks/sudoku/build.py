@@ -102,7 +102,9 @@ def _chosen(
 ) -> tuple[PuzzleTable, PuzzleTable]:
     """``count`` random rows, and the rest; all rows in their order if ``count`` is all of them."""
     if count > len(table):
-        raise InputError(f"{file} has {len(table)} such puzzles. Ask for fewer than {count}.")
+        raise InputError(
+            f"{file} has only {len(table)} such puzzles, not {count}. Lower --num-train."
+        )
     rows = np.zeros(len(table), bool)
     rows[rng.choice(len(table), count, replace=False)] = True
     return table.take(rows), table.take(~rows)

@@ -14,8 +14,8 @@ from trm.tasks.sudoku.symmetry import FIRST_DIGIT
 class SudokuEvaluator(AccuracyEvaluator):
     """Adds the share of valid Sudokus, and exact accuracy for each source of puzzles.
 
-    ``valid`` counts answers with every digit once in each row, column and box; such an answer is
-    wrong only where it changed a clue.
+    ``valid_sudoku`` counts answers with every digit once in each row, column and box; such an
+    answer is wrong only where it changed a clue.
     """
 
     def __init__(self, split: Split) -> None:
@@ -43,4 +43,6 @@ class SudokuEvaluator(AccuracyEvaluator):
             f"exact_accuracy/{source}": Metric.share(self._hits[source], self._counts[source])
             for source in sorted(self._counts)
         }
-        return {**common, "valid": Metric.share(self._valid, count), **per_source}
+        if len(per_source) == 1:  # the common number again
+            per_source = {}
+        return {**common, "valid_sudoku": Metric.share(self._valid, count), **per_source}

@@ -99,7 +99,8 @@ def generate(
             rated = f" of rating {min_rating} (best reached: {best_rating})" if min_rating else ""
             raise InputError(
                 f"found only {len(rows)} of {num_puzzles} {geometry.size}x{geometry.size} Sudoku "
-                f"puzzles{rated} new up to symmetry: ask for fewer{' or easier' if rated else ''}"
+                f"puzzles{rated} new up to symmetry. "
+                f"Ask for fewer{' or easier ones' if rated else ''}."
             )
     return Puzzles(
         np.array([row[0] for row in rows], dtype=np.uint8).reshape(-1, geometry.num_cells),

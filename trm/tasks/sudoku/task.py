@@ -100,6 +100,6 @@ class Sudoku(Task):
         sources = ", ".join(f"{n.decode()} {c}" for n, c in zip(names, counts, strict=True))
         return {
             "sources": sources,
-            "clues": f"mean {clues.mean():.1f}, {clues.min()} to {clues.max()}",
-            "rating": f"mean {ratings.mean():.1f}, {ratings.min()} to {ratings.max()}",
+            "mean clues": f"{clues.mean():.1f} ({clues.min()}-{clues.max()})",
+            "mean rating": f"{ratings.mean():.1f} ({ratings.min()}-{ratings.max()})",
         }

@@ -1,0 +1,78 @@
+"""What people look at, on a terminal and elsewhere."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import trm
+from trm.show.progress import TrainingView, duration, plain_line
+from trm.show.tables import size_text
+from trm.show.thinking import show_thoughts, verdict
+
+TRAIN = {
+    "event": "train", "step": 20, "loss": 1.23456, "exact_accuracy": None, "mean_steps": None,
+    "samples_per_s": 512.0, "eta_s": 61.0, "elapsed_s": 3.0, "num_halted": 0,
+}  # fmt: skip
+
+
+def console(terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=150, color_system=None)
+
+
+def text(view: Console) -> str:
+    assert isinstance(view.file, io.StringIO)
+    return view.file.getvalue()
+
+
+def test_a_record_is_one_greppable_line() -> None:
+    expected = (
+        "train step 20/40 loss 1.235 exact_accuracy - mean_steps - samples_per_s 512 eta 0:01:01"
+    )
+    assert plain_line(TRAIN, 40) == expected
+
+
+def test_elsewhere_each_record_is_a_line() -> None:
+    view = console(terminal=False)
+    with TrainingView(view, 40) as listen:
+        listen(TRAIN)
+        listen({"event": "eval", "step": 20, "exact_accuracy": 0.5})
+    lines = text(view).splitlines()
+    assert lines == [plain_line(TRAIN, 40), "eval step 20/40 exact_accuracy 0.5"]
+
+
+def test_a_terminal_has_a_bar_and_keeps_evaluations() -> None:
+    view = console(terminal=True)
+    with TrainingView(view, 40, start=10) as listen:
+        listen(TRAIN)
+        listen({"event": "eval", "step": 20, "exact_accuracy": 0.5})
+    shown = text(view)
+    assert "step 20/40" in shown
+    assert "loss 1.235  exact -  halts at -  512 samples/s  ETA 0:01:01" in shown
+    assert "eval step 20/40 exact_accuracy 0.5\n" in shown
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_board_is_shown_where_it_changes(trained_run: Path, terminal: bool) -> None:
+    model = trm.load(trained_run, device="cpu")
+    puzzle = model.parse("123434122143.321")[0]
+    view = console(terminal)
+    solution = show_thoughts(view, model.task, puzzle, model.think(puzzle))
+    assert solution.answer == "1234341221434321"
+    assert "step 1: 1 cell changed" in text(view)
+    changed = sum(a != b for a, b in zip(solution.boards, solution.boards[1:], strict=False))
+    if not terminal:  # a terminal also draws the steps in between, and wipes them
+        assert text(view).count("changed") == 1 + changed
+    assert verdict(solution).startswith("answer 1234341221434321: valid; the model would")
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "expected"), [(12, "12 B"), (2048, "2.0 KiB"), (5 * 2**30, "5.0 GiB")]
+)
+def test_size_text(num_bytes: int, expected: str) -> None:
+    assert size_text(num_bytes) == expected
+
+
+def test_duration() -> None:
+    assert duration(59.6) == "0:01:00"

@@ -1,0 +1,120 @@
+"""Who may import whom: the table of the layers, held against the real imports."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trm
+
+PACKAGE = Path(trm.__file__).parent
+#: What each part may import, beside itself. Downwards only.
+ALLOWED = {
+    "errors": set(),
+    "config": set(),
+    "storage": {"errors"},
+    "settings": {"config", "errors"},
+    "plugins": {"errors", "tasks.base"},
+    "data": {"config", "errors", "storage"},
+    "models": {"config", "errors"},
+    "tasks": {"config", "data", "errors", "plugins", "storage"},
+    "engine": {"config", "data", "errors", "models", "plugins", "storage", "tasks"},
+    "show": {"data", "engine", "plugins", "settings", "tasks"},
+    "__init__": {"engine", "errors", "plugins"},
+    "__main__": {"cli"},
+    "cli_options": set(),
+    "cli_data": {"data", "errors", "plugins", "show", "tasks"},
+    "cli": {
+        "__init__", "cli_data", "cli_options", "engine", "errors", "plugins", "settings", "show",
+    },
+}  # fmt: skip
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(module: str) -> str:
+    """``trm.data.split`` belongs to ``data``, ``trm`` itself to ``__init__``."""
+    names = module.split(".")
+    return names[1] if len(names) > 1 else "__init__"
+
+
+def name_of(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts)
+
+
+def imports(file: Path) -> set[str]:
+    """The trm modules that a file imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            is_package = (PACKAGE.parent / node.module.replace(".", "/")).is_dir()
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                path = PACKAGE.parent / inner.replace(".", "/")
+                is_module = is_package and (path.is_dir() or path.with_suffix(".py").is_file())
+                found.add(inner if is_module else node.module)
+    return {name for name in found if name.split(".")[0] == "trm"}
+
+
+@pytest.mark.parametrize("file", MODULES, ids=name_of)
+def test_imports_go_down(file: Path) -> None:
+    own = part_of(name_of(file))
+    wrong = [
+        name
+        for name in imports(file)
+        if part_of(name) != own
+        and part_of(name) not in ALLOWED[own]
+        and name.removeprefix("trm.") not in ALLOWED[own]
+    ]
+    assert wrong == []
+
+
+def test_a_task_imports_no_other_task() -> None:
+    tasks = {path.name for path in (PACKAGE / "tasks").iterdir() if path.is_dir()}
+    for file in (PACKAGE / "tasks").rglob("*/*.py"):
+        others = tasks - {file.parent.name}
+        assert not any(
+            name.split(".")[2:3] == [other] for name in imports(file) for other in others
+        )
+
+
+def test_only_the_command_line_prints() -> None:
+    for file in MODULES:
+        calls = [
+            node.func.id
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        ]
+        assert "print" not in calls or file.stem.startswith("cli"), file
+
+
+def test_models_import_torch_and_nothing_of_the_rest() -> None:
+    program = (
+        "import sys, trm.models; print(*sorted(m for m in sys.modules if m.startswith('trm')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = {part_of(name) for name in done.stdout.split()}
+    assert loaded == {"__init__", "config", "errors", "models", "plugins"}
+
+
+@pytest.mark.parametrize("arguments", ["--help", "build-data --help", "tasks", "config sudoku"])
+def test_what_needs_no_torch_does_not_import_it(arguments: str) -> None:
+    program = (
+        f"import sys; from trm.cli import run; code = run({arguments.split()!r});"
+        "print([m for m in ('torch', 'numba', 'huggingface_hub') if m in sys.modules], code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[] 0"
+
+
+def test_files_are_short() -> None:
+    long = {name_of(file): n for file in MODULES if (n := len(file.read_text().splitlines())) > 300}
+    assert long == {}

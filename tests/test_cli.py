@@ -1,0 +1,361 @@
+"""The command line, called as ``trm`` calls it: exit codes, stdout, and errors of one line."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from trm import __version__
+from trm.cli import run
+from trm.plugins import PluginWarning, installed_tasks
+
+SOLVED = "1234341221434321"
+PUZZLE = "123434122143.321"
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+Trm = Callable[..., Result]
+
+
+@pytest.fixture
+def trm(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Trm:
+    """Run a command line in an empty folder, in a wide terminal without colour."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*arguments: str | Path) -> Result:
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def fails(trm: Trm) -> Callable[..., str]:
+    """Run a command line that has to fail with one line, which is returned without its prefix."""
+
+    def call(*arguments: str | Path, code: int = 1) -> str:
+        done = trm(*arguments)
+        assert (done.code, done.out) == (code, ""), done
+        assert re.fullmatch(r"trm: error: [^\n]+\n", done.err), done.err
+        return done.err.removeprefix("trm: error: ").strip()
+
+    return call
+
+
+Fails = Callable[..., str]
+
+
+def test_version(trm: Trm) -> None:
+    assert trm("--version").out == f"trm {__version__}\n"
+
+
+def test_help_lists_the_commands_in_order_of_use(trm: Trm) -> None:
+    text = trm("--help").out
+    order = ["tasks", "config", "build-data", "inspect-data", "train", "eval", "solve"]
+    places = [re.search(rf"^│ {name} ", text, re.M) for name in order]
+    assert all(places)
+    assert sorted(places, key=lambda m: m.start() if m else 0) == places
+
+
+def test_without_arguments_the_help_is_shown(trm: Trm) -> None:
+    done = trm()
+    assert done.code == 2
+    assert "Usage" in done.out + done.err
+    assert "error" not in done.err
+
+
+def test_tasks(trm: Trm) -> None:
+    line = next(line for line in trm("tasks").out.splitlines() if "sudoku" in line)
+    assert re.search(r"^ sudoku .* mini .* built in", line)
+
+
+def test_config_says_where_settings_come_from(trm: Trm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRM_OPTIM__LR", "0.5")
+    found = {}
+    for line in trm("config", "sudoku", "--preset", "mini", "--mlp-t").out.splitlines():
+        if match := re.fullmatch(r" ([a-z_.0-9]+) +(\S+) +(.+?) *", line):
+            found[match[1]] = (match[2], match[3])
+    assert found["model.hidden_size"][1] == "preset mini"
+    assert found["model.mlp_t"] == ("true", "--mlp-t")
+    assert found["model.pos_encodings"] == ("none", "--mlp-t")
+    assert found["optim.lr"] == ("0.5", "environment TRM_OPTIM__LR")
+    assert found["optim.weight_decay"] == ("1.0", "task sudoku")
+    assert found["optim.beta1"] == ("0.9", "default")
+
+
+def test_published_sudoku_recipe(trm: Trm) -> None:
+    config = json.loads(trm("config", "sudoku", "--json").out)
+    assert config["train"]["batch_size"] == 768
+    assert config["train"]["epochs"] == 50_000
+    assert config["train"]["loss"] == "stablemax"
+    assert config["model"] == {
+        "hidden_size": 512, "l_layers": 2, "num_heads": 8, "expansion": 4.0,
+        "swiglu_multiple": 256, "mlp_t": False, "pos_encodings": "rope", "rope_theta": 10000.0,
+        "rms_norm_eps": 1e-05, "h_cycles": 3, "l_cycles": 6, "puzzle_emb_dim": None,
+        "puzzle_emb_len": 16, "halt_max_steps": 16, "halt_exploration_prob": 0.1,
+        "forward_dtype": "bfloat16",
+    }  # fmt: skip
+    assert config["optim"] == {
+        "lr": 1e-4, "lr_warmup_steps": 2000, "lr_min_ratio": 1.0, "weight_decay": 1.0,
+        "beta1": 0.9, "beta2": 0.95, "puzzle_emb_lr": 1e-4, "puzzle_emb_weight_decay": 1.0,
+        "ema": True, "ema_rate": 0.999,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("config sudokoo", r"unknown task 'sudokoo'\. Did you mean 'sudoku'\? Known: "),
+        ("train sudokoo", r"unknown task 'sudokoo'\. Did you mean 'sudoku'\?"),
+        ("build-data sudokoo", r"unknown task 'sudokoo'\. Did you mean 'sudoku'\?"),
+        ("config sudoku --preset minni", r"no preset 'minni'\. Did you mean 'mini'\?"),
+        ("build-data sudoku --preset minni", r"no preset 'minni'\. Did you mean 'mini'\?"),
+        (
+            "config sudoku --set model.hiden_size=3",
+            r"--set model\.hiden_size: unknown setting .* Did you mean 'model\.hidden_size'\?",
+        ),
+        ("train sudoku --set optim.lr=fast", r"--set optim\.lr: optim\.lr = 'fast': .* number"),
+        ("train sudoku --batch-size 0", r"--batch-size: train\.batch_size = 0"),
+        ("train sudoku", r"data/sudoku: no such data folder\. Build one: trm build-data"),
+        ("train sudoku --device gpu", r"cannot use device 'gpu'"),
+        ("train sudoku --resume runs/sudoku/x", r"runs/sudoku/x is no run to go on with"),
+        ("eval", r"no run in runs/\. Train one: trm train TASK"),
+        ("eval --ckpt absent", r"absent: no such run or checkpoint"),
+        ("solve puzzles.txt", r"no run in runs/"),
+        ("inspect-data absent", r"absent: no such data folder"),
+        ("build-data sudoku --source absent", r"--source absent: no such file or folder"),
+        ("build-data sudoku --source generate --size 5", r"5"),
+        ("build-data sudoku --num-train 0", r"--num-train: num_train = 0: .*greater than 0"),
+    ],
+)
+def test_errors_are_one_line(fails: Fails, tmp_path: Path, arguments: str, message: str) -> None:
+    assert re.search(message, fails(*arguments.split()))
+    assert list(tmp_path.iterdir()) == []  # nothing half-written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("trian", r"No such command 'trian'\. Did you mean"),
+        ("train", r"Missing argument 'TASK'"),
+        ("eval --max-examples 0", r"--max-examples"),
+        ("build-data sudoku --nonsense 1", r"No such option"),
+        ("build-data sudoku --num-train many", r"--num-train.*integer"),
+    ],
+)
+def test_wrong_usage_exits_with_2(fails: Fails, arguments: str, message: str) -> None:
+    assert re.search(message, fails(*arguments.split(), code=2))
+
+
+def test_debug_shows_the_traceback(trm: Trm) -> None:
+    from trm.errors import PluginError
+
+    with pytest.raises(PluginError, match="unknown task"):
+        trm("--debug", "config", "nonsense")
+
+
+def test_an_unknown_environment_variable(fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRM_MODEL__HIDEN_SIZE", "3")
+    message = fails("config", "sudoku")
+    assert "unknown environment variable TRM_MODEL__HIDEN_SIZE" in message
+    assert "TRM_MODEL__HIDDEN_SIZE" in message
+
+
+def test_a_broken_plugin_is_one_line_and_the_rest_works(
+    trm: Trm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        name = "broken"
+        dist = None
+
+        def load(self) -> object:
+            raise ImportError("no module named 'missing'")
+
+    monkeypatch.setattr("trm.plugins.entry_points", lambda group: [Broken()])
+    installed_tasks.cache_clear()
+    try:
+        done = trm("tasks")
+    finally:
+        installed_tasks.cache_clear()
+    assert done.code == 0
+    assert "sudoku" in done.out
+    expected = "trm: warning: plugin broken skipped: ImportError: no module named 'missing'\n"
+    assert done.err == expected
+    assert issubclass(PluginWarning, UserWarning)
+
+
+BUILD = "build-data sudoku --source generate --size 4 --num-train 30 --num-test 20 --num-aug 3"
+
+
+def test_build_and_inspect(trm: Trm) -> None:
+    built = trm(*BUILD.split(), "--out", "d")
+    assert re.search(
+        r"^d: train 30 puzzles \(120 with augm.*\), test 20 .* digest \w{12}$", built.out
+    )
+    shown = trm("inspect-data", "d", "--boards", "1")
+    assert "as built" in shown.out
+    assert re.search(r"train +30 +120 +30", shown.out)
+    assert shown.out.count("-----+-----") == 2
+
+
+def test_inspect_as_text_is_what_solve_reads(trm: Trm) -> None:
+    trm(*BUILD.split(), "--out", "d")
+    lines = trm("inspect-data", "d", "--split", "test", "--boards", "5", "--text").out.split()
+    assert len(lines) == 5
+    assert all(re.fullmatch(r"[.1-4]{16}", line) for line in lines)
+
+
+def test_inspect_notices_a_changed_file(trm: Trm, tmp_path: Path) -> None:
+    trm(*BUILD.split(), "--out", "d")
+    file = tmp_path / "d" / "test" / "labels.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert "the files have changed since" in trm("inspect-data", "d").out
+
+
+def test_a_data_folder_is_not_overwritten_unasked(trm: Trm, fails: Fails, tmp_path: Path) -> None:
+    trm(*BUILD.split(), "--out", "d")
+    assert "d exists already" in fails(*BUILD.split(), "--out", "d")
+    assert trm(*BUILD.split(), "--out", "d", "--overwrite", "--seed", "1").code == 0
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("")
+    assert "exists already" in fails(*BUILD.split(), "--out", "other", "--overwrite")
+    assert (tmp_path / "other" / "thesis.txt").exists()
+
+
+def test_no_permission_to_write(fails: Fails, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot write file/d: a file of that name is in the way" in fails(
+        *BUILD.split(), "--out", "file/d"
+    )
+
+
+def test_data_of_another_task(fails: Fails, trm: Trm, tmp_path: Path) -> None:
+    trm(*BUILD.split(), "--out", "d")
+    file = tmp_path / "d" / "dataset.json"
+    file.write_text(file.read_text().replace('"task": "sudoku"', '"task": "chess"'))
+    assert "holds data of task 'chess', not 'sudoku'" in fails("train", "sudoku", "--data", "d")
+    assert "unknown task 'chess'" in fails("inspect-data", "d")
+
+
+TINY = (
+    "--preset", "mini", "--mlp-t", "--device", "cpu", "--batch-size", "4",
+    "--set", "model.hidden_size=16", "--set", "model.num_heads=1", "--set",
+    "train.log_every_steps=1", "--set", "model.halt_max_steps=2", "--set", "eval.max_examples=4",
+    "--run-name", "a",
+)  # fmt: skip
+
+
+def test_the_whole_way(trm: Trm, tmp_path: Path) -> None:
+    trm(*BUILD.split())
+    done = trm("train", "sudoku", *TINY, "--max-steps", "3")
+    lines = done.out.splitlines()
+    assert lines[0] == "run runs/sudoku/a"
+    assert re.match(r"train step 1/3 loss \S+ .* lr \S+ .*eta 0:00:\d\d$", lines[1])
+    assert re.match(r"eval step 3/3 examples 4 exact_accuracy \S+ ", lines[-3])
+    assert lines[-2] == "checkpoint step 3/3 path runs/sudoku/a/checkpoints/step-000003"
+    assert lines[-1].endswith("next: trm eval --ckpt runs/sudoku/a")
+    report = json.loads(trm("eval", "--json").out)
+    assert report["checkpoint"] == "runs/sudoku/a/checkpoints/step-000003"
+    assert report["metrics"]["exact_accuracy"]["count"] == 20
+    longer = trm("train", "sudoku", "--resume", "runs/sudoku/a", "--max-steps", "5")
+    assert longer.out.startswith("run runs/sudoku/a, from step 3\ntrain step 4/5 ")
+    assert (tmp_path / "runs/sudoku/a/last").readlink() == Path("checkpoints/step-000005")
+
+
+def test_epochs_take_the_place_of_a_presets_steps(trm: Trm) -> None:
+    trm(*BUILD.split())
+    done = trm("train", "sudoku", *TINY, "--epochs", "2", "--dry-run")
+    assert re.search(r"steps +15 of 4 examples", done.out)
+
+
+def test_dry_run_writes_nothing(trm: Trm, tmp_path: Path) -> None:
+    trm(*BUILD.split())
+    done = trm("train", "sudoku", *TINY, "--dry-run")
+    assert re.search(r"^parameters +\d", done.out, re.M)
+    assert re.search(r"^puzzle embedding +16 numbers", done.out, re.M)
+    assert re.search(r"^memory .* weights and optimizer", done.out, re.M)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_eval_table(trm: Trm, trained_run: Path) -> None:
+    text = trm("eval", "--ckpt", trained_run, "--max-examples", "40").out
+    assert re.search(r"exact_accuracy +[01]\.\d{4} +0\.\d{4} to [01]\.\d{4} +40", text)
+    assert re.search(r"valid_sudoku +[01]\.\d{4}", text)
+    assert re.search(r"mean_steps +\d\.\d{4} +40", text)
+
+
+def test_eval_saves_predictions(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
+    trm("eval", "--ckpt", trained_run, "--max-examples", "8", "--save-predictions", "p.npz")
+    assert (tmp_path / "p.npz").stat().st_size > 500
+
+
+def test_eval_of_other_data(fails: Fails, trm: Trm, trained_run: Path) -> None:
+    trm(*BUILD.replace("--size 4", "--size 6").split(), "--out", "six")
+    message = fails("eval", "--ckpt", trained_run, "--data", "six")
+    assert re.search(r"six has puzzles of length 36, .* was trained for 16", message)
+
+
+def test_solve_plain(trm: Trm, trained_run: Path) -> None:
+    text = trm("solve", PUZZLE, "--ckpt", trained_run).out
+    assert text.startswith("puzzle\n 1 2 | 3 4\n")
+    assert "step 1: 1 cell changed, halt " in text
+    assert re.search(rf"^answer {SOLVED}: valid; the model would", text, re.M)
+
+
+def test_solve_json(trm: Trm, trained_run: Path) -> None:
+    found = json.loads(trm("solve", PUZZLE, "--ckpt", trained_run, "--json").out)
+    assert found["answer"] == SOLVED
+    assert found["valid"] is True
+
+
+def test_solve_a_file(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text(f"{PUZZLE}\n\n{SOLVED}\n")
+    lines = trm("solve", "p.txt", "--ckpt", trained_run, "--json").out.splitlines()
+    assert [json.loads(line)["answer"] for line in lines] == [SOLVED, SOLVED]
+
+
+def test_solve_from_stdin(trm: Trm, trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO(PUZZLE))
+    assert json.loads(trm("solve", "-", "--ckpt", trained_run, "--json").out)["answer"] == SOLVED
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("123", "has 3 characters, not 16"),
+        ("a234341221434321", "'a' in row 1, column 1"),
+        ("11..............", "digit 1 twice in row 1"),
+        ("absent.txt", r"absent\.txt: no such file"),
+    ],
+)
+def test_solve_what_is_no_puzzle(fails: Fails, trained_run: Path, text: str, message: str) -> None:
+    assert re.search(message, fails("solve", text, "--ckpt", trained_run))
+
+
+def test_solve_a_picture(fails: Fails, trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.png").write_bytes(b"\x89PNG\xff\xfe")
+    assert "p.png is not a text file" in fails("solve", "p.png", "--ckpt", trained_run)
+
+
+def test_a_damaged_checkpoint(fails: Fails, trained_run: Path, tmp_path: Path) -> None:
+    shutil.copytree((trained_run / "last").resolve(), tmp_path / "c")
+    file = tmp_path / "c" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    assert "model.safetensors is damaged or cut short" in fails("eval", "--ckpt", "c")

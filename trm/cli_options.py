@@ -1,0 +1,27 @@
+"""The arguments and flags that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task; see `trm tasks`.")]
+Preset = Annotated[str | None, typer.Option(help="A named set of settings of the task.")]
+MlpT = Annotated[bool, typer.Option("--mlp-t", help="Mix tokens with an MLP, without positions.")]
+Seed = Annotated[int | None, typer.Option(help="Decides weights, data order and exploration.")]
+Data = Annotated[list[str] | None, typer.Option("--data", metavar="DIR", help="Data folder.")]
+MaxSteps = Annotated[int | None, typer.Option(help="End after so many steps.")]
+Epochs = Annotated[int | None, typer.Option(help="End after so many passes over the puzzles.")]
+BatchSize = Annotated[int | None, typer.Option(help="Examples in a step.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML.")
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as model.hidden_size=384."),
+]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option("--ckpt", metavar="RUN|CHECKPOINT", help="The newest run's best if left out."),
+]
