@@ -38,11 +38,11 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def mini_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generated 4x4 puzzles, built as ``trm build-data sudoku --preset mini`` does."""
+    """Generated 4x4 puzzles, like those of ``trm build-data sudoku --preset mini``."""
     import numpy as np
 
     task = get_task("sudoku")
-    options = task.data_options(**{**task.presets["mini"].data, "num_test": 100})
+    options = task.data_options(**{**task.presets["mini"].data, "size": 4, "num_test": 100})
     folder = tmp_path_factory.mktemp("data") / "sudoku"
     meta = task.build_data(folder, options, np.random.default_rng(0))
     assert isinstance(meta, DatasetMeta)
@@ -63,11 +63,9 @@ def trained_run(mini_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
             "model.hidden_size=64",
             "model.num_heads=2",
             "model.l_cycles=2",
-            "train.batch_size=64",
+            "model.halt_max_steps=8",
             "train.max_steps=180",
             "train.eval_every_steps=90",
-            "optim.lr=0.002",
-            "optim.lr_warmup_steps=20",
             "optim.ema_rate=0.95",
             "train.device=cpu",
             f"data.paths=['{mini_data}']",
@@ -92,6 +90,7 @@ def tiny(mini_data: Path) -> Callable[..., RunConfig]:
             "model.halt_max_steps=3", "model.mlp_t=true", "model.pos_encodings=none",
             "train.batch_size=8", "train.max_steps=6", "train.log_every_steps=1",
             "train.eval_every_steps=6", "train.device=cpu", "optim.lr_warmup_steps=2",
+            "optim.lr=0.001",
             "eval.max_examples=20", f"data.paths=['{mini_data}']",
         )  # fmt: skip
         preset = task.presets["mini"].settings

@@ -24,7 +24,7 @@ ALLOWED = {
     "show": {"data", "engine", "plugins", "settings", "tasks"},
     "__init__": {"engine", "errors", "plugins"},
     "__main__": {"cli"},
-    "cli_options": set(),
+    "cli_options": {"__init__"},
     "cli_data": {"data", "errors", "plugins", "show", "tasks"},
     "cli": {
         "__init__", "cli_data", "cli_options", "engine", "errors", "plugins", "settings", "show",

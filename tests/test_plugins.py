@@ -13,7 +13,7 @@ from trm import plugins
 from trm.data import DatasetMeta
 from trm.errors import PluginError
 from trm.plugins import PluginWarning, get_task, hookimpl, installed_tasks
-from trm.tasks.base import Task
+from trm.tasks.base import DataOptions, Task
 
 
 class Toy(Task):
@@ -107,7 +107,7 @@ def nameless() -> Task:
 @pytest.mark.parametrize(
     ("plugin", "reason"),
     [
-        (ImportError("no module\nnamed frob"), r"ImportError: no module"),
+        (ImportError("no module\nnamed frob"), r"ImportError: no module named frob"),
         (Plugin("toy"), r"TypeError: registered a str, not a Task"),
         (Plugin(Toy), r"TypeError: registered a ABCMeta, not a Task"),
         (Plugin(nameless()), r"TypeError: registered a Nameless without a name"),
@@ -142,7 +142,34 @@ def test_the_warning_comes_once_however_often_tasks_are_asked_for(
 
 def test_a_plugin_without_the_hook_provides_nothing(install: Callable[..., None]) -> None:
     install(empty=SimpleNamespace())
-    assert list(installed_tasks()) == ["sudoku"]
+    with pytest.warns(PluginWarning, match="no trm_register_tasks marked with trm.hookimpl"):
+        assert list(installed_tasks()) == ["sudoku"]
+
+
+def _with(**attributes: object) -> Plugin:
+    return Plugin(type("Odd", (Toy,), attributes)())
+
+
+class _Grabby(DataOptions):
+    out: int = 3
+
+
+@pytest.mark.parametrize(
+    ("plugin", "reason"),
+    [
+        (_with(name="../my task"), r"'\.\./my task' is no name for a task: use a-z, 0-9 and -"),
+        (_with(summary=None), r"without a summary"),
+        (_with(data_options=dict), r"data_options of toy is no DataOptions"),
+        (_with(data_options=_Grabby), r"a data option 'out', a flag of every task"),
+        (_with(presets={"a": {}}), r"a preset that is no Preset"),
+    ],
+)
+def test_a_task_that_would_break_commands_is_skipped(
+    install: Callable[..., None], plugin: Plugin, reason: str
+) -> None:
+    install(odd=plugin)
+    with pytest.warns(PluginWarning, match=reason):
+        assert list(installed_tasks()) == ["sudoku"]
 
 
 def test_two_plugins_of_one_task_are_an_error_naming_both(install: Callable[..., None]) -> None:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from trm import __version__, cli_data
+from trm import cli_data
 from trm import cli_options as opt
 from trm.errors import InputError, TrmError
 from trm.plugins import PluginWarning, get_task, installed_tasks
@@ -52,8 +52,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run a command line; returns the exit code. An error is one line on stderr."""
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-
-    with warnings.catch_warnings(record=False):
+    with warnings.catch_warnings():
         warnings.simplefilter("always", PluginWarning)
         warnings.showwarning = lambda message, *_, **__: errors.print(f"trm: warning: {message}")
         try:
@@ -73,18 +72,10 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        out.print(f"trm {__version__}", highlight=False)
-        raise typer.Exit
-
-
 @app.callback()
 def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it, exit.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: opt.Version = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Tiny Recursive Models: build data, train, evaluate and use them."""
 

@@ -5,6 +5,19 @@ from typing import Annotated
 
 import typer
 
+from trm import __version__
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"trm {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it, exit.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task; see `trm tasks`.")]
 Preset = Annotated[str | None, typer.Option(help="A named set of settings of the task.")]
 MlpT = Annotated[bool, typer.Option("--mlp-t", help="Mix tokens with an MLP, without positions.")]

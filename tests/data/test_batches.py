@@ -171,7 +171,14 @@ GOLDEN_EXAMPLES = [[0, 2, 1, 8, 9, 7], [4, 5, 3, 4, 5, 7], [2, 1, 0, 3, 6, 7]]
 
 def test_a_split_on_disk_gives_the_same_batches(tmp_path: Path, make_split: MakeSplit) -> None:
     split = make_split()
-    meta = DatasetMeta(task="toy", source="", seed=0, vocabulary=tuple("_abcd"), seq_len=6)
+    meta = DatasetMeta(
+        task="toy",
+        source="",
+        seed=0,
+        vocabulary=tuple("_abcd"),
+        seq_len=6,
+        num_puzzle_identifiers=50,
+    )
     write(tmp_path / "data", meta, {"train": split})
     opened = open_dataset(tmp_path / "data", split.augmentation).split("train")
     expected = rows(list(islice(TrainStream(split, 5, seed=3), 10)))

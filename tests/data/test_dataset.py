@@ -117,7 +117,7 @@ def test_the_digest_is_the_recorded_one() -> None:
 
 
 def test_a_missing_split_is_named(folder: Path) -> None:
-    message = r"/data has no 'validation' split, only train, test\. Name another data folder\.$"
+    message = r"/data has no 'validation' split, only train, test\. Name one of those, "
     with pytest.raises(DataError, match=message):
         open_dataset(folder).split("validation")
 

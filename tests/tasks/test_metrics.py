@@ -76,7 +76,7 @@ LOGITS, STEPS = [0.0, 1.0, -1.0, -0.5], [1, 16, 4, 3]
 
 
 def test_a_row_is_exact_if_all_its_scored_cells_are_right() -> None:
-    assert batch(LABELS, ANSWERS, LOGITS, STEPS).exact.tolist() == [True, False, False, True]
+    assert batch(LABELS, ANSWERS, LOGITS, STEPS).exact.tolist() == [True, False, False, False]
 
 
 def test_the_common_numbers_are_those_counted_by_hand() -> None:
@@ -84,13 +84,13 @@ def test_the_common_numbers_are_those_counted_by_hand() -> None:
     evaluator.update(batch(LABELS, ANSWERS, LOGITS, STEPS))
     found = evaluator.result()
     assert {name: metric.value for name, metric in found.items()} == {
-        "exact_accuracy": 2 / 4,
-        "cell_accuracy": (1 + 3 / 4 + 1 / 2 + 0) / 4,
-        "halting_accuracy": 2 / 4,  # a logit of 0 halts
-        "mean_steps": 24 / 4,
+        "exact_accuracy": 1 / 3,  # the last row has nothing to score: it does not count
+        "cell_accuracy": (1 + 3 / 4 + 1 / 2) / 3,
+        "halting_accuracy": 2 / 3,  # a logit of 0 halts
+        "mean_steps": 21 / 3,
     }
-    assert {metric.count for metric in found.values()} == {4}
-    assert found["exact_accuracy"].interval == wilson(2, 4)
+    assert {metric.count for metric in found.values()} == {3}
+    assert found["exact_accuracy"].interval == wilson(1, 3)
     assert AccuracyEvaluator.headline in found
 
 

@@ -118,14 +118,15 @@ class AccuracyEvaluator(Evaluator):
         scored = batch.labels != IGNORE_LABEL
         right = ((batch.answers == batch.labels) & scored).sum(axis=1)
         exact = batch.exact
+        counts = scored.any(axis=1)
         old = self._totals
         self._totals = replace(
             old,
-            count=old.count + len(exact),
+            count=old.count + int(counts.sum()),
             exact=old.exact + int(exact.sum()),
             cells=old.cells + float((right / np.maximum(scored.sum(axis=1), 1)).sum()),
-            halting=old.halting + int(((batch.halt_logits >= 0) == exact).sum()),
-            steps=old.steps + int(batch.halt_steps.sum()),
+            halting=old.halting + int((((batch.halt_logits >= 0) == exact) & counts).sum()),
+            steps=old.steps + int(batch.halt_steps[counts].sum()),
         )
 
     def result(self) -> Mapping[str, Metric]:

@@ -158,7 +158,7 @@ def test_the_files_of_the_hub_are_used(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_train": 6}, r"/train.csv has 5 such puzzles\. Ask for fewer than 6\.$"),
+        ({"num_train": 6}, r"/train.csv has only 5 such puzzles, not 6\. Lower --num-train\.$"),
         ({"num_train": 1, "min_rating": 9}, r"/train.csv has no puzzle of rating 9 or more; its"),
         ({"num_train": 1, "min_rating": 5}, r"its highest is 4\. Lower --min-rating\.$"),
         ({"num_train": 1, "size": 4}, r"^--size 4: the source has boards of size 9\. Leave --size"),

@@ -48,7 +48,7 @@ def test_valid_answers_are_counted_though_they_be_wrong(split: Split) -> None:
     evaluator = SudokuEvaluator(split)
     evaluator.update(batch(split, four_answers(split), [0, 2, 4, 6]))
     found = evaluator.result()
-    assert found["valid"] == Metric.share(2, 4)
+    assert found["valid_sudoku"] == Metric.share(2, 4)
     assert found["exact_accuracy"] == Metric.share(1, 4)
     assert found[evaluator.headline] == found["exact_accuracy"]
 
@@ -60,7 +60,7 @@ def test_each_source_has_its_accuracy(split: Split) -> None:
     found = evaluator.result()
     assert found["exact_accuracy/hard"] == Metric.share(1, 3)
     assert found["exact_accuracy/数独"] == Metric.share(0, 1)
-    assert found["valid"] == Metric.share(2, 4)
+    assert found["valid_sudoku"] == Metric.share(2, 4)
 
 
 def test_the_common_numbers_are_there_too(split: Split) -> None:
@@ -74,5 +74,5 @@ def test_the_common_numbers_are_there_too(split: Split) -> None:
 
 def test_without_answers_there_is_no_source(split: Split) -> None:
     found = SudokuEvaluator(split).result()
-    assert found["valid"] == Metric.share(0, 0)
+    assert found["valid_sudoku"] == Metric.share(0, 0)
     assert [name for name in found if "/" in name] == []

@@ -61,8 +61,8 @@ def test_a_split_is_described(tmp_path: Path, task: Sudoku, meta: DatasetMeta) -
     clues = [int((row > 1).sum()) for row in np.asarray(split.inputs)]
     assert found == {
         "sources": "generated 5",
-        "clues": f"mean {sum(clues) / 5:.1f}, {min(clues)} to {max(clues)}",
-        "rating": "mean 0.0, 0 to 0",
+        "mean clues": f"{sum(clues) / 5:.1f} ({min(clues)}-{max(clues)})",
+        "mean rating": "0.0 (0-0)",
     }
 
 

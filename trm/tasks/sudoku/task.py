@@ -35,27 +35,27 @@ class Sudoku(Task):
     }
     presets = {
         "mini": Preset(
-            summary="Generated 4x4 boards and a small network: minutes on a CPU.",
-            data={"source": "generate", "size": 4, "num_aug": 200, "num_test": 600},
+            summary="Generated 6x6 boards and a small network: minutes on a CPU.",
+            data={"source": "generate", "size": 6, "num_aug": 500, "num_test": 600},
             settings={
                 "model": {
-                    "hidden_size": 128,
+                    "hidden_size": 96,
                     "num_heads": 4,
                     "h_cycles": 2,
                     "l_cycles": 3,
                     "swiglu_multiple": 16,
                     "puzzle_emb_len": 1,
-                    "halt_max_steps": 8,
+                    "halt_max_steps": 6,
                     "forward_dtype": "float32",
                 },
                 "optim": {
-                    "lr": 1e-3,
-                    "lr_warmup_steps": 50,
+                    "lr": 2e-3,
+                    "lr_warmup_steps": 20,
                     "lr_min_ratio": 0.1,
                     "puzzle_emb_lr": 1e-3,
-                    "ema_rate": 0.98,
+                    "ema_rate": 0.97,
                 },
-                "train": {"batch_size": 128, "max_steps": 400, "eval_every_steps": 100},
+                "train": {"batch_size": 64, "max_steps": 750, "eval_every_steps": 250},
             },
         ),
     }

@@ -1,0 +1,123 @@
+"""Whole commands, in processes of their own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TRM = (sys.executable, "-m", "trm")
+TINY = (
+    "train", "sudoku", "--preset", "mini", "--mlp-t", "--device", "cpu", "--batch-size", "8",
+    "--set", "model.hidden_size=16", "--set", "model.num_heads=1", "--set",
+    "train.log_every_steps=1", "--set", "eval.max_examples=4", "--run-name", "a",
+)  # fmt: skip
+
+
+def trm(folder: Path, *arguments: str | Path, **more: object) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    command = [*TRM, *map(str, arguments)]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        **more,  # type: ignore[call-overload]
+    )
+
+
+def steps(run: Path) -> list[int]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [r["step"] for r in map(json.loads, lines) if r["event"] == "train"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["int", "term"]
+)
+def test_a_signal_saves_and_the_run_goes_on(
+    mini_data: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    command = [*TRM, *TINY, "--data", str(mini_data), "--max-steps", "100000"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("train step 3/"):
+                process.send_signal(number)
+                break
+        rest = process.stdout.read()
+        assert process.wait() == code
+    found = re.search(r"stopped at step (\d+); go on with: trm (.+)$", rest)
+    assert found, rest
+    stopped = int(found[1])
+    assert found[2] == "train sudoku --resume runs/sudoku/a"
+    done = trm(tmp_path, *found[2].split(), "--max-steps", str(stopped + 2))
+    assert done.returncode == 0, done.stderr
+    assert f"run runs/sudoku/a, from step {stopped}" in done.stdout
+    assert steps(tmp_path / "runs/sudoku/a") == list(range(1, stopped + 3))
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    """On a real file system of 100 KiB, mounted in a namespace of its own."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = f"mount -t tmpfs -o size=100k none {small}"
+    namespace = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*namespace, mount], capture_output=True, check=False).returncode:
+        pytest.skip("this system does not let a test mount a file system")
+    build = " ".join([*TRM, "build-data sudoku --source generate --size 4 --num-test 5"])
+    done = subprocess.run(
+        [*namespace, f"{mount} && {build} --out {small}/data; code=$?; ls -A {small}; exit $code"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"trm: error: cannot write \S+/data: no space left .*\n", done.stderr)
+    assert done.stdout == ""
+
+
+def test_real_puzzles_at_full_size(shared: Path, tmp_path: Path) -> None:
+    """The published model on the published puzzles, for two steps."""
+    source = shared / "data" / "sudoku-extreme"
+    built = trm(
+        tmp_path,
+        "build-data",
+        "sudoku",
+        "--source",
+        source,
+        "--out",
+        "data/x",
+        "--num-test",
+        "6310",
+    )
+    assert "train 1,000 puzzles (1,001,000 with augmentations), test 6,310" in built.stdout
+    done = trm(
+        tmp_path, "train", "sudoku", "--data", "data/x", "--mlp-t", "--device", "cpu",
+        "--max-steps", "2", "--batch-size", "4", "--set", "eval.max_examples=1",
+        "--set", "model.halt_max_steps=2",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(
+        trm(tmp_path, "eval", "--device", "cpu", "--max-examples", "8", "--json").stdout
+    )
+    sources = {name.partition("/")[2] for name in report["metrics"] if "/" in name}
+    assert sources == {"forum_hardest_1905_11+", "magictour_top1465", "17_clue"}
+
+
+def test_the_same_command_gives_the_same_weights(mini_data: Path, tmp_path: Path) -> None:
+    weights = []
+    for name in ("one", "two"):
+        done = trm(tmp_path, *TINY[:-1], name, "--data", mini_data, "--max-steps", "3")
+        assert done.returncode == 0, done.stderr
+        weights.append((tmp_path / f"runs/sudoku/{name}/last/model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_help_in_a_bare_environment(tmp_path: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    assert "build-data" in trm(tmp_path, "--help", env=env).stdout
