@@ -31,9 +31,12 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _REASONS:
+        # numpy says of a full disk how much it could write, and gives no number.
+        short = error.errno is None and "requested and" in str(error)
+        reason = _REASONS.get(errno.ENOSPC if short else error.errno or 0)
+        if reason is None:
             raise
-        raise StorageError(f"cannot write {path}: {_REASONS[error.errno]}.") from error
+        raise StorageError(f"cannot write {path}: {reason}.") from error
 
 
 @contextlib.contextmanager

@@ -84,17 +84,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 def test_real_puzzles_at_full_size(shared: Path, tmp_path: Path) -> None:
     """The published model on the published puzzles, for two steps."""
     source = shared / "data" / "sudoku-extreme"
-    built = trm(
-        tmp_path,
-        "build-data",
-        "sudoku",
-        "--source",
-        source,
-        "--out",
-        "data/x",
-        "--num-test",
-        "6310",
-    )
+    built = trm(tmp_path, "build-data", "sudoku", "--source", source, "--out", "data/x")
     assert "train 1,000 puzzles (1,001,000 with augmentations), test 6,310" in built.stdout
     done = trm(
         tmp_path, "train", "sudoku", "--data", "data/x", "--mlp-t", "--device", "cpu",

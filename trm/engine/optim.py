@@ -51,32 +51,48 @@ class AdamAtan2:
             parameter.grad = None
 
 
-def _fused_kernel(
-    parameters: list[Tensor],
-) -> "Callable[[AdamAtan2, list[Tensor], float], None] | None":
-    """The step of the package ``adam-atan2`` (``pip install trm[cuda]``), None where unusable."""
-    if not all(p.is_cuda for p in parameters):
-        return None
-    try:
-        from adam_atan2.adam_atan2 import _adam_atan2
-    except ImportError:
-        return None
+class _FusedKernel:
+    """The step of the package ``adam-atan2``, one kernel for all parameters."""
 
-    def step(optimizer: AdamAtan2, gradients: list[Tensor], lr: float) -> None:
-        before = torch.tensor(optimizer.num_steps - 1.0, device=parameters[0].device)
-        _adam_atan2(
-            parameters,
+    def __init__(self, kernel: Callable[..., None]) -> None:
+        self._kernel = kernel
+        self._counts: list[Tensor] = []  # on the device; the kernel adds one to each
+        self._steps = 0
+
+    def __call__(self, optimizer: AdamAtan2, gradients: list[Tensor], lr: float) -> None:
+        if not self._counts or self._steps + 1 != optimizer.num_steps:  # first, or resumed
+            before = float(optimizer.num_steps - 1)
+            self._counts = [
+                torch.full((), before, dtype=torch.float32, device=p.device)
+                for p in optimizer.parameters
+            ]
+        self._steps = optimizer.num_steps
+        self._kernel(
+            optimizer.parameters,
             gradients,
             optimizer.means,
             optimizer.squares,
-            [before.clone() for _ in parameters],
+            self._counts,
             beta1=optimizer.config.beta1,
             beta2=optimizer.config.beta2,
             lr=lr,
             weight_decay=optimizer.config.weight_decay,
         )
 
-    return step
+
+def _fused_kernel(parameters: list[Tensor]) -> _FusedKernel | None:
+    """The fused kernel (``pip install trm[cuda]``), None where it cannot be used."""
+    if not _on_cuda(parameters):
+        return None
+    try:
+        from adam_atan2.adam_atan2 import _adam_atan2
+    except ImportError:
+        return None
+    return _FusedKernel(_adam_atan2)
+
+
+def _on_cuda(parameters: list[Tensor]) -> bool:
+    return all(p.is_cuda for p in parameters)
 
 
 def learning_rate_scale(step: int, config: OptimConfig, total_steps: int) -> float:

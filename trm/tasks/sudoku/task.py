@@ -42,7 +42,7 @@ class Sudoku(Task):
                     "hidden_size": 96,
                     "num_heads": 4,
                     "h_cycles": 2,
-                    "l_cycles": 3,
+                    "l_cycles": 2,
                     "swiglu_multiple": 16,
                     "puzzle_emb_len": 1,
                     "halt_max_steps": 6,
@@ -55,7 +55,7 @@ class Sudoku(Task):
                     "puzzle_emb_lr": 1e-3,
                     "ema_rate": 0.97,
                 },
-                "train": {"batch_size": 64, "max_steps": 750, "eval_every_steps": 250},
+                "train": {"batch_size": 64, "max_steps": 600, "eval_every_steps": 200},
             },
         ),
     }
