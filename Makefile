@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt -e ".[dev]"
 TRM := $(CURDIR)/$(BIN)/trm
 
 .PHONY: demo test check format lint types coverage docs clean
@@ -41,7 +42,7 @@ docs: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt -e ".[dev]"
+	$(INSTALL) || $(INSTALL)  # an index that fails to answer once is asked again
 	touch $@
 
 clean:
