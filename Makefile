@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt -e ".[dev]"
 TRM := $(CURDIR)/$(BIN)/trm
 
 .PHONY: demo test check format lint types coverage docs clean
@@ -42,7 +41,7 @@ docs: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) || $(INSTALL)  # an index that fails to answer once is asked again
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt -e ".[dev]"
 	touch $@
 
 clean:
