@@ -122,7 +122,7 @@ def train(
     epochs: opt.Epochs = None,
     batch_size: opt.BatchSize = None,
     device: opt.Device = None,
-    no_compile: Annotated[bool, typer.Option("--no-compile", help="No torch.compile.")] = False,
+    no_compile: opt.NoCompile = False,
     resume: Annotated[
         str,
         typer.Option(
@@ -193,9 +193,10 @@ def evaluate(
     data: opt.Data = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Examples at a time.")] = None,
     max_examples: Annotated[
-        int | None, typer.Option(min=1, help="Look at so many, evenly spread; all if left out.")
+        int | None, typer.Option(min=1, help="Look at so many only, always the same.")
     ] = None,
     device: opt.Device = None,
+    no_compile: opt.NoCompile = False,
     as_json: Annotated[bool, typer.Option("--json", help="The metrics as JSON.")] = False,
     save_predictions: Annotated[
         Path | None, typer.Option(metavar="F", help="Write every answer to this .npz file.")
@@ -218,6 +219,7 @@ def evaluate(
             batch_size=batch_size,
             max_examples=max_examples,
             save_predictions=save_predictions,
+            compiled=not no_compile,
             on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )
     if as_json:

@@ -27,6 +27,7 @@ MaxSteps = Annotated[int | None, typer.Option(help="End after so many steps.")]
 Epochs = Annotated[int | None, typer.Option(help="End after so many passes over the puzzles.")]
 BatchSize = Annotated[int | None, typer.Option(help="Examples in a step.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+NoCompile = Annotated[bool, typer.Option("--no-compile", help="No torch.compile on CUDA.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML.")
 ]

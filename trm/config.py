@@ -111,7 +111,7 @@ class TrainConfig(Frozen):
         description="Steps between evaluations; unset: a tenth of the run, 100 at least.",
     )
     save_every_steps: int | None = Field(
-        None, gt=0, description="Steps between checkpoints; unset: at each evaluation."
+        None, gt=0, description="Steps between checkpoints; unset: 1000, or as evaluations."
     )
     keep_checkpoints: int = Field(2, gt=0, description="Newest checkpoints kept, beside the best.")
 
@@ -134,8 +134,8 @@ class EvalConfig(Frozen):
     max_examples: int | None = Field(
         None,
         gt=0,
-        description="Look at so many, evenly spread; unset: as many as take no longer than the "
-        "training since the last evaluation, which are all in the published recipe.",
+        description="Look at so many, chosen once and for all; unset: as many as take no longer "
+        "than the training between two evaluations: in the published recipe, all.",
     )
 
 

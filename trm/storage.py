@@ -59,6 +59,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             beside.chmod(0o777 & ~_umask())
             _sync_tree(beside)
             _replace(beside, path)
+            _sync(path.parent)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
@@ -119,11 +120,15 @@ def _replace(new: Path, path: Path) -> None:
 
 def _sync_tree(folder: Path) -> None:
     for path in [*(p for p in folder.rglob("*") if not p.is_symlink()), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

@@ -204,7 +204,7 @@ def test_evaluation_takes_every_example_of_every_puzzle_once_in_order(
 
 
 @pytest.mark.parametrize("limit", [1, 2, 8, 17, 30, 31, 1000])
-def test_a_limited_evaluation_takes_examples_evenly_spread(
+def test_a_limited_evaluation_takes_the_same_examples_each_time(
     make_split: MakeSplit, limit: int
 ) -> None:
     split = make_split()
@@ -212,10 +212,16 @@ def test_a_limited_evaluation_takes_examples_evenly_spread(
     limited = [pair for batch in eval_batches(split, 3, limit) for pair in pairs(batch)]
     assert len(limited) == num_eval_examples(split, limit) == min(limit, 31)
     places = [everything.index(pair) for pair in limited]
-    gaps = np.diff([*places, len(everything)])
-    assert places[0] == 0
-    assert gaps.min() >= 1
-    assert gaps.max() - gaps.min() <= 1
+    assert places == sorted(set(places))
+    assert limited == [pair for batch in eval_batches(split, 7, limit) for pair in pairs(batch)]
+
+
+def test_a_limited_evaluation_meets_every_example_of_a_group(make_split: MakeSplit) -> None:
+    """A fixed stride would meet only the first of two, over and over."""
+    split = make_split((2,) * 40, (5,) * 40)
+    limited = [pair for batch in eval_batches(split, 16, 200) for pair in pairs(batch)]
+    seconds = sum(example % 2 for _, example in limited)
+    assert 70 < seconds < 130
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5])

@@ -184,3 +184,103 @@ def test_a_longer_run_may_go_on_from_a_finished_one(tiny: Tiny, tmp_path: Path) 
     longer = tiny("train.max_steps=8", "optim.lr_min_ratio=0.1")
     assert fit(longer, tmp_path, resume=str(run)) == run
     assert [record["step"] for record in records(run, "train")] == list(range(1, 9))
+
+
+def test_a_compiled_step_is_used_in_training_and_evaluation(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on CUDA, with a stand-in for the compiler that cannot be asked for its length either."""
+    called: dict[str, int] = {}
+
+    class Compiled:
+        def __init__(self, step: Callable[..., Any]) -> None:
+            self.step = step
+
+        def __len__(self) -> int:
+            raise TypeError("does not support len()")
+
+        def __call__(self, *arguments: Any) -> Any:
+            name = type(self.step).__name__
+            called[name] = called.get(name, 0) + 1
+            return self.step(*arguments)
+
+    monkeypatch.setattr(torch, "compile", Compiled)
+    monkeypatch.setattr("trm.engine.train.can_compile", lambda device: True)
+    monkeypatch.setattr("trm.engine.evaluate.can_compile", lambda device: True)
+    compiled = fit(tiny(), tmp_path / "compiled")
+    assert called == {"function": 6, "TinyRecursiveModel": 3 * 3}  # 20 examples by 8, 3 steps each
+    monkeypatch.undo()
+    plain = fit(tiny(), tmp_path / "plain")
+    assert records(compiled, "train") == records(plain, "train")
+    assert records(compiled, "eval") == records(plain, "eval")
+
+
+def test_a_run_stopped_in_an_evaluation_evaluates_when_it_goes_on(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    config = tiny("train.eval_every_steps=3", "eval.max_examples=100")
+    planned = launch.plan(config, get_task("sudoku"), runs_folder=tmp_path / "cut", name="a")
+    asked: list[int] = []
+
+    def stop() -> bool:
+        """Asked after each step, and before each batch of an evaluation."""
+        asked.append(1)
+        return len(asked) > 5
+
+    outcome = launch.train(planned, get_task("sudoku"), should_stop=stop)
+    assert outcome.step == 3
+    assert records(outcome.run, "eval") == []
+    assert not (outcome.run / runs.BEST).is_symlink()
+    whole = fit(config, tmp_path / "whole")
+    resumed = fit(config, tmp_path / "cut")
+    assert records(resumed, "eval") == records(whole, "eval")
+    assert (resumed / runs.BEST).resolve().name == (whole / runs.BEST).resolve().name
+    expected, found = tensors(whole), tensors(resumed)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_numbers_that_are_none_are_never_saved(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trm.engine import step
+
+    supervise, calls = step.supervise, []
+
+    def spoil(*arguments: Any) -> Any:
+        calls.append(1)
+        done = supervise(*arguments)
+        factor = float("nan") if len(calls) == 4 else 1.0
+        return done._replace(loss=done.loss._replace(total=done.loss.total * factor))
+
+    monkeypatch.setattr(step, "supervise", spoil)
+    config = tiny("train.save_every_steps=1", "train.log_every_steps=100")
+    with pytest.raises(
+        TrainingError, match=r"at step 4\. .* last good checkpoint is .*step-000003"
+    ):
+        fit(config, tmp_path)
+    assert not (tmp_path / "sudoku/a/checkpoints/step-000004").exists()
+
+
+def test_running_out_of_memory_says_what_to_do(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
+
+    monkeypatch.setattr("trm.engine.train.to_device", full)
+    with pytest.raises(TrainingError, match=r"^CUDA out of memory\. .* Lower --batch-size\.$"):
+        fit(tiny(), tmp_path)
+
+
+def test_a_run_stopped_at_its_last_step_is_evaluated_when_it_goes_on(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    planned = launch.plan(tiny(), get_task("sudoku"), runs_folder=tmp_path, name="a")
+    asked: list[int] = []
+    stop = lambda: bool(asked.append(1)) or len(asked) >= 6  # noqa: E731
+    outcome = launch.train(planned, get_task("sudoku"), should_stop=stop)
+    assert (outcome.step, outcome.finished, outcome.best) == (6, False, None)
+    run = fit(tiny(), tmp_path)
+    assert [record["step"] for record in records(run, "eval")] == [6]
+    with pytest.raises(ConfigError, match="has reached step 6 of 6 already"):
+        fit(tiny(), tmp_path)

@@ -94,13 +94,16 @@ def _draw_epoch(split: Split, seed: int, number: int) -> _Epoch:
 def eval_batches(split: Split, batch_size: int, max_examples: int | None = None) -> Iterator[Batch]:
     """Every example as every puzzle of its group sees it, once, in order.
 
-    With ``max_examples`` so many of them, evenly spread, so that all kinds of puzzles are there.
+    With ``max_examples`` so many of them, always the same random ones, in order.
     """
     per_group = np.diff(split.example_offsets)
     begins = np.concatenate(([0], np.cumsum(per_group * np.diff(split.puzzle_offsets))))
     total, count = int(begins[-1]), num_eval_examples(split, max_examples)
+    rows = np.arange(total)
+    if count < total:  # no fixed stride, which could meet only the first examples of the groups
+        rows = np.sort(np.random.Generator(np.random.Philox(0)).permutation(total)[:count])
     for start in range(0, count, batch_size):
-        row = np.arange(start, min(start + batch_size, count)) * total // count
+        row = rows[start : start + batch_size]
         group = np.searchsorted(begins, row, side="right") - 1
         puzzle, example = np.divmod(row - begins[group], per_group[group])
         yield split.gather(

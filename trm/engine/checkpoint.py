@@ -21,11 +21,12 @@ from trm.data import DatasetMeta, Position
 from trm.engine.step import TrainState
 from trm.errors import CheckpointError
 from trm.models import LatentState, Puzzles, PuzzleSpec, RolloutState, TinyRecursiveModel
-from trm.storage import whole_folder
+from trm.storage import whole_folder, write_text
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 STATE_FOLDER = "training_state"
+PROGRESS_FILE = "progress.json"
 
 #: How torch.save begins (a zip archive), and a bare pickle of protocol 2 to 5.
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -52,6 +53,7 @@ class Progress(Frozen):
 
     step: int
     position: Position
+    evaluated_step: int | None = None
     best: float | None = None
     best_step: int | None = None
     elapsed_s: float = 0.0
@@ -86,7 +88,22 @@ def save(path: Path, config: CheckpointConfig, state: TrainState, progress: Prog
         _save_tensors(inner / "optimizer.safetensors", optimizer)
         if state.rollout is not None:
             _save_tensors(inner / "rollout.safetensors", _flatten(state.rollout))
-        _write_json(inner / "progress.json", progress)
+        _write_json(inner / PROGRESS_FILE, progress)
+
+
+def read_progress(path: Path) -> Progress:
+    """Where training stood when this checkpoint was saved.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged or has no training state.
+    """
+    return _read_json(path / STATE_FOLDER / PROGRESS_FILE, Progress)
+
+
+def save_progress(path: Path, progress: Progress) -> None:
+    """Note in a checkpoint what was found out about it after it was written."""
+    text = progress.model_dump_json(indent=2) + "\n"
+    write_text(path / STATE_FOLDER / PROGRESS_FILE, text)
 
 
 def load_model(
@@ -103,7 +120,8 @@ def load_model(
     weights = _load_tensors(path / WEIGHTS_FILE)
     _check_fits(model.state_dict(), weights, path / WEIGHTS_FILE)
     # The rotary table is no weight: a model built on the meta device has none yet.
-    model = TinyRecursiveModel(config.run.model, config.spec).to(device)
+    model = TinyRecursiveModel(config.run.model, config.spec, generator=torch.Generator())
+    model.to(device)
     model.load_state_dict(weights)
     return model, config
 
@@ -126,7 +144,7 @@ def restore(path: Path, state: TrainState) -> Progress:
     inner = path / STATE_FOLDER
     if not inner.is_dir():
         raise CheckpointError(f"{path} has no {STATE_FOLDER}: it cannot be trained on. Retrain.")
-    progress = _read_json(inner / "progress.json", Progress)
+    progress = read_progress(path)
     parameters = dict(state.model.named_parameters())
     published = _load_tensors(path / WEIGHTS_FILE)
     _check_fits(state.model.state_dict(), published, path / WEIGHTS_FILE)
@@ -232,6 +250,6 @@ def _read_json(path: Path, kind: type[AnyFrozen]) -> AnyFrozen:
                 "Upgrade trm."
             )
         return kind.model_validate(raw)
-    except (ValueError, AttributeError, ValidationError) as error:
+    except (OSError, ValueError, AttributeError, ValidationError) as error:
         reason = str(error).replace("\n", " ")[:200]
         raise CheckpointError(f"{path} is damaged: {reason}. Use another checkpoint.") from error

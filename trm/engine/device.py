@@ -1,9 +1,13 @@
 """Which device to use, and how batches get there."""
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
+import torch._dynamo.exc
 
 from trm.data import Batch
-from trm.errors import ConfigError
+from trm.errors import ConfigError, TrainingError
 from trm.models import Puzzles
 
 
@@ -24,6 +28,28 @@ def pick_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ConfigError(f"cannot use device {name!r}: {reason}. Use --device cpu.") from error
     return device
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether torch.compile pays there."""
+    return device.type == "cuda"
+
+
+@contextlib.contextmanager
+def device_errors() -> Iterator[None]:
+    """Say of the two usual failures of a device what to do.
+
+    Raises:
+        TrainingError: if its memory is used up, or the compiler fails.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"{reason} Lower --batch-size.") from error
+    except torch._dynamo.exc.BackendCompilerFailed as error:
+        reason = " ".join(str(error).split())[:200]
+        raise TrainingError(f"torch.compile failed: {reason}. Use --no-compile.") from error
 
 
 def to_device(batch: Batch, device: torch.device) -> Puzzles:

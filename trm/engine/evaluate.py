@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from trm.data import Batch, Split, eval_batches, num_eval_examples
-from trm.engine.device import to_device
+from trm.engine.device import can_compile, to_device
 from trm.engine.optim import WeightAverage
-from trm.models import LatentState, StepOutput, TinyRecursiveModel
+from trm.models import LatentState, Puzzles, StepOutput, TinyRecursiveModel
 from trm.models.layers import Hidden
 from trm.storage import whole_file
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
@@ -29,10 +29,12 @@ def supervision_steps(
     """The answer (batch, seq) and halting logits (batch,) after each supervision step."""
     with torch.inference_mode():
         embedded = model.embed(inputs, model.puzzle_rows(identifiers))
-        state = model.initial_state(len(inputs))
+        # Contiguous as the states after it are, or a compiled step would be compiled twice.
+        state = LatentState(*(part.contiguous() for part in model.initial_state(len(inputs))))
+        take_step: Step = model if step is None else step
     for _ in range(model.config.halt_max_steps):
         with torch.inference_mode():  # not across the yield, where the caller's code runs
-            state, logits, halt_logits = (step or model)(state, embedded)
+            state, logits, halt_logits = take_step(state, embedded)
             answers = logits.argmax(-1).to(torch.int32)
         yield answers, halt_logits
 
@@ -47,7 +49,8 @@ def evaluate(
     step: Step | None = None,
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> Mapping[str, Metric]:
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Mapping[str, Metric] | None:
     """Answer the examples of a split, and let the evaluator judge.
 
     Args:
@@ -55,14 +58,17 @@ def evaluate(
         evaluator: a fresh one of the task's.
         split: the examples.
         batch_size: examples at a time.
-        max_examples: look at so many, evenly spread, instead of all.
+        max_examples: look at so many, chosen once and for all, instead of all.
         step: the model's supervision step, where it was compiled.
         on_batch: also given each batch of answers.
         on_progress: called with examples done and examples in all.
+        should_stop: asked before each batch; true ends the evaluation without a result.
     """
     total, done = num_eval_examples(split, max_examples), 0
     for batch in eval_batches(split, batch_size, max_examples):
-        answers = answer(model, batch, step)
+        if should_stop():
+            return None
+        answers = answer(model, batch, step, batch_size)
         evaluator.update(answers)
         done += len(batch)
         if on_batch:
@@ -72,9 +78,22 @@ def evaluate(
     return evaluator.result()
 
 
-def answer(model: TinyRecursiveModel, batch: Batch, step: Step | None = None) -> EvalBatch:
-    """The model's answers to a batch after all supervision steps."""
+def compiled_step(model: TinyRecursiveModel, wanted: bool) -> Step | None:
+    """The model's supervision step compiled, None where that is not wanted or does not pay."""
+    return torch.compile(model) if wanted and can_compile(model.device) else None
+
+
+def answer(
+    model: TinyRecursiveModel, batch: Batch, step: Step | None = None, size: int | None = None
+) -> EvalBatch:
+    """The model's answers to a batch after all supervision steps.
+
+    With a compiled ``step`` the batch is filled up to ``size`` rows, so that all have one shape.
+    """
     puzzles = to_device(batch, model.device)
+    if step is not None and size is not None:
+        rows = torch.arange(size, device=model.device).clamp_max(len(batch) - 1)
+        puzzles = Puzzles(*(tensor[rows] for tensor in puzzles))
     max_steps = model.config.halt_max_steps
     halt_steps = torch.full_like(puzzles.identifiers, max_steps)
     steps = supervision_steps(model, puzzles.inputs, puzzles.identifiers, step)
@@ -86,9 +105,9 @@ def answer(model: TinyRecursiveModel, batch: Batch, step: Step | None = None) ->
     return EvalBatch(
         inputs=batch.inputs,
         labels=batch.labels,
-        answers=answers.cpu().numpy(),
-        halt_logits=halt_logits.float().cpu().numpy(),
-        halt_steps=halt_steps.cpu().numpy(),
+        answers=answers[: len(batch)].cpu().numpy(),
+        halt_logits=halt_logits[: len(batch)].float().cpu().numpy(),
+        halt_steps=halt_steps[: len(batch)].cpu().numpy(),
         puzzle_identifiers=batch.puzzle_identifiers,
         examples=batch.examples,
         puzzles=batch.puzzles,

@@ -8,7 +8,7 @@ from pathlib import Path
 from trm.config import RunConfig
 from trm.data import Dataset
 from trm.engine import checkpoint, runs
-from trm.engine.device import pick_device
+from trm.engine.device import device_errors, pick_device
 from trm.engine.memory import Footprint, footprint
 from trm.engine.track import Listener
 from trm.engine.train import Outcome, Run, total_steps
@@ -84,7 +84,8 @@ def train(
     device = pick_device(planned.config.train.device)
     write_text(planned.folder / "config.json", planned.config.model_dump_json(indent=2) + "\n")
     run = Run(planned.folder, planned.config, task, planned.dataset, device, listen, should_stop)
-    return run.fit(planned.resume_from)
+    with device_errors():
+        return run.fit(planned.resume_from)
 
 
 def _folder(
@@ -124,7 +125,7 @@ def _check_resumable(found: Path, config: RunConfig, dataset: Dataset, total: in
                 )
     if saved.run.task != config.task:
         raise ConfigError(f"{found} is a run of task {saved.run.task!r}, not {config.task!r}.")
-    if saved.step >= total:
+    if saved.step >= total and checkpoint.read_progress(found).evaluated_step == saved.step:
         raise ConfigError(
             f"{found} has reached step {saved.step} of {total} already. "
             "Ask for more with --max-steps or --epochs, or start a new run with --run-name."

@@ -34,7 +34,7 @@ def footprint(config: RunConfig, spec: PuzzleSpec) -> Footprint:
         size = config.train.batch_size
         tokens = torch.zeros(size, spec.seq_len, dtype=torch.int32)
         puzzles = Puzzles(tokens, tokens, torch.zeros(size, dtype=torch.int32))
-        kept = _saved_bytes(model, puzzles)
+        kept = _saved_bytes(model, puzzles, config.train.loss)
     copies = 5 if config.optim.ema else 4  # weight, gradient, two moments, average
     table = 0 if model.puzzle_embedding is None else model.puzzle_embedding.weight.numel()
     return Footprint(
@@ -45,7 +45,7 @@ def footprint(config: RunConfig, spec: PuzzleSpec) -> Footprint:
     )
 
 
-def _saved_bytes(model: TinyRecursiveModel, puzzles: Puzzles) -> int:
+def _saved_bytes(model: TinyRecursiveModel, puzzles: Puzzles, loss: str) -> int:
     """Bytes of the distinct storages that autograd keeps of a supervision step."""
     storages: dict[int, int] = {}
     alive: list[Tensor] = []  # so that no storage's address is used twice
@@ -58,5 +58,5 @@ def _saved_bytes(model: TinyRecursiveModel, puzzles: Puzzles) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
-        supervise(model, rollout, model.puzzle_rows(puzzles.identifiers), None, "stablemax")
+        supervise(model, rollout, model.puzzle_rows(puzzles.identifiers), None, loss)
     return sum(storages.values())

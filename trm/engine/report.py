@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trm.data import DatasetMeta
-from trm.engine.evaluate import Predictions, evaluate
+from trm.engine.device import device_errors
+from trm.engine.evaluate import Predictions, compiled_step, evaluate
 from trm.engine.solve import Model
 from trm.errors import CheckpointError
 from trm.tasks.metrics import Metric
@@ -42,6 +43,7 @@ def evaluate_model(
     batch_size: int | None = None,
     max_examples: int | None = None,
     save_predictions: Path | None = None,
+    compiled: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Evaluate a model on the test split of a data set.
@@ -50,8 +52,9 @@ def evaluate_model(
         model: what :func:`trm.load` gives.
         data: data folders; those it was trained on if left out.
         batch_size: that of the run if left out.
-        max_examples: look at so many, evenly spread, instead of all.
+        max_examples: look at so many, chosen once and for all, instead of all.
         save_predictions: write every answer to this ``.npz`` file.
+        compiled: use torch.compile on CUDA.
         on_progress: called with examples done and examples in all.
 
     Raises:
@@ -61,15 +64,18 @@ def evaluate_model(
     _check_fits(model, dataset.meta, dataset.path)
     split = dataset.split("test")
     predictions = Predictions() if save_predictions else None
-    metrics = evaluate(
-        model.network,
-        model.task.evaluator(dataset.meta, split),
-        split,
-        batch_size=batch_size or model.config.eval_batch_size,
-        max_examples=max_examples,
-        on_batch=predictions.add if predictions else None,
-        on_progress=on_progress,
-    )
+    with device_errors():
+        metrics = evaluate(
+            model.network,
+            model.task.evaluator(dataset.meta, split),
+            split,
+            batch_size=batch_size or model.config.eval_batch_size,
+            max_examples=max_examples,
+            step=compiled_step(model.network, compiled),
+            on_batch=predictions.add if predictions else None,
+            on_progress=on_progress,
+        )
+    assert metrics is not None  # nothing asked it to stop
     if predictions and save_predictions:
         predictions.save(save_predictions)
     return Report(
@@ -88,6 +94,7 @@ def _check_fits(model: Model, meta: DatasetMeta, path: Path) -> None:
         ("puzzles of length", meta.seq_len, made_for.seq_len),
         ("a vocabulary of size", meta.vocab_size, made_for.vocab_size),
         ("the vocabulary", meta.vocabulary, made_for.vocabulary),
+        ("so many identifiers", meta.num_puzzle_identifiers, made_for.num_puzzle_identifiers),
     ):
         if theirs != ours:
             raise CheckpointError(

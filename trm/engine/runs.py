@@ -72,7 +72,8 @@ def last_checkpoint(run: Path) -> Path | None:
 def prune(run: Path, keep: int) -> list[Path]:
     """The checkpoints that are neither the best nor among the ``keep`` newest."""
     kept = {(run / BEST).resolve(), (run / LAST).resolve()}
-    steps = sorted((run / CHECKPOINTS).glob("step-*"), key=lambda path: int(path.name[5:]))
+    found = (path for path in (run / CHECKPOINTS).glob("step-*") if path.name[5:].isdecimal())
+    steps = sorted(found, key=lambda path: int(path.name[5:]))
     return [path for path in steps[:-keep] if path.resolve() not in kept]
 
 

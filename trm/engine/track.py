@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from trm.storage import storage_errors
+from trm.storage import storage_errors, write_text
 
 #: One logged step (``event: train``), evaluation (``eval``) or checkpoint (``checkpoint``).
 Record = Mapping[str, Any]
@@ -23,11 +23,11 @@ class MetricsFile:
 
     def __init__(self, path: Path, after_step: int = 0) -> None:
         self._path = path
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-            kept = [line for line in lines if _step(line) <= after_step]
-            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        lines: list[str] = []
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        kept = [line for line in lines if _step(line) <= after_step]
+        write_text(path, "".join(f"{line}\n" for line in kept))
 
     def __call__(self, record: Record) -> None:
         """Write a record; a number that is not finite becomes null."""

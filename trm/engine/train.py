@@ -14,8 +14,8 @@ from torch import Tensor
 from trm.config import RunConfig
 from trm.data import Dataset, Position, Split, TrainStream, exploration, num_eval_examples
 from trm.engine import checkpoint, runs
-from trm.engine.device import to_device
-from trm.engine.evaluate import averaged, evaluate
+from trm.engine.device import can_compile, to_device
+from trm.engine.evaluate import averaged, compiled_step, evaluate
 from trm.engine.step import METRICS, Trainer, TrainState
 from trm.engine.track import Listener, MetricsFile, Record
 from trm.errors import PluginError, TrainingError, did_you_mean
@@ -33,7 +33,7 @@ def total_steps(config: RunConfig, split: Split) -> int:
 def eval_examples(config: RunConfig, steps: int) -> int:
     """How many examples an evaluation looks at after so many training steps.
 
-    As many as take no longer than those steps: an example costs ``halt_max_steps`` forward
+    As many as take no longer than so many steps: an example costs ``halt_max_steps`` forward
     passes there, each some 0.6 of a training step's.
     """
     trained = steps * config.train.batch_size
@@ -50,18 +50,18 @@ def build_model(config: RunConfig, dataset: Dataset, device: torch.device) -> Ti
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """How a run ended.
+
+    Attributes:
+        finished: whether it went to its end, the last evaluation included.
+    """
 
     run: Path
     step: int
     total_steps: int
+    finished: bool
     best: float | None
     best_step: int | None
-
-    @property
-    def finished(self) -> bool:
-        """Whether it went to its end, and was not stopped on the way."""
-        return self.step >= self.total_steps
 
 
 @dataclass
@@ -91,39 +91,44 @@ class Run:
         if resume_from is not None:
             self.progress = checkpoint.restore(resume_from, state)
         self.total = total_steps(config, split)
-        compiled = config.train.compile and self.device.type == "cuda"
-        self.trainer = Trainer(state, config, self.total, compiled=compiled)
-        self._eval_step = torch.compile(model) if compiled else None
+        compiles = can_compile(self.device) and config.train.compile
+        self.trainer = Trainer(state, config, self.total, compiled=compiles)
+        self._eval_step = compiled_step(model, config.train.compile)
         self.stream = TrainStream(
             split, config.train.batch_size, config.train.seed, self.progress.position
         )
         self._metrics_file = MetricsFile(self.folder / runs.METRICS_FILE, state.step)
         self._train(state)
-        best, best_step = self.progress.best, self.progress.best_step
-        return Outcome(self.folder, state.step, self.total, best, best_step)
+        progress = self.progress
+        finished = state.step >= self.total and progress.evaluated_step == state.step
+        return Outcome(self.folder, state.step, finished, progress.best, progress.best_step)
 
     def _train(self, state: TrainState) -> None:
         train = self.config.train
         eval_every = train.eval_every_steps or max(math.ceil(self.total / 10), 100)
-        save_every = train.save_every_steps or eval_every
+        save_every = train.save_every_steps or min(eval_every, 1000)
+        self._num_eval = eval_examples(self.config, eval_every)
         window = _Window(state.step, self.progress.elapsed_s)
-        saved = self._evaluated = state.step
-        while state.step < self.total:
-            window.add(self._step())
-            step, last = state.step, state.step == self.total
+
+        def evaluates() -> bool:
+            return state.step % eval_every == 0 or state.step == self.total
+
+        stop = False
+        if state.step and evaluates() and self.progress.evaluated_step != state.step:
+            self._evaluate(window)  # the run was stopped before or while it did so
             stop = self.should_stop()
-            if step % train.log_every_steps == 0 or last or stop:
-                self._log(window)
-            evaluates = step % eval_every == 0 or last
-            if evaluates:
-                self._evaluate(window)
-            if evaluates or stop or step % save_every == 0:
+        while state.step < self.total and not stop:
+            window.add(self._step())
+            stop = self.should_stop()
+            saves = evaluates() or stop or state.step % save_every == 0
+            if saves or state.step % train.log_every_steps == 0:
+                self._log(window)  # which also looks for numbers that are none
+            if saves:
                 self._save(window.elapsed)
-                saved = step
-                window.resume()
-            if stop:
-                break
-        assert saved == state.step  # every way out of the loop has saved
+            if evaluates() and not stop:
+                self._evaluate(window)
+                stop = self.should_stop()
+            window.resume()
 
     def _step(self) -> Tensor:
         config, state = self.config, self.trainer.state
@@ -155,10 +160,10 @@ class Run:
             )
 
     def _evaluate(self, window: "_Window") -> None:
+        """Measure the checkpoint just saved, and note in it what came out."""
         state, split = self.trainer.state, self.dataset.split("test")
         evaluator = self.task.evaluator(self.dataset.meta, split)
-        wanted = eval_examples(self.config, state.step - self._evaluated)
-        examples = num_eval_examples(split, wanted)
+        examples = num_eval_examples(split, self._num_eval)
         with averaged(state.model, state.average):
             metrics = evaluate(
                 state.model,
@@ -167,8 +172,10 @@ class Run:
                 batch_size=self.config.eval_batch_size,
                 max_examples=examples,
                 step=self._eval_step,
+                should_stop=self.should_stop,
             )
-        self._evaluated = state.step
+        if metrics is None:
+            return
         values = {name: metric.value for name, metric in metrics.items()}
         if evaluator.headline not in values:
             raise PluginError(
@@ -177,10 +184,21 @@ class Run:
             )
         ours = {"event": "eval", "step": state.step, "elapsed_s": window.elapsed}
         self._report({"event": "eval", "step": state.step, "examples": examples, **values, **ours})
-        headline = values[evaluator.headline]
+        self._remember(state.step, values[evaluator.headline])
+
+    def _remember(self, step: int, headline: float) -> None:
+        update: dict[str, Any] = {"evaluated_step": step}
+        path = runs.checkpoint_path(self.folder, step)
         if self.progress.best is None or headline >= self.progress.best:
-            update = {"best": headline, "best_step": state.step}
-            self.progress = self.progress.model_copy(update=update)
+            update |= {"best": headline, "best_step": step}
+            point_to(self.folder / runs.BEST, path)
+        self.progress = self.progress.model_copy(update=update)
+        checkpoint.save_progress(path, self.progress)
+        self._prune()
+
+    def _prune(self) -> None:
+        for old in runs.prune(self.folder, self.config.train.keep_checkpoints):
+            shutil.rmtree(old, ignore_errors=True)
 
     def _save(self, elapsed: float) -> None:
         step = self.trainer.state.step
@@ -190,10 +208,7 @@ class Run:
         config = checkpoint.CheckpointConfig(step=step, run=self.config, data=self.dataset.meta)
         checkpoint.save(path, config, self.trainer.state, self.progress)
         point_to(self.folder / runs.LAST, path)
-        if self.progress.best_step == step:
-            point_to(self.folder / runs.BEST, path)
-        for old in runs.prune(self.folder, self.config.train.keep_checkpoints):
-            shutil.rmtree(old)
+        self._prune()
         self._report({"event": "checkpoint", "step": step, "path": str(path)})
 
     def _report(self, record: Record) -> None:

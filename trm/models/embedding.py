@@ -43,9 +43,11 @@ def sign_sgd_(
     Sign-SGD with decoupled weight decay: what Adam amounts to where a row's gradient is mostly
     zero (published ``models/sparse_embedding.py``).
     """
-    used, inverse = torch.unique(identifiers, return_inverse=True)
-    total = torch.zeros(len(used), gradient.shape[1], dtype=gradient.dtype, device=gradient.device)
-    total.index_add_(0, inverse, gradient)
+    # Sorted, so that shapes do not depend on how many differ, which the host would wait to know;
+    # a row that is used twice is written twice, with the same numbers.
+    used, order = identifiers.sort(stable=True)
+    place = torch.cat((used.new_zeros(1), used.diff().ne(0).cumsum(0)))
+    total = torch.zeros_like(gradient).index_add_(0, place, gradient[order])[place]
     table[used] = (table[used] * (1 - lr * weight_decay)).sub_(total.sign(), alpha=lr)
 
 
