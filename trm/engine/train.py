@@ -58,7 +58,6 @@ class Outcome:
 
     run: Path
     step: int
-    total_steps: int
     finished: bool
     best: float | None
     best_step: int | None
