@@ -55,7 +55,7 @@ class Sudoku(Task):
                     "puzzle_emb_lr": 1e-3,
                     "ema_rate": 0.97,
                 },
-                "train": {"batch_size": 64, "max_steps": 600, "eval_every_steps": 200},
+                "train": {"batch_size": 64, "max_steps": 900, "eval_every_steps": 300},
             },
         ),
     }
