@@ -93,7 +93,7 @@ def test_real_puzzles_at_full_size(shared: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = json.loads(
-        trm(tmp_path, "eval", "--device", "cpu", "--max-examples", "8", "--json").stdout
+        trm(tmp_path, "eval", "--device", "cpu", "--max-examples", "20", "--json").stdout
     )
     sources = {name.partition("/")[2] for name in report["metrics"] if "/" in name}
     assert sources == {"forum_hardest_1905_11+", "magictour_top1465", "17_clue"}
