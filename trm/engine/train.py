@@ -105,6 +105,7 @@ class Run:
     def _train(self, state: TrainState) -> None:
         train = self.config.train
         eval_every = train.eval_every_steps or max(math.ceil(self.total / 10), 100)
+        eval_every = min(eval_every, self.total)
         save_every = train.save_every_steps or min(eval_every, 1000)
         self._num_eval = eval_examples(self.config, eval_every)
         window = _Window(state.step, self.progress.elapsed_s)
