@@ -203,16 +203,13 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a trained model on a data set's test split."""
-    from rich.progress import Progress
-
     from trm.engine.report import evaluate_model
     from trm.engine.solve import load
+    from trm.show.progress import EvaluationView
     from trm.show.tables import metrics_table
 
     model = load(ckpt, device=device or "auto")
-    shown = Console(stderr=True)
-    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress:
-        bar = progress.add_task("evaluating")
+    with EvaluationView(Console(stderr=True)) as progress:
         report = evaluate_model(
             model,
             data=data or (),
@@ -220,7 +217,7 @@ def evaluate(
             max_examples=max_examples,
             save_predictions=save_predictions,
             compiled=not no_compile,
-            on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
+            on_progress=progress,
         )
     if as_json:
         out.print_json(json.dumps(report.as_json()))

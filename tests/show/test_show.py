@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 import trm
-from trm.show.progress import TrainingView, duration, plain_line
+from trm.show.progress import EvaluationView, TrainingView, duration, plain_line
 from trm.show.tables import size_text
 from trm.show.thinking import show_thoughts, verdict
 
@@ -76,3 +76,26 @@ def test_size_text(num_bytes: int, expected: str) -> None:
 
 def test_duration() -> None:
     assert duration(59.6) == "0:01:00"
+
+
+@pytest.mark.parametrize(("seconds", "lines"), [(1.0, 0), (30.0, 1)])
+def test_a_long_evaluation_says_how_long_after_its_first_batch(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, lines: int
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("trm.show.progress.time.monotonic", lambda: now[0])
+    view = console(terminal=False)
+    with EvaluationView(view) as progress:
+        for done in (10, 20, 100):
+            now[0] += seconds
+            progress(done, 100)
+    expected = "100 examples, 0:04:30 to go; --max-examples takes fewer\n"
+    assert text(view) == expected * lines
+
+
+def test_an_evaluation_is_a_bar_on_a_terminal() -> None:
+    view = console(terminal=True)
+    with EvaluationView(view) as progress:
+        progress(50, 100)
+    assert "evaluating" in text(view)
+    assert "to go" not in text(view)

@@ -1,6 +1,7 @@
 """A run as it goes: a live line on a terminal, one greppable line a logged step elsewhere."""
 
 import datetime
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -81,6 +82,39 @@ class TrainingView:
         else:
             line = plain_line(record, self._total)
             self._progress.console.print(line, soft_wrap=True, highlight=False)
+
+
+class EvaluationView:
+    """Shows how far an evaluation is; use it as a context and pass on what that gives.
+
+    On a terminal that is a bar. Elsewhere it is one line, where the first batch tells that the
+    whole will take more than a minute.
+
+    Args:
+        console: where; not where the results go.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task("evaluating")
+        self._began, self._told = time.monotonic(), False
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        self._bar.start()
+        return self.update
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def update(self, done: int, total: int) -> None:
+        """Take in how many examples are done, of how many."""
+        self._bar.update(self._task, completed=done, total=total)
+        remaining = (time.monotonic() - self._began) * (total - done) / done
+        if not self._console.is_terminal and not self._told and remaining > 60:
+            line = f"{total:,} examples, {duration(remaining)} to go; --max-examples takes fewer"
+            self._console.print(line, soft_wrap=True, highlight=False)
+        self._told = True
 
 
 def _live(record: Record) -> str:
