@@ -4,17 +4,20 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
 from trm.errors import InputError
 from trm.plugins import get_task, installed_tasks
-from trm.tasks.base import Task
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from trm.tasks.base import Task
 
 app = typer.Typer()
 out = Console()
@@ -44,7 +47,7 @@ def _options() -> None:
     """Build a task's data set: puzzles to train on, and others to test on."""
 
 
-def _builder(task: Task) -> Callable[..., None]:
+def _builder(task: "Task") -> Callable[..., None]:
     """A function whose signature has the task's options, for Typer to read."""
     fields = task.data_options.model_fields
 
@@ -77,7 +80,7 @@ def _parameter(name: str, kind: Any, default: Any, text: str, *flags: str) -> in
     )
 
 
-def _help(name: str, field: FieldInfo) -> str:
+def _help(name: str, field: "FieldInfo") -> str:
     if field.is_required():
         default = "required"
     else:
@@ -87,7 +90,7 @@ def _help(name: str, field: FieldInfo) -> str:
 
 
 def _build_data(
-    task: Task, preset: str | None, folder: Path, overwrite: bool, given: dict[str, Any]
+    task: "Task", preset: str | None, folder: Path, overwrite: bool, given: dict[str, Any]
 ) -> None:
     import numpy as np
 
