@@ -18,6 +18,8 @@ _REASONS = {
     errno.EACCES: "no permission to write there. Choose another place",
     errno.EPERM: "no permission to write there. Choose another place",
     errno.EROFS: "the file system is read-only. Choose another place",
+    errno.ENOENT: "the folder does not exist and cannot be made. Choose another place",
+    errno.EBUSY: "a folder of that name is in the way. Choose another place",
     errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another place",
     errno.EEXIST: "a file of that name is in the way. Choose another place",
     errno.EISDIR: "a folder of that name is in the way. Choose another place",

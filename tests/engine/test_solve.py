@@ -58,3 +58,8 @@ def test_an_answer_that_is_no_sudoku_is_not_valid(model: trm.Model) -> None:
     )
     assert blank.valid is False
     assert blank.halt_step is None
+
+
+def test_solve_takes_one_puzzle(model: trm.Model) -> None:
+    with pytest.raises(InputError, match=r"^2 puzzles were given\. Give one at a time\.$"):
+        model.solve(f"{SOLVED}\n{SOLVED}")

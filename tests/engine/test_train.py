@@ -283,3 +283,15 @@ def test_a_run_stopped_at_its_last_step_is_evaluated_when_it_goes_on(
     assert [record["step"] for record in records(run, "eval")] == [6]
     with pytest.raises(ConfigError, match="has reached step 6 of 6 already"):
         fit(tiny(), tmp_path)
+
+
+def test_fewer_steps_than_were_taken_is_an_error(tiny: Tiny, tmp_path: Path) -> None:
+    fit(tiny(), tmp_path, stop_after=3)
+    with pytest.raises(ConfigError, match="has reached step 3 of 2 already"):
+        fit(tiny("train.max_steps=2"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".."])
+def test_a_run_name_is_the_name_of_a_folder(tiny: Tiny, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"is no name for a folder\. Give one without"):
+        fit(tiny(), tmp_path, name=name)

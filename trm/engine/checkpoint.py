@@ -250,6 +250,12 @@ def _read_json(path: Path, kind: type[AnyFrozen]) -> AnyFrozen:
                 "Upgrade trm."
             )
         return kind.model_validate(raw)
-    except (OSError, ValueError, AttributeError, ValidationError) as error:
-        reason = str(error).replace("\n", " ")[:200]
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise CheckpointError(
+            f"{path} is damaged: {place}: {first['msg']}. Use another checkpoint."
+        ) from error
+    except (OSError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())
         raise CheckpointError(f"{path} is damaged: {reason}. Use another checkpoint.") from error

@@ -99,7 +99,10 @@ def _folder(
                 f"--resume {resume}: no run with a checkpoint. Name a run folder."
             )
         return folder, found
-    name = name or runs.new_run_name(runs_folder, config, datetime.datetime.now())
+    if name is None:
+        name = runs.new_run_name(runs_folder, config, datetime.datetime.now())
+    if not name or Path(name).name != name or name == "..":
+        raise ConfigError(f"--run-name {name!r} is no name for a folder. Give one without '/'.")
     folder = runs_folder / config.task / name
     found = runs.last_checkpoint(folder)
     if found is not None and resume == "never":
@@ -125,7 +128,8 @@ def _check_resumable(found: Path, config: RunConfig, dataset: Dataset, total: in
                 )
     if saved.run.task != config.task:
         raise ConfigError(f"{found} is a run of task {saved.run.task!r}, not {config.task!r}.")
-    if saved.step >= total and checkpoint.read_progress(found).evaluated_step == saved.step:
+    evaluated = checkpoint.read_progress(found).evaluated_step == saved.step
+    if saved.step > total or (saved.step == total and evaluated):
         raise ConfigError(
             f"{found} has reached step {saved.step} of {total} already. "
             "Ask for more with --max-steps or --epochs, or start a new run with --run-name."

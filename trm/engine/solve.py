@@ -13,6 +13,7 @@ from trm.config import RunConfig
 from trm.engine import checkpoint, runs
 from trm.engine.device import pick_device
 from trm.engine.evaluate import supervision_steps
+from trm.errors import InputError
 from trm.models import TinyRecursiveModel
 from trm.plugins import get_task
 from trm.tasks.base import Task, Tokens
@@ -108,9 +109,12 @@ class Model:
             puzzle: in the task's own notation, for Sudoku digits and ``.``, row by row.
 
         Raises:
-            InputError: if it cannot be read or breaks the puzzle's rules.
+            InputError: if it is not one puzzle, cannot be read or breaks the puzzle's rules.
         """
-        tokens = self.parse(puzzle)[0]
+        puzzles = self.parse(puzzle)
+        if len(puzzles) != 1:
+            raise InputError(f"{len(puzzles)} puzzles were given. Give one at a time.")
+        tokens = puzzles[0]
         return Solution(self.task, tokens, tuple(self.think(tokens)))
 
     def think(self, puzzle: Tokens) -> Iterator[Thought]:
