@@ -7,7 +7,14 @@ generated from the descriptions below.
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 #: The newest configuration that this version writes and reads.
 FORMAT_VERSION = 1
@@ -17,6 +24,12 @@ class Frozen(BaseModel):
     """A settings group: immutable, and strict about names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing wrong with a stored file, as one line: where, and what."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 class ModelConfig(Frozen):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from trm.config import FORMAT_VERSION, Frozen
+from trm.config import FORMAT_VERSION, Frozen, first_problem
 from trm.data.augment import Augmentation
 from trm.data.split import OPTIONAL, PAD, REQUIRED, Split
 from trm.errors import DataError
@@ -166,8 +166,7 @@ def read_meta(path: Path) -> DatasetMeta:
             )
         return DatasetMeta.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        reason = first_problem(error)
         raise DataError(f"{file} is damaged: {reason}. Build the data again.") from error
     except (ValueError, AttributeError) as error:
         reason = str(error).splitlines()[0]

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trm.config import FORMAT_VERSION, Frozen, RunConfig
+from trm.config import FORMAT_VERSION, Frozen, RunConfig, first_problem
 from trm.data import DatasetMeta, Position
 from trm.engine.step import TrainState
 from trm.errors import CheckpointError
@@ -251,11 +251,8 @@ def _read_json(path: Path, kind: type[AnyFrozen]) -> AnyFrozen:
             )
         return kind.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise CheckpointError(
-            f"{path} is damaged: {place}: {first['msg']}. Use another checkpoint."
-        ) from error
+        reason = first_problem(error)
+        raise CheckpointError(f"{path} is damaged: {reason}. Use another checkpoint.") from error
     except (OSError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path} is damaged: {reason}. Use another checkpoint.") from error
