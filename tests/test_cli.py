@@ -208,7 +208,7 @@ def test_build_and_inspect(trm: Trm) -> None:
     shown = trm("inspect-data", "d", "--boards", "1")
     assert "as built" in shown.out
     assert re.search(r"train +30 +120 +30", shown.out)
-    assert shown.out.count("-----+-----") == 2
+    assert shown.out.count("-----+-----") == 4
 
 
 def test_inspect_as_text_is_what_solve_reads(trm: Trm) -> None:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from trm import cli_data
+from trm import cli_data, cli_eval
 from trm import cli_options as opt
 from trm.errors import InputError, TrmError
 from trm.plugins import PluginWarning, get_task, installed_tasks
@@ -26,7 +26,17 @@ class _InOrderOfUse(TyperGroup):
     """Lists the commands in the order in which they are used."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = ["tasks", "config", "build-data", "inspect-data", "train", "eval", "solve"]
+        order = [
+            "tasks",
+            "config",
+            "build-data",
+            "inspect-data",
+            "train",
+            "eval",
+            "vote",
+            "solve",
+            "plot",
+        ]
         return sorted(super().list_commands(ctx), key=order.index)
 
 
@@ -39,6 +49,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_data.app)
+app.add_typer(cli_eval.app)
 out = Console()
 # Typer's copy of click is private; its exception classes are reached through a public one.
 UsageError: type[Any] = typer.BadParameter.__mro__[1]
@@ -118,6 +129,7 @@ def train(
     ),
     run_name: Annotated[str | None, typer.Option(help="The run's name, RUNS/TASK/NAME.")] = None,
     seed: opt.Seed = None,
+    augment: opt.Augment = None,
     max_steps: opt.MaxSteps = None,
     epochs: opt.Epochs = None,
     batch_size: opt.BatchSize = None,
@@ -139,6 +151,7 @@ def train(
         name: (value, flag)
         for name, value, flag in (
             ("data.paths", data or None, "--data"),
+            ("data.augment", augment, "--augment"),
             ("train.seed", seed, "--seed"),
             ("train.max_steps", max_steps, "--max-steps"),
             ("train.epochs", epochs, "--epochs"),
@@ -187,73 +200,44 @@ def _train(
     return 0
 
 
-@app.command("eval")
-def evaluate(
-    ckpt: opt.Checkpoint = None,
-    data: opt.Data = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples at a time.")] = None,
-    max_examples: Annotated[
-        int | None, typer.Option(min=1, help="Look at so many only, always the same.")
-    ] = None,
-    device: opt.Device = None,
-    no_compile: opt.NoCompile = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The metrics as JSON.")] = False,
-    save_predictions: Annotated[
-        Path | None, typer.Option(metavar="F", help="Write every answer to this .npz file.")
-    ] = None,
-) -> None:
-    """Measure a trained model on a data set's test split."""
-    from trm.engine.report import evaluate_model
-    from trm.engine.solve import load
-    from trm.show.progress import EvaluationView
-    from trm.show.tables import metrics_table
-
-    model = load(ckpt, device=device or "auto")
-    with EvaluationView(Console(stderr=True)) as progress:
-        report = evaluate_model(
-            model,
-            data=data or (),
-            batch_size=batch_size,
-            max_examples=max_examples,
-            save_predictions=save_predictions,
-            compiled=not no_compile,
-            on_progress=progress,
-        )
-    if as_json:
-        out.print_json(json.dumps(report.as_json()))
-        return
-    out.print(f"{report.checkpoint} on {report.data}", highlight=False, soft_wrap=True)
-    out.print(metrics_table(report.metrics))
-
-
 @app.command()
 def solve(
     puzzle: Annotated[str, typer.Argument(metavar="PUZZLE|FILE|-", help="- reads from stdin.")],
     ckpt: opt.Checkpoint = None,
     device: opt.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a puzzle.")] = False,
+    save: opt.Save = None,
 ) -> None:
     """Solve puzzles, and show the board as it changes from step to step."""
     from trm.engine.solve import Solution, load
+    from trm.show.pictures import save_pictures
     from trm.show.thinking import show_thoughts, verdict
 
     model = load(ckpt, device=device or "auto")
-    for tokens in model.parse(_puzzle_text(puzzle)):
-        thoughts = model.think(tokens)
+    text, name = _puzzle_text(puzzle)
+    solutions = []
+    for given in model.parse(text, name):
+        thoughts = model.think(given)
         if as_json:
-            solution = Solution(model.task, tokens, tuple(thoughts))
+            solution = Solution(model.task, given, tuple(thoughts))
             print(json.dumps(solution.as_json()))  # noqa: T201
         else:
-            solution = show_thoughts(out, model.task, tokens, thoughts)
+            solution = show_thoughts(out, model.task, given, thoughts)
             out.print(verdict(solution), highlight=False, soft_wrap=True)
+        solutions.append(solution)
+    if save is not None:
+        save_pictures(save, [drawn for solution in solutions for drawn in solution.pictures()])
 
 
-def _puzzle_text(argument: str) -> str:
-    """What the argument of ``solve`` means: stdin, a file's text, or the puzzle itself."""
+def _puzzle_text(argument: str) -> tuple[str, str]:
+    """What the argument of ``solve`` means, stdin, a file's text or the puzzle itself.
+
+    And the name of the file without its ending, which may be the puzzle's.
+    """
     try:
         if argument == "-":
-            return sys.stdin.read()
-        return Path(argument).read_text(encoding="utf-8")
+            return sys.stdin.read(), ""
+        return Path(argument).read_text(encoding="utf-8"), Path(argument).stem
     except UnicodeDecodeError:
         raise InputError(f"{argument} is not a text file. Name one with a puzzle a line.") from None
     except OSError as error:
@@ -261,7 +245,7 @@ def _puzzle_text(argument: str) -> str:
             "/" in argument or Path(argument).suffix[1:].isalpha()
         ):
             raise InputError(f"{argument}: no such file. Name one, or give a puzzle.") from None
-        return argument
+        return argument, ""
 
 
 def _resolve(

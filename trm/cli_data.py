@@ -4,21 +4,24 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from trm import cli_options as opt
 from trm.errors import InputError
 from trm.plugins import get_task, installed_tasks
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from trm.tasks.base import Task
+    from trm.data import Dataset
+    from trm.tasks.base import DataOptions, Task
 
+Layout = Literal["native", "published"]
 app = typer.Typer()
 out = Console()
 
@@ -51,9 +54,12 @@ def _builder(task: "Task") -> Callable[..., None]:
     """A function whose signature has the task's options, for Typer to read."""
     fields = task.data_options.model_fields
 
-    def build(preset: str | None, out_folder: Path | None, overwrite: bool, **given: Any) -> None:
+    def build(
+        preset: str | None, out_folder: Path | None, overwrite: bool, layout: Layout, **given: Any
+    ) -> None:
         chosen = {name: value for name, value in given.items() if value is not None}
-        _build_data(task, preset, out_folder or Path("data") / task.name, overwrite, chosen)
+        options = task.options(preset, **chosen)
+        _build_data(task, out_folder or Path("data") / task.name, overwrite, layout, options)
 
     parameters = [
         _parameter("preset", str | None, None, "A named set of options: "
@@ -61,6 +67,9 @@ def _builder(task: "Task") -> Callable[..., None]:
         _parameter("out_folder", Path | None, None, f"Data folder (default: data/{task.name})",
                    "--out"),
         _parameter("overwrite", bool, False, "Replace a data set that is there.", "--overwrite"),
+        _parameter("layout", Layout, "native", "native, or published: every augmented example "
+                   "written out, as the published trainer reads it. (default: native)",
+                   "--layout"),
         *(
             _parameter(name, field.annotation | None, None,  # type: ignore[operator]
                        _help(name, field))
@@ -90,17 +99,19 @@ def _help(name: str, field: "FieldInfo") -> str:
 
 
 def _build_data(
-    task: "Task", preset: str | None, folder: Path, overwrite: bool, given: dict[str, Any]
+    task: "Task", folder: Path, overwrite: bool, layout: Layout, options: "DataOptions"
 ) -> None:
     import numpy as np
 
-    options = task.options(preset, **given)
-    if folder.exists() and not (overwrite and (folder / "dataset.json").is_file()):
-        way_out = "Name another --out" + (
-            ", or replace it with --overwrite." if (folder / "dataset.json").is_file() else "."
-        )
-        raise InputError(f"{folder} exists already. {way_out}")
-    meta = task.build_data(folder, options, np.random.default_rng(options.seed))
+    from trm.data import is_published
+
+    if folder.exists():
+        ours = (folder / "dataset.json").is_file() or is_published(folder)
+        if not (overwrite and ours):
+            way_out = ", or replace it with --overwrite." if ours else "."
+            raise InputError(f"{folder} exists already. Name another --out{way_out}")
+    build = task.build_data if layout == "native" else task.build_published
+    meta = build(folder, options, np.random.default_rng(options.seed))
     counts = ", ".join(
         f"{name} {split.groups:,} puzzles ({split.puzzles:,} with augmentations)"
         for name, split in meta.splits.items()
@@ -113,35 +124,64 @@ def inspect_data(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data folder.")],
     split: Annotated[str | None, typer.Option(help="Show boards of this split only.")] = None,
     boards: Annotated[int, typer.Option(min=0, help="Boards to show of a split.")] = 2,
+    puzzle: Annotated[
+        str | None, typer.Option("--task", metavar="ID", help="Show all of this puzzle (ARC).")
+    ] = None,
     as_text: Annotated[
-        bool, typer.Option("--text", help="Only the boards, one a line, for trm solve.")
+        bool, typer.Option("--text", help="Only the puzzles, one a line, for trm solve.")
     ] = False,
+    save: opt.Save = None,
 ) -> None:
     """Show what a data set holds: counts, digest and a few boards."""
-    import numpy as np
+    from trm.show.boards import Example, examples_of, show_example
+    from trm.show.pictures import save_pictures
 
+    task = _task_of(folder)
+    dataset = task.open_data([folder])
+    names = [split] if split else list(dataset.splits)
+    shown: list[Example] = []
+    for name in names:
+        shown += examples_of(task, name, dataset.split(name), boards, puzzle)
+    if puzzle is not None and not shown:
+        raise InputError(f"{folder} has no puzzle named {puzzle!r}. trm inspect-data shows some.")
+    if save is not None:
+        save_pictures(save, [picture for example in shown for picture in example.pictures()])
+    if as_text:
+        for example in shown:
+            out.print(example.text, highlight=False, soft_wrap=True, markup=False)
+        return
+    if puzzle is None:
+        _print_facts(task, dataset)
+    for example in shown:
+        show_example(out, example)
+
+
+def _task_of(folder: Path) -> "Task":
+    """The task that a data folder belongs to."""
+    from trm import data
+
+    if not data.is_published(folder):
+        return get_task(data.read_meta(folder).task)
+    stated = data.read_published_meta(folder)  # which does not name its task
+    for installed in installed_tasks().values():
+        if installed.task.published_meta(stated.vocab_size, stated.seq_len) is not None:
+            return installed.task
+    raise InputError(
+        f"{folder} (published layout) has puzzles of {stated.seq_len} tokens of "
+        f"{stated.vocab_size} kinds, which no installed task has. See trm tasks."
+    )
+
+
+def _print_facts(task: "Task", dataset: "Dataset") -> None:
     from trm import data
     from trm.show.tables import dataset_table
 
-    meta = data.read_meta(folder)
-    task = get_task(meta.task)
-    dataset = task.open_data([folder])
-    names = [split] if split else list(dataset.splits)
-    shown = {name: dataset.split(name) for name in names}
-    if as_text:
-        for found in shown.values():
-            for row in found.inputs[:boards]:
-                out.print(task.format(row), highlight=False, soft_wrap=True)
-        return
-    whole = data.digest(meta, dataset.splits) == meta.digest
+    meta = dataset.meta
+    native = not data.is_published(dataset.path)
+    whole = not native or data.digest(meta, dataset.splits) == meta.digest
+    says = "as built" if whole else "[bold red]the files have changed since[/]"
     out.print(f"task     {meta.task}\nsource   {meta.source}, seed {meta.seed}", highlight=False)
     out.print(f"tokens   {meta.seq_len} of {meta.vocab_size} kinds", highlight=False)
-    digest_says = "as built" if whole else "[bold red]the files have changed since[/]"
-    out.print(f"digest   {meta.digest[:16]}, {digest_says}", highlight=False)
+    out.print(f"digest   {meta.digest[:16]}" + (f", {says}" if native else ""), highlight=False)
     facts = {name: task.describe(meta, found) for name, found in dataset.splits.items()}
     out.print(dataset_table(meta, facts))
-    for name, found in shown.items():
-        for row in range(min(boards, len(found.inputs))):
-            puzzle, solution = np.asarray(found.inputs[row]), np.asarray(found.labels[row])
-            out.print(f"{name} {row}: {task.format(puzzle)}", highlight=False, soft_wrap=True)
-            out.print(task.render(solution, given=puzzle))

@@ -22,7 +22,14 @@ TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task; see `trm 
 Preset = Annotated[str | None, typer.Option(help="A named set of settings of the task.")]
 MlpT = Annotated[bool, typer.Option("--mlp-t", help="Mix tokens with an MLP, without positions.")]
 Seed = Annotated[int | None, typer.Option(help="Decides weights, data order and exploration.")]
-Data = Annotated[list[str] | None, typer.Option("--data", metavar="DIR", help="Data folder.")]
+Data = Annotated[
+    list[str] | None,
+    typer.Option("--data", metavar="DIR", help="Data folder; may be given several times."),
+]
+Augment = Annotated[
+    str | None,
+    typer.Option(metavar="stored|online", help="online: a new copy of each puzzle in every pass."),
+]
 MaxSteps = Annotated[int | None, typer.Option(help="End after so many steps.")]
 Epochs = Annotated[int | None, typer.Option(help="End after so many passes over the puzzles.")]
 BatchSize = Annotated[int | None, typer.Option(help="Examples in a step.")]
@@ -38,4 +45,7 @@ Assignments = Annotated[
 Checkpoint = Annotated[
     str | None,
     typer.Option("--ckpt", metavar="RUN|CHECKPOINT", help="The newest run's best if left out."),
+]
+Save = Annotated[
+    Path | None, typer.Option(metavar="F", help="Draw the boards into a .png or .svg file.")
 ]

@@ -132,7 +132,13 @@ class TrainConfig(Frozen):
 class DataConfig(Frozen):
     """Where the puzzles are."""
 
-    paths: tuple[str, ...] | None = Field(None, description="Data folders; unset: data/TASK.")
+    paths: tuple[str, ...] | None = Field(
+        None, description="Data folders, joined where they are several; unset: data/TASK."
+    )
+    augment: Literal["stored", "online"] = Field(
+        "stored",
+        description="Train on the stored copies of a puzzle, or on a new one in every pass.",
+    )
 
     @field_validator("paths", mode="before")
     @classmethod

@@ -25,7 +25,7 @@ BUILT_IN = ("trm.tasks.sudoku",)
 
 _TASK_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 #: Flags of ``trm build-data`` for every task.
-_RESERVED_OPTIONS = {"preset", "out", "out_folder", "overwrite", "help"}
+_RESERVED_OPTIONS = {"preset", "out", "out_folder", "overwrite", "layout", "help"}
 
 hookspec = pluggy.HookspecMarker("trm")
 hookimpl = pluggy.HookimplMarker("trm")

@@ -7,7 +7,7 @@ import pytest
 
 from trm.data import CellAugmentation, Split
 
-SEQ_LEN, VOCAB_SIZE = 6, 5
+SEQ_LEN, VOCAB_SIZE, NUM_IDENTIFIERS = 6, 5, 50
 
 
 def rotations(symmetry: np.ndarray) -> np.ndarray:
@@ -17,7 +17,7 @@ def rotations(symmetry: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def augmentation() -> CellAugmentation:
-    return CellAugmentation(rotations)
+    return CellAugmentation(rotations, num_symmetries=SEQ_LEN, vocab_size=VOCAB_SIZE, first_free=2)
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +48,7 @@ def make_split(augmentation: CellAugmentation) -> Callable[..., Split]:
             permutation=permutation,
             identifiers=np.arange(1, num_puzzles + 1, dtype=np.int32),
             info={"name": np.array([f"g{g}".encode() for g in range(len(examples))])},
+            names=np.array([b"<blank>", *(b"p%d" % p for p in range(1, NUM_IDENTIFIERS))]),
             augmentation=augmentation,
         )
 

@@ -4,44 +4,74 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trm.data import CellAugmentation
+from trm.data import CellAugmentation, Rows, draw_copies
 
 VOCAB_SIZE = 7
 
 
+def rows_of(symmetry: np.ndarray, permutation: np.ndarray) -> Rows:
+    """Rows of single examples."""
+    places = np.zeros(len(symmetry), int)
+    return Rows(symmetry, permutation, np.arange(len(symmetry)), places, places + 1)
+
+
+def of_orders(orders: np.ndarray, vocab_size: int = VOCAB_SIZE) -> CellAugmentation:
+    """An augmentation whose symmetries are these orders of the cells."""
+    return CellAugmentation(
+        lambda numbers: orders[numbers],
+        num_symmetries=len(orders),
+        vocab_size=vocab_size,
+        first_free=2,
+    )
+
+
 @st.composite
-def augmented(draw: st.DrawFn) -> tuple[CellAugmentation, np.ndarray, np.ndarray, np.ndarray]:
+def augmented(draw: st.DrawFn) -> tuple[CellAugmentation, np.ndarray, Rows]:
     """An augmentation with three random symmetries, tokens, and how each row is changed."""
     seq_len, batch = draw(st.integers(1, 9)), draw(st.integers(1, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     orders = np.array([np.arange(seq_len), rng.permutation(seq_len), rng.permutation(seq_len)])
     tokens = rng.integers(0, VOCAB_SIZE, (batch, seq_len), dtype=np.uint8)
     permutation = np.array([rng.permutation(VOCAB_SIZE) for _ in range(batch)], np.uint8)
-    symmetry = rng.integers(0, 3, batch)
-    return CellAugmentation(lambda numbers: orders[numbers]), tokens, symmetry, permutation
+    return of_orders(orders), tokens, rows_of(rng.integers(0, 3, batch), permutation)
 
 
 @given(augmented())
 @settings(deadline=None, derandomize=True)
-def test_undo_is_the_inverse_of_apply(
-    case: tuple[CellAugmentation, np.ndarray, np.ndarray, np.ndarray],
-) -> None:
-    augmentation, tokens, symmetry, permutation = case
-    there = augmentation.apply(tokens, symmetry, permutation)
-    assert there.dtype == tokens.dtype
-    assert (augmentation.undo(there, symmetry, permutation) == tokens).all()
-    back = augmentation.undo(tokens, symmetry, permutation)
-    assert (augmentation.apply(back, symmetry, permutation) == tokens).all()
+def test_undo_is_the_inverse_of_apply(case: tuple[CellAugmentation, np.ndarray, Rows]) -> None:
+    augmentation, tokens, rows = case
+    there, labels = augmentation.apply(tokens, tokens[:, ::-1], rows)
+    assert there.dtype == labels.dtype == tokens.dtype
+    assert (augmentation.undo(there, rows) == tokens).all()
+    assert (augmentation.undo(labels, rows) == tokens[:, ::-1]).all()
+    back = augmentation.undo(tokens, rows)
+    assert (augmentation.apply(back, back, rows)[0] == tokens).all()
 
 
 def test_symmetry_0_with_no_permutation_changes_nothing(augmentation: CellAugmentation) -> None:
     tokens = np.arange(12, dtype=np.uint8).reshape(2, 6) % 5
-    unchanged = np.tile(np.arange(5, dtype=np.uint8), (2, 1))
-    assert (augmentation.apply(tokens, np.zeros(2, int), unchanged) == tokens).all()
+    unchanged = rows_of(np.zeros(2, int), np.tile(np.arange(5, dtype=np.uint8), (2, 1)))
+    assert (augmentation.apply(tokens, tokens, unchanged)[0] == tokens).all()
 
 
 def test_each_row_is_changed_in_its_own_way(augmentation: CellAugmentation) -> None:
     tokens = np.tile(np.array([0, 1, 2, 3, 4, 4], np.uint8), (2, 1))
     permutation = np.array([[0, 1, 2, 3, 4], [0, 1, 3, 4, 2]], np.uint8)
-    changed = augmentation.apply(tokens, np.array([1, 0]), permutation)
+    changed, _ = augmentation.apply(tokens, tokens, rows_of(np.array([1, 0]), permutation))
     assert changed.tolist() == [[1, 2, 3, 4, 4, 0], [0, 1, 3, 4, 2, 2]]
+
+
+def test_every_symmetry_and_renaming_is_drawn_and_nothing_else() -> None:
+    symmetry, permutation = of_orders(np.zeros((3, 1), int), 5).draw(500, np.random.default_rng(0))
+    assert set(symmetry.tolist()) == {0, 1, 2}
+    assert len(np.unique(permutation, axis=0)) == 6
+    assert (np.sort(permutation, axis=1) == np.arange(5)).all()
+    assert (permutation[:, :2] == [0, 1]).all()
+
+
+def test_the_first_puzzle_of_each_group_is_the_original(augmentation: CellAugmentation) -> None:
+    symmetry, permutation = draw_copies(augmentation, 3, 4, np.random.default_rng(0))
+    assert (symmetry.shape, permutation.shape) == ((15,), (15, 5))
+    assert not symmetry[[0, 5, 10]].any()
+    assert (permutation[[0, 5, 10]] == np.arange(5)).all()
+    assert (symmetry != 0).sum() > 6

@@ -180,7 +180,7 @@ def test_a_split_on_disk_gives_the_same_batches(tmp_path: Path, make_split: Make
         num_puzzle_identifiers=50,
     )
     write(tmp_path / "data", meta, {"train": split})
-    opened = open_dataset(tmp_path / "data", split.augmentation).split("train")
+    opened = open_dataset(tmp_path / "data", lambda name: split.augmentation).split("train")
     expected = rows(list(islice(TrainStream(split, 5, seed=3), 10)))
     assert rows(list(islice(TrainStream(opened, 5, seed=3), 10))) == expected
     assert rows(list(eval_batches(opened, 5))) == rows(list(eval_batches(split, 5)))

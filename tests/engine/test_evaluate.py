@@ -14,6 +14,7 @@ from trm.engine.optim import WeightAverage
 from trm.engine.report import evaluate_model
 from trm.errors import CheckpointError, DataError
 from trm.models import PuzzleSpec, TinyRecursiveModel
+from trm.tasks.base import Puzzle
 from trm.tasks.sudoku.task import Sudoku
 
 
@@ -52,7 +53,7 @@ def test_halt_step_is_the_first_at_which_the_head_says_so(model: trm.Model) -> N
     batch = next(eval_batches(split, 16))
     found = answer(model.network, batch)
     for row in range(16):
-        thoughts = list(model.think(batch.inputs[row]))
+        thoughts = list(model.think(Puzzle(batch.inputs[row])))
         first = next((t.step for t in thoughts if t.halt_probability > 0.5), 8)
         assert found.halt_steps[row] == first
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from trm.errors import DataError
 from trm.storage import whole_folder
 
 META_FILE = "dataset.json"
+NAMES_FILE = "identifiers.npy"
 
 
 class SplitCounts(Frozen):
@@ -77,6 +78,16 @@ class Dataset:
             )
         return self.splits[name]
 
+    @property
+    def names(self) -> NDArray[np.bytes_] | None:
+        """What the puzzle identifiers stand for, (num_puzzle_identifiers,) byte strings."""
+        return names_of(self.splits)
+
+
+def names_of(splits: Mapping[str, Split]) -> NDArray[np.bytes_] | None:
+    """The names of the identifiers of a data set's splits, which are the same for all of them."""
+    return next((split.names for split in splits.values() if split.names is not None), None)
+
 
 def write(path: Path, meta: DatasetMeta, splits: Mapping[str, Split]) -> DatasetMeta:
     """Write a data set; the folder appears whole or not at all.
@@ -106,6 +117,9 @@ def write(path: Path, meta: DatasetMeta, splits: Mapping[str, Split]) -> Dataset
             (folder / name).mkdir()
             for array_name, array in split.arrays().items():
                 np.save(folder / name / f"{array_name}.npy", array, allow_pickle=False)
+        names = names_of(splits)
+        if names is not None:
+            np.save(folder / NAMES_FILE, names, allow_pickle=False)
         (folder / META_FILE).write_text(meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return meta
 
@@ -125,6 +139,8 @@ def _check_split(meta: DatasetMeta, name: str, split: Split) -> None:
             wrong = wrong or f"{what} have token {tokens.max()}, of {meta.vocab_size} in all"
     if not wrong and not (split.labels != PAD).any(axis=1).all():
         wrong = "an example has no label to score"
+    if meta.num_puzzle_identifiers != (1 if split.names is None else len(split.names)):
+        wrong = wrong or "num_puzzle_identifiers is not the number of their names"
     identifiers = split.identifiers
     if identifiers is not None and identifiers.max(initial=0) >= meta.num_puzzle_identifiers:
         wrong = wrong or f"identifier {identifiers.max()} is beyond num_puzzle_identifiers"
@@ -137,11 +153,18 @@ def digest(meta: DatasetMeta, splits: Mapping[str, Split]) -> str:
     sha = hashlib.sha256()
     facts = (meta.task, meta.vocabulary, meta.seq_len, meta.num_puzzle_identifiers, meta.properties)
     sha.update(json.dumps(facts, sort_keys=True).encode())
-    for split_name in sorted(splits):
-        for name, array in sorted(splits[split_name].arrays().items()):
-            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            sha.update(f"{split_name}/{name}{array.shape}{little.dtype.str}".encode())
-            sha.update(np.ascontiguousarray(little).tobytes())
+    arrays = {
+        f"{split_name}/{name}": array
+        for split_name in sorted(splits)
+        for name, array in sorted(splits[split_name].arrays().items())
+    }
+    names = names_of(splits)
+    if names is not None:
+        arrays["names"] = names
+    for name, array in arrays.items():
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        sha.update(f"{name}{array.shape}{little.dtype.str}".encode())
+        sha.update(np.ascontiguousarray(little).data)
     return sha.hexdigest()
 
 
@@ -173,22 +196,46 @@ def read_meta(path: Path) -> DatasetMeta:
         raise DataError(f"{file} is damaged: {reason}. Build the data again.") from error
 
 
-def open_dataset(path: Path, augmentation: Augmentation | None = None) -> Dataset:
+def open_dataset(
+    path: Path, augmentation: Callable[[str], Augmentation | None] = lambda split: None
+) -> Dataset:
     """Open a data folder; the arrays stay on disk until they are used.
+
+    Args:
+        path: the folder.
+        augmentation: from a split's name to what augments its puzzles.
 
     Raises:
         DataError: if the folder is no data set, incomplete, or of a newer format.
     """
     meta = read_meta(path)
-    splits = {name: _open_split(path / name, meta, name, augmentation) for name in meta.splits}
+    names = _open_names(path, meta)
+    splits = {
+        name: _open_split(path / name, counts, names, augmentation(name))
+        for name, counts in meta.splits.items()
+    }
     return Dataset(path, meta, splits)
 
 
+def _open_names(path: Path, meta: DatasetMeta) -> NDArray[np.bytes_] | None:
+    if meta.num_puzzle_identifiers == 1:
+        return None
+    names = open_array(path / NAMES_FILE)
+    if len(names) != meta.num_puzzle_identifiers:
+        raise DataError(
+            f"{path / NAMES_FILE} has {len(names)} names, not the {meta.num_puzzle_identifiers} of "
+            f"{META_FILE}. Build it again."
+        )
+    return names
+
+
 def _open_split(
-    folder: Path, meta: DatasetMeta, name: str, augmentation: Augmentation | None
+    folder: Path,
+    counts: SplitCounts,
+    names: NDArray[np.bytes_] | None,
+    augmentation: Augmentation | None,
 ) -> Split:
-    counts = meta.splits[name]
-    arrays = {array: _open_array(folder / f"{array}.npy") for array in counts.arrays}
+    arrays = {array: open_array(folder / f"{array}.npy") for array in counts.arrays}
     lengths = {
         "inputs": counts.examples,
         "labels": counts.examples,
@@ -208,10 +255,15 @@ def _open_split(
             )
     info = {n.removeprefix("info_"): a for n, a in arrays.items() if n.startswith("info_")}
     known = {n: a for n, a in arrays.items() if not n.startswith("info_")}
-    return Split(**known, info=info, augmentation=augmentation)
+    return Split(**known, info=info, names=names, augmentation=augmentation)
 
 
-def _open_array(file: Path) -> NDArray[Any]:
+def open_array(file: Path) -> NDArray[Any]:
+    """Open a ``.npy`` file, which stays on disk until it is used.
+
+    Raises:
+        DataError: if it is missing or damaged.
+    """
     if not file.is_file():
         raise DataError(f"{file.parent} is incomplete: {file.name} is missing. Build it again.")
     try:

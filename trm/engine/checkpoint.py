@@ -1,7 +1,8 @@
 """Checkpoints: safetensors and JSON in a folder that appears whole or not at all.
 
-``model.safetensors`` and ``config.json`` are enough to use a model; ``training_state/`` holds what
-training needs to go on as if it had never stopped. Nothing is pickled.
+``model.safetensors`` and ``config.json`` are enough to use a model, with ``identifiers.npy`` where
+puzzles have names; ``training_state/`` holds what training needs to go on as if it had never
+stopped. Nothing is pickled.
 """
 
 import json
@@ -10,8 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import safetensors
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -25,6 +28,7 @@ from trm.storage import whole_folder, write_text
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+NAMES_FILE = "identifiers.npy"
 STATE_FOLDER = "training_state"
 PROGRESS_FILE = "progress.json"
 
@@ -64,8 +68,21 @@ def puzzle_spec(meta: DatasetMeta) -> PuzzleSpec:
     return PuzzleSpec(meta.vocab_size, meta.seq_len, meta.num_puzzle_identifiers)
 
 
-def save(path: Path, config: CheckpointConfig, state: TrainState, progress: Progress) -> None:
+def save(
+    path: Path,
+    config: CheckpointConfig,
+    state: TrainState,
+    progress: Progress,
+    identifiers: NDArray[np.bytes_] | None = None,
+) -> None:
     """Write a checkpoint; ``model.safetensors`` has the averaged weights if there are any.
+
+    Args:
+        path: the folder.
+        config: how to build the model.
+        state: what was trained.
+        progress: where training stands.
+        identifiers: the names of the rows of the puzzle embedding, where they have some.
 
     Raises:
         StorageError: if the disk is full or the place may not be written.
@@ -82,6 +99,8 @@ def save(path: Path, config: CheckpointConfig, state: TrainState, progress: Prog
     with whole_folder(path) as folder:
         _save_tensors(folder / WEIGHTS_FILE, weights)
         _write_json(folder / CONFIG_FILE, config)
+        if identifiers is not None:
+            np.save(folder / NAMES_FILE, identifiers, allow_pickle=False)
         inner = folder / STATE_FOLDER
         inner.mkdir()
         _save_tensors(inner / "weights.safetensors", dict(state.model.named_parameters()))
@@ -133,6 +152,22 @@ def read_config(path: Path) -> CheckpointConfig:
         CheckpointError: if it is missing, damaged, or of a newer format.
     """
     return _read_json(path / CONFIG_FILE, CheckpointConfig)
+
+
+def read_names(path: Path) -> NDArray[np.bytes_] | None:
+    """The names of the rows of a checkpoint's puzzle embedding, None where they have none.
+
+    Raises:
+        CheckpointError: if the file of names is damaged.
+    """
+    file = path / NAMES_FILE
+    if not file.is_file():
+        return None
+    try:
+        names: NDArray[np.bytes_] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise CheckpointError(f"{file} is damaged: {error}. Use another checkpoint.") from error
+    return names
 
 
 def restore(path: Path, state: TrainState) -> Progress:

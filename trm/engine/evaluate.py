@@ -2,20 +2,21 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from trm.data import Batch, Split, eval_batches, num_eval_examples
+from trm.data import Batch, Drawn, Split, eval_batches, num_eval_examples
 from trm.engine.device import can_compile, to_device
 from trm.engine.optim import WeightAverage
+from trm.errors import ConfigError
 from trm.models import LatentState, Puzzles, StepOutput, TinyRecursiveModel
 from trm.models.layers import Hidden
-from trm.storage import whole_file
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
+from trm.tasks.predictions import majority
 
 Step = Callable[[LatentState, Hidden], StepOutput]
 
@@ -46,6 +47,7 @@ def evaluate(
     *,
     batch_size: int,
     max_examples: int | None = None,
+    votes: int = 1,
     step: Step | None = None,
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -59,16 +61,21 @@ def evaluate(
         split: the examples.
         batch_size: examples at a time.
         max_examples: look at so many, chosen once and for all, instead of all.
+        votes: solve so many symmetric copies of each example, and take the majority's answer.
         step: the model's supervision step, where it was compiled.
         on_batch: also given each batch of answers.
         on_progress: called with examples done and examples in all.
         should_stop: asked before each batch; true ends the evaluation without a result.
     """
+    copies = _symmetric_copies(split, votes)
     total, done = num_eval_examples(split, max_examples), 0
     for batch in eval_batches(split, batch_size, max_examples):
         if should_stop():
             return None
-        answers = answer(model, batch, step, batch_size)
+        answers = majority(
+            [answer(model, batch, step, batch_size)]
+            + [_answer_copy(model, split, batch, drawn, step, batch_size) for drawn in copies]
+        )
         evaluator.update(answers)
         done += len(batch)
         if on_batch:
@@ -114,6 +121,35 @@ def answer(
     )
 
 
+def _symmetric_copies(split: Split, votes: int) -> list[Drawn]:
+    """How the copies beside the original are made: the same for every example and evaluation."""
+    if votes == 1:
+        return []
+    if split.augmentation is None or split.identifiers is not None:
+        why = "are augmented copies already" if split.identifiers is not None else "have none"
+        raise ConfigError(f"--votes {votes} needs symmetries, but these puzzles {why}. Leave it.")
+    symmetry, permutation = split.augmentation.draw(votes - 1, np.random.default_rng(0))
+    return [(symmetry[i : i + 1], permutation[i : i + 1]) for i in range(votes - 1)]
+
+
+def _answer_copy(
+    model: TinyRecursiveModel,
+    split: Split,
+    batch: Batch,
+    drawn: Drawn,
+    step: Step | None,
+    size: int,
+) -> EvalBatch:
+    """The answers to a symmetric copy of a batch, turned back."""
+    assert split.augmentation is not None
+    every = (np.repeat(drawn[0], len(batch)), np.repeat(drawn[1], len(batch), axis=0))
+    copy = split.gather(batch.examples, batch.puzzles, every)
+    assert copy.rows is not None
+    found = answer(model, copy, step, size)
+    back = split.augmentation.undo(found.answers, copy.rows).astype(np.int32)
+    return replace(found, inputs=batch.inputs, labels=batch.labels, answers=back)
+
+
 @contextlib.contextmanager
 def averaged(model: TinyRecursiveModel, average: WeightAverage | None) -> Iterator[None]:
     """The model with its averaged weights inside the block; nothing is copied."""
@@ -129,21 +165,3 @@ def averaged(model: TinyRecursiveModel, average: WeightAverage | None) -> Iterat
     finally:
         for name, parameter in parameters.items():
             parameter.data = own[name]
-
-
-class Predictions:
-    """Collects the answers of an evaluation and saves them as ``.npz``, one row an example."""
-
-    def __init__(self) -> None:
-        self._batches: list[EvalBatch] = []
-
-    def add(self, batch: EvalBatch) -> None:
-        """Keep a batch."""
-        self._batches.append(batch)
-
-    def save(self, path: Path) -> None:
-        """Write all of them: the fields of :class:`~trm.tasks.metrics.EvalBatch`."""
-        names = EvalBatch.__dataclass_fields__
-        arrays = {n: np.concatenate([getattr(b, n) for b in self._batches]) for n in names}
-        with whole_file(path) as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)

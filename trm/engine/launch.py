@@ -66,6 +66,7 @@ def plan(
     pick_device(config.train.device)
     dataset = task.open_data(config.data_paths)
     dataset.split("test")
+    _check_augment(config, dataset)
     steps = total_steps(config, dataset.split("train"))
     folder, resume_from = _folder(config, runs_folder, name, resume)
     if resume_from is not None:
@@ -86,6 +87,19 @@ def train(
     run = Run(planned.folder, planned.config, task, planned.dataset, device, listen, should_stop)
     with device_errors():
         return run.fit(planned.resume_from)
+
+
+def _check_augment(config: RunConfig, dataset: Dataset) -> None:
+    if config.data.augment == "stored":
+        return
+    split = dataset.split("train")
+    if split.augmentation is None:
+        raise ConfigError(f"data.augment = online: task {config.task} has no symmetries. Unset it.")
+    if split.identifiers is not None or len(split.example_offsets) != split.num_groups + 1:
+        raise ConfigError(
+            f"data.augment = online: {dataset.path} has an identifier for each stored copy, or "
+            "only copies that are augmented already. Train on the stored ones."
+        )
 
 
 def _folder(
@@ -126,6 +140,11 @@ def _check_resumable(found: Path, config: RunConfig, dataset: Dataset, total: in
                     f"{found} was trained with {group}.{field} = {old!r}, now it is {new!r}. "
                     "Give the settings it began with, or start a new run."
                 )
+    if saved.run.data.augment != config.data.augment:
+        raise ConfigError(
+            f"{found} was trained with data.augment = {saved.run.data.augment}, now it is "
+            f"{config.data.augment}. Give what it began with, or start a new run."
+        )
     if saved.run.task != config.task:
         raise ConfigError(f"{found} is a run of task {saved.run.task!r}, not {config.task!r}.")
     evaluated = checkpoint.read_progress(found).evaluated_step == saved.step

@@ -1,16 +1,31 @@
 """Evaluating a trained model on a data set, and what is said of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trm.data import DatasetMeta
+import numpy as np
+
+from trm.data import DatasetMeta, Split
 from trm.engine.device import device_errors
-from trm.engine.evaluate import Predictions, compiled_step, evaluate
+from trm.engine.evaluate import compiled_step, evaluate
 from trm.engine.solve import Model
-from trm.errors import CheckpointError
-from trm.tasks.metrics import Metric
+from trm.errors import CheckpointError, InputError, did_you_mean
+from trm.tasks.metrics import EvalBatch, Evaluator, Metric
+from trm.tasks.predictions import About, Predictions, compact
+
+
+@dataclass(frozen=True)
+class Row:
+    """One evaluation in a table of several; see :meth:`Report.row`."""
+
+    name: str
+    task: str
+    step: int
+    metric: str
+    value: Metric
+    reported: float | None
 
 
 @dataclass(frozen=True)
@@ -23,6 +38,27 @@ class Report:
     data: Path
     digest: str
     metrics: Mapping[str, Metric]
+    evaluator: Evaluator
+
+    def row(self, name: str, metric: str | None, reported: float | None) -> "Row":
+        """One line of a table over several evaluations.
+
+        Args:
+            name: what to call it, its checkpoint's path if empty.
+            metric: the metric to show, the task's headline if None.
+            reported: what others measured.
+
+        Raises:
+            InputError: if there is no such metric.
+        """
+        metric = metric or self.evaluator.headline
+        if metric not in self.metrics:
+            hint = did_you_mean(metric, self.metrics)
+            raise InputError(f"task {self.task} has no metric {metric!r}. {hint}")
+        return Row(
+            name or str(self.checkpoint), self.task, self.step, metric, self.metrics[metric],
+            reported,
+        )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
         """For ``trm eval --json``."""
@@ -42,6 +78,7 @@ def evaluate_model(
     data: Sequence[str] = (),
     batch_size: int | None = None,
     max_examples: int | None = None,
+    votes: int = 1,
     save_predictions: Path | None = None,
     compiled: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
@@ -53,6 +90,7 @@ def evaluate_model(
         data: data folders; those it was trained on if left out.
         batch_size: that of the run if left out.
         max_examples: look at so many, chosen once and for all, instead of all.
+        votes: solve so many symmetric copies of each puzzle, and take the majority's answer.
         save_predictions: write every answer to this ``.npz`` file.
         compiled: use torch.compile on CUDA.
         on_progress: called with examples done and examples in all.
@@ -60,24 +98,34 @@ def evaluate_model(
     Raises:
         DataError, CheckpointError: if there is no such data, or the model was not made for it.
     """
-    dataset = model.task.open_data(data or model.config.data_paths)
+    paths = tuple(data) or model.config.data_paths
+    dataset = model.task.open_data(paths)
     _check_fits(model, dataset.meta, dataset.path)
-    split = dataset.split("test")
-    predictions = Predictions() if save_predictions else None
+    split = _with_identifiers_of(model, dataset.split("test"), dataset.path)
+    evaluator = model.task.evaluator(dataset.meta, split)
+    batches: list[EvalBatch] = []
     with device_errors():
         metrics = evaluate(
             model.network,
-            model.task.evaluator(dataset.meta, split),
+            evaluator,
             split,
             batch_size=batch_size or model.config.eval_batch_size,
             max_examples=max_examples,
+            votes=votes,
             step=compiled_step(model.network, compiled),
-            on_batch=predictions.add if predictions else None,
+            on_batch=(lambda batch: batches.append(compact(batch))) if save_predictions else None,
             on_progress=on_progress,
         )
     assert metrics is not None  # nothing asked it to stop
-    if predictions and save_predictions:
-        predictions.save(save_predictions)
+    if save_predictions:
+        about = About(
+            task=model.task.name,
+            data=paths,
+            digest=dataset.meta.digest,
+            checkpoint=str(model.path),
+            step=model.checkpoint.step,
+        )
+        Predictions.of(about, batches).save(save_predictions, split.names)
     return Report(
         checkpoint=model.path,
         step=model.checkpoint.step,
@@ -85,6 +133,7 @@ def evaluate_model(
         data=dataset.path,
         digest=dataset.meta.digest,
         metrics=metrics,
+        evaluator=evaluator,
     )
 
 
@@ -94,10 +143,34 @@ def _check_fits(model: Model, meta: DatasetMeta, path: Path) -> None:
         ("puzzles of length", meta.seq_len, made_for.seq_len),
         ("a vocabulary of size", meta.vocab_size, made_for.vocab_size),
         ("the vocabulary", meta.vocabulary, made_for.vocabulary),
-        ("so many identifiers", meta.num_puzzle_identifiers, made_for.num_puzzle_identifiers),
     ):
         if theirs != ours:
             raise CheckpointError(
                 f"{path} has {what} {theirs}, {model.path} was trained for {ours}. "
                 "Give data of that kind with --data."
             )
+
+
+def _with_identifiers_of(model: Model, split: Split, path: Path) -> Split:
+    """The split with the numbers that the model gave to the names of its puzzles.
+
+    Raises:
+        CheckpointError: if the model was not trained with some of those names.
+    """
+    if split.names is None or split.identifiers is None:
+        return split
+    known = np.array([b""]) if model.names is None else np.asarray(model.names)
+    if np.array_equal(split.names, known):
+        return split
+    used = np.asarray(split.names)[split.identifiers]
+    order = np.argsort(known)
+    places = np.searchsorted(known, used, sorter=order).clip(max=len(known) - 1)
+    unknown = known[order[places]] != used
+    if unknown.any():
+        some = ", ".join(name.decode() for name in np.unique(used[unknown])[:3])
+        raise CheckpointError(
+            f"{model.path} does not know {unknown.sum():,} of the {len(used):,} puzzle identifiers "
+            f"of {path}, such as {some}: their embedding would mean nothing. Give the data that "
+            "it was trained with."
+        )
+    return replace(split, names=known, identifiers=order[places].astype(np.int32))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from trm.engine.evaluate import supervision_steps
 from trm.errors import InputError
 from trm.models import TinyRecursiveModel
 from trm.plugins import get_task
-from trm.tasks.base import Task, Tokens
+from trm.tasks.base import Board, Puzzle, Task, Tokens
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,12 @@ class Solution:
     """What a model made of a puzzle.
 
     Attributes:
-        puzzle: (seq_len,), as given.
+        puzzle: as given.
         thoughts: one for each supervision step.
     """
 
     task: Task
-    puzzle: Tokens
+    puzzle: Puzzle
     thoughts: tuple[Thought, ...]
 
     @property
@@ -51,10 +52,17 @@ class Solution:
         """The board after each supervision step, in the task's own notation."""
         return tuple(self.task.format(thought.board) for thought in self.thoughts)
 
+    def pictures(self) -> list[tuple[str, Board]]:
+        """The puzzle and the answer to draw, with titles; empty where the task has no pictures."""
+        given, answer = self.puzzle.tokens, self.thoughts[-1].board
+        drawn = (self.task.board(given), self.task.board(answer, given=given))
+        titles = (f"puzzle {self.puzzle.name}".strip(), f"answer after {len(self.thoughts)} steps")
+        return [(title, board) for title, board in zip(titles, drawn, strict=True) if board]
+
     @property
     def valid(self) -> bool | None:
         """Whether the answer keeps the puzzle's rules, None where only a label can tell."""
-        return self.task.is_valid(self.puzzle, self.thoughts[-1].board)
+        return self.task.is_valid(self.puzzle.tokens, self.thoughts[-1].board)
 
     @property
     def halt_step(self) -> int | None:
@@ -64,7 +72,8 @@ class Solution:
     def as_json(self) -> dict[str, Any]:
         """For ``trm solve --json``."""
         return {
-            "puzzle": self.task.format(self.puzzle),
+            **({"name": self.puzzle.name} if self.puzzle.name else {}),
+            "puzzle": self.task.format(self.puzzle.tokens),
             "answer": self.answer,
             "valid": self.valid,
             "halt_step": self.halt_step,
@@ -94,13 +103,42 @@ class Model:
         """The settings that it was trained with."""
         return self.checkpoint.run
 
-    def parse(self, text: str) -> list[Tokens]:
+    @cached_property
+    def names(self) -> NDArray[np.bytes_] | None:
+        """What the puzzle identifiers stand for, (num_puzzle_identifiers,) byte strings.
+
+        None where all puzzles have the same one.
+        """
+        return checkpoint.read_names(self.path)
+
+    def identifier(self, puzzle: Puzzle) -> int:
+        """The row of the puzzle embedding that a puzzle has.
+
+        Raises:
+            InputError: if the model was not trained on a puzzle of this name.
+        """
+        if self.names is None:
+            return 0
+        found = np.flatnonzero(self.names == puzzle.name.encode())
+        if not len(found):
+            raise InputError(
+                f"the model was not trained on a puzzle named {puzzle.name!r}, so it has no "
+                f"embedding that means it. Give one of its {len(self.names) - 1:,}, such as "
+                f"{self.names[1].decode()}."
+            )
+        return int(found[0])
+
+    def parse(self, text: str, name: str = "") -> list[Puzzle]:
         """The puzzles in a text, in the task's own notation.
+
+        Args:
+            text: the puzzles.
+            name: of the file that the text was read from, without its ending.
 
         Raises:
             InputError: if one cannot be read or breaks the puzzle's rules.
         """
-        return self.task.parse(text, self.checkpoint.data.properties)
+        return self.task.parse(text, self.checkpoint.data.properties, name)
 
     def solve(self, puzzle: str) -> Solution:
         """Solve one puzzle.
@@ -114,13 +152,17 @@ class Model:
         puzzles = self.parse(puzzle)
         if len(puzzles) != 1:
             raise InputError(f"{len(puzzles)} puzzles were given. Give one at a time.")
-        tokens = puzzles[0]
-        return Solution(self.task, tokens, tuple(self.think(tokens)))
+        return Solution(self.task, puzzles[0], tuple(self.think(puzzles[0])))
 
-    def think(self, puzzle: Tokens) -> Iterator[Thought]:
-        """The boards (seq_len,) of a puzzle, one supervision step after the other."""
-        inputs = torch.from_numpy(puzzle.astype(np.int32))[None].to(self.network.device)
-        identifiers = torch.zeros(1, dtype=torch.int32, device=self.network.device)
+    def think(self, puzzle: Puzzle) -> Iterator[Thought]:
+        """The boards (seq_len,) of a puzzle, one supervision step after the other.
+
+        Raises:
+            InputError: if the model was not trained on a puzzle of this name.
+        """
+        device = self.network.device
+        inputs = torch.from_numpy(puzzle.tokens.astype(np.int32))[None].to(device)
+        identifiers = torch.tensor([self.identifier(puzzle)], dtype=torch.int32, device=device)
         steps = supervision_steps(self.network, inputs, identifiers)
         for number, (boards, halt_logits) in enumerate(steps, start=1):
             board: NDArray[np.int32] = boards[0].cpu().numpy()

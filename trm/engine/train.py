@@ -25,9 +25,12 @@ from trm.tasks.base import Task
 
 
 def total_steps(config: RunConfig, split: Split) -> int:
-    """The length of the run: as many batches as the epochs fill, or ``max_steps``."""
-    steps = config.train.epochs * len(split.inputs) // config.train.batch_size
-    return config.train.max_steps or max(1, steps)
+    """The length of the run: as many batches as the epochs fill, or ``max_steps``.
+
+    An epoch is one puzzle of each group, with the mean number of examples, as published.
+    """
+    examples = config.train.epochs * split.num_groups * split.mean_puzzle_examples
+    return config.train.max_steps or max(1, int(examples / config.train.batch_size))
 
 
 def eval_examples(config: RunConfig, steps: int) -> int:
@@ -94,7 +97,11 @@ class Run:
         self.trainer = Trainer(state, config, self.total, compiled=compiles)
         self._eval_step = compiled_step(model, config.train.compile)
         self.stream = TrainStream(
-            split, config.train.batch_size, config.train.seed, self.progress.position
+            split,
+            config.train.batch_size,
+            config.train.seed,
+            self.progress.position,
+            online=config.data.augment == "online",
         )
         self._metrics_file = MetricsFile(self.folder / runs.METRICS_FILE, state.step)
         self._train(state)
@@ -206,7 +213,7 @@ class Run:
         update = {"step": step, "position": self.stream.position, "elapsed_s": elapsed}
         self.progress = self.progress.model_copy(update=update)
         config = checkpoint.CheckpointConfig(step=step, run=self.config, data=self.dataset.meta)
-        checkpoint.save(path, config, self.trainer.state, self.progress)
+        checkpoint.save(path, config, self.trainer.state, self.progress, self.dataset.names)
         point_to(self.folder / runs.LAST, path)
         self._prune()
         self._report({"event": "checkpoint", "step": step, "path": str(path)})

@@ -9,6 +9,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from trm.data import DatasetMeta
     from trm.engine.memory import Footprint
+    from trm.engine.report import Row
     from trm.plugins import InstalledTask
     from trm.settings import Resolved
     from trm.tasks.metrics import Metric
@@ -66,6 +67,37 @@ def metrics_table(metrics: Mapping[str, "Metric"]) -> Table:
         interval = "{:.4f} to {:.4f}".format(*metric.interval) if metric.interval else ""
         made.add_row(name, f"{metric.value:.4f}", interval, f"{metric.count:,}")
     return made
+
+
+def results_table(rows: "Iterable[Row]") -> Table:
+    """Several evaluations, one a line, beside what was reported."""
+    made = table("task", "checkpoint", ">step", "metric", ">value", "95% interval", ">of",
+                 ">reported")  # fmt: skip
+    for row in rows:
+        found, reported = row.value, "" if row.reported is None else f"{row.reported:.4f}"
+        interval = "{:.4f} to {:.4f}".format(*found.interval) if found.interval else ""
+        made.add_row(
+            row.task, row.name, f"{row.step:,}", row.metric, f"{found.value:.4f}", interval,
+            f"{found.count:,}", reported,
+        )  # fmt: skip
+    return made
+
+
+def markdown(shown: Table) -> str:
+    """A table in Markdown.
+
+    >>> made = table("task", ">value")
+    >>> made.add_row("maze", "0.7870")
+    >>> print(markdown(made))
+    | task | value |
+    | --- | ---: |
+    | maze | 0.7870 |
+    """
+    marks = ["---:" if column.justify == "right" else "---" for column in shown.columns]
+    lines = [[str(column.header) for column in shown.columns], marks]
+    cells = [map(str, column.cells) for column in shown.columns]
+    lines += map(list, zip(*cells, strict=True))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def footprint_lines(found: "Footprint", total_steps: int, batch_size: int) -> Iterable[str]:

@@ -8,21 +8,21 @@ from rich.live import Live
 from rich.text import Text
 
 from trm.engine.solve import Solution, Thought
-from trm.tasks.base import Task, Tokens
+from trm.tasks.base import Puzzle, Task, Tokens
 
 
 def show_thoughts(
-    console: Console, task: Task, puzzle: Tokens, thoughts: Iterable[Thought]
+    console: Console, task: Task, puzzle: Puzzle, thoughts: Iterable[Thought]
 ) -> Solution:
     """Draw each step's board as it changes, live on a terminal; returns the whole solution."""
-    console.print(Text("puzzle", style="bold"))
-    console.print(task.render(puzzle))
+    console.print(Text(f"puzzle {puzzle.name}".strip(), style="bold"))
+    console.print(task.render(puzzle.tokens))
     seen: list[Thought] = []
     with Live(console=console, auto_refresh=False, transient=True) as live:
         for thought in thoughts:
-            before = seen[-1].board if seen else puzzle
+            before = seen[-1].board if seen else puzzle.tokens
             seen.append(thought)
-            drawing = _drawing(task, puzzle, before, thought)
+            drawing = _drawing(task, puzzle.tokens, before, thought)
             if console.is_terminal:
                 live.update(drawing, refresh=True)
             if not np.array_equal(before, thought.board):

@@ -1,5 +1,6 @@
 """What a task provides: a data set builder, an evaluator, defaults, presets and a way to look."""
 
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,19 @@ from pydantic import Field, ValidationError
 from rich.console import RenderableType
 
 from trm.config import Frozen
-from trm.data import Augmentation, Dataset, DatasetMeta, Split, open_dataset, read_meta
+from trm.data import (
+    Augmentation,
+    Dataset,
+    DatasetMeta,
+    Split,
+    is_published,
+    join,
+    open_dataset,
+    open_published,
+    read_meta,
+    read_published_meta,
+    write_published,
+)
 from trm.errors import ConfigError, DataError, did_you_mean
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
 
@@ -37,6 +50,32 @@ class Preset:
     summary: str
     data: Mapping[str, Any] = field(default_factory=dict)
     settings: Settings = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Puzzle:
+    """A puzzle that somebody wants solved.
+
+    Attributes:
+        tokens: (seq_len,).
+        name: which of the data set's identifiers it has, empty for the common one, 0.
+    """
+
+    tokens: Tokens
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Board:
+    """What a picture of a board shows.
+
+    Attributes:
+        colors: (rows, columns, 3) uint8, red, green and blue of each cell.
+        symbols: what stands in each cell, row by row; empty where colours say it all.
+    """
+
+    colors: NDArray[np.uint8]
+    symbols: tuple[str, ...] = ()
 
 
 class Task(ABC):
@@ -105,25 +144,35 @@ class Task(ABC):
             rng: the source of everything that is drawn.
         """
 
-    def augmentation(self, meta: DatasetMeta) -> Augmentation | None:
-        """The symmetries that the data set's augmented puzzles name, None where there are none."""
+    def augmentation(self, meta: DatasetMeta, split: str) -> Augmentation | None:
+        """The symmetries of a split's puzzles, None where there are none.
+
+        Args:
+            meta: the data set's.
+            split: the split's name.
+        """
         return None
 
     def evaluator(self, meta: DatasetMeta, split: Split) -> Evaluator:
         """A fresh evaluator of one evaluation of ``split``."""
         return AccuracyEvaluator()
 
-    def parse(self, text: str, properties: Mapping[str, Any]) -> list[Tokens]:
-        """The puzzles (seq_len,) that a user typed, or that stand in a file.
+    def parse(self, text: str, properties: Mapping[str, Any], name: str = "") -> list[Puzzle]:
+        """The puzzles that a user typed, or that stand in a file.
 
         Args:
             text: one puzzle or several, in the task's own notation.
             properties: those of the data set that the model was trained on.
+            name: of the file that the text was read from, without its ending.
 
         Raises:
             InputError: if a puzzle cannot be read, or breaks the puzzle's rules.
         """
         raise DataError(f"task {self.name} has no notation for typed puzzles. Use trm eval.")
+
+    def format_puzzle(self, puzzle: Puzzle) -> str:
+        """A puzzle on one line that :meth:`parse` reads."""
+        return self.format(puzzle.tokens)
 
     def format(self, tokens: Tokens) -> str:
         """A board (seq_len,) in the notation that :meth:`parse` reads."""
@@ -138,6 +187,10 @@ class Task(ABC):
         """
         return self.format(tokens)
 
+    def board(self, tokens: Tokens, *, given: Tokens | None = None) -> Board | None:
+        """A board (seq_len,) as a picture, None where the task has none; see :meth:`render`."""
+        return None
+
     def is_valid(self, puzzle: Tokens, answer: Tokens) -> bool | None:
         """Whether ``answer`` solves ``puzzle`` (seq_len,); None where only a label can tell."""
         return None
@@ -146,19 +199,55 @@ class Task(ABC):
         """What to say of a split beside its counts, by name."""
         return {}
 
+    def published_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
+        """The description of a data set of the published layout with puzzles of this kind.
+
+        None where this task has no such puzzles.
+        """
+        return None
+
+    def published_files(self, dataset: Dataset) -> Mapping[str, Any]:
+        """Further JSON files of this task in the published layout, by name."""
+        return {}
+
+    def build_published(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
+        """Build the data set in the published layout; see :meth:`build_data`."""
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+            meta = self.build_data(Path(folder) / "native", options, rng)
+            dataset = self.open_data([Path(folder) / "native"])
+            write_published(out, dataset, self.published_files(dataset))
+        return meta
+
     def open_data(self, paths: Sequence[str | Path]) -> Dataset:
-        """Open a data folder of this task.
+        """Open a data folder of this task, or several, joined.
 
         Raises:
-            DataError: if it is none, incomplete, of another task or of a newer format.
+            DataError: if one is none, incomplete, of another task or of a newer format, or if they
+                cannot be joined.
         """
-        if len(paths) != 1:
-            raise DataError(f"one data folder is needed, not {len(paths)}. Give --data once.")
-        path = Path(paths[0])
+        if not paths:
+            raise DataError("no data folder was given. Give one with --data.")
+        return join([self._open(Path(path)) for path in paths])
+
+    def _open(self, path: Path) -> Dataset:
+        if is_published(path):
+            stated = read_published_meta(path)
+            described = self.published_meta(stated.vocab_size, stated.seq_len)
+            if described is None:
+                raise DataError(
+                    f"{path} (published layout) has puzzles of {stated.seq_len} tokens of "
+                    f"{stated.vocab_size} kinds, which are none of task {self.name}. Name another."
+                )
+            return open_published(path, described, lambda s: self.augmentation(described, s))
         meta = read_meta(path)
         if meta.task != self.name:
-            raise DataError(
-                f"{path} holds data of task {meta.task!r}, not {self.name!r}. "
-                f"Build some: trm build-data {self.name}"
-            )
-        return open_dataset(path, self.augmentation(meta))
+            raise DataError(self.refusal(path, meta))
+        return open_dataset(path, lambda split: self.augmentation(meta, split))
+
+    def refusal(self, path: Path, meta: DatasetMeta) -> str:
+        """Why data of another task is not used."""
+        return (
+            f"{path} holds data of task {meta.task!r}, not {self.name!r}. "
+            f"Build some: trm build-data {self.name}"
+        )

@@ -51,8 +51,8 @@ class Metric:
     interval: tuple[float, float] | None = None
 
     @classmethod
-    def share(cls, hits: int, count: int) -> "Metric":
-        """``hits`` of ``count``, with the interval."""
+    def share(cls, hits: float, count: int) -> "Metric":
+        """``hits`` of ``count``, with the interval; hits may have parts, such as half a task."""
         return cls(hits / count if count else 0.0, count, wilson(hits, count))
 
     def as_json(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Metric:
         return found
 
 
-def wilson(hits: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
+def wilson(hits: float, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
     """The 95% interval of a share (Wilson 1927).
 
     >>> low, high = wilson(0, 10)
@@ -85,9 +85,11 @@ class Evaluator(ABC):
 
     Attributes:
         headline: the metric that decides which checkpoint is best; higher is better.
+        votes: whether several answers to one example are votes, which this evaluator counts.
     """
 
     headline: ClassVar[str] = "exact_accuracy"
+    votes: ClassVar[bool] = False
 
     @abstractmethod
     def update(self, batch: EvalBatch) -> None:
@@ -96,6 +98,14 @@ class Evaluator(ABC):
     @abstractmethod
     def result(self) -> Mapping[str, Metric]:
         """The metrics of all that came in."""
+
+    def per_task(self) -> Mapping[str, Mapping[str, float]]:
+        """The metrics of each named puzzle, where a task has such."""
+        return {}
+
+    def submission(self) -> Any:
+        """The answers as a competition wants them, ready for JSON; None where there is none."""
+        return None
 
 
 @dataclass(frozen=True)

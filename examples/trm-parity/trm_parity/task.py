@@ -16,12 +16,12 @@ from rich.text import Text
 from trm import data
 from trm.data import DatasetMeta, Split
 from trm.errors import InputError
-from trm.tasks.base import DataOptions, Preset, Task, Tokens
+from trm.tasks.base import DataOptions, Preset, Puzzle, Task, Tokens
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch, Metric
 
 #: Token 0 is padding in every task; the bits 0 and 1 follow it.
 VOCABULARY = ("<pad>", "0", "1")
-FIRST_BIT = 1
+FIRST_BIT = np.uint8(1)
 
 
 class ParityOptions(DataOptions):
@@ -121,7 +121,7 @@ class Parity(Task):
         """See :meth:`trm.tasks.base.Task.evaluator`."""
         return ParityEvaluator()
 
-    def parse(self, text: str, properties: Mapping[str, Any]) -> list[Tokens]:
+    def parse(self, text: str, properties: Mapping[str, Any], name: str = "") -> list[Puzzle]:
         """See :meth:`trm.tasks.base.Task.parse`; one row a line."""
         rows, length = text.split(), int(properties["length"])
         for row in rows:
@@ -129,7 +129,7 @@ class Parity(Task):
                 raise InputError(f"{row!r} is no row of {length} bits. Write 0 and 1 only.")
         if not rows:
             raise InputError(f"no puzzle was given. Give {length} bits on a line.")
-        return [np.array([int(bit) for bit in row], np.uint8) + np.uint8(FIRST_BIT) for row in rows]
+        return [Puzzle(np.array([int(bit) for bit in row], np.uint8) + FIRST_BIT) for row in rows]
 
     def format(self, tokens: Tokens) -> str:
         """See :meth:`trm.tasks.base.Task.format`."""

@@ -93,9 +93,9 @@ SEEDS = [("a", 1), ("b", 1), ("c", 2)]
 
 def test_the_data_are_the_recorded_ones(tmp_path: Path, folder: Path) -> None:
     generated = built(tmp_path / "a", source="generate", size=4, num_train=5, num_test=5)
-    assert generated.digest == "81ba1a625279a23072f9adc02c9bff36e78d7daa3a68dde314a3f839b1080a80"
+    assert generated.digest == "7032b82c170d04ac8b8d1d78ff30eb564c7e447d14a48c38b2d8536200da64b9"
     from_folder = built(tmp_path / "b", source=str(folder), num_train=3)
-    assert from_folder.digest == "ffdb4c41fde79635b4f447c7197edd41ab28414fc8c6fce7c94431a92ac3eb9e"
+    assert from_folder.digest == "2dff541b07cd9c52bfeebb63056a912361f5aeb76d360c8ad5d6b8857cb81047"
 
 
 def test_a_folder_keeps_its_division(tmp_path: Path, folder: Path) -> None:

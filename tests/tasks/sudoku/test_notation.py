@@ -8,8 +8,10 @@ from rich.style import Style
 from rich.text import Text
 
 from trm.errors import InputError
+from trm.plugins import get_task
 from trm.tasks.sudoku.geometry import Geometry
 from trm.tasks.sudoku.notation import (
+    board_of,
     format_board,
     parse_board,
     parse_boards,
@@ -157,3 +159,45 @@ def test_clashes_are_red() -> None:
 def test_a_puzzle_alone_is_all_clues() -> None:
     text = render_board(tokens(placed(4, r1c1=1)))
     assert style_of(text, 0, 0, Geometry.of(4)).bold
+
+
+WHITE, GREY, RED = [255, 255, 255], [224, 224, 224], [255, 176, 176]
+
+
+def test_a_picture_has_the_digits_and_no_blanks() -> None:
+    puzzle = tokens(PUZZLE)
+    puzzle[80] = 0  # padding
+    picture = board_of(puzzle)
+    assert picture.colors.shape == (9, 9, 3)
+    assert picture.colors.dtype == np.uint8
+    assert (picture.colors == WHITE).all()
+    assert "".join(symbol or "." for symbol in picture.symbols) == PUZZLE[:80] + "."
+
+
+def test_a_picture_tells_clues_from_answers() -> None:
+    puzzle, answer = tokens(placed(6, r1c1=1)), tokens(placed(6, r1c1=1, r3c4=2))
+    colors = board_of(answer, puzzle).colors
+    assert colors[0, 0].tolist() == GREY
+    colors[0, 0] = WHITE
+    assert (colors == WHITE).all()
+
+
+def test_a_picture_shows_clashes() -> None:
+    puzzle = tokens(placed(4, r1c1=1, r4c4=3))
+    answer = puzzle.copy()
+    answer[[3, 15]] = puzzle[0]  # in the clue's row, and over the other clue
+    for clues in (None, puzzle):
+        colors = board_of(answer, clues).colors
+        assert (colors[[0, 0, 3], [0, 3, 3]] == RED).all()
+    answer[3] = 1  # a blank
+    assert board_of(answer).colors[3, 3].tolist() == WHITE
+    colors = board_of(answer, puzzle).colors
+    assert [colors[0, 0].tolist(), colors[3, 3].tolist()] == [GREY, RED]
+
+
+def test_the_task_draws_its_boards() -> None:
+    puzzle = tokens(placed(4, r1c1=1))
+    picture = get_task("sudoku").board(puzzle, given=puzzle)
+    assert picture is not None
+    assert picture.colors[0, 0].tolist() == GREY
+    assert picture.symbols[0] == "1"

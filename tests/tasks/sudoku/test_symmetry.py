@@ -7,11 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trm.data import Drawn, Rows, draw_copies
 from trm.tasks.sudoku.geometry import Geometry, is_valid_solution
-from trm.tasks.sudoku.symmetry import augmentation, draw, num_symmetries, symmetry_cells
+from trm.tasks.sudoku.symmetry import augmentation, num_symmetries, symmetry_cells
 
 SIZES = [4, 6, 9]
 Solved = Callable[[int], np.ndarray]
+
+
+def draw(geometry: Geometry, groups: int, copies: int, rng: np.random.Generator) -> Drawn:
+    return draw_copies(augmentation(geometry), groups, copies, rng)
 
 
 @pytest.mark.parametrize(("size", "number"), [(4, 128), (6, 3456), (9, 3359232)])
@@ -58,9 +63,12 @@ def test_an_augmented_sudoku_is_valid_and_can_be_undone(
     symmetry, permutation = draw(geometry, 2, 20, np.random.default_rng(seed))
     tokens = np.tile(solved(size) + np.uint8(1), (len(symmetry), 1))
     augment = augmentation(geometry)
-    there = augment.apply(tokens, symmetry, permutation)
+    places = np.zeros(len(symmetry), int)
+    rows = Rows(symmetry, permutation, np.arange(len(symmetry)), places, places + 1)
+    there, labels = augment.apply(tokens, tokens, rows)
+    assert (there == labels).all()
     assert is_valid_solution((there - 1).astype(np.uint8)).all()
-    assert (augment.undo(there, symmetry, permutation) == tokens).all()
+    assert (augment.undo(there, rows) == tokens).all()
 
 
 @pytest.mark.parametrize("size", SIZES)

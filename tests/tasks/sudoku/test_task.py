@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trm.data import CellAugmentation, DatasetMeta
+from trm.data import CellAugmentation, DatasetMeta, Rows
 from trm.errors import InputError
 from trm.settings import load
 from trm.tasks.sudoku.build import SudokuOptions
@@ -74,16 +74,16 @@ def test_the_evaluator_is_a_fresh_one(tmp_path: Path, task: Sudoku, meta: Datase
 
 
 def test_augmentations_are_of_the_size_of_the_data(task: Sudoku, meta: DatasetMeta) -> None:
-    augmentation = task.augmentation(meta)
+    augmentation = task.augmentation(meta, "train")
     assert isinstance(augmentation, CellAugmentation)
-    tokens = np.arange(16)[None] % 6
-    same = augmentation.apply(tokens, np.array([0]), np.arange(6)[None])
-    assert (same == tokens).all()
+    tokens, zero = np.arange(16)[None] % 6, np.array([0])
+    same = augmentation.apply(tokens, tokens, Rows(zero, np.arange(6)[None], zero, zero, zero + 1))
+    assert (same[0] == tokens).all()
 
 
 def test_typed_puzzles_are_read_and_written(task: Sudoku) -> None:
     text = "1..." + "." * 12
-    (tokens,) = task.parse(text, {"size": 4})
+    tokens = task.parse(text, {"size": 4})[0].tokens
     assert task.format(tokens) == text
     assert "1 . | . ." in str(task.render(tokens, given=tokens))
     with pytest.raises(InputError, match=r"^the puzzle has 16 characters, not 81"):

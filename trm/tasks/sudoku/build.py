@@ -46,7 +46,8 @@ def build(out: Path, options: SudokuOptions, rng: np.random.Generator) -> Datase
         seq_len=geometry.num_cells,
         properties={"size": geometry.size},
     )
-    moved, relabelled = symmetry.draw(geometry, len(train), options.num_aug, rng)
+    augmentation = symmetry.augmentation(geometry)
+    moved, relabelled = data.draw_copies(augmentation, len(train), options.num_aug, rng)
     augmented = _split(train, 1 + options.num_aug)
     augmented = replace(augmented, symmetry=moved, permutation=relabelled)
     return data.write(out, meta, {"train": augmented, "test": _split(test)})

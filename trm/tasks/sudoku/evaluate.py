@@ -21,15 +21,18 @@ class SudokuEvaluator(AccuracyEvaluator):
     def __init__(self, split: Split) -> None:
         super().__init__()
         self._split = split
-        self._valid = 0
+        self._valid = self._answers = 0
         self._hits: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
 
     def update(self, batch: EvalBatch) -> None:
         """See :meth:`trm.tasks.metrics.Evaluator.update`."""
         super().update(batch)
+        self._answers += len(batch.answers)
         digits = np.maximum(batch.answers - (FIRST_DIGIT - 1), 0)
         self._valid += int(is_valid_solution(digits.astype(np.uint8)).sum())
+        if "source" not in self._split.info:  # the published layout keeps none
+            return
         sources = self._split.info["source"][self._split.group_of(batch.puzzles)]
         for source, exact in zip(sources.tolist(), batch.exact.tolist(), strict=True):
             self._counts[source.decode()] += 1
@@ -38,11 +41,10 @@ class SudokuEvaluator(AccuracyEvaluator):
     def result(self) -> Mapping[str, Metric]:
         """See :meth:`trm.tasks.metrics.Evaluator.result`."""
         common = super().result()
-        count = self._counts.total()
         per_source = {
             f"exact_accuracy/{source}": Metric.share(self._hits[source], self._counts[source])
             for source in sorted(self._counts)
         }
         if len(per_source) == 1:  # the common number again
             per_source = {}
-        return {**common, "valid_sudoku": Metric.share(self._valid, count), **per_source}
+        return {**common, "valid_sudoku": Metric.share(self._valid, self._answers), **per_source}

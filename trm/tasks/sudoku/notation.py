@@ -8,11 +8,15 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from trm.errors import InputError
+from trm.tasks.base import Board
 from trm.tasks.sudoku.geometry import Geometry, first_conflict
 from trm.tasks.sudoku.symmetry import FIRST_DIGIT
 
 #: What fills a token that is no cell, in :func:`format_board`.
 _SYMBOLS = " ."
+
+#: The colours of a picture's cells: as such, the puzzle's own clues, and what is wrong.
+_PLAIN, _CLUE, _CLASH = (255, 255, 255), (224, 224, 224), (255, 176, 176)
 
 
 def vocabulary(geometry: Geometry) -> tuple[str, ...]:
@@ -87,6 +91,23 @@ def render_board(
             text.append(f" {symbols[cell]}", style=_style(cell, tokens, given))
         text.append("\n" if row < size - 1 else "")
     return text
+
+
+def board_of(
+    tokens: NDArray[np.integer[Any]], given: NDArray[np.integer[Any]] | None = None
+) -> Board:
+    """A board as a picture: the puzzle's clues grey, what clashes with a digit or a clue red."""
+    geometry = Geometry.from_num_cells(len(tokens))
+    digits = tokens >= FIRST_DIGIT
+    clashes = digits & (tokens[geometry.peers] == tokens[:, None]).any(axis=1)
+    colors = np.full((geometry.num_cells, 3), _PLAIN, np.uint8)
+    if given is not None:
+        clues = given >= FIRST_DIGIT
+        colors[clues & (tokens == given)] = _CLUE
+        clashes |= digits & clues & (tokens != given)
+    colors[clashes] = _CLASH
+    symbols = tuple("" if symbol in _SYMBOLS else symbol for symbol in format_board(tokens))
+    return Board(colors.reshape(geometry.size, geometry.size, 3), symbols)
 
 
 def _style(

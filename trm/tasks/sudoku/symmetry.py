@@ -38,25 +38,12 @@ def symmetry_cells(geometry: Geometry, symmetry: Indices) -> Indices:
 
 def augmentation(geometry: Geometry) -> CellAugmentation:
     """Cell symmetries and relabelled digits of boards of this geometry."""
-    return CellAugmentation(lambda symmetry: symmetry_cells(geometry, symmetry))
-
-
-def draw(
-    geometry: Geometry, num_groups: int, num_aug: int, rng: np.random.Generator
-) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Random augmentations, the first of each group being none.
-
-    Returns:
-        symmetry (num_groups * (1 + num_aug),) and the token permutation
-        (num_groups * (1 + num_aug), size + 2).
-    """
-    shape = (num_groups, 1 + num_aug)
-    symmetry = rng.integers(0, num_symmetries(geometry), size=shape, dtype=np.int32)
-    symmetry[:, 0] = 0
-    tokens = np.arange(geometry.size + FIRST_DIGIT, dtype=np.uint8)
-    permutation = np.tile(tokens, (*shape, 1))
-    permutation[:, 1:, FIRST_DIGIT:] = rng.permuted(permutation[:, 1:, FIRST_DIGIT:], axis=-1)
-    return symmetry.reshape(-1), permutation.reshape(-1, len(tokens))
+    return CellAugmentation(
+        lambda symmetry: symmetry_cells(geometry, symmetry),
+        num_symmetries=num_symmetries(geometry),
+        vocab_size=geometry.size + FIRST_DIGIT,
+        first_free=FIRST_DIGIT,
+    )
 
 
 def _shape(geometry: Geometry) -> tuple[int, int, int]:

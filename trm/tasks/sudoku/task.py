@@ -1,5 +1,6 @@
 """The task ``sudoku``: Sudoku-Extreme, and boards of 4x4 and 6x6."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,17 @@ import numpy as np
 from rich.console import RenderableType
 
 from trm.data import Augmentation, DatasetMeta, Split
-from trm.tasks.base import Preset, Task, Tokens
+from trm.tasks.base import Board, Preset, Puzzle, Task, Tokens
 from trm.tasks.sudoku.build import SudokuOptions, build
 from trm.tasks.sudoku.evaluate import SudokuEvaluator
-from trm.tasks.sudoku.geometry import Geometry, is_valid_solution
-from trm.tasks.sudoku.notation import format_board, parse_boards, render_board
+from trm.tasks.sudoku.geometry import BOX_SHAPES, Geometry, is_valid_solution
+from trm.tasks.sudoku.notation import (
+    board_of,
+    format_board,
+    parse_boards,
+    render_board,
+    vocabulary,
+)
 from trm.tasks.sudoku.symmetry import FIRST_DIGIT, augmentation
 
 
@@ -66,17 +73,31 @@ class Sudoku(Task):
         """See :meth:`trm.tasks.base.Task.build_data`."""
         return build(out, options, rng)
 
-    def augmentation(self, meta: DatasetMeta) -> Augmentation:
+    def augmentation(self, meta: DatasetMeta, split: str) -> Augmentation:
         """See :meth:`trm.tasks.base.Task.augmentation`."""
         return augmentation(Geometry.of(int(meta.properties["size"])))
+
+    def published_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
+        """See :meth:`trm.tasks.base.Task.published_meta`."""
+        size = math.isqrt(seq_len)
+        if size not in BOX_SHAPES or (vocab_size, seq_len) != (size + FIRST_DIGIT, size * size):
+            return None
+        return DatasetMeta(
+            task=self.name,
+            source="published layout",
+            seed=0,
+            vocabulary=vocabulary(Geometry.of(size)),
+            seq_len=seq_len,
+            properties={"size": size},
+        )
 
     def evaluator(self, meta: DatasetMeta, split: Split) -> SudokuEvaluator:
         """See :meth:`trm.tasks.base.Task.evaluator`."""
         return SudokuEvaluator(split)
 
-    def parse(self, text: str, properties: Mapping[str, Any]) -> list[Tokens]:
+    def parse(self, text: str, properties: Mapping[str, Any], name: str = "") -> list[Puzzle]:
         """See :meth:`trm.tasks.base.Task.parse`."""
-        return list(parse_boards(text, properties))
+        return [Puzzle(board) for board in parse_boards(text, properties)]
 
     def format(self, tokens: Tokens) -> str:
         """See :meth:`trm.tasks.base.Task.format`."""
@@ -85,6 +106,10 @@ class Sudoku(Task):
     def render(self, tokens: Tokens, *, given: Tokens | None = None) -> RenderableType:
         """See :meth:`trm.tasks.base.Task.render`."""
         return render_board(tokens, given)
+
+    def board(self, tokens: Tokens, *, given: Tokens | None = None) -> Board:
+        """See :meth:`trm.tasks.base.Task.board`."""
+        return board_of(tokens, given)
 
     def is_valid(self, puzzle: Tokens, answer: Tokens) -> bool:
         """Whether ``answer`` is a Sudoku that keeps the clues of ``puzzle``."""
@@ -95,11 +120,11 @@ class Sudoku(Task):
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
         """See :meth:`trm.tasks.base.Task.describe`."""
         clues = (np.asarray(split.inputs) >= FIRST_DIGIT).sum(axis=1)
+        found = {"mean clues": f"{clues.mean():.1f} ({clues.min()}-{clues.max()})"}
+        if not split.info:  # the published layout keeps neither source nor rating
+            return found
         ratings = np.asarray(split.info["rating"])
         names, counts = np.unique(split.info["source"], return_counts=True)
         sources = ", ".join(f"{n.decode()} {c}" for n, c in zip(names, counts, strict=True))
-        return {
-            "sources": sources,
-            "mean clues": f"{clues.mean():.1f} ({clues.min()}-{clues.max()})",
-            "mean rating": f"{ratings.mean():.1f} ({ratings.min()}-{ratings.max()})",
-        }
+        found["mean rating"] = f"{ratings.mean():.1f} ({ratings.min()}-{ratings.max()})"
+        return {"sources": sources, **found}

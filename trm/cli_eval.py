@@ -1,0 +1,197 @@
+"""The commands that judge: ``eval``, ``vote`` and ``plot``."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from trm import cli_options as opt
+from trm.errors import InputError
+from trm.plugins import get_task
+from trm.storage import write_text
+
+if TYPE_CHECKING:
+    from trm.engine.manifest import Entry
+    from trm.engine.report import Report
+    from trm.tasks.metrics import Evaluator
+
+app = typer.Typer()
+out = Console()
+
+AsJson = Annotated[bool, typer.Option("--json", help="The metrics as JSON.")]
+Submission = Annotated[
+    Path | None, typer.Option(metavar="F", help="Write the answers as the competition wants them.")
+]
+PerTask = Annotated[
+    Path | None, typer.Option(metavar="F", help="Write the metrics of each single task as JSON.")
+]
+
+
+@app.command("eval")
+def evaluate(
+    ckpt: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN|CHECKPOINT", help="The newest run's best if left out."),
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option("--all", metavar="F", help="All checkpoints of a TOML file.")
+    ] = None,
+    data: opt.Data = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples at a time.")] = None,
+    max_examples: Annotated[
+        int | None, typer.Option(min=1, help="Look at so many only, always the same.")
+    ] = None,
+    votes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Solve so many symmetric copies of each puzzle, and vote."),
+    ] = None,
+    device: opt.Device = None,
+    no_compile: opt.NoCompile = False,
+    as_json: AsJson = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="The results as a Markdown table.")
+    ] = False,
+    save_predictions: Annotated[
+        Path | None, typer.Option(metavar="F", help="Write every answer to this .npz file.")
+    ] = None,
+    submission: Submission = None,
+    per_task: PerTask = None,
+) -> None:
+    """Measure trained models on a data set's test split."""
+    from trm.show.tables import markdown, metrics_table, results_table
+
+    entries = _entries(ckpt, manifest)
+    one = len(entries) == 1 and manifest is None
+    files = {"--save-predictions": save_predictions, "--submission": submission,
+             "--per-task": per_task}  # fmt: skip
+    for flag, file in files.items():
+        if file is not None and not one:
+            raise InputError(f"{flag} needs one checkpoint, not {len(entries)}. Name one --ckpt.")
+    given: dict[str, Any] = {"batch_size": batch_size, "max_examples": max_examples, "votes": votes}
+    given |= {"data": tuple(data) if data else None}
+    update = {name: value for name, value in given.items() if value is not None}
+    entries = [entry.model_copy(update=update) for entry in entries]
+    reports = [_report(entry, device, no_compile, save_predictions) for entry in entries]
+    _write_files(reports[0].evaluator, submission, per_task)
+    found = [report.as_json() for report in reports]
+    rows = [
+        report.row(e.name, e.metric, e.reported) for e, report in zip(entries, reports, strict=True)
+    ]
+    if as_json:
+        out.print_json(json.dumps(found[0] if one else found))
+    elif as_markdown:
+        print(markdown(results_table(rows)))  # noqa: T201
+    elif one:
+        out.print(f"{reports[0].checkpoint} on {reports[0].data}", highlight=False, soft_wrap=True)
+        out.print(metrics_table(reports[0].metrics))
+    else:
+        out.print(results_table(rows))
+
+
+def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[Entry]":
+    from trm.engine.manifest import Entry, read_manifest
+    from trm.engine.runs import find_checkpoint
+
+    if manifest is not None:
+        if ckpt:
+            raise InputError("--all and --ckpt exclude each other. Give one of them.")
+        return read_manifest(manifest)
+    return [Entry(ckpt=name) for name in ckpt or [str(find_checkpoint(None))]]
+
+
+def _report(
+    entry: "Entry", device: str | None, no_compile: bool, save_predictions: Path | None
+) -> "Report":
+    from trm.engine.report import evaluate_model
+    from trm.engine.solve import load
+    from trm.show.progress import EvaluationView
+
+    model = load(entry.ckpt, device=device or "auto")
+    with EvaluationView(Console(stderr=True)) as progress:
+        return evaluate_model(
+            model,
+            data=entry.data,
+            batch_size=entry.batch_size,
+            max_examples=entry.max_examples,
+            votes=entry.votes,
+            save_predictions=save_predictions,
+            compiled=not no_compile,
+            on_progress=progress,
+        )
+
+
+def _write_files(evaluator: "Evaluator", submission: Path | None, per_task: Path | None) -> None:
+    for flag, file, content in (
+        ("--submission", submission, evaluator.submission()),
+        ("--per-task", per_task, evaluator.per_task()),
+    ):
+        if file is None:
+            continue
+        if not content:
+            raise InputError(f"{flag}: this task has no such file. Leave it out.")
+        write_text(file, json.dumps(content) + "\n")
+
+
+@app.command()
+def vote(
+    predictions: Annotated[
+        list[Path], typer.Argument(metavar="PREDICTIONS...", help="Files of trm eval.")
+    ],
+    data: opt.Data = None,
+    as_json: AsJson = False,
+    submission: Submission = None,
+    per_task: PerTask = None,
+) -> None:
+    """Vote again over saved predictions; several files make an ensemble."""
+    from trm.show.tables import metrics_table
+    from trm.tasks import predictions as saved
+
+    files = {str(path): saved.Predictions.load(path) for path in predictions}
+    tasks = {found.about.task: get_task(found.about.task) for found in files.values()}
+    if len(tasks) != 1:
+        raise InputError(f"predictions of several tasks ({', '.join(tasks)}). Give those of one.")
+    (task,) = tasks.values()
+    first = next(iter(files.values()))
+    evaluator = saved.vote(task, task.open_data(data or first.about.data), files)
+    metrics = evaluator.result()
+    _write_files(evaluator, submission, per_task)
+    if as_json:
+        values = {name: metric.as_json() for name, metric in metrics.items()}
+        out.print_json(json.dumps({"predictions": list(files), "metrics": values}))
+        return
+    for path, found in files.items():
+        out.print(f"{path}: {found.about.checkpoint}", highlight=False, soft_wrap=True)
+    out.print(metrics_table(metrics))
+
+
+@app.command()
+def plot(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN|FILE...", help="Runs, or files that trm eval --json wrote."),
+    ],
+    picture: Annotated[
+        Path | None, typer.Option("--out", metavar="F", help="A .png, .svg or .pdf file.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="What to draw over the steps.")] = None,
+    pass_at_k: Annotated[
+        bool, typer.Option("--pass-at-k", help="Draw pass@k against k instead; ARC only.")
+    ] = False,
+) -> None:
+    """Draw a metric over a run's steps, or pass@k against k."""
+    from trm.show import curves, plots
+
+    names = curves.labels(paths)
+    if pass_at_k or any(path.is_file() for path in paths):
+        picture = picture or Path("pass_at_k.png")
+        found = {n: curves.pass_at_k(p) for n, p in zip(names, paths, strict=True)}
+        plots.plot_pass_at_k(picture, found)
+    else:
+        drawn = {n: curves.over_steps(p, metric) for n, p in zip(names, paths, strict=True)}
+        metric = next(iter(drawn.values()))[0]
+        picture = picture or Path(f"{metric.replace('/', '_')}.png")
+        plots.plot_runs(picture, {name: curve for name, (_, curve) in drawn.items()}, metric)
+    out.print(f"wrote {picture}", soft_wrap=True, highlight=False)

@@ -1,0 +1,142 @@
+"""Several data sets of one task as one, their puzzle identifiers kept apart."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm.data.dataset import Dataset, SplitCounts
+from trm.data.split import Split
+from trm.errors import DataError
+
+
+def join(datasets: Sequence[Dataset]) -> Dataset:
+    """One data set of all puzzles of several.
+
+    Identifier 0, the blank one, is common to all; the others of each follow those of the one
+    before it. Augmentations and properties are those of the first.
+
+    Raises:
+        DataError: if their puzzles differ in length, vocabulary or layout, or if one trains on
+            what another tests on.
+    """
+    first = datasets[0]
+    if len(datasets) == 1:
+        return first
+    for other in datasets[1:]:
+        _check_alike(first, other)
+    _check_apart(datasets)
+    # Identifier 0 is shared, so each data set brings one fewer than it counts.
+    own = [dataset.meta.num_puzzle_identifiers - 1 for dataset in datasets]
+    shifts = np.concatenate(([0], np.cumsum(own)))
+    names = _join_names(datasets)
+    splits = {
+        name: _join_splits(
+            [(d.splits[name], int(s)) for d, s in zip(datasets, shifts, strict=False)
+             if name in d.splits],
+            names,
+        )
+        for name in dict.fromkeys(name for dataset in datasets for name in dataset.splits)
+    }  # fmt: skip
+    counts = {
+        name: SplitCounts(
+            groups=split.num_groups, puzzles=split.num_puzzles, examples=len(split.inputs),
+            arrays=tuple(split.arrays()),
+        )
+        for name, split in splits.items()
+    }  # fmt: skip
+    digests = "".join(dataset.meta.digest for dataset in datasets)
+    meta = first.meta.model_copy(
+        update={
+            "source": " + ".join(dataset.meta.source for dataset in datasets),
+            "num_puzzle_identifiers": 1 + int(shifts[-1]),
+            "splits": counts,
+            "digest": hashlib.sha256(digests.encode()).hexdigest(),
+        }
+    )
+    return Dataset(Path(" + ".join(str(d.path) for d in datasets)), meta, splits)
+
+
+def _check_alike(first: Dataset, other: Dataset) -> None:
+    for what, ours, theirs in (
+        ("puzzles of length", first.meta.seq_len, other.meta.seq_len),
+        ("the vocabulary", " ".join(first.meta.vocabulary), " ".join(other.meta.vocabulary)),
+        ("copies stored augmented:", _stored_augmented(first), _stored_augmented(other)),
+    ):
+        if ours != theirs:
+            raise DataError(
+                f"{first.path} and {other.path} cannot be joined: {what} {ours} in the first, "
+                f"{theirs} in the second. Build both alike."
+            )
+
+
+def _stored_augmented(dataset: Dataset) -> bool:
+    """Whether examples are stored a puzzle and not a group, in the published layout."""
+    return any(len(s.example_offsets) != s.num_groups + 1 for s in dataset.splits.values())
+
+
+def _check_apart(datasets: Sequence[Dataset]) -> None:
+    for tested in datasets:
+        held_out = _originals(tested, "test")
+        for trained in datasets:
+            shared = held_out & _originals(trained, "train") if trained is not tested else set()
+            if shared:
+                raise DataError(
+                    f"{trained.path} trains on {len(shared)} of the puzzles that {tested.path} "
+                    "tests on: such an evaluation would mean nothing. Leave one of them out."
+                )
+
+
+def _originals(dataset: Dataset, name: str) -> set[bytes]:
+    """The unaugmented examples of a split, input and label."""
+    if name not in dataset.splits:
+        return set()
+    split = dataset.splits[name]
+    begin, counts = split.example_range(np.asarray(split.puzzle_offsets[:-1]))
+    rows = np.repeat(begin, counts) + np.concatenate([np.arange(n) for n in counts])
+    both = np.concatenate((split.inputs[rows], split.labels[rows]), axis=1)
+    return {row.tobytes() for row in both}
+
+
+def _join_names(datasets: Sequence[Dataset]) -> NDArray[np.bytes_] | None:
+    parts = [dataset.names for dataset in datasets]
+    known = [part for part in parts if part is not None]
+    return np.concatenate((known[0][:1], *(part[1:] for part in known))) if known else None
+
+
+def _join_splits(parts: Sequence[tuple[Split, int]], names: NDArray[np.bytes_] | None) -> Split:
+    splits = [split for split, _ in parts]
+    identifiers = [
+        np.zeros(split.num_puzzles, np.int32)
+        if split.identifiers is None
+        else np.where(split.identifiers > 0, split.identifiers + shift, 0).astype(np.int32)
+        for split, shift in parts
+    ]
+    common = set.intersection(*(set(split.info) for split in splits))
+    augmented = all(s.symmetry is not None for s in splits)
+    return Split(
+        inputs=_concatenate(splits, "inputs"),
+        labels=_concatenate(splits, "labels"),
+        example_offsets=_chain([split.example_offsets for split in splits]),
+        puzzle_offsets=_chain([split.puzzle_offsets for split in splits]),
+        symmetry=_concatenate(splits, "symmetry") if augmented else None,
+        permutation=_concatenate(splits, "permutation") if augmented else None,
+        identifiers=None if names is None else np.concatenate(identifiers),
+        info={n: np.concatenate([s.info[n] for s in splits]) for n in sorted(common)},
+        names=names,
+        augmentation=splits[0].augmentation,
+    )
+
+
+def _concatenate(splits: Sequence[Split], name: str) -> NDArray[Any]:
+    return np.concatenate([getattr(split, name) for split in splits])
+
+
+def _chain(offsets: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    ends = np.concatenate(([0], np.cumsum([part[-1] for part in offsets])))
+    return np.concatenate(
+        ([0], *(part[1:] + end for part, end in zip(offsets, ends, strict=False)))
+    ).astype(np.int64)

@@ -1,0 +1,217 @@
+"""The layout of the published builders: every augmented example stored, one folder a split.
+
+``train/dataset.json``, ``train/all__inputs.npy`` and so on, ``identifiers.json``: as in
+``puzzle_dataset.py`` and ``dataset/build_*.py`` of the published code.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from pydantic import ConfigDict, ValidationError
+
+from trm.config import Frozen, first_problem
+from trm.data.augment import Augmentation
+from trm.data.dataset import Dataset, DatasetMeta, SplitCounts, open_array
+from trm.data.split import IGNORE_LABEL, PAD, Split
+from trm.errors import DataError
+from trm.storage import whole_folder
+
+NAMES_FILE = "identifiers.json"
+SPLITS = ("train", "test")
+#: What a file of a split is called; the published builders write one set, ``all``.
+_ARRAYS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")
+_ROWS_AT_ONCE = 4096
+
+
+class PublishedMeta(Frozen):
+    """``dataset.json`` of one split, as the published code reads it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    pad_id: int = PAD
+    ignore_label_id: int | None = PAD
+    blank_identifier_id: int = 0
+    vocab_size: int
+    seq_len: int
+    num_puzzle_identifiers: int
+    total_groups: int
+    mean_puzzle_examples: float
+    total_puzzles: int | None = None
+    sets: tuple[str, ...] = ("all",)
+
+
+def is_published(path: Path) -> bool:
+    """Whether a folder holds a data set of the published layout."""
+    ours = (path / "dataset.json").is_file()
+    return not ours and any((path / split / "dataset.json").is_file() for split in SPLITS)
+
+
+def read_published_meta(path: Path) -> PublishedMeta:
+    """What the published ``dataset.json`` of the first split says.
+
+    Raises:
+        DataError: if it is damaged, or of a kind that no published builder writes.
+    """
+    return next(
+        _read_split_meta(path / split)
+        for split in SPLITS
+        if (path / split / "dataset.json").is_file()
+    )
+
+
+def _read_split_meta(folder: Path) -> PublishedMeta:
+    file = folder / "dataset.json"
+    try:
+        meta = PublishedMeta.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        reason = first_problem(error)
+        raise DataError(f"{file} is damaged: {reason}. Build the data again.") from error
+    if (meta.pad_id, meta.ignore_label_id, meta.blank_identifier_id) != (PAD, PAD, 0):
+        raise DataError(f"{file}: pad_id, ignore_label_id or blank_identifier_id is not 0.")
+    if meta.sets != ("all",):
+        raise DataError(f"{file} has the sets {', '.join(meta.sets)}; only one, 'all', is read.")
+    return meta
+
+
+def open_published(
+    path: Path, meta: DatasetMeta, augmentation: Callable[[str], Augmentation | None]
+) -> Dataset:
+    """Open a folder of the published layout as it is; the arrays stay on disk.
+
+    Args:
+        path: the folder.
+        meta: what the task has to say of such puzzles; counts and digest are filled in.
+        augmentation: from a split's name to what its puzzles could be augmented with.
+
+    Raises:
+        DataError: if the folder is incomplete or damaged.
+    """
+    names = _read_names(path)
+    sha = hashlib.sha256(json.dumps([meta.task, names.tolist()], default=bytes.decode).encode())
+    splits: dict[str, Split] = {}
+    for name in SPLITS:
+        folder = path / name
+        if (folder / "dataset.json").is_file():
+            split = _open_split(folder, meta, names)
+            splits[name] = replace(split, augmentation=augmentation(name))
+            _add_digest(sha, folder)
+    counts = {
+        name: SplitCounts(
+            groups=split.num_groups, puzzles=split.num_puzzles, examples=len(split.inputs),
+            arrays=(),
+        )
+        for name, split in splits.items()
+    }  # fmt: skip
+    update = {"splits": counts, "digest": sha.hexdigest(), "num_puzzle_identifiers": len(names)}
+    return Dataset(path, meta.model_copy(update=update), splits)
+
+
+def _read_names(path: Path) -> NDArray[np.bytes_]:
+    file = path / NAMES_FILE
+    if not file.is_file():
+        raise DataError(f"{path} is incomplete: {NAMES_FILE} is missing. Build it again.")
+    try:
+        return np.array([name.encode() for name in json.loads(file.read_text(encoding="utf-8"))])
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"{file} is damaged: {error}. Build the data again.") from error
+
+
+def _open_split(folder: Path, meta: DatasetMeta, names: NDArray[np.bytes_]) -> Split:
+    stated = _read_split_meta(folder)
+    found = {name: open_array(folder / f"all__{name}.npy") for name in _ARRAYS}
+    puzzles, groups = found["puzzle_indices"].astype(int), found["group_indices"].astype(int)
+    wrong = None
+    if (stated.vocab_size, stated.seq_len) != (meta.vocab_size, meta.seq_len):
+        wrong = f"its puzzles are {stated.seq_len} tokens of {stated.vocab_size} kinds"
+    elif not len(found["inputs"]) == len(found["labels"]) == puzzles[-1]:
+        wrong = f"puzzle_indices ends at {puzzles[-1]}, inputs have {len(found['inputs'])} rows"
+    elif not len(found["puzzle_identifiers"]) == len(puzzles) - 1 == groups[-1]:
+        wrong = f"group_indices ends at {groups[-1]}, there are {len(puzzles) - 1} puzzles"
+    elif found["inputs"].shape[1:] != (meta.seq_len,):
+        wrong = f"inputs have shape {found['inputs'].shape}, not (examples, {meta.seq_len})"
+    elif found["puzzle_identifiers"].max() >= len(names):
+        wrong = f"it has identifier {found['puzzle_identifiers'].max()}, {NAMES_FILE} {len(names)}"
+    if wrong:
+        raise DataError(f"{folder} is damaged: {wrong}. Build the data again.")
+    several = len(names) > 1
+    return Split(
+        inputs=found["inputs"],
+        labels=found["labels"],
+        example_offsets=puzzles,
+        puzzle_offsets=groups,
+        identifiers=found["puzzle_identifiers"] if several else None,
+        names=names if several else None,
+    )
+
+
+def _add_digest(sha: Any, folder: Path) -> None:
+    """Take in a split: its small files whole, of its gigabytes of examples at most 4096 rows."""
+    for name in _ARRAYS:
+        array = open_array(folder / f"all__{name}.npy")
+        step = max(1, len(array) // _ROWS_AT_ONCE) if array.ndim == 2 else 1
+        sha.update(f"{folder.name}/{name}{array.shape}".encode())
+        sha.update(np.ascontiguousarray(array[::step]).tobytes())
+
+
+def write_published(path: Path, dataset: Dataset, extra: Mapping[str, Any] | None = None) -> None:
+    """Write a data set in the published layout, which the published trainer reads.
+
+    Args:
+        path: the folder, which appears whole or not at all.
+        dataset: of our own layout.
+        extra: further JSON files of the task, by name.
+
+    Raises:
+        StorageError: if the disk is full or the place may not be written.
+    """
+    names = [b"<blank>"] if dataset.names is None else dataset.names.tolist()
+    with whole_folder(path) as folder:
+        for name, split in dataset.splits.items():
+            (folder / name).mkdir()
+            _write_split(folder / name, split, dataset.meta)
+        files = {NAMES_FILE: [name.decode() for name in names], **(extra or {})}
+        for file_name, content in files.items():
+            (folder / file_name).write_text(json.dumps(content), encoding="utf-8")
+
+
+def _write_split(folder: Path, split: Split, meta: DatasetMeta) -> None:
+    begin, counts = split.example_range(np.arange(split.num_puzzles))
+    ends = np.cumsum(counts)
+    shape = (int(ends[-1]), meta.seq_len)
+    inputs, labels = (
+        open_memmap(folder / f"all__{name}.npy", mode="w+", dtype=np.uint8, shape=shape)
+        for name in ("inputs", "labels")
+    )
+    for start in range(0, len(inputs), _ROWS_AT_ONCE):
+        row = np.arange(start, min(start + _ROWS_AT_ONCE, len(inputs)))
+        puzzle = np.searchsorted(ends, row, side="right")
+        batch = split.gather(begin[puzzle] + row - (ends[puzzle] - counts[puzzle]), puzzle)
+        inputs[row] = batch.inputs
+        labels[row] = np.where(batch.labels == IGNORE_LABEL, PAD, batch.labels)
+    inputs.flush()
+    labels.flush()
+    small = {
+        "puzzle_identifiers": np.zeros(split.num_puzzles)
+        if split.identifiers is None
+        else split.identifiers,
+        "puzzle_indices": np.concatenate(([0], ends)),
+        "group_indices": split.puzzle_offsets,
+    }
+    for name, array in small.items():
+        np.save(folder / f"all__{name}.npy", np.asarray(array, np.int32), allow_pickle=False)
+    stated = PublishedMeta(
+        vocab_size=meta.vocab_size,
+        seq_len=meta.seq_len,
+        num_puzzle_identifiers=meta.num_puzzle_identifiers,
+        total_groups=split.num_groups,
+        mean_puzzle_examples=split.mean_puzzle_examples,
+        total_puzzles=split.num_puzzles,
+    )
+    (folder / "dataset.json").write_text(stated.model_dump_json(), encoding="utf-8")

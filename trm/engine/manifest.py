@@ -1,0 +1,57 @@
+"""Lists of checkpoints to evaluate, as TOML."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from trm.config import Frozen, first_problem
+from trm.errors import InputError
+
+
+class Entry(Frozen):
+    """One ``[[checkpoint]]`` of a manifest.
+
+    Attributes:
+        name: what to call it in the table.
+        reported: what its authors measured, as a share.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ckpt: str
+    name: str = ""
+    data: tuple[str, ...] = ()
+    metric: str | None = None
+    reported: float | None = Field(None, ge=0, le=1)
+    votes: int = Field(1, ge=1)
+    max_examples: int | None = Field(None, gt=0)
+    batch_size: int | None = Field(None, gt=0)
+
+
+def read_manifest(path: Path) -> list[Entry]:
+    """The checkpoints that a manifest names.
+
+    Raises:
+        InputError: if the file is missing, is not TOML, or has an entry that cannot be used.
+    """
+    try:
+        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"--all {path}: no such file. Name a TOML file.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"--all {path}: not TOML: {error}. Correct the file.") from error
+    entries = raw.get("checkpoint")
+    if not isinstance(entries, list) or not entries or raw.keys() != {"checkpoint"}:
+        raise InputError(
+            f"--all {path} must hold [[checkpoint]] tables, each with a ckpt, and nothing else."
+        )
+    found = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            found.append(Entry.model_validate(entry))
+        except ValidationError as error:
+            reason = first_problem(error)
+            raise InputError(f"--all {path}: checkpoint {number}: {reason}. Mend it.") from error
+    return found

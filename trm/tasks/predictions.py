@@ -1,0 +1,159 @@
+"""Saved answers, and voting over them: again without the model, or over several models at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from trm.config import Frozen, first_problem
+from trm.data import IGNORE_LABEL, PAD, Dataset
+from trm.errors import InputError
+from trm.storage import whole_file
+from trm.tasks.base import Task
+from trm.tasks.metrics import EvalBatch, Evaluator
+
+ABOUT = "about"
+_TOKENS = ("inputs", "labels", "answers")
+
+
+class About(Frozen):
+    """Whose answers a file holds, to which puzzles."""
+
+    task: str
+    data: tuple[str, ...]
+    digest: str
+    checkpoint: str
+    step: int
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's answers to examples of a data set's test split, one row an example."""
+
+    about: About
+    answers: EvalBatch
+
+    @classmethod
+    def of(cls, about: About, batches: Sequence[EvalBatch]) -> "Predictions":
+        """The answers of several batches, one after the other; see :func:`compact`."""
+        names = [field.name for field in fields(EvalBatch)]
+        parts = {n: np.concatenate([getattr(b, n) for b in batches]) for n in names}
+        return cls(about, EvalBatch(**parts))
+
+    def save(self, path: Path, names: NDArray[np.bytes_] | None = None) -> None:
+        """Write the fields of :class:`~trm.tasks.metrics.EvalBatch` as a compressed ``.npz``.
+
+        Tokens are uint8, with 0 where no cell is scored.
+
+        Args:
+            path: the file, which appears whole or not at all.
+            names: of the puzzle identifiers; each row's is saved as ``names``.
+        """
+        arrays: dict[str, NDArray[Any]] = {
+            field.name: getattr(self.answers, field.name) for field in fields(EvalBatch)
+        }
+        labels = arrays["labels"]
+        arrays["labels"] = np.where(labels == IGNORE_LABEL, PAD, labels)
+        arrays |= {name: arrays[name].astype(np.uint8, copy=False) for name in _TOKENS}
+        if names is not None:
+            arrays["names"] = names[arrays["puzzle_identifiers"]]
+        about = np.frombuffer(self.about.model_dump_json().encode(), np.uint8)
+        with whole_file(path) as file:
+            np.savez_compressed(file, allow_pickle=False, **{ABOUT: about}, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "Predictions":
+        """Read a file that :meth:`save` wrote.
+
+        Raises:
+            InputError: if it is none, or damaged.
+        """
+        if not path.is_file():
+            raise InputError(f"{path}: no such file. Write one: trm eval --save-predictions {path}")
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                about = About.model_validate_json(saved[ABOUT].tobytes())
+                arrays = {field.name: saved[field.name] for field in fields(EvalBatch)}
+        except ValidationError as error:
+            reason = first_problem(error)
+            raise InputError(f"{path} is damaged: {reason}. Write it again.") from error
+        except (KeyError, ValueError, OSError, EOFError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"{path} holds no predictions: {reason}. Name a file of trm eval "
+                "--save-predictions."
+            ) from error
+        arrays |= {name: arrays[name].astype(np.int32) for name in _TOKENS}
+        arrays["labels"][arrays["labels"] == PAD] = IGNORE_LABEL
+        return cls(about, EvalBatch(**arrays))
+
+
+def compact(batch: EvalBatch) -> EvalBatch:
+    """A batch whose tokens take one byte each: 400,000 ARC answers are gigabytes otherwise."""
+    small: Any = {name: getattr(batch, name).astype(np.int8) for name in _TOKENS}
+    return replace(batch, **small)
+
+
+def vote(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) -> Evaluator:
+    """Judge the answers of one or several evaluations, which are made one by voting.
+
+    A task whose evaluator votes gets all answers; of other tasks the majority answer to each
+    example is judged.
+
+    Args:
+        task: the task.
+        dataset: what the answers are to.
+        files: the predictions by name.
+
+    Raises:
+        InputError: if the files are of other data, or of different examples.
+    """
+    for name, found in files.items():
+        if found.about.digest != dataset.meta.digest:
+            raise InputError(
+                f"{name} has answers to data of digest {found.about.digest[:12]}, {dataset.path} "
+                f"has {dataset.meta.digest[:12]}. Give the data they are of with --data."
+            )
+    evaluator = task.evaluator(dataset.meta, dataset.split("test"))
+    answers = [found.answers for found in files.values()]
+    if not evaluator.votes:
+        first, *others = files
+        for name in others:
+            same = (np.array_equal(getattr(files[name].answers, which),
+                                   getattr(files[first].answers, which))
+                    for which in ("examples", "puzzles"))  # fmt: skip
+            if not all(same):
+                raise InputError(f"{name} and {first} answer different examples. Vote over equals.")
+        answers = [majority(answers)]
+    for batch in answers:
+        evaluator.update(batch)
+    return evaluator
+
+
+def majority(ballots: Sequence[EvalBatch]) -> EvalBatch:
+    """The answer that most of several batches of the same examples give to each.
+
+    Of answers with equally many votes the one with the higher mean halting probability wins, of
+    those the first. It keeps the mean halting logit and the fewest steps of its votes.
+    """
+    first = ballots[0]
+    if len(ballots) == 1:
+        return first
+    answers = np.stack([ballot.answers for ballot in ballots])  # (votes, batch, seq_len)
+    logits = np.stack([ballot.halt_logits for ballot in ballots])
+    steps = np.stack([ballot.halt_steps for ballot in ballots])
+    chosen, logit, step = first.answers.copy(), first.halt_logits.copy(), first.halt_steps.copy()
+    for row in range(len(first.answers)):
+        votes: dict[bytes, list[int]] = {}
+        for ballot in range(len(ballots)):
+            votes.setdefault(answers[ballot, row].tobytes(), []).append(ballot)
+        sure = 1 / (1 + np.exp(-logits[:, row].astype(np.float64)))
+        winners = max(votes.values(), key=lambda ones: (len(ones), sure[ones].mean()))
+        chosen[row] = answers[winners[0], row]
+        logit[row] = logits[winners, row].mean()
+        step[row] = steps[winners, row].min()
+    return replace(first, answers=chosen, halt_logits=logit, halt_steps=step)
