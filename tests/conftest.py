@@ -1,7 +1,9 @@
 """What many tests share. Shapes in signatures are checked while testing."""
 
 import os
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from jaxtyping import install_import_hook
 install_import_hook(["trm.models", "trm.engine"], "beartype.beartype")
 
 from trm import settings  # noqa: E402
+from trm.cli import run  # noqa: E402
 from trm.config import RunConfig  # noqa: E402
 from trm.data import DatasetMeta  # noqa: E402
 from trm.engine import launch  # noqa: E402
@@ -99,3 +102,42 @@ def tiny(mini_data: Path) -> Callable[..., RunConfig]:
         ).config
 
     return make
+
+
+@dataclass
+class Result:
+    """What a command line gave: the exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def trm(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Result]:
+    """Run a command line in an empty folder, in a wide terminal without colour."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*arguments: str | Path) -> Result:
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def fails(trm: Callable[..., Result]) -> Callable[..., str]:
+    """Run a command line that has to fail with one line, which is returned without its prefix."""
+
+    def call(*arguments: str | Path, code: int = 1) -> str:
+        done = trm(*arguments)
+        assert (done.code, done.out) == (code, ""), done
+        assert re.fullmatch(r"trm: error: [^\n]+\n", done.err), done.err
+        return done.err.removeprefix("trm: error: ").strip()
+
+    return call

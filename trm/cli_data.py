@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Layout = Literal["native", "published"]
 app = typer.Typer()
-out = Console()
+out, err = Console(), Console(stderr=True)
 
 
 class _Tasks(TyperGroup):
@@ -63,7 +63,8 @@ def _builder(task: "Task") -> Callable[..., None]:
 
     parameters = [
         _parameter("preset", str | None, None, "A named set of options: "
-                   + (", ".join(task.presets) or "this task has none") + "."),
+                   + (", ".join(n for n, p in task.presets.items() if p.data)
+                      or "this task has none") + "."),
         _parameter("out_folder", Path | None, None, f"Data folder (default: data/{task.name})",
                    "--out"),
         _parameter("overwrite", bool, False, "Replace a data set that is there.", "--overwrite"),
@@ -72,7 +73,7 @@ def _builder(task: "Task") -> Callable[..., None]:
                    "--layout"),
         *(
             _parameter(name, field.annotation | None, None,  # type: ignore[operator]
-                       _help(name, field))
+                       _help(name, field), *_switch(name, field))
             for name, field in fields.items()
         ),
     ]  # fmt: skip
@@ -89,13 +90,19 @@ def _parameter(name: str, kind: Any, default: Any, text: str, *flags: str) -> in
     )
 
 
+def _switch(name: str, field: "FieldInfo") -> list[str]:
+    """A yes-or-no option that is off by default has a flag to turn it on, and no other."""
+    return ["--" + name.replace("_", "-")] if field.default is False else []
+
+
 def _help(name: str, field: "FieldInfo") -> str:
     if field.is_required():
         default = "required"
     else:
         value = field.get_default(call_default_factory=True)
         default = "default: " + ("unset" if value is None else str(value))
-    return escape(f"{field.description or name} ({default})")
+    text = field.description or name
+    return escape(text if field.default is False else f"{text} ({default})")
 
 
 def _build_data(
@@ -117,6 +124,8 @@ def _build_data(
         for name, split in meta.splits.items()
     )
     out.print(f"{folder}: {counts}, digest {meta.digest[:12]}", highlight=False, soft_wrap=True)
+    for remark in task.remarks(meta):
+        err.print(f"trm: warning: {remark}", highlight=False, soft_wrap=True)
 
 
 @app.command("inspect-data")

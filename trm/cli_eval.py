@@ -15,7 +15,7 @@ from trm.storage import write_text
 
 if TYPE_CHECKING:
     from trm.engine.manifest import Entry
-    from trm.engine.report import Report
+    from trm.engine.report import Report, Row
     from trm.tasks.metrics import Evaluator
 
 app = typer.Typer()
@@ -69,19 +69,19 @@ def evaluate(
              "--per-task": per_task}  # fmt: skip
     for flag, file in files.items():
         if file is not None and not one:
-            raise InputError(f"{flag} needs one checkpoint, not {len(entries)}. Name one --ckpt.")
+            raise InputError(f"{flag} is for one checkpoint. Name it with --ckpt.")
     given: dict[str, Any] = {"batch_size": batch_size, "max_examples": max_examples, "votes": votes}
     given |= {"data": tuple(data) if data else None}
     update = {name: value for name, value in given.items() if value is not None}
     entries = [entry.model_copy(update=update) for entry in entries]
-    reports = [_report(entry, device, no_compile, save_predictions) for entry in entries]
-    _write_files(reports[0].evaluator, submission, per_task)
-    found = [report.as_json() for report in reports]
-    rows = [
-        report.row(e.name, e.metric, e.reported) for e, report in zip(entries, reports, strict=True)
-    ]
+    reports, rows = [], []
+    for entry in entries:
+        report = _report(entry, device, no_compile, save_predictions, _extras(submission, per_task))
+        rows.append(report.row(entry.name, entry.metric, entry.reported))
+        reports.append(report)
+    _write_extras(reports[0].evaluator, submission, per_task)
     if as_json:
-        out.print_json(json.dumps(found[0] if one else found))
+        out.print_json(json.dumps(reports[0].as_json() if one else _as_json(rows, reports)))
     elif as_markdown:
         print(markdown(results_table(rows)))  # noqa: T201
     elif one:
@@ -89,6 +89,13 @@ def evaluate(
         out.print(metrics_table(reports[0].metrics))
     else:
         out.print(results_table(rows))
+
+
+def _as_json(rows: "Sequence[Row]", reports: "Sequence[Report]") -> list[dict[str, Any]]:
+    return [
+        {"name": row.name, "metric": row.metric, "reported": row.reported, **report.as_json()}
+        for row, report in zip(rows, reports, strict=True)
+    ]
 
 
 def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[Entry]":
@@ -103,7 +110,11 @@ def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[Entry]"
 
 
 def _report(
-    entry: "Entry", device: str | None, no_compile: bool, save_predictions: Path | None
+    entry: "Entry",
+    device: str | None,
+    no_compile: bool,
+    save_predictions: Path | None,
+    extras: Sequence[str],
 ) -> "Report":
     from trm.engine.report import evaluate_model
     from trm.engine.solve import load
@@ -118,21 +129,23 @@ def _report(
             max_examples=entry.max_examples,
             votes=entry.votes,
             save_predictions=save_predictions,
+            extras=extras,
             compiled=not no_compile,
             on_progress=progress,
         )
 
 
-def _write_files(evaluator: "Evaluator", submission: Path | None, per_task: Path | None) -> None:
-    for flag, file, content in (
-        ("--submission", submission, evaluator.submission()),
-        ("--per-task", per_task, evaluator.per_task()),
-    ):
-        if file is None:
-            continue
-        if not content:
-            raise InputError(f"{flag}: this task has no such file. Leave it out.")
-        write_text(file, json.dumps(content) + "\n")
+def _extras(submission: Path | None, per_task: Path | None) -> list[str]:
+    """What an evaluator will be asked for beside its metrics."""
+    files = {"submission": submission, "per_task": per_task}
+    return [name for name, file in files.items() if file is not None]
+
+
+def _write_extras(evaluator: "Evaluator", submission: Path | None, per_task: Path | None) -> None:
+    if submission is not None:
+        write_text(submission, json.dumps(evaluator.submission()) + "\n")
+    if per_task is not None:
+        write_text(per_task, json.dumps(evaluator.per_task()) + "\n")
 
 
 @app.command()
@@ -156,8 +169,9 @@ def vote(
     (task,) = tasks.values()
     first = next(iter(files.values()))
     evaluator = saved.vote(task, task.open_data(data or first.about.data), files)
+    evaluator.check_has(_extras(submission, per_task))
     metrics = evaluator.result()
-    _write_files(evaluator, submission, per_task)
+    _write_extras(evaluator, submission, per_task)
     if as_json:
         values = {name: metric.as_json() for name, metric in metrics.items()}
         out.print_json(json.dumps({"predictions": list(files), "metrics": values}))
@@ -190,8 +204,10 @@ def plot(
         found = {n: curves.pass_at_k(p) for n, p in zip(names, paths, strict=True)}
         plots.plot_pass_at_k(picture, found)
     else:
-        drawn = {n: curves.over_steps(p, metric) for n, p in zip(names, paths, strict=True)}
-        metric = next(iter(drawn.values()))[0]
+        drawn = {}
+        for name, path in zip(names, paths, strict=True):
+            metric, drawn[name] = curves.over_steps(path, metric)  # all draw that of the first
+        assert metric is not None  # there is a path at least
         picture = picture or Path(f"{metric.replace('/', '_')}.png")
-        plots.plot_runs(picture, {name: curve for name, (_, curve) in drawn.items()}, metric)
+        plots.plot_runs(picture, drawn, metric)
     out.print(f"wrote {picture}", soft_wrap=True, highlight=False)

@@ -29,7 +29,7 @@ class Frozen(BaseModel):
 def first_problem(error: ValidationError) -> str:
     """The first thing wrong with a stored file, as one line: where, and what."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
 
 
 class ModelConfig(Frozen):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trm.tasks.base import Task
 
 ENTRY_POINT_GROUP = "trm.plugins"
-BUILT_IN = ("trm.tasks.sudoku",)
+BUILT_IN = ("trm.tasks.arc", "trm.tasks.maze", "trm.tasks.sudoku")
 
 _TASK_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 #: Flags of ``trm build-data`` for every task.

@@ -224,6 +224,22 @@ def test_a_limited_evaluation_meets_every_example_of_a_group(make_split: MakeSpl
     assert 70 < seconds < 130
 
 
+@given(sizes=sizes, limit=st.integers(1, 40))
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_a_limited_evaluation_takes_first_copies_before_later_ones(
+    make_split: MakeSplit, sizes: list[tuple[int, int]], limit: int
+) -> None:
+    split = make_split(*zip(*sizes, strict=True))
+
+    def copies(batches: list[Batch]) -> list[int]:
+        """Which copy of its group each row is seen as, sorted."""
+        seen = np.concatenate([batch.puzzles for batch in batches])
+        return sorted((seen - split.puzzle_offsets[split.group_of(seen)]).tolist())
+
+    everything = copies(list(eval_batches(split, 7)))
+    assert copies(list(eval_batches(split, 7, limit))) == everything[:limit]
+
+
 @pytest.mark.parametrize("probability", [0.1, 0.5])
 def test_the_asked_share_of_rows_explores(probability: float) -> None:
     steps = exploration(0, 0, 40_000, probability, 16)

@@ -210,3 +210,67 @@ def test_a_full_disk_leaves_nothing(
     with pytest.raises(StorageError, match=r"^cannot write .*/data: no space left on the disk\."):
         write(tmp_path / "data", META, {"train": make_split()})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_are_stored_once_for_all_splits(
+    folder: Path, make_split: Callable[..., Split]
+) -> None:
+    opened = open_dataset(folder)
+    expected = make_split().names.tolist()
+    assert opened.names.tolist() == expected
+    assert all(split.names.tolist() == expected for split in opened.splits.values())
+    assert [file.name for file in folder.rglob("identifiers.npy")] == ["identifiers.npy"] * 3
+    assert opened.split("train").name_of(4) == "p6"
+
+
+def test_without_names_there_is_no_file_of_them(
+    tmp_path: Path, make_split: Callable[..., Split]
+) -> None:
+    split = replace(make_split(), identifiers=None, names=None)
+    write(tmp_path / "a", META.model_copy(update={"num_puzzle_identifiers": 1}), {"train": split})
+    assert open_dataset(tmp_path / "a").names is None
+    assert list((tmp_path / "a").rglob("identifiers.npy")) == []
+
+
+def test_missing_names_are_named(folder: Path) -> None:
+    (folder / "identifiers.npy").unlink()
+    with pytest.raises(
+        DataError, match=r"/data is incomplete: identifiers\.npy is missing\. Build"
+    ):
+        open_dataset(folder)
+
+
+def test_another_number_of_names_is_named(folder: Path) -> None:
+    names = np.load(folder / "identifiers.npy")
+    np.save(folder / "identifiers.npy", names[:-1])
+    message = r"/identifiers\.npy has 49 names, not the 50 of dataset\.json\. Build it again\.$"
+    with pytest.raises(DataError, match=message):
+        open_dataset(folder)
+
+
+def test_the_digest_tells_names_apart(make_split: Callable[..., Split]) -> None:
+    split = make_split()
+    names = split.names.copy()
+    names[3] = b"other"
+    assert digest(META, {"train": split}) != digest(META, {"train": replace(split, names=names)})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"names": None}, "num_puzzle_identifiers is not the number of their names"),
+        ({"names": np.array([b"<blank>", b"p1"])}, "is not the number of their names"),
+        ({"identifiers": np.full(10, 50, np.int32)}, "identifier 50 is beyond num_puzzle_ident"),
+        ({"inputs": np.full((11, 6), 5, np.uint8)}, "inputs have token 5, of 5 in all"),
+        ({"labels": np.zeros((11, 6), np.uint8)}, "an example has no label to score"),
+    ],
+)
+def test_what_could_not_be_trained_on_is_not_written(
+    tmp_path: Path, make_split: Callable[..., Split], change: dict[str, Any], message: str
+) -> None:
+    split = replace(make_split(), **change)
+    with pytest.raises(
+        DataError, match=rf"^the train split of task toy cannot be used: .*{message}"
+    ):
+        write(tmp_path / "data", META, {"train": split})
+    assert list(tmp_path.iterdir()) == []

@@ -75,3 +75,73 @@ def test_only_arrays_that_are_there_are_stored(make_split: Callable[..., Split])
     assert split.arrays().keys() == required | optional
     plain = Split.of_single_examples(split.inputs, split.labels, info={})
     assert plain.arrays().keys() == required
+
+
+def each_its_own(split: Split) -> Split:
+    """The same groups with the examples of each puzzle stored, as in the published layout."""
+    puzzles = np.arange(split.num_puzzles)
+    begins, counts = split.example_range(puzzles)
+    ends = np.cumsum(counts)
+    rows = np.concatenate([b + np.arange(n) for b, n in zip(begins, counts, strict=True)])
+    return replace(
+        split, inputs=split.inputs[rows], labels=split.labels[rows], symmetry=None,
+        permutation=None, example_offsets=np.concatenate(([0], ends)),
+    )  # fmt: skip
+
+
+def test_rows_and_examples_of_a_puzzle_are_counted(make_split: Callable[..., Split]) -> None:
+    split = make_split(examples=(3, 1, 5), puzzles=(2, 1, 4))
+    for either in (split, each_its_own(split)):
+        assert either.num_rows == 3 * 2 + 1 * 1 + 5 * 4
+        assert either.mean_puzzle_examples == 27 / 7
+    single = Split.of_single_examples(split.inputs, split.labels, puzzles_each=4)
+    assert (single.num_rows, single.mean_puzzle_examples) == (36, 1.0)
+
+
+def test_where_the_examples_of_a_puzzle_are(make_split: Callable[..., Split]) -> None:
+    split = make_split(examples=(3, 1, 5), puzzles=(2, 1, 4))
+    begins, counts = split.example_range(np.array([1, 2, 6]))
+    assert (begins.tolist(), counts.tolist()) == ([0, 3, 4], [3, 1, 5])
+    begins, counts = split.example_range(np.array([1, 2, 6]), groups=np.array([0, 1, 2]))
+    assert (begins.tolist(), counts.tolist()) == ([0, 3, 4], [3, 1, 5])
+    begins, counts = each_its_own(split).example_range(np.array([1, 2, 6]))
+    assert (begins.tolist(), counts.tolist()) == ([3, 6, 22], [3, 1, 5])
+
+
+def test_an_example_has_the_name_of_the_first_puzzle_that_sees_it(
+    make_split: Callable[..., Split],
+) -> None:
+    split = make_split(examples=(3, 1, 2), puzzles=(2, 1, 4))
+    assert [split.name_of(example) for example in range(6)] == ["p1"] * 3 + ["p3"] + ["p4"] * 2
+    stored = each_its_own(split)
+    expected = ["p1"] * 3 + ["p2"] * 3 + ["p3"] + [f"p{p}" for p in (4, 5, 6, 7) for _ in range(2)]
+    assert [stored.name_of(example) for example in range(15)] == expected
+
+
+def test_without_names_an_example_has_none(make_split: Callable[..., Split]) -> None:
+    split = make_split()
+    assert replace(split, names=None).name_of(0) == ""
+    assert replace(split, identifiers=None).name_of(0) == ""
+
+
+def test_a_batch_says_how_each_row_was_augmented(make_split: Callable[..., Split]) -> None:
+    split = make_split()
+    batch = split.gather(np.array([0, 2, 9]), np.array([1, 0, 8]))
+    assert batch.rows is not None
+    assert batch.rows.symmetry.tolist() == split.symmetry[[1, 0, 8]].tolist()
+    assert (batch.rows.permutation == split.permutation[[1, 0, 8]]).all()
+    assert batch.rows.puzzles.tolist() == [1, 0, 8]
+    assert batch.rows.places.tolist() == [0, 2, 3]
+    assert batch.rows.counts.tolist() == [3, 3, 5]
+    assert replace(split, symmetry=None).gather(np.array([0]), np.array([0])).rows is None
+
+
+def test_a_batch_may_be_augmented_otherwise_than_stored(make_split: Callable[..., Split]) -> None:
+    split = make_split()
+    examples, puzzles = np.array([0, 1]), np.array([0, 0])
+    drawn = (split.symmetry[[1, 1]], split.permutation[[1, 1]])
+    found = split.gather(examples, puzzles, drawn)
+    expected = split.gather(examples, np.array([1, 1]))
+    assert (found.inputs == expected.inputs).all()
+    assert (found.labels == expected.labels).all()
+    assert found.puzzle_identifiers.tolist() == [1, 1]

@@ -1,18 +1,22 @@
 """Evaluation, alone and of a trained run."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import trm
-from trm.config import ModelConfig
-from trm.data import eval_batches
+from trm.config import ModelConfig, RunConfig
+from trm.data import eval_batches, write
+from trm.engine import launch
 from trm.engine.evaluate import answer, averaged
 from trm.engine.optim import WeightAverage
 from trm.engine.report import evaluate_model
-from trm.errors import CheckpointError, DataError
+from trm.errors import CheckpointError, DataError, InputError
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.tasks.base import Puzzle
 from trm.tasks.sudoku.task import Sudoku
@@ -79,3 +83,108 @@ def test_averaged_weights_go_in_and_out() -> None:
     with averaged(network, average):
         assert network.output_head.weight.abs().sum() == 0
     assert torch.equal(network.output_head.weight, own)
+
+
+def with_names(source: Path, out: Path, names: list[str], test_names: list[str]) -> Path:
+    """Ten puzzles of ``source`` to train on and four to test on, each with a name of these."""
+    dataset = Sudoku().open_data([source])
+    all_names = np.array([b"<blank>", *(name.encode() for name in names)])
+    splits = {}
+    for split_name, chosen in (("train", names[:10]), ("test", test_names)):
+        split, count = dataset.split(split_name), len(chosen)
+        splits[split_name] = replace(
+            split, inputs=split.inputs[:count], labels=split.labels[:count],
+            example_offsets=np.arange(count + 1), puzzle_offsets=np.arange(count + 1),
+            symmetry=None, permutation=None,
+            info={name: array[:count] for name, array in split.info.items()},
+            identifiers=np.array([1 + names.index(name) for name in chosen], np.int32),
+            names=all_names,
+        )  # fmt: skip
+    meta = dataset.meta.model_copy(update={"num_puzzle_identifiers": len(all_names)})
+    write(out, meta, splits)
+    return out
+
+
+NAMES = [f"p{number}" for number in range(14)]
+
+
+@pytest.fixture(scope="module")
+def named_folder(mini_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_names(mini_data, tmp_path_factory.mktemp("named") / "d", NAMES, NAMES[10:])
+
+
+@pytest.fixture
+def named(tiny: Callable[..., RunConfig], named_folder: Path, tmp_path: Path) -> trm.Model:
+    """A model whose answer depends on the name of the puzzle."""
+    config = tiny(f"data.paths=['{named_folder}']", "train.max_steps=1", "optim.ema=false")
+    plan = launch.plan(config, Sudoku(), runs_folder=tmp_path, name="a")
+    model = trm.load(launch.train(plan, Sudoku()).run, device="cpu")
+    table = model.network.puzzle_embedding
+    assert table is not None
+    generator = torch.Generator().manual_seed(0)
+    table.weight.copy_(torch.randn(table.weight.shape, generator=generator) * 9)
+    return model
+
+
+def predictions(model: trm.Model, data: Path, tmp_path: Path) -> dict[str, Any]:
+    evaluate_model(model, data=[str(data)], save_predictions=tmp_path / "p.npz")
+    with np.load(tmp_path / "p.npz") as saved:
+        return {name: saved[name].tolist() for name in saved.files}
+
+
+def test_puzzles_are_known_by_their_names(
+    named: trm.Model, named_folder: Path, mini_data: Path, tmp_path: Path
+) -> None:
+    """Data in which the names have other numbers, and some are missing, give the same answers."""
+    expected = predictions(named, named_folder, tmp_path)
+    assert expected["names"] == [b"p10", b"p11", b"p12", b"p13"]
+    assert expected["puzzle_identifiers"] == [11, 12, 13, 14]
+    few = NAMES[10:][::-1]
+    for number, names in enumerate((NAMES[::-1], few, ["other", *few])):
+        folder = with_names(mini_data, tmp_path / str(number), names, NAMES[10:])
+        found = predictions(named, folder, tmp_path)
+        for name in ("answers", "halt_logits", "puzzle_identifiers", "names"):
+            assert found[name] == expected[name]
+    swapped = with_names(mini_data, tmp_path / "swapped", NAMES, NAMES[10:][::-1])
+    assert predictions(named, swapped, tmp_path)["halt_logits"] != expected["halt_logits"]
+
+
+def test_names_that_the_model_does_not_know_are_counted_and_named(
+    named: trm.Model, mini_data: Path, tmp_path: Path
+) -> None:
+    names = [*NAMES[:10], "zz", "aa", "p12", "mm"]
+    folder = with_names(mini_data, tmp_path / "other", names, names[10:])
+    message = (
+        r"/checkpoints/step-000001 does not know 3 of the 4 puzzle identifiers of \S+/other, such "
+        r"as aa, mm, zz: their embedding would mean nothing\. Give the data that it was trained"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        evaluate_model(named, data=[str(folder)])
+
+
+def test_a_model_without_names_knows_none(
+    model: trm.Model, named_folder: Path, named: trm.Model, mini_data: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=r"does not know 4 of the 4 .* p10, p11, p12: their"):
+        evaluate_model(model, data=[str(named_folder)])
+    assert evaluate_model(named, data=[str(mini_data)]).metrics["exact_accuracy"].count == 100
+
+
+def test_a_puzzle_to_solve_is_known_by_its_name(named: trm.Model) -> None:
+    tokens = named.parse("1234" + "." * 12)[0].tokens
+    assert named.identifier(Puzzle(tokens, "p3")) == 4
+    assert named.identifier(Puzzle(tokens, "<blank>")) == 0
+    message = (
+        r"^the model was not trained on a puzzle named 'p99', .* Give one of its 14, such as p0\.$"
+    )
+    with pytest.raises(InputError, match=message):
+        list(named.think(Puzzle(tokens, "p99")))
+    first, second = (list(named.think(Puzzle(tokens, name))) for name in ("p1", "p2"))
+    assert first[-1].halt_probability != second[-1].halt_probability
+
+
+def test_damaged_names_are_named(named: trm.Model) -> None:
+    file = named.path / "identifiers.npy"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match=r"/identifiers\.npy is damaged: .*Use another check"):
+        named.names  # noqa: B018

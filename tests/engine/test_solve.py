@@ -51,7 +51,9 @@ def test_a_puzzle_that_is_none(model: trm.Model, puzzle: str, message: str) -> N
 
 def test_an_answer_that_is_no_sudoku_is_not_valid(model: trm.Model) -> None:
     solution = model.solve("." * 16)
-    assert solution.valid is model.task.is_valid(solution.puzzle.tokens, solution.thoughts[-1].board)
+    assert solution.valid is model.task.is_valid(
+        solution.puzzle.tokens, solution.thoughts[-1].board
+    )
     wrong = trm.Solution(model.task, solution.puzzle, (solution.thoughts[0],))
     blank = trm.Solution(
         model.task, solution.puzzle, (type(wrong.thoughts[0])(1, solution.puzzle.tokens, 0.2),)

@@ -81,24 +81,6 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-def test_real_puzzles_at_full_size(shared: Path, tmp_path: Path) -> None:
-    """The published model on the published puzzles, for two steps."""
-    source = shared / "data" / "sudoku-extreme"
-    built = trm(tmp_path, "build-data", "sudoku", "--source", source, "--out", "data/x")
-    assert "train 1,000 puzzles (1,001,000 with augmentations), test 6,310" in built.stdout
-    done = trm(
-        tmp_path, "train", "sudoku", "--data", "data/x", "--mlp-t", "--device", "cpu",
-        "--max-steps", "2", "--batch-size", "4", "--set", "eval.max_examples=1",
-        "--set", "model.halt_max_steps=2",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    report = json.loads(
-        trm(tmp_path, "eval", "--device", "cpu", "--max-examples", "20", "--json").stdout
-    )
-    sources = {name.partition("/")[2] for name in report["metrics"] if "/" in name}
-    assert sources == {"forum_hardest_1905_11+", "magictour_top1465", "17_clue"}
-
-
 def test_the_same_command_gives_the_same_weights(mini_data: Path, tmp_path: Path) -> None:
     weights = []
     for name in ("one", "two"):

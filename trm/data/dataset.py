@@ -269,5 +269,6 @@ def open_array(file: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{file} is damaged: {error}. Build the data again.") from error
+        reason = " ".join(str(error).split())
+        raise DataError(f"{file} is damaged: {reason}. Build the data again.") from error
     return array

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trm.data.augment import Drawn
 from trm.data.dataset import Dataset, SplitCounts
 from trm.data.split import Split
 from trm.errors import DataError
@@ -17,7 +18,8 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
     """One data set of all puzzles of several.
 
     Identifier 0, the blank one, is common to all; the others of each follow those of the one
-    before it. Augmentations and properties are those of the first.
+    before it, but a name that came before keeps its number. Augmentations and properties are
+    those of the first.
 
     Raises:
         DataError: if their puzzles differ in length, vocabulary or layout, or if one trains on
@@ -29,13 +31,10 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
     for other in datasets[1:]:
         _check_alike(first, other)
     _check_apart(datasets)
-    # Identifier 0 is shared, so each data set brings one fewer than it counts.
-    own = [dataset.meta.num_puzzle_identifiers - 1 for dataset in datasets]
-    shifts = np.concatenate(([0], np.cumsum(own)))
-    names = _join_names(datasets)
+    names, numbers = _join_names(datasets)
     splits = {
         name: _join_splits(
-            [(d.splits[name], int(s)) for d, s in zip(datasets, shifts, strict=False)
+            [(d.splits[name], n) for d, n in zip(datasets, numbers, strict=True)
              if name in d.splits],
             names,
         )
@@ -52,7 +51,7 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
     meta = first.meta.model_copy(
         update={
             "source": " + ".join(dataset.meta.source for dataset in datasets),
-            "num_puzzle_identifiers": 1 + int(shifts[-1]),
+            "num_puzzle_identifiers": 1 if names is None else len(names),
             "splits": counts,
             "digest": hashlib.sha256(digests.encode()).hexdigest(),
         }
@@ -85,7 +84,7 @@ def _check_apart(datasets: Sequence[Dataset]) -> None:
             shared = held_out & _originals(trained, "train") if trained is not tested else set()
             if shared:
                 raise DataError(
-                    f"{trained.path} trains on {len(shared)} of the puzzles that {tested.path} "
+                    f"{trained.path} trains on {len(shared)} of the examples that {tested.path} "
                     "tests on: such an evaluation would mean nothing. Leave one of them out."
                 )
 
@@ -101,34 +100,60 @@ def _originals(dataset: Dataset, name: str) -> set[bytes]:
     return {row.tobytes() for row in both}
 
 
-def _join_names(datasets: Sequence[Dataset]) -> NDArray[np.bytes_] | None:
-    parts = [dataset.names for dataset in datasets]
-    known = [part for part in parts if part is not None]
-    return np.concatenate((known[0][:1], *(part[1:] for part in known))) if known else None
+def _join_names(
+    datasets: Sequence[Dataset],
+) -> tuple[NDArray[np.bytes_] | None, list[NDArray[np.int32]]]:
+    """The names of the joined identifiers, and for each data set what its own become."""
+    parts = [() if d.names is None else d.names.tolist() for d in datasets]
+    blank = next((part[0] for part in parts if part), None)
+    known: dict[bytes, int] = {}
+    numbers = [
+        np.array([0, *(known.setdefault(name, len(known) + 1) for name in part[1:])], np.int32)
+        for part in parts
+    ]
+    return (None if blank is None else np.array([blank, *known])), numbers
 
 
-def _join_splits(parts: Sequence[tuple[Split, int]], names: NDArray[np.bytes_] | None) -> Split:
+def _join_splits(
+    parts: Sequence[tuple[Split, NDArray[np.int32]]], names: NDArray[np.bytes_] | None
+) -> Split:
     splits = [split for split, _ in parts]
     identifiers = [
         np.zeros(split.num_puzzles, np.int32)
         if split.identifiers is None
-        else np.where(split.identifiers > 0, split.identifiers + shift, 0).astype(np.int32)
-        for split, shift in parts
+        else numbers[split.identifiers]
+        for split, numbers in parts
     ]
     common = set.intersection(*(set(split.info) for split in splits))
-    augmented = all(s.symmetry is not None for s in splits)
+    symmetry, permutation = _join_copies(splits)
     return Split(
         inputs=_concatenate(splits, "inputs"),
         labels=_concatenate(splits, "labels"),
         example_offsets=_chain([split.example_offsets for split in splits]),
         puzzle_offsets=_chain([split.puzzle_offsets for split in splits]),
-        symmetry=_concatenate(splits, "symmetry") if augmented else None,
-        permutation=_concatenate(splits, "permutation") if augmented else None,
+        symmetry=symmetry,
+        permutation=permutation,
         identifiers=None if names is None else np.concatenate(identifiers),
         info={n: np.concatenate([s.info[n] for s in splits]) for n in sorted(common)},
         names=names,
         augmentation=splits[0].augmentation,
     )
+
+
+def _join_copies(splits: Sequence[Split]) -> Drawn | tuple[None, None]:
+    """How all puzzles are augmented: not at all, where a split does not say."""
+    width = next((s.permutation.shape[1] for s in splits if s.permutation is not None), None)
+    if width is None:
+        return None, None
+    symmetries = [
+        np.zeros(s.num_puzzles, np.int32) if s.symmetry is None else s.symmetry for s in splits
+    ]
+    same = np.arange(width, dtype=np.uint8)
+    permutations = [
+        np.tile(same, (s.num_puzzles, 1)) if s.permutation is None else s.permutation
+        for s in splits
+    ]
+    return np.concatenate(symmetries), np.concatenate(permutations)
 
 
 def _concatenate(splits: Sequence[Split], name: str) -> NDArray[Any]:

@@ -74,9 +74,15 @@ def _read_split_meta(folder: Path) -> PublishedMeta:
         reason = first_problem(error)
         raise DataError(f"{file} is damaged: {reason}. Build the data again.") from error
     if (meta.pad_id, meta.ignore_label_id, meta.blank_identifier_id) != (PAD, PAD, 0):
-        raise DataError(f"{file}: pad_id, ignore_label_id or blank_identifier_id is not 0.")
+        raise DataError(
+            f"{file}: pad_id, ignore_label_id or blank_identifier_id is not 0, which no published "
+            "builder writes. Build the data again."
+        )
     if meta.sets != ("all",):
-        raise DataError(f"{file} has the sets {', '.join(meta.sets)}; only one, 'all', is read.")
+        raise DataError(
+            f"{file} has the sets {', '.join(meta.sets)}; only one, 'all', is read. "
+            "Build the data again."
+        )
     return meta
 
 
@@ -118,7 +124,10 @@ def _read_names(path: Path) -> NDArray[np.bytes_]:
     if not file.is_file():
         raise DataError(f"{path} is incomplete: {NAMES_FILE} is missing. Build it again.")
     try:
-        return np.array([name.encode() for name in json.loads(file.read_text(encoding="utf-8"))])
+        names = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(names, list) or not names:
+            raise ValueError("it is no list of names")
+        return np.array([name.encode() for name in names])
     except (ValueError, AttributeError) as error:
         raise DataError(f"{file} is damaged: {error}. Build the data again.") from error
 
@@ -126,28 +135,45 @@ def _read_names(path: Path) -> NDArray[np.bytes_]:
 def _open_split(folder: Path, meta: DatasetMeta, names: NDArray[np.bytes_]) -> Split:
     stated = _read_split_meta(folder)
     found = {name: open_array(folder / f"all__{name}.npy") for name in _ARRAYS}
-    puzzles, groups = found["puzzle_indices"].astype(int), found["group_indices"].astype(int)
-    wrong = None
-    if (stated.vocab_size, stated.seq_len) != (meta.vocab_size, meta.seq_len):
-        wrong = f"its puzzles are {stated.seq_len} tokens of {stated.vocab_size} kinds"
-    elif not len(found["inputs"]) == len(found["labels"]) == puzzles[-1]:
-        wrong = f"puzzle_indices ends at {puzzles[-1]}, inputs have {len(found['inputs'])} rows"
-    elif not len(found["puzzle_identifiers"]) == len(puzzles) - 1 == groups[-1]:
-        wrong = f"group_indices ends at {groups[-1]}, there are {len(puzzles) - 1} puzzles"
-    elif found["inputs"].shape[1:] != (meta.seq_len,):
-        wrong = f"inputs have shape {found['inputs'].shape}, not (examples, {meta.seq_len})"
-    elif found["puzzle_identifiers"].max() >= len(names):
-        wrong = f"it has identifier {found['puzzle_identifiers'].max()}, {NAMES_FILE} {len(names)}"
+    wrong = _fault(found, stated, meta, len(names))
     if wrong:
         raise DataError(f"{folder} is damaged: {wrong}. Build the data again.")
     several = len(names) > 1
     return Split(
         inputs=found["inputs"],
         labels=found["labels"],
-        example_offsets=puzzles,
-        puzzle_offsets=groups,
+        example_offsets=found["puzzle_indices"].astype(np.int64),
+        puzzle_offsets=found["group_indices"].astype(np.int64),
         identifiers=found["puzzle_identifiers"] if several else None,
         names=names if several else None,
+    )
+
+
+def _fault(
+    found: Mapping[str, NDArray[Any]], stated: PublishedMeta, meta: DatasetMeta, num_names: int
+) -> str | None:
+    """What is wrong with the arrays of a split, None if nothing is."""
+    if (stated.vocab_size, stated.seq_len) != (meta.vocab_size, meta.seq_len):
+        return f"its puzzles are {stated.seq_len} tokens of {stated.vocab_size} kinds"
+    for name in ("puzzle_indices", "group_indices"):
+        offsets = found[name]
+        rises = offsets.ndim == 1 and len(offsets) > 1 and not offsets[0]
+        if not rises or (np.diff(offsets.astype(np.int64)) < 1).any():
+            return f"all__{name}.npy does not rise from 0 on"
+    examples, puzzles = int(found["puzzle_indices"][-1]), len(found["puzzle_indices"]) - 1
+    shapes: dict[str, tuple[int, ...]] = {
+        "inputs": (examples, meta.seq_len),
+        "labels": (examples, meta.seq_len),
+        "puzzle_identifiers": (puzzles,),
+    }
+    for name, shape in shapes.items():
+        if found[name].shape != shape:
+            return f"all__{name}.npy has shape {found[name].shape}, not {shape}"
+    if found["group_indices"][-1] != puzzles:
+        return f"group_indices ends at {found['group_indices'][-1]}, there are {puzzles} puzzles"
+    highest = found["puzzle_identifiers"].max()
+    return (
+        f"it has identifier {highest}, {NAMES_FILE} {num_names}" if highest >= num_names else None
     )
 
 

@@ -32,6 +32,9 @@ NAMES_FILE = "identifiers.npy"
 STATE_FOLDER = "training_state"
 PROGRESS_FILE = "progress.json"
 
+#: Byte strings; what checks types while testing takes np.bytes_ to mean empty ones.
+Names = NDArray[np.character]
+
 #: How torch.save begins (a zip archive), and a bare pickle of protocol 2 to 5.
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
@@ -73,7 +76,7 @@ def save(
     config: CheckpointConfig,
     state: TrainState,
     progress: Progress,
-    identifiers: NDArray[np.bytes_] | None = None,
+    identifiers: Names | None = None,
 ) -> None:
     """Write a checkpoint; ``model.safetensors`` has the averaged weights if there are any.
 
@@ -154,7 +157,7 @@ def read_config(path: Path) -> CheckpointConfig:
     return _read_json(path / CONFIG_FILE, CheckpointConfig)
 
 
-def read_names(path: Path) -> NDArray[np.bytes_] | None:
+def read_names(path: Path) -> Names | None:
     """The names of the rows of a checkpoint's puzzle embedding, None where they have none.
 
     Raises:
@@ -164,9 +167,10 @@ def read_names(path: Path) -> NDArray[np.bytes_] | None:
     if not file.is_file():
         return None
     try:
-        names: NDArray[np.bytes_] = np.load(file, mmap_mode="r", allow_pickle=False)
+        names: Names = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise CheckpointError(f"{file} is damaged: {error}. Use another checkpoint.") from error
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{file} is damaged: {reason}. Use another checkpoint.") from error
     return names
 
 

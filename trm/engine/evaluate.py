@@ -125,9 +125,12 @@ def _symmetric_copies(split: Split, votes: int) -> list[Drawn]:
     """How the copies beside the original are made: the same for every example and evaluation."""
     if votes == 1:
         return []
-    if split.augmentation is None or split.identifiers is not None:
-        why = "are augmented copies already" if split.identifiers is not None else "have none"
-        raise ConfigError(f"--votes {votes} needs symmetries, but these puzzles {why}. Leave it.")
+    copied = split.identifiers is not None or split.symmetry is not None
+    if split.augmentation is None or copied:
+        why = "are augmented copies already" if copied else "have none"
+        raise ConfigError(
+            f"--votes {votes} needs symmetries, but these puzzles {why}. Leave it out."
+        )
     symmetry, permutation = split.augmentation.draw(votes - 1, np.random.default_rng(0))
     return [(symmetry[i : i + 1], permutation[i : i + 1]) for i in range(votes - 1)]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trm.data import DatasetMeta, Split
 from trm.engine.device import device_errors
@@ -80,6 +81,7 @@ def evaluate_model(
     max_examples: int | None = None,
     votes: int = 1,
     save_predictions: Path | None = None,
+    extras: Sequence[str] = (),
     compiled: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -92,6 +94,7 @@ def evaluate_model(
         max_examples: look at so many, chosen once and for all, instead of all.
         votes: solve so many symmetric copies of each puzzle, and take the majority's answer.
         save_predictions: write every answer to this ``.npz`` file.
+        extras: what the evaluator will be asked for, see :meth:`Evaluator.check_has`.
         compiled: use torch.compile on CUDA.
         on_progress: called with examples done and examples in all.
 
@@ -103,6 +106,7 @@ def evaluate_model(
     _check_fits(model, dataset.meta, dataset.path)
     split = _with_identifiers_of(model, dataset.split("test"), dataset.path)
     evaluator = model.task.evaluator(dataset.meta, split)
+    evaluator.check_has(extras)
     batches: list[EvalBatch] = []
     with device_errors():
         metrics = evaluate(
@@ -159,11 +163,11 @@ def _with_identifiers_of(model: Model, split: Split, path: Path) -> Split:
     """
     if split.names is None or split.identifiers is None:
         return split
-    known = np.array([b""]) if model.names is None else np.asarray(model.names)
+    known: NDArray[Any] = np.array([b""]) if model.names is None else np.asarray(model.names)
     if np.array_equal(split.names, known):
         return split
     used = np.asarray(split.names)[split.identifiers]
-    order = np.argsort(known)
+    order = np.argsort(known, kind="stable")
     places = np.searchsorted(known, used, sorter=order).clip(max=len(known) - 1)
     unknown = known[order[places]] != used
     if unknown.any():

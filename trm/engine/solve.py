@@ -104,7 +104,7 @@ class Model:
         return self.checkpoint.run
 
     @cached_property
-    def names(self) -> NDArray[np.bytes_] | None:
+    def names(self) -> checkpoint.Names | None:
         """What the puzzle identifiers stand for, (num_puzzle_identifiers,) byte strings.
 
         None where all puzzles have the same one.

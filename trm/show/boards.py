@@ -9,9 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from trm.data import Split
+from trm.show.thinking import LONGEST_LINE
 from trm.tasks.base import Board, Puzzle, Task, Tokens
-
-_LONGEST_LINE = 100  # a puzzle of more characters is not written beside its drawing
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def examples_of(
 def show_example(console: Console, example: Example) -> None:
     """Draw an example: puzzle and solution side by side where there is room."""
     title = Text(example.title, style="bold")
-    if len(example.text) <= _LONGEST_LINE:
+    if len(example.text) <= LONGEST_LINE:
         title.append(f": {example.text}", style="not bold")
     console.print(title, soft_wrap=True)
     given = example.puzzle.tokens

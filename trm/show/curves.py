@@ -22,11 +22,19 @@ def evaluations(run: Path) -> list[dict[str, Any]]:
     file = run / METRICS_FILE
     if not file.is_file():
         raise InputError(f"{run} is no run: it has no {METRICS_FILE}. Name a run folder.")
-    records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    found = [record for record in records if record["event"] == "eval"]
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    found = [record for line in lines if (record := _record(line)).get("event") == "eval"]
     if not found:
         raise InputError(f"{run} has no evaluation yet. Wait for one, or run trm eval.")
     return found
+
+
+def _record(line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:  # cut short by a crash, or about to be written
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def over_steps(run: Path, metric: str | None) -> tuple[str, Curve]:
@@ -36,11 +44,12 @@ def over_steps(run: Path, metric: str | None) -> tuple[str, Curve]:
         InputError: if the run has no such metric.
     """
     records = evaluations(run)
-    name = metric or ("pass@2" if "pass@2" in records[0] else "exact_accuracy")
-    if name not in records[0]:
-        known = [n for n, v in records[0].items() if isinstance(v, float) and n != "elapsed_s"]
+    known = {n for record in records for n, v in record.items() if isinstance(v, float)}
+    known.discard("elapsed_s")
+    name = metric or ("pass@2" if "pass@2" in known else "exact_accuracy")
+    if name not in known:
         raise InputError(f"{run} has no metric {name!r}. {did_you_mean(name, known)}")
-    return name, [(record["step"], record[name]) for record in records]
+    return name, [(r["step"], r[name]) for r in records if isinstance(r.get(name), float)]
 
 
 def pass_at_k(path: Path) -> Curve:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from trm.data import DatasetMeta
@@ -77,7 +78,7 @@ def results_table(rows: "Iterable[Row]") -> Table:
         found, reported = row.value, "" if row.reported is None else f"{row.reported:.4f}"
         interval = "{:.4f} to {:.4f}".format(*found.interval) if found.interval else ""
         made.add_row(
-            row.task, row.name, f"{row.step:,}", row.metric, f"{found.value:.4f}", interval,
+            row.task, Text(row.name), f"{row.step:,}", row.metric, f"{found.value:.4f}", interval,
             f"{found.count:,}", reported,
         )  # fmt: skip
     return made

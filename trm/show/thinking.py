@@ -10,6 +10,9 @@ from rich.text import Text
 from trm.engine.solve import Solution, Thought
 from trm.tasks.base import Puzzle, Task, Tokens
 
+#: A board of more characters is drawn, and not written on a line too.
+LONGEST_LINE = 100
+
 
 def show_thoughts(
     console: Console, task: Task, puzzle: Puzzle, thoughts: Iterable[Thought]
@@ -35,7 +38,8 @@ def verdict(solution: Solution) -> str:
     says = {True: "valid", False: "not valid", None: "no rule tells whether it is valid"}
     halts = solution.halt_step
     when = "would not have halted" if halts is None else f"would have halted at step {halts}"
-    return f"answer {solution.answer}: {says[solution.valid]}; the model {when}"
+    answer = solution.answer if len(solution.answer) <= LONGEST_LINE else "as drawn"
+    return f"answer {answer}: {says[solution.valid]}; the model {when}"
 
 
 def _drawing(task: Task, puzzle: Tokens, before: Tokens, thought: Thought) -> RenderableType:

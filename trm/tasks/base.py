@@ -27,6 +27,7 @@ from trm.data import (
     write_published,
 )
 from trm.errors import ConfigError, DataError, did_you_mean
+from trm.storage import storage_errors
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
 
 Tokens = NDArray[np.integer[Any]]
@@ -195,6 +196,10 @@ class Task(ABC):
         """Whether ``answer`` solves ``puzzle`` (seq_len,); None where only a label can tell."""
         return None
 
+    def remarks(self, meta: DatasetMeta) -> Sequence[str]:
+        """What to warn of after a data set was built."""
+        return ()
+
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
         """What to say of a split beside its counts, by name."""
         return {}
@@ -212,12 +217,16 @@ class Task(ABC):
 
     def build_published(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
         """Build the data set in the published layout; see :meth:`build_data`."""
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+        with storage_errors(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            beside = tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
+        with beside as folder:
             meta = self.build_data(Path(folder) / "native", options, rng)
             dataset = self.open_data([Path(folder) / "native"])
             write_published(out, dataset, self.published_files(dataset))
-        return meta
+        if self.published_meta(meta.vocab_size, meta.seq_len) is None:
+            return meta  # this task writes the layout, but does not read it
+        return meta.model_copy(update={"digest": self.open_data([out]).meta.digest})
 
     def open_data(self, paths: Sequence[str | Path]) -> Dataset:
         """Open a data folder of this task, or several, joined.

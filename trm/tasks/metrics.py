@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm.data import IGNORE_LABEL
+from trm.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,21 @@ class Evaluator(ABC):
     def submission(self) -> Any:
         """The answers as a competition wants them, ready for JSON; None where there is none."""
         return None
+
+    @classmethod
+    def check_has(cls, extras: Iterable[str]) -> None:
+        """Refuse what this evaluator has not, before it is put to work.
+
+        Args:
+            extras: of ``per_task`` and ``submission``, what is wanted.
+
+        Raises:
+            InputError: naming the flag that asked for it.
+        """
+        for name in extras:
+            if getattr(cls, name) is getattr(Evaluator, name):
+                flag = "--" + name.replace("_", "-")
+                raise InputError(f"{flag}: this task has no such file. Leave it out.")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Saved answers, and voting over them: again without the model, or over several models at once."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,10 @@ from trm.tasks.metrics import EvalBatch, Evaluator
 
 ABOUT = "about"
 _TOKENS = ("inputs", "labels", "answers")
+#: What reading a damaged ``.npz`` file, or one of something else, may raise.
+_UNREADABLE = (
+    KeyError, ValueError, TypeError, AttributeError, OSError, BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 class About(Frozen):
@@ -75,13 +81,17 @@ class Predictions:
         if not path.is_file():
             raise InputError(f"{path}: no such file. Write one: trm eval --save-predictions {path}")
         try:
+            if not is_zipfile(path):
+                raise ValueError("it is no .npz file")
             with np.load(path, allow_pickle=False) as saved:
                 about = About.model_validate_json(saved[ABOUT].tobytes())
                 arrays = {field.name: saved[field.name] for field in fields(EvalBatch)}
+            if len({len(array) for array in arrays.values()}) > 1:
+                raise ValueError("its arrays differ in length")
         except ValidationError as error:
             reason = first_problem(error)
             raise InputError(f"{path} is damaged: {reason}. Write it again.") from error
-        except (KeyError, ValueError, OSError, EOFError) as error:
+        except _UNREADABLE as error:
             reason = " ".join(str(error).split())
             raise InputError(
                 f"{path} holds no predictions: {reason}. Name a file of trm eval "
@@ -151,7 +161,7 @@ def majority(ballots: Sequence[EvalBatch]) -> EvalBatch:
         votes: dict[bytes, list[int]] = {}
         for ballot in range(len(ballots)):
             votes.setdefault(answers[ballot, row].tobytes(), []).append(ballot)
-        sure = 1 / (1 + np.exp(-logits[:, row].astype(np.float64)))
+        sure = np.tanh(logits[:, row].astype(np.float64) / 2)  # rises as the probability does
         winners = max(votes.values(), key=lambda ones: (len(ones), sure[ones].mean()))
         chosen[row] = answers[winners[0], row]
         logit[row] = logits[winners, row].mean()

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from trm import data
@@ -11,9 +12,10 @@ from trm.data import DatasetMeta, Split
 from trm.errors import InputError
 from trm.tasks.base import DataOptions
 from trm.tasks.sudoku import symmetry
-from trm.tasks.sudoku.csv_source import PuzzleTable, download, read_csv
+from trm.tasks.sudoku.csv_source import HUB_REPOSITORY, PuzzleTable, read_csv
 from trm.tasks.sudoku.geometry import Geometry
 from trm.tasks.sudoku.notation import vocabulary
+from trm.tasks.tables import common_num_cells, divide
 
 
 class SudokuOptions(DataOptions):
@@ -54,16 +56,11 @@ def build(out: Path, options: SudokuOptions, rng: np.random.Generator) -> Datase
 
 
 def _common_geometry(train: PuzzleTable, test: PuzzleTable, options: SudokuOptions) -> Geometry:
-    geometry = Geometry.from_num_cells(train.boards.shape[1])
+    geometry = Geometry.from_num_cells(common_num_cells(train.boards, test.boards))
     if options.size not in (None, geometry.size):
         raise InputError(
             f"--size {options.size}: the source has boards of size {geometry.size}. "
             "Leave --size out, or name another source."
-        )
-    if test.boards.shape[1] != geometry.num_cells:
-        raise InputError(
-            f"training boards have {geometry.num_cells} cells, test boards "
-            f"{test.boards.shape[1]}. Give files of one size."
         )
     return geometry
 
@@ -72,23 +69,19 @@ def _tables(options: SudokuOptions, rng: np.random.Generator) -> tuple[PuzzleTab
     """The training and the test puzzles, chosen but not augmented."""
     if options.source == "generate":
         return _generated(options, rng)
-    if options.source == "hub":
-        files = (download("train"), download("test"))
-    else:
-        path = Path(options.source)
-        if path.is_file():
-            return _divided(read_csv(path), options, rng)
-        if not path.is_dir():
-            raise InputError(
-                f"--source {options.source}: no such file or folder, and not one of hub, generate."
-            )
-        files = (path / "train.csv", path / "test.csv")
-    train, test = (_rated(read_csv(file), options, file) for file in files)
-    test_rows = np.arange(len(test))[: options.num_test]
-    return _chosen(train, options.num_train, rng, files[0])[0], test.take(test_rows)
+    return divide(
+        options.source,
+        options.num_train,
+        options.num_test,
+        rng,
+        repository=HUB_REPOSITORY,
+        read=lambda file: _rated(file, options),
+        is_copy=_is_copy,
+    )
 
 
-def _rated(table: PuzzleTable, options: SudokuOptions, file: Path) -> PuzzleTable:
+def _rated(file: Path, options: SudokuOptions) -> PuzzleTable:
+    table = read_csv(file)
     kept = table.take(table.ratings >= options.min_rating)
     if not len(kept):
         raise InputError(
@@ -98,33 +91,11 @@ def _rated(table: PuzzleTable, options: SudokuOptions, file: Path) -> PuzzleTabl
     return kept
 
 
-def _chosen(
-    table: PuzzleTable, count: int, rng: np.random.Generator, file: Path
-) -> tuple[PuzzleTable, PuzzleTable]:
-    """``count`` random rows, and the rest; all rows in their order if ``count`` is all of them."""
-    if count > len(table):
-        raise InputError(
-            f"{file} has only {len(table)} such puzzles, not {count}. Lower --num-train."
-        )
-    rows = np.zeros(len(table), bool)
-    rows[rng.choice(len(table), count, replace=False)] = True
-    return table.take(rows), table.take(~rows)
-
-
-def _divided(
-    table: PuzzleTable, options: SudokuOptions, rng: np.random.Generator
-) -> tuple[PuzzleTable, PuzzleTable]:
-    """One file's puzzles: some to train on, the others, if no copies of those, to test on."""
+def _is_copy(train: PuzzleTable, rest: PuzzleTable) -> NDArray[np.bool_]:
     from trm.tasks.sudoku.generate import invariant
 
-    file = Path(options.source)
-    train, rest = _chosen(_rated(table, options, file), options.num_train, rng, file)
-    geometry = Geometry.from_num_cells(table.boards.shape[1])
-    copies = np.isin(invariant(rest.boards, geometry), invariant(train.boards, geometry))
-    test = rest.take(~copies)
-    if not len(test):
-        raise InputError(f"{file}: no puzzle is left to test on. Lower --num-train.")
-    return train, test.take(np.arange(len(test))[: options.num_test])
+    geometry = Geometry.from_num_cells(train.boards.shape[1])
+    return np.isin(invariant(rest.boards, geometry), invariant(train.boards, geometry))
 
 
 def _generated(options: SudokuOptions, rng: np.random.Generator) -> tuple[PuzzleTable, PuzzleTable]:

@@ -1,8 +1,6 @@
 """Puzzles from CSV files in the columns of the Hub data set ``sapientinc/sudoku-extreme``."""
 
 import array
-import codecs
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trm.errors import DataError, InputError, TrmError
+from trm.errors import InputError, TrmError
 from trm.tasks.sudoku.geometry import Geometry, is_valid_solution
+from trm.tasks.tables import COLUMNS, read_rows
 
 HUB_REPOSITORY = "sapientinc/sudoku-extreme"
-COLUMNS = ("source", "question", "answer", "rating")
 
 
 @dataclass(frozen=True)
@@ -42,62 +40,24 @@ class PuzzleTable:
         )
 
 
-def download(split: str) -> Path:
-    """Fetch ``train.csv`` or ``test.csv`` from the Hub, or take it from the Hub's cache.
-
-    Raises:
-        DataError: if the Hub cannot be reached; the message names the other sources.
-    """
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(HUB_REPOSITORY, f"{split}.csv", repo_type="dataset"))
-    except Exception as error:  # the errors of its HTTP library, which differs between versions
-        raise DataError(
-            f"cannot download {HUB_REPOSITORY} from the Hub ({type(error).__name__}). Use puzzles "
-            "of your own with --source FOLDER (train.csv and test.csv) or generated ones with "
-            "--source generate."
-        ) from error
-
-
 def read_csv(path: Path) -> PuzzleTable:
     """Read and check a CSV file.
 
     Raises:
         InputError: for a missing column or a line that is no puzzle, naming the line.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Name a folder with train.csv and test.csv.")
     questions, answers = bytearray(), bytearray()
     ratings, lines = array.array("i"), array.array("q")
     sources: list[bytes] = []
     num_cells = 0
-    with path.open("rb") as file:
-        if file.read(3) != codecs.BOM_UTF8:
-            file.seek(0)
-        reader = csv.DictReader(line.decode() for line in file)
-        try:
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(
-                    f"{path}, line 1: column {missing[0]!r} is missing. "
-                    f"The header must name {', '.join(COLUMNS)}."
-                )
-            for row in reader:
-                number = reader.line_num
-                num_cells = num_cells or len(row["question"] or "")
-                question, answer, rating = _check_row(row, num_cells, path, number)
-                questions += question
-                answers += answer
-                ratings.append(rating)
-                lines.append(number)
-                sources.append((row["source"] or "").encode())
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(
-                f"{path}, line {reader.line_num + 1}: not CSV text: {error}. Mend the file."
-            ) from error
-    if not num_cells:
-        raise InputError(f"{path} has no puzzle. Give a file with some.")
+    for number, row in read_rows(path):
+        num_cells = num_cells or len(row["question"])
+        question, answer, rating = _check_row(row, num_cells, f"{path}, line {number}")
+        questions += question
+        answers += answer
+        ratings.append(rating)
+        lines.append(number)
+        sources.append(row["source"].encode())
     shape = (len(lines), num_cells)
     table = PuzzleTable(
         np.frombuffer(questions, np.uint8).reshape(shape) - ord("0"),
@@ -109,11 +69,8 @@ def read_csv(path: Path) -> PuzzleTable:
     return table
 
 
-def _check_row(
-    row: dict[str, str | None], num_cells: int, path: Path, number: int
-) -> tuple[bytes, bytes, int]:
-    where = f"{path}, line {number}"
-    question, answer, rating = (row[name] or "" for name in COLUMNS[1:])
+def _check_row(row: dict[str, str], num_cells: int, where: str) -> tuple[bytes, bytes, int]:
+    question, answer, rating = (row[name] for name in COLUMNS[1:])
     for name, board in (("question", question), ("answer", answer)):
         if len(board) != num_cells:
             raise InputError(

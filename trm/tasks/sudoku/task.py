@@ -41,6 +41,9 @@ class Sudoku(Task):
         "train": {"epochs": 50_000},
     }
     presets = {
+        "8gpu": Preset(
+            summary="The global batch of 8 GPUs.", settings={"train": {"batch_size": 4608}}
+        ),
         "mini": Preset(
             summary="Generated 6x6 boards and a small network: minutes on a CPU.",
             data={"source": "generate", "size": 6, "num_aug": 500, "num_test": 600},

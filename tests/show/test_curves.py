@@ -1,0 +1,133 @@
+"""The numbers behind a plot."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trm.errors import InputError
+from trm.show.curves import evaluations, labels, over_steps, pass_at_k
+
+MakeRun = Callable[..., Path]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """A run folder with these evaluations among other records."""
+
+    def make(*evals: dict[str, Any], name: str = "run", more: str = "") -> Path:
+        records: list[dict[str, Any]] = [{"event": "train", "step": 1, "exact_accuracy": 0.9}]
+        for number, values in enumerate(evals, 1):
+            records.append(
+                {"event": "eval", "step": 10 * number, "examples": 4, "elapsed_s": 1.5, **values}
+            )
+            records.append({"event": "checkpoint", "step": 10 * number, "path": "x"})
+        (tmp_path / name).mkdir()
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        (tmp_path / name / "metrics.jsonl").write_text(lines + more)
+        return tmp_path / name
+
+    return make
+
+
+def refused(call: Callable[..., object], *arguments: object) -> str:
+    with pytest.raises(InputError) as caught:
+        call(*arguments)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.endswith(".")
+    return message
+
+
+def test_a_metric_over_the_steps(make_run: MakeRun) -> None:
+    run = make_run({"exact_accuracy": 0.25, "mean_steps": 7.5}, {"exact_accuracy": 1.0})
+    assert over_steps(run, None) == ("exact_accuracy", [(10, 0.25), (20, 1.0)])
+    assert over_steps(run, "exact_accuracy")[1] == [(10, 0.25), (20, 1.0)]
+    assert over_steps(run, "mean_steps") == ("mean_steps", [(10, 7.5)])
+
+
+def test_pass_at_2_is_drawn_where_there_is_one(make_run: MakeRun) -> None:
+    run = make_run({"exact_accuracy": 0.25, "pass@2": 0.5})
+    assert over_steps(run, None) == ("pass@2", [(10, 0.5)])
+    assert over_steps(run, "exact_accuracy") == ("exact_accuracy", [(10, 0.25)])
+
+
+def test_a_number_that_was_none_is_left_out(make_run: MakeRun) -> None:
+    run = make_run({"loss": None}, {"loss": 0.5})
+    assert over_steps(run, "loss") == ("loss", [(20, 0.5)])
+
+
+@pytest.mark.parametrize("name", ["exact_acuracy", "elapsed_s", "event", "step", "examples"])
+def test_what_is_no_metric_is_refused_with_the_list(make_run: MakeRun, name: str) -> None:
+    run = make_run({"exact_accuracy": 0.25, "mean_steps": 7.5})
+    message = refused(over_steps, run, name)
+    assert f"run has no metric '{name}'. " in message
+    assert message.endswith("Known: exact_accuracy, mean_steps.")
+
+
+@pytest.mark.parametrize("line", ['{"event": "eval", "st', "3\n", "[]\n", "\n", "null"])
+def test_a_line_cut_short_by_a_crash_is_passed_over(make_run: MakeRun, line: str) -> None:
+    run = make_run({"exact_accuracy": 0.25}, more=line)
+    assert over_steps(run, None)[1] == [(10, 0.25)]
+    assert [record["step"] for record in evaluations(run)] == [10]
+
+
+def test_what_is_no_run_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
+    assert "/absent is no run: it has no metrics.jsonl." in refused(
+        over_steps, tmp_path / "absent", None
+    )
+    assert "/run has no evaluation yet. Wait for one, or" in refused(over_steps, make_run(), None)
+
+
+def test_a_trained_run_can_be_drawn(trained_run: Path) -> None:
+    name, curve = over_steps(trained_run, None)
+    assert name == "exact_accuracy"
+    assert [step for step, _ in curve] == [90, 180]
+    assert curve[-1][1] > 0.7
+
+
+def test_pass_at_k_of_the_last_evaluation(make_run: MakeRun) -> None:
+    run = make_run({"pass@1": 0.1, "pass@10": 0.3}, {"pass@10": 0.4, "pass@1": 0.2, "loss": 1.0})
+    assert pass_at_k(run) == [(1, 0.2), (10, 0.4)]
+
+
+def test_pass_at_k_of_a_saved_evaluation(tmp_path: Path) -> None:
+    metrics = {"pass@2": {"value": 0.5, "count": 4}, "pass@1": {"value": 0.25}, "x": {"value": 1.0}}
+    (tmp_path / "e.json").write_text(json.dumps({"checkpoint": "a", "metrics": metrics}))
+    assert pass_at_k(tmp_path / "e.json") == [(1, 0.25), (2, 0.5)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", '{"metrics": 3}', '{"metrics": {"pass@1": 3}}',
+             '{"metrics": {"pass@1": {"value": "x"}}}', "[" * 5000]
+)  # fmt: skip
+def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "e.json").write_text(text)
+    assert "/e.json is neither a run nor what trm eval --json writes. Name" in refused(
+        pass_at_k, tmp_path / "e.json"
+    )
+
+
+def test_what_is_not_voted_on_has_no_pass_at_k(make_run: MakeRun, tmp_path: Path) -> None:
+    assert "/run has no pass@k: its task is not voted on." in refused(
+        pass_at_k, make_run({"exact_accuracy": 0.5})
+    )
+    (tmp_path / "e.json").write_text('{"metrics": {"exact_accuracy": {"value": 0.5}}}')
+    assert "/e.json has no pass@k: " in refused(pass_at_k, tmp_path / "e.json")
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["runs/sudoku/a"], ["a"]),
+        (["runs/sudoku/a", "runs/sudoku/b"], ["a", "b"]),
+        (["runs/sudoku/a", "runs/maze/a"], ["sudoku/a", "maze/a"]),
+        (["runs/a", "runs/a/b"], ["a", "a/b"]),
+        (["/x/runs/a", "y/a"], ["/x/runs/a", "y/a"]),
+        (["."], ["."]),
+    ],
+)
+def test_a_legend_leaves_out_what_all_paths_share(paths: list[str], expected: list[str]) -> None:
+    assert labels(list(map(Path, paths))) == expected

@@ -1,0 +1,103 @@
+"""Votes over saved answers, of one evaluation or of several."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trm.data import Dataset, DatasetMeta, Split
+from trm.errors import InputError
+from trm.tasks.base import Task
+from trm.tasks.metrics import EvalBatch, Evaluator, Metric
+from trm.tasks.predictions import About, Predictions, vote
+
+Make = Callable[..., EvalBatch]
+ABOUT = About(task="toy", data=("data/toy",), digest="d" * 64, checkpoint="runs/a", step=3)
+
+
+class Counting(Evaluator):
+    """Remembers what it was given."""
+
+    votes = True
+
+    def __init__(self) -> None:
+        self.seen: list[EvalBatch] = []
+
+    def update(self, batch: EvalBatch) -> None:
+        self.seen.append(batch)
+
+    def result(self) -> Mapping[str, Metric]:
+        return {}
+
+
+class Toy(Task):
+    name = "toy"
+    summary = "For tests."
+
+    def build_data(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
+        raise NotImplementedError
+
+
+class VotingToy(Toy):
+    def evaluator(self, meta: DatasetMeta, split: Split) -> Counting:
+        return Counting()
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    tokens = np.ones((3, 2), np.uint8)
+    split = Split.of_single_examples(tokens, tokens)
+    meta = DatasetMeta(
+        task="toy", source="", seed=0, vocabulary=tuple("_ab"), seq_len=2, digest=ABOUT.digest
+    )
+    return Dataset(Path("data/toy"), meta, {"test": split})
+
+
+def test_one_file_gives_the_numbers_of_its_evaluation(batch: Make, dataset: Dataset) -> None:
+    answers = batch([[1, 5], [2, 5], [1, 1]], [1.0, 1.0, -1.0], [1, 2, 6])
+    found = vote(Toy(), dataset, {"p": Predictions(ABOUT, answers)}).result()
+    expected = Toy().evaluator(dataset.meta, dataset.split("test"))
+    expected.update(answers)
+    assert found == expected.result()
+    assert found["exact_accuracy"].value == pytest.approx(2 / 3)
+    assert found["mean_steps"].value == 3
+
+
+def test_several_files_are_judged_by_the_majority(batch: Make, dataset: Dataset) -> None:
+    right, wrong = [[1, 5]] * 3, [[2, 5], [1, 5], [2, 2]]
+    files = {
+        name: Predictions(ABOUT, batch(answers))
+        for name, answers in (("a", wrong), ("b", right), ("c", right))
+    }
+    assert vote(Toy(), dataset, files).result()["exact_accuracy"].value == 1
+    del files["c"]
+    assert vote(Toy(), dataset, files).result()["exact_accuracy"].count == 3
+
+
+def test_an_evaluator_that_votes_gets_every_answer(batch: Make, dataset: Dataset) -> None:
+    first, second = batch([[1, 5], [2, 5]]), batch([[2, 2]])
+    files = {"a": Predictions(ABOUT, first), "b": Predictions(ABOUT, second)}
+    evaluator = vote(VotingToy(), dataset, files)
+    assert isinstance(evaluator, Counting)
+    assert list(map(id, evaluator.seen)) == [id(first), id(second)]
+
+
+def test_answers_to_other_data_are_refused(batch: Make, dataset: Dataset) -> None:
+    other = Predictions(ABOUT.model_copy(update={"digest": "e" * 64}), batch([[1, 5]]))
+    message = (
+        r"^b has answers to data of digest eeeeeeeeeeee, data/toy has dddddddddddd\. Give the "
+    )
+    with pytest.raises(InputError, match=message):
+        vote(Toy(), dataset, {"a": Predictions(ABOUT, batch([[1, 5]])), "b": other})
+
+
+@pytest.mark.parametrize("change", ["examples", "puzzles"])
+def test_answers_to_other_examples_are_refused(batch: Make, dataset: Dataset, change: str) -> None:
+    answers = batch([[1, 5], [1, 5]])
+    for other in (replace(answers, **{change: np.array([0, 2])}), batch([[1, 5]])):
+        files = {"a": Predictions(ABOUT, answers), "b": Predictions(ABOUT, other)}
+        with pytest.raises(InputError, match=r"^b and a answer different examples\. Vote"):
+            vote(Toy(), dataset, files)

