@@ -28,7 +28,8 @@ ALLOWED = {
     "cli_data": {"__init__", "cli_options", "data", "errors", "plugins", "show", "tasks"},
     "cli_eval": {"cli_options", "engine", "errors", "plugins", "show", "storage", "tasks"},
     "cli": {
-        "__init__", "cli_data", "cli_eval", "cli_options", "engine", "errors", "plugins", "settings", "show",
+        "__init__", "cli_data", "cli_eval", "cli_options", "engine", "errors", "plugins",
+        "settings", "show",
     },
 }  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -15,6 +15,8 @@ from trm.errors import PluginError
 from trm.plugins import PluginWarning, get_task, hookimpl, installed_tasks
 from trm.tasks.base import DataOptions, Task
 
+BUILT_IN = ["arc1", "arc2", "maze", "sudoku"]
+
 
 class Toy(Task):
     name = "toy"
@@ -72,15 +74,15 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def test_built_in_tasks_come_through_the_hook(install: Callable[..., None]) -> None:
     install()
-    assert list(installed_tasks()) == ["sudoku"]
-    assert installed_tasks()["sudoku"].origin == "built in"
+    assert list(installed_tasks()) == BUILT_IN
+    assert {installed.origin for installed in installed_tasks().values()} == {"built in"}
     assert get_task("sudoku").name == "sudoku"
 
 
 def test_an_installed_plugin_adds_its_tasks(install: Callable[..., None]) -> None:
     toy = Toy()
     install(toys=Plugin(toy))
-    assert list(installed_tasks()) == ["sudoku", "toy"]
+    assert list(installed_tasks()) == [*BUILT_IN, "toy"]
     assert installed_tasks()["toy"].origin == "toys 0.1.0"
     assert get_task("toy") is toy
 
@@ -95,7 +97,9 @@ def test_an_entry_point_without_a_distribution_goes_by_its_own_name(
 
 def test_an_unknown_task_is_answered_with_the_nearest(install: Callable[..., None]) -> None:
     install(toys=Plugin(Toy()))
-    message = r"^unknown task 'sudokoo'\. Did you mean 'sudoku'\? Known: sudoku, toy\.$"
+    message = (
+        r"^unknown task 'sudokoo'\. Did you mean 'sudoku'\? Known: arc1, arc2, maze, sudoku, toy\.$"
+    )
     with pytest.raises(PluginError, match=message):
         get_task("sudokoo")
 
@@ -119,14 +123,14 @@ def test_a_broken_plugin_is_one_warning_and_the_rest_works(
 ) -> None:
     install(broken=plugin, toys=Plugin(Toy()))
     with pytest.warns(PluginWarning, match=f"^plugin broken 0.1.0 skipped: {reason}$") as caught:
-        assert list(installed_tasks()) == ["sudoku", "toy"]
+        assert list(installed_tasks()) == [*BUILT_IN, "toy"]
     assert len(caught) == 1
 
 
 def test_a_broken_plugin_provides_none_of_its_tasks(install: Callable[..., None]) -> None:
     install(broken=Plugin(Toy(), "not a task"))
     with pytest.warns(PluginWarning, match="not a Task"):
-        assert list(installed_tasks()) == ["sudoku"]
+        assert list(installed_tasks()) == BUILT_IN
 
 
 def test_the_warning_comes_once_however_often_tasks_are_asked_for(
@@ -143,7 +147,7 @@ def test_the_warning_comes_once_however_often_tasks_are_asked_for(
 def test_a_plugin_without_the_hook_provides_nothing(install: Callable[..., None]) -> None:
     install(empty=SimpleNamespace())
     with pytest.warns(PluginWarning, match="no trm_register_tasks marked with trm.hookimpl"):
-        assert list(installed_tasks()) == ["sudoku"]
+        assert list(installed_tasks()) == BUILT_IN
 
 
 def _with(**attributes: object) -> Plugin:
@@ -169,7 +173,7 @@ def test_a_task_that_would_break_commands_is_skipped(
 ) -> None:
     install(odd=plugin)
     with pytest.warns(PluginWarning, match=reason):
-        assert list(installed_tasks()) == ["sudoku"]
+        assert list(installed_tasks()) == BUILT_IN
 
 
 def test_two_plugins_of_one_task_are_an_error_naming_both(install: Callable[..., None]) -> None:

@@ -171,7 +171,9 @@ def _task_of(folder: Path) -> "Task":
 
     if not data.is_published(folder):
         return get_task(data.read_meta(folder).task)
-    stated = data.read_published_meta(folder)  # which does not name its task
+    stated = data.read_published_meta(folder)
+    if stated.task is not None:
+        return get_task(stated.task)
     for installed in installed_tasks().values():
         if installed.task.published_meta(stated.vocab_size, stated.seq_len) is not None:
             return installed.task

@@ -78,7 +78,8 @@ def test_files_types_and_counts_are_the_published_ones(any_folder: Path) -> None
         assert found["puzzle_identifiers"].max() < meta["num_puzzle_identifiers"] == len(names)
         assert meta["total_groups"] == len(groups) - 1
         assert meta["mean_puzzle_examples"] == len(found["inputs"]) / (len(puzzles) - 1)
-        assert meta.keys() - {"total_puzzles"} == {  # which the published mazes lack
+        ours = {"total_puzzles", "task"}  # the published mazes have neither, nobody else the task
+        assert meta.keys() - ours == {
             "pad_id", "ignore_label_id", "blank_identifier_id", "vocab_size", "seq_len",
             "num_puzzle_identifiers", "total_groups", "mean_puzzle_examples", "sets",
         }  # fmt: skip

@@ -100,11 +100,6 @@ def test_a_folder_that_trains_on_what_another_tests_on(tiny: Tiny, tmp_path: Pat
         plan(tiny(), first, tmp_path / "b")
 
 
-def test_no_folder_at_all() -> None:
-    with pytest.raises(DataError, match=r"^no data folder was given\. Give one with --data\.$"):
-        Sudoku().open_data([])
-
-
 class Plain(Sudoku):
     """Sudoku as if it had no symmetries."""
 

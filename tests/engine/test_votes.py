@@ -173,10 +173,10 @@ def test_a_vote_of_one_asks_for_no_symmetries(
 def test_numbers_do_not_depend_on_the_batch_size(trained_run: Path) -> None:
     model = trm.load(trained_run, device="cpu")
     first, second = (
-        evaluate_model(model, batch_size=size, max_examples=40, votes=3).metrics for size in (40, 9)
+        evaluate_model(model, batch_size=size, max_examples=20, votes=3).metrics for size in (20, 7)
     )
     assert {n: m.value for n, m in first.items()} == pytest.approx(
         {n: m.value for n, m in second.items()}
     )
-    one = evaluate_model(model, max_examples=40, votes=1).metrics
-    assert one == evaluate_model(model, max_examples=40).metrics
+    one = evaluate_model(model, max_examples=20, votes=1).metrics
+    assert one == evaluate_model(model, max_examples=20).metrics

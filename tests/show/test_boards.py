@@ -12,7 +12,6 @@ from rich.text import Text
 
 from trm.data import DatasetMeta, Split
 from trm.show.boards import Example, examples_of, show_example
-from trm.show.tables import markdown, results_table
 from trm.tasks.base import Board, Puzzle, Task, Tokens
 from trm.tasks.sudoku.task import Sudoku
 
@@ -120,28 +119,3 @@ def test_pictures_are_of_puzzle_and_solution(split: Split) -> None:
     assert pictures == [("train 0 one", ("0", "1", "2", "3")), ("solution", ("8", "9", "10", "11"))]
     (plain,) = examples_of(Toy(), "train", split, 1)
     assert plain.pictures() == []
-
-
-def test_a_table_of_results_shows_names_as_they_are() -> None:
-    from trm.engine.report import Row
-    from trm.tasks.metrics import Metric
-
-    rows = [
-        Row("sudoku", "mine [best]", 1200, "exact_accuracy", Metric.share(3, 4), 0.874),
-        Row("sudoku", "runs/b", 90, "mean_steps", Metric(2.5, 4), None),
-    ]
-    view = Console(file=io.StringIO(), width=160, color_system=None)
-    view.print(results_table(rows))
-    assert isinstance(view.file, io.StringIO)
-    lines = view.file.getvalue().splitlines()
-    assert lines[1].split() == [
-        "task", "checkpoint", "step", "metric", "value", "95%", "interval", "of", "reported"
-    ]  # fmt: skip
-    assert "mine [best]   1,200   exact_accuracy   0.7500   0.3006 to 0.9544" in lines[3]
-    assert lines[3].rstrip().endswith("4     0.8740")
-    assert lines[4].split() == ["sudoku", "runs/b", "90", "mean_steps", "2.5000", "4"]
-    assert markdown(results_table(rows)).splitlines()[1:] == [
-        "| --- | --- | ---: | --- | ---: | --- | ---: | ---: |",
-        "| sudoku | mine [best] | 1,200 | exact_accuracy | 0.7500 | 0.3006 to 0.9544 | 4 | 0.8740 |",
-        "| sudoku | runs/b | 90 | mean_steps | 2.5000 |  | 4 |  |",
-    ]

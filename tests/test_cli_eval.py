@@ -1,0 +1,269 @@
+"""The commands that judge, ``eval``, ``vote`` and ``plot``: what they print, write and refuse."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+Trm = Callable[..., Any]
+Fails = Callable[..., str]
+BUILD = "build-data sudoku --source generate --size 4 --num-train 30 --num-test 20 --num-aug 3"
+
+
+def test_eval_table(trm: Trm, trained_run: Path) -> None:
+    text = trm("eval", "--ckpt", trained_run, "--max-examples", "40").out
+    assert re.search(r"exact_accuracy +[01]\.\d{4} +0\.\d{4} to [01]\.\d{4} +40", text)
+    assert re.search(r"valid_sudoku +[01]\.\d{4}", text)
+    assert re.search(r"mean_steps +\d\.\d{4} +40", text)
+
+
+def test_eval_saves_predictions(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
+    trm("eval", "--ckpt", trained_run, "--max-examples", "8", "--save-predictions", "p.npz")
+    assert (tmp_path / "p.npz").stat().st_size > 500
+
+
+def test_eval_of_other_data(fails: Fails, trm: Trm, trained_run: Path) -> None:
+    trm(*BUILD.replace("--size 4", "--size 6").split(), "--out", "six")
+    message = fails("eval", "--ckpt", trained_run, "--data", "six")
+    assert re.search(r"six has puzzles of length 36, .* was trained for 16", message)
+
+
+def test_a_damaged_checkpoint(fails: Fails, trained_run: Path, tmp_path: Path) -> None:
+    shutil.copytree((trained_run / "last").resolve(), tmp_path / "c")
+    file = tmp_path / "c" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    assert "model.safetensors is damaged or cut short" in fails("eval", "--ckpt", "c")
+
+
+def evaluated(trm: Trm, *arguments: str | Path) -> Any:
+    """What ``eval --json`` says of twenty examples."""
+    done = trm("eval", "--max-examples", "20", "--json", *arguments)
+    assert (done.code, done.err) == (0, "")
+    return json.loads(done.out)
+
+
+def test_several_checkpoints_are_a_table(trm: Trm, trained_run: Path) -> None:
+    both = ("--ckpt", trained_run, "--ckpt", trained_run / "checkpoints" / "step-000090")
+    lines = trm("eval", "--max-examples", "20", *both).out.splitlines()
+    assert lines[1].split() == [
+        "task", "checkpoint", "step", "metric", "value", "95%", "interval", "of", "reported"
+    ]  # fmt: skip
+    single, other = (evaluated(trm, *both[place : place + 2]) for place in (0, 2))
+    for line, report in zip(lines[3:5], (single, other), strict=True):
+        value = f"{report['metrics']['exact_accuracy']['value']:.4f}"
+        assert line.split()[:2] == ["sudoku", report["checkpoint"]]
+        assert re.search(rf" {report['step']} +exact_accuracy +{value} .* 20 *$", line)
+    found = evaluated(trm, *both)
+    assert [one["metrics"] for one in found] == [single["metrics"], other["metrics"]]
+    assert [one["checkpoint"] for one in found] == [single["checkpoint"], other["checkpoint"]]
+
+
+@pytest.fixture
+def manifest(trained_run: Path, tmp_path: Path) -> Path:
+    file = tmp_path / "all.toml"
+    file.write_text(f"""
+[[checkpoint]]
+ckpt = "{trained_run}"
+name = "mine [best]"
+reported = 0.874
+max_examples = 30
+
+[[checkpoint]]
+ckpt = "{trained_run}/last"
+metric = "mean_steps"
+votes = 2
+max_examples = 20
+""")
+    return file
+
+
+def test_all_checkpoints_of_a_manifest(trm: Trm, manifest: Path, trained_run: Path) -> None:
+    found = json.loads(trm("eval", "--all", manifest, "--json").out)
+    assert [(one["name"], one["metric"], one["reported"]) for one in found] == [
+        ("mine [best]", "exact_accuracy", 0.874), (f"{trained_run}/last", "mean_steps", None)
+    ]  # fmt: skip
+    first, second = (one["metrics"] for one in found)
+    assert (first["exact_accuracy"]["count"], second["exact_accuracy"]["count"]) == (30, 20)
+    lines = trm("eval", "--all", manifest).out.splitlines()
+    exact, low, high = first["exact_accuracy"]["value"], *first["exact_accuracy"]["interval"]
+    numbers = f" +exact_accuracy +{exact:.4f} +{low:.4f} to {high:.4f} +30 +0.8740 *$"
+    assert re.search(r"^ sudoku +mine \[best\] +180" + numbers, lines[3])
+    assert re.search(rf" mean_steps +{second['mean_steps']['value']:.4f} +20 *$", lines[4])
+    markdown = trm("eval", "--all", manifest, "--markdown").out.splitlines()
+    assert markdown == [
+        "| task | checkpoint | step | metric | value | 95% interval | of | reported |",
+        "| --- | --- | ---: | --- | ---: | --- | ---: | ---: |",
+        f"| sudoku | mine [best] | 180 | exact_accuracy | {exact:.4f} | {low:.4f} to {high:.4f} "
+        "| 30 | 0.8740 |",
+        f"| sudoku | {trained_run}/last | 180 | mean_steps | {second['mean_steps']['value']:.4f} "
+        "|  | 20 |  |",
+    ]
+
+
+def test_flags_come_before_what_a_manifest_says(trm: Trm, manifest: Path) -> None:
+    done = trm("eval", "--all", manifest, "--max-examples", "10", "--json")
+    counts = [one["metrics"]["exact_accuracy"]["count"] for one in json.loads(done.out)]
+    assert counts == [10, 10]
+
+
+def test_one_evaluation_in_markdown(trm: Trm, trained_run: Path) -> None:
+    lines = trm("eval", "--ckpt", trained_run, "--max-examples", "9", "--markdown").out.splitlines()
+    assert len(lines) == 3
+    assert re.fullmatch(r"\| sudoku \| \S+ \| 180 \| exact_accuracy \| .* \| 9 \|  \|", lines[2])
+
+
+@pytest.mark.parametrize("votes", ["1", "2"])
+def test_saved_predictions_voted_on_give_the_same_numbers(
+    trm: Trm, trained_run: Path, votes: str
+) -> None:
+    report = evaluated(trm, "--ckpt", trained_run, "--votes", votes, "--save-predictions", "p.npz")
+    assert json.loads(trm("vote", "p.npz", "--json").out) == {
+        "predictions": ["p.npz"], "metrics": report["metrics"]
+    }  # fmt: skip
+    text = trm("vote", "p.npz").out
+    assert text.startswith(f"p.npz: {report['checkpoint']}\n")
+    exact = report["metrics"]["exact_accuracy"]
+    assert re.search(rf"exact_accuracy +{exact['value']:.4f} .* 20", text)
+
+
+def test_several_files_make_an_ensemble(trm: Trm, trained_run: Path) -> None:
+    for name in ("a", "b", "c"):
+        steps = "step-000090" if name == "a" else "step-000180"
+        checkpoint = trained_run / "checkpoints" / steps
+        evaluated(trm, "--ckpt", checkpoint, "--save-predictions", f"{name}.npz")
+    alone, together = (
+        json.loads(trm("vote", *files, "--json").out) for files in (["b.npz"], ["a.npz", "b.npz"])
+    )
+    assert together["predictions"] == ["a.npz", "b.npz"]
+    exact = together["metrics"]["exact_accuracy"]
+    assert exact["count"] == 20
+    found = [np.load(name) for name in ("a.npz", "b.npz")]
+    right = [(one["answers"] == one["labels"]).all(axis=1) for one in found]
+    surer = np.argmax([one["halt_logits"] for one in found], axis=0)
+    assert exact["value"] == pytest.approx(np.choose(surer, right).mean())
+    most = json.loads(trm("vote", "a.npz", "b.npz", "c.npz", "--json").out)
+    assert most["metrics"]["exact_accuracy"] == alone["metrics"]["exact_accuracy"]
+
+
+def test_votes_that_do_not_belong_together(
+    trm: Trm, fails: Fails, trained_run: Path, tmp_path: Path
+) -> None:
+    evaluated(trm, "--ckpt", trained_run, "--save-predictions", "a.npz")
+    trm("eval", "--ckpt", trained_run, "--max-examples", "7", "--save-predictions", "b.npz")
+    message = fails("vote", "a.npz", "b.npz")
+    assert message == "b.npz and a.npz answer different examples. Vote over equals."
+    trm(*BUILD.split(), "--out", "d")
+    message = fails("vote", "a.npz", "--data", "d")
+    assert re.search(
+        r"^a.npz has answers to data of digest \w+, d has \w+\. Give the data", message
+    )
+    (tmp_path / "text").write_text("hello")
+    assert "text holds no predictions: it is no .npz file" in fails("vote", "a.npz", "text")
+    assert "absent: no such file" in fails("vote", "absent")
+
+
+@pytest.mark.parametrize("flag", ["--submission", "--per-task"])
+def test_what_a_task_does_not_have_is_refused_at_once(
+    trm: Trm, fails: Fails, trained_run: Path, tmp_path: Path, flag: str
+) -> None:
+    """Before the evaluation, and nothing is written."""
+    message = f"{flag}: this task has no such file. Leave it out."
+    command = ("eval", "--ckpt", trained_run, "--save-predictions", "p.npz")
+    assert fails(*command, flag, "f.json") == message
+    assert list(tmp_path.iterdir()) == []
+    trm(*command, "--max-examples", "5")
+    assert fails("vote", "p.npz", flag, "f.json") == message
+    assert [file.name for file in tmp_path.iterdir()] == ["p.npz"]
+
+
+@pytest.mark.parametrize("flag", ["--submission", "--per-task", "--save-predictions"])
+def test_files_are_of_one_checkpoint(
+    fails: Fails, manifest: Path, trained_run: Path, flag: str
+) -> None:
+    expected = f"{flag} is for one checkpoint. Name it with --ckpt."
+    assert fails("eval", "--all", manifest, flag, "f") == expected
+    assert fails("eval", "--ckpt", trained_run, "--ckpt", trained_run, flag, "f") == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"^--all all\.toml: no such file\. Name a TOML file\.$"),
+        ("[[checkpoint", r"^--all all\.toml: not TOML: .* Correct the file\.$"),
+        ('[[checkpoint]]\nckpt = "absent"', r"^absent: no such run or checkpoint\. See what"),
+        (
+            '[[checkpoint]]\nckpt = "RUN"\nmetric = "exact"\nmax_examples = 2',
+            r"^task sudoku has no metric 'exact'\. .*Known: .*exact_accuracy",
+        ),
+        ('[[checkpoint]]\nckpt = "RUN"\ndata = ["x"]', r"^x: no such data folder\. Build one"),
+    ],
+)
+def test_a_manifest_that_cannot_be_used(
+    fails: Fails, trained_run: Path, tmp_path: Path, content: str | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "all.toml").write_text(content.replace("RUN", str(trained_run)))
+    assert re.search(message, fails("eval", "--all", "all.toml"))
+
+
+def test_all_and_ckpt_exclude_each_other(fails: Fails, manifest: Path) -> None:
+    message = "--all and --ckpt exclude each other. Give one of them."
+    assert fails("eval", "--all", manifest, "--ckpt", "a") == message
+
+
+PNG = b"\x89PNG"
+
+
+def test_a_run_is_drawn(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
+    assert trm("plot", trained_run).out == "wrote exact_accuracy.png\n"
+    assert (tmp_path / "exact_accuracy.png").read_bytes().startswith(PNG)
+    done = trm("plot", trained_run, "--metric", "mean_steps", "--out", "deep/steps.svg")
+    assert done.out == "wrote deep/steps.svg\n"
+    assert "mean steps" in (tmp_path / "deep" / "steps.svg").read_text()
+
+
+def fake_run(folder: Path, **metrics: float) -> Path:
+    folder.mkdir()
+    record = {"event": "eval", "step": 1, **metrics}
+    (folder / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+    return folder
+
+
+def test_pass_at_k_is_drawn_of_runs_and_of_saved_evaluations(trm: Trm, tmp_path: Path) -> None:
+    run = fake_run(tmp_path / "run", **{"pass@1": 0.25, "pass@100": 0.5})
+    metrics = {"pass@1": {"value": 0.5}, "pass@2": {"value": 0.75}}
+    (tmp_path / "e.json").write_text(json.dumps({"metrics": metrics}))
+    assert trm("plot", run, "e.json").out == "wrote pass_at_k.png\n"
+    assert trm("plot", run, "--pass-at-k", "--out", "p.png").out == "wrote p.png\n"
+    assert (tmp_path / "p.png").read_bytes().startswith(PNG)
+
+
+def test_runs_are_drawn_by_the_same_metric(trm: Trm, fails: Fails, tmp_path: Path) -> None:
+    arc = fake_run(tmp_path / "arc", **{"pass@2": 0.25, "exact_accuracy": 0.125})
+    sudoku = fake_run(tmp_path / "sudoku", exact_accuracy=0.5)
+    message = fails("plot", arc, sudoku)
+    assert message.endswith("sudoku has no metric 'pass@2'. Known: exact_accuracy.")
+    assert trm("plot", sudoku, arc).out == "wrote exact_accuracy.png\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("absent", r"^absent is no run: it has no metrics\.jsonl\. Name a run folder\.$"),
+        ("RUN --metric exact", r" has no metric 'exact'\. .*Known: .*exact_accuracy"),
+        ("RUN --out p.gif", r"^cannot draw to p\.gif: unknown kind of picture\. End it in \.png"),
+        ("RUN --pass-at-k", r" has no pass@k: its task is not voted on\. Name one of ARC\.$"),
+        ("RUN/config.json", r"config\.json is neither a run nor what trm eval --json writes"),
+    ],
+)
+def test_what_cannot_be_drawn(
+    fails: Fails, trained_run: Path, tmp_path: Path, arguments: str, message: str
+) -> None:
+    chosen = [argument.replace("RUN", str(trained_run)) for argument in arguments.split()]
+    assert re.search(message, fails("plot", *chosen))
+    assert list(tmp_path.iterdir()) == []
