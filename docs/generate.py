@@ -69,14 +69,22 @@ SETTINGS_HEAD = f"""\
 
 <!-- Written by docs/generate.py. Do not edit. -->
 
-Every setting of a run. *Default* is the field's own default, the published ARC recipe. *sudoku*
+Every setting of a run. *Default* is the field's own default, that of the published code. *sudoku*
 and *mini* are what `trm config sudoku --mlp-t` and `trm config sudoku --preset mini --mlp-t` make
 of it, bold where that differs from the default; *sudoku* is the published Sudoku-Extreme recipe
 with the MLP mixer. Without `--mlp-t`, `model.mlp_t` is false and `model.pos_encodings` rope.
+What the other tasks set is in [the table of tasks](#tasks).
 
 A setting can be given with `--set model.hidden_size=384`, in a TOML file, or as the environment
 variable `{ENV_PREFIX}MODEL__HIDDEN_SIZE`. How the sources are layered stands in
 [Settings and presets](../how-to/settings-and-presets.md).
+"""
+
+TASKS = ("sudoku", "maze", "arc1", "arc2")
+TASKS_HEAD = """\
+## Tasks
+
+What the built-in tasks set, bold where it differs from the default; `trm config TASK` shows all.
 """
 
 
@@ -95,7 +103,29 @@ def cli_page() -> str:
 def settings_page() -> str:
     """The page of the settings."""
     chosen = [_resolved(), _resolved("mini")]
-    return "\n".join([SETTINGS_HEAD, *(_group(name, chosen) for name in GROUPS)])
+    groups = (_group(name, chosen) for name in GROUPS)
+    return "\n".join([SETTINGS_HEAD, *groups, _tasks()])
+
+
+def _tasks() -> str:
+    """What each built-in task sets, and its presets."""
+    tasks = [get_task(name) for name in TASKS]
+    names = [
+        (group, field)
+        for group, cls in GROUPS.items()
+        for field in cls.model_fields
+        if any(field in task.defaults.get(group, {}) for task in tasks)
+    ]
+    rows = [TASKS_HEAD, "| setting | default | " + " | ".join(TASKS) + " |"]
+    rows.append("|---" * (2 + len(tasks)) + "|")
+    for group, field in names:
+        default = GROUPS[group].model_fields[field].default
+        values = [task.defaults.get(group, {}).get(field, default) for task in tasks]
+        cells = [_value(v) if v == default else f"**{_value(v)}**" for v in values]
+        rows.append("| " + " | ".join([f"`{group}.{field}`", _value(default), *cells]) + " |")
+    rows += ["", "| task | preset | what |", "|---|---|---|"]
+    rows += [f"| {t.name} | `{n}` | {p.summary} |" for t in tasks for n, p in t.presets.items()]
+    return "\n".join([*rows, ""])
 
 
 def _resolved(preset: str | None = None) -> Resolved:
@@ -162,7 +192,8 @@ def _type_names(annotation: Any) -> Iterator[str]:
         yield "list of str"
     else:
         for argument in arguments:
-            yield from _type_names(argument) if isinstance(argument, type) else [str(argument)]
+            nested = isinstance(argument, type) or get_args(argument)
+            yield from _type_names(argument) if nested else [str(argument)]
 
 
 def _value(value: Any) -> str:

@@ -226,7 +226,7 @@ def test_training_on_new_copies(trm: Trm, fails: Fails, tmp_path: Path) -> None:
         ),
         (
             "--data d --data p",
-            r"^d and p cannot be joined: copies stored augmented: False in the f",
+            r"^d and p cannot be joined: the layout native in the f",
         ),
         ("--data d --data absent", r"^absent: no such data folder"),
     ],

@@ -216,7 +216,10 @@ def solve(
     model = load(ckpt, device=device or "auto")
     text, name = _puzzle_text(puzzle)
     solutions = []
-    for given in model.parse(text, name):
+    puzzles = model.parse(text, name)
+    for given in puzzles:
+        model.identifier(given)  # refuse an unknown one before anything is drawn
+    for given in puzzles:
         thoughts = model.think(given)
         if as_json:
             solution = Solution(model.task, given, tuple(thoughts))

@@ -185,7 +185,9 @@ def vote(
 def plot(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN|FILE...", help="Runs, or files that trm eval --json wrote."),
+        typer.Argument(
+            metavar="RUN|FILE...", help="Runs, or files that trm eval or vote --json wrote."
+        ),
     ],
     picture: Annotated[
         Path | None, typer.Option("--out", metavar="F", help="A .png, .svg or .pdf file.")

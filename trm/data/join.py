@@ -63,7 +63,7 @@ def _check_alike(first: Dataset, other: Dataset) -> None:
     for what, ours, theirs in (
         ("puzzles of length", first.meta.seq_len, other.meta.seq_len),
         ("the vocabulary", " ".join(first.meta.vocabulary), " ".join(other.meta.vocabulary)),
-        ("copies stored augmented:", _stored_augmented(first), _stored_augmented(other)),
+        ("the layout", _layout(first), _layout(other)),
     ):
         if ours != theirs:
             raise DataError(
@@ -72,9 +72,10 @@ def _check_alike(first: Dataset, other: Dataset) -> None:
             )
 
 
-def _stored_augmented(dataset: Dataset) -> bool:
-    """Whether examples are stored a puzzle and not a group, in the published layout."""
-    return any(len(s.example_offsets) != s.num_groups + 1 for s in dataset.splits.values())
+def _layout(dataset: Dataset) -> str:
+    """The published layout stores examples a puzzle, ours a group."""
+    ours = all(len(s.example_offsets) == s.num_groups + 1 for s in dataset.splits.values())
+    return "native" if ours else "published"
 
 
 def _check_apart(datasets: Sequence[Dataset]) -> None:

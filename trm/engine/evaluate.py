@@ -131,8 +131,18 @@ def _symmetric_copies(split: Split, votes: int) -> list[Drawn]:
         raise ConfigError(
             f"--votes {votes} needs symmetries, but these puzzles {why}. Leave it out."
         )
-    symmetry, permutation = split.augmentation.draw(votes - 1, np.random.default_rng(0))
-    return [(symmetry[i : i + 1], permutation[i : i + 1]) for i in range(votes - 1)]
+    # Of few symmetries all have to come up: so many draws leave out one of eight never.
+    drawn = split.augmentation.draw(100 * votes, np.random.default_rng(0))
+    kinds = np.column_stack(drawn)
+    original = np.concatenate(([0], np.arange(drawn[1].shape[1])))
+    _, first = np.unique(np.concatenate((original[None], kinds)), axis=0, return_index=True)
+    places = np.sort(first)[1:votes] - 1
+    if len(places) < votes - 1:
+        raise ConfigError(
+            f"--votes {votes}: these puzzles have only {1 + len(places)} symmetric copies. "
+            "Ask for fewer."
+        )
+    return [(drawn[0][i : i + 1], drawn[1][i : i + 1]) for i in places]
 
 
 def _answer_copy(

@@ -86,7 +86,7 @@ class Task(ABC):
         name: as typed on the command line.
         summary: one line.
         data_options: the model of the task's ``trm build-data`` flags.
-        defaults: settings that differ from the published ARC recipe's field defaults.
+        defaults: settings that differ from the fields' own defaults.
         presets: named alternatives.
     """
 

@@ -25,7 +25,7 @@ from trm.tasks.metrics import Evaluator
 _PUBLISHED = {"model": {"l_cycles": 4}}
 #: As gaoxin492 reproduced them (issue 9 of the TRM repository).
 _EIGHT_GPUS = Preset(
-    summary="The published recipe with batches six times as large, for eight GPUs.",
+    summary="The published recipe with batches of 4608, made for eight GPUs.",
     settings={"train": {"batch_size": 4608}},
 )
 _MINI = Preset(

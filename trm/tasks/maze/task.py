@@ -37,7 +37,7 @@ class Maze(Task):
     }
     presets = {
         "8gpu": Preset(
-            summary="A batch for eight GPUs.",
+            summary="The published recipe with batches of 4608, made for eight GPUs.",
             settings={"train": {"batch_size": 4608}},
         ),
     }

@@ -42,7 +42,8 @@ class Sudoku(Task):
     }
     presets = {
         "8gpu": Preset(
-            summary="The global batch of 8 GPUs.", settings={"train": {"batch_size": 4608}}
+            summary="The published recipe with batches of 4608, made for eight GPUs.",
+            settings={"train": {"batch_size": 4608}},
         ),
         "mini": Preset(
             summary="Generated 6x6 boards and a small network: minutes on a CPU.",
