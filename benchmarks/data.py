@@ -82,7 +82,6 @@ def measure(task: str, flags: list[str]) -> dict[str, Any]:
         )  # fmt: skip
     return {
         "task": task,
-        "command": " ".join(["trm", "build-data", task, *flags]),
         "puzzles": sum(split["puzzles"] for split in meta["splits"].values()),
         "train_puzzles": meta["splits"]["train"]["puzzles"],
         "seconds": round(seconds, 2),

@@ -158,16 +158,26 @@ def test_a_grid_can_be_read_without_its_colours() -> None:
     ]
 
 
-def test_cells_without_a_colour_are_dots() -> None:
+def test_what_stands_behind_the_end_markers_is_not_shown() -> None:
     tokens = encode(np.array(GRID, np.uint8))
-    tokens[1], tokens[30] = 1, 0
+    tokens[tokens == 0] = 5  # a model is never taught what to write there
+    assert render_grid(tokens).plain == "0 1 \n2 3 \n4 5 "
+    assert board_of(tokens).colors.shape == (3, 2, 3)
+
+
+def test_of_an_empty_grid_all_that_has_a_colour_is_shown() -> None:
+    tokens = encode(np.array(GRID, np.uint8))
+    tokens[0], tokens[31] = 1, 0
     text = render_grid(tokens)
-    assert text.plain == "0 · \n· 3 \n4 5 "
+    assert text.plain == "· 1 \n2 · \n4 5 "
     assert [str(span.style) for span in text.spans].count("dim") == 2
+    board = board_of(tokens)
+    assert board.symbols == ("·", "", "", "·", "", "")
+    assert board.colors[1, 1].tolist() == [255, 255, 255]
 
 
 @pytest.mark.parametrize("token", [0, 1])
-def test_an_empty_grid_is_a_dot(token: int) -> None:
+def test_nothing_is_a_dot(token: int) -> None:
     tokens = np.full(900, token, np.int32)
     assert render_grid(tokens).plain == "· "
     board = board_of(tokens)
@@ -179,11 +189,3 @@ def test_a_picture_has_the_colours_alone() -> None:
     assert (board.colors.shape, board.colors.dtype, board.symbols) == ((1, 10, 3), np.uint8, ())
     found = ["#" + bytes(color).hex() for color in board.colors[0].tolist()]
     assert found == list(COLORS)
-
-
-def test_a_picture_marks_what_has_no_colour() -> None:
-    tokens = encode(np.array(GRID, np.uint8))
-    tokens[31] = 1
-    board = board_of(tokens)
-    assert board.symbols == ("", "", "", "·", "", "")
-    assert board.colors[1, 1].tolist() == [255, 255, 255]

