@@ -40,6 +40,40 @@ class Maze(Task):
             summary="The published recipe with batches of 4608, made for eight GPUs.",
             settings={"train": {"batch_size": 4608}},
         ),
+        # 6x6 mazes of 17 cells or more have few ways to choose from, so the rule is soon learnt.
+        "mini": Preset(
+            summary="Generated 6x6 mazes and a small MLP mixer: minutes on a CPU.",
+            data={
+                "source": "generate",
+                "size": 6,
+                "min_path": 17,
+                "num_train": 10_000,
+                "num_test": 600,
+            },
+            settings={
+                "model": {
+                    "mlp_t": True,
+                    "pos_encodings": "none",
+                    "hidden_size": 96,
+                    "num_heads": 4,
+                    "h_cycles": 2,
+                    "l_cycles": 2,
+                    "swiglu_multiple": 16,
+                    "puzzle_emb_len": 1,
+                    "halt_max_steps": 4,
+                    "forward_dtype": "float32",
+                },
+                "optim": {
+                    "lr": 3e-3,
+                    "lr_warmup_steps": 20,
+                    "lr_min_ratio": 0.1,
+                    "weight_decay": 0.1,
+                    "puzzle_emb_lr": 1e-3,
+                    "ema_rate": 0.97,
+                },
+                "train": {"batch_size": 64, "max_steps": 900, "eval_every_steps": 300},
+            },
+        ),
     }
 
     def build_data(self, out: Path, options: MazeOptions, rng: np.random.Generator) -> DatasetMeta:
