@@ -16,7 +16,7 @@ demo: $(INSTALLED)
 	cd demo && $(TRM) inspect-data data/sudoku --split test --boards 1 --text | $(TRM) solve -
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 check: $(INSTALLED) lint types coverage docs
 
@@ -33,7 +33,7 @@ types: $(INSTALLED)
 
 coverage: $(INSTALLED)
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m pytest -q --cov --cov-report=term --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal --cov --cov-report=term --durations=10
 
 docs: $(INSTALLED)
 	$(BIN)/python docs/generate.py --check

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
+os.environ.pop("COLUMNS", None)  # which the command line would read as it is imported
 install_import_hook(["trm.models", "trm.engine"], "beartype.beartype")
 
 from trm import settings  # noqa: E402
@@ -119,7 +120,7 @@ def trm(
 ) -> Callable[..., Result]:
     """Run a command line in an empty folder, in a wide terminal without colour."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
 
     def call(*arguments: str | Path) -> Result:

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from trm.errors import StorageError
-from trm.storage import point_to, storage_errors, whole_file, whole_folder, write_text
+from trm.storage import (
+    check_writable,
+    point_to,
+    storage_errors,
+    whole_file,
+    whole_folder,
+    write_text,
+)
 
 FULL = Path("/dev/full")
 needs_full_disk = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
@@ -165,6 +172,25 @@ def test_a_folder_in_the_place_of_a_file_stays(tmp_path: Path) -> None:
         point_to(tmp_path / "file", tmp_path)
     assert (tmp_path / "file" / "part" / "file").read_text() == "mine"
     assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("writes", [check_writable, lambda path: write_text(path, "new")])
+def test_a_device_is_not_replaced_by_a_file(writes: Callable[[Path], None]) -> None:
+    with pytest.raises(StorageError, match=r"^cannot write /dev/null: a file of that name is in"):
+        writes(Path("/dev/null"))
+    assert Path("/dev/null").is_char_device()
+
+
+def test_what_can_be_written_is_found_out_without_a_trace(tmp_path: Path) -> None:
+    check_writable(tmp_path / "deep" / "new")
+    assert names(tmp_path / "deep") == []
+    write_text(tmp_path / "old", "old")
+    check_writable(tmp_path / "old")
+    assert (tmp_path / "old").read_text() == "old"
+    with pytest.raises(StorageError, match=r"/old/new: a file of that name is in the way"):
+        check_writable(tmp_path / "old" / "new")
+    with pytest.raises(StorageError, match="a folder of that name is in the way"):
+        check_writable(tmp_path / "deep")
 
 
 @pytest.fixture

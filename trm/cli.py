@@ -210,9 +210,11 @@ def solve(
 ) -> None:
     """Solve puzzles, and show the board as it changes from step to step."""
     from trm.engine.solve import Solution, load
-    from trm.show.pictures import save_pictures
+    from trm.show.pictures import check_picture, save_pictures
     from trm.show.thinking import show_thoughts, verdict
 
+    if save is not None:
+        check_picture(save)
     model = load(ckpt, device=device or "auto")
     text, name = _puzzle_text(puzzle)
     solutions = []

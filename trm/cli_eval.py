@@ -11,11 +11,11 @@ from rich.console import Console
 from trm import cli_options as opt
 from trm.errors import InputError
 from trm.plugins import get_task
-from trm.storage import write_text
+from trm.storage import check_writable, write_text
 
 if TYPE_CHECKING:
     from trm.engine.manifest import Entry
-    from trm.engine.report import Report, Row
+    from trm.engine.report import Report
     from trm.tasks.metrics import Evaluator
 
 app = typer.Typer()
@@ -74,28 +74,31 @@ def evaluate(
     given |= {"data": tuple(data) if data else None}
     update = {name: value for name, value in given.items() if value is not None}
     entries = [entry.model_copy(update=update) for entry in entries]
-    reports, rows = [], []
+    _check_files(*files.values())
+    rows, found = [], []
     for entry in entries:
         report = _report(entry, device, no_compile, save_predictions, _extras(submission, per_task))
-        rows.append(report.row(entry.name, entry.metric, entry.reported))
-        reports.append(report)
-    _write_extras(reports[0].evaluator, submission, per_task)
+        row = report.row(entry.name, entry.metric, entry.reported)
+        named = {"name": row.name, "metric": row.metric, "reported": row.reported}
+        rows.append(row)
+        found.append(({} if one else named) | report.as_json())
     if as_json:
-        out.print_json(json.dumps(reports[0].as_json() if one else _as_json(rows, reports)))
+        out.print_json(json.dumps(found[0] if one else found))
     elif as_markdown:
         print(markdown(results_table(rows)))  # noqa: T201
     elif one:
-        out.print(f"{reports[0].checkpoint} on {reports[0].data}", highlight=False, soft_wrap=True)
-        out.print(metrics_table(reports[0].metrics))
+        out.print(f"{report.checkpoint} on {report.data}", highlight=False, soft_wrap=True)
+        out.print(metrics_table(report.metrics))
     else:
         out.print(results_table(rows))
+    _write_extras(report.evaluator, submission, per_task)
 
 
-def _as_json(rows: "Sequence[Row]", reports: "Sequence[Report]") -> list[dict[str, Any]]:
-    return [
-        {"name": row.name, "metric": row.metric, "reported": row.reported, **report.as_json()}
-        for row, report in zip(rows, reports, strict=True)
-    ]
+def _check_files(*files: Path | None) -> None:
+    """Refuse what cannot be written before an evaluation, and not after it."""
+    for file in files:
+        if file is not None:
+            check_writable(file)
 
 
 def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[Entry]":
@@ -162,6 +165,7 @@ def vote(
     from trm.show.tables import metrics_table
     from trm.tasks import predictions as saved
 
+    _check_files(submission, per_task)
     files = {str(path): saved.Predictions.load(path) for path in predictions}
     tasks = {found.about.task: get_task(found.about.task) for found in files.values()}
     if len(tasks) != 1:

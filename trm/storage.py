@@ -74,6 +74,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         StorageError: if the disk is full or the place may not be written; what was there stays.
     """
     with storage_errors(path):
+        _refuse_in_the_way(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
@@ -85,6 +86,26 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Find out before a long computation whether a file can be written.
+
+    Raises:
+        StorageError: if it cannot.
+    """
+    with storage_errors(path):
+        _refuse_in_the_way(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent):
+            pass
+
+
+def _refuse_in_the_way(path: Path) -> None:
+    """Refuse to replace a folder, or a device such as /dev/null, by a file."""
+    if path.exists() and not path.is_file():
+        code = errno.EISDIR if path.is_dir() else errno.EEXIST
+        raise OSError(code, os.strerror(code), str(path))
 
 
 def write_text(path: Path, text: str) -> None:

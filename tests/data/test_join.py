@@ -171,10 +171,12 @@ def stored_augmented(dataset: Dataset) -> Dataset:
 def test_layouts_are_not_mixed(make_dataset: MakeDataset) -> None:
     first, second = make_dataset("a"), stored_augmented(make_dataset("b", seed=1))
     for pair, message in (
-        ((first, second), "stored augmented: False in the first, True in the second"),
-        ((second, first), "stored augmented: True in the first, False in the second"),
+        ((first, second), "native in the first, published in the second"),
+        ((second, first), "published in the first, native in the second"),
     ):
-        with pytest.raises(DataError, match=rf"cannot be joined: copies {message}\. Build both"):
+        with pytest.raises(
+            DataError, match=rf"cannot be joined: the layout {message}\. Build both"
+        ):
             join(pair)
 
 
@@ -197,6 +199,17 @@ def test_training_on_what_another_tests_on_is_refused(
         DataError, match=r"^b trains on 3 of the examples that a tests on: .* Leave"
     ):
         join(pair)
+
+
+def test_testing_on_the_same_puzzles_twice_is_refused(make_dataset: MakeDataset) -> None:
+    first, second = make_dataset("a"), make_dataset("b", seed=1)
+    same = replace(first.split("test"), names=second.names)
+    second = replace(second, splits={**second.splits, "test": same})
+    message = (
+        r"^a and b test on the same puzzles, which would count twice\. Leave one of them out\.$"
+    )
+    with pytest.raises(DataError, match=message):
+        join([first, second])
 
 
 def test_the_same_input_with_another_label_is_another_puzzle(make_dataset: MakeDataset) -> None:

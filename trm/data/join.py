@@ -82,7 +82,14 @@ def _check_apart(datasets: Sequence[Dataset]) -> None:
     for tested in datasets:
         held_out = _originals(tested, "test")
         for trained in datasets:
-            shared = held_out & _originals(trained, "train") if trained is not tested else set()
+            if trained is tested:
+                continue
+            if held_out & _originals(trained, "test"):
+                raise DataError(
+                    f"{tested.path} and {trained.path} test on the same puzzles, which would count "
+                    "twice. Leave one of them out."
+                )
+            shared = held_out & _originals(trained, "train")
             if shared:
                 raise DataError(
                     f"{trained.path} trains on {len(shared)} of the examples that {tested.path} "

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 from pydantic import ConfigDict, ValidationError
 
@@ -216,18 +216,21 @@ def _write_split(folder: Path, split: Split, meta: DatasetMeta) -> None:
     begin, counts = split.example_range(np.arange(split.num_puzzles))
     ends = np.cumsum(counts)
     shape = (int(ends[-1]), meta.seq_len)
-    inputs, labels = (
-        open_memmap(folder / f"all__{name}.npy", mode="w+", dtype=np.uint8, shape=shape)
-        for name in ("inputs", "labels")
-    )
-    for start in range(0, len(inputs), _ROWS_AT_ONCE):
-        row = np.arange(start, min(start + _ROWS_AT_ONCE, len(inputs)))
-        puzzle = np.searchsorted(ends, row, side="right")
-        batch = split.gather(begin[puzzle] + row - (ends[puzzle] - counts[puzzle]), puzzle)
-        inputs[row] = batch.inputs
-        labels[row] = np.where(batch.labels == IGNORE_LABEL, PAD, batch.labels)
-    inputs.flush()
-    labels.flush()
+    # Written and not mapped: a mapped file on a full disk ends the process without a word.
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    with (
+        (folder / "all__inputs.npy").open("wb") as inputs,
+        (folder / "all__labels.npy").open("wb") as labels,
+    ):
+        for file in (inputs, labels):
+            write_array_header_1_0(file, header)
+        for start in range(0, shape[0], _ROWS_AT_ONCE):
+            row = np.arange(start, min(start + _ROWS_AT_ONCE, shape[0]))
+            puzzle = np.searchsorted(ends, row, side="right")
+            batch = split.gather(begin[puzzle] + row - (ends[puzzle] - counts[puzzle]), puzzle)
+            scored = np.where(batch.labels == IGNORE_LABEL, PAD, batch.labels)
+            inputs.write(batch.inputs.astype(np.uint8).tobytes())
+            labels.write(scored.astype(np.uint8).tobytes())
     small = {
         "puzzle_identifiers": np.zeros(split.num_puzzles)
         if split.identifiers is None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from trm.errors import InputError
 from trm.show.plots import check_ending, house_style, save_figure
+from trm.storage import check_writable
 from trm.tasks.base import Board
 
 if TYPE_CHECKING:
@@ -29,6 +30,17 @@ _TITLE_SIZE, _TITLE_LINE, _TITLE_LETTER = 9, 13, 5.6
 _GRID_COLOR, _GRID_WIDTH = "#8a8a8a", 0.5
 
 
+def check_picture(path: Path) -> None:
+    """Find out before the work is done whether its pictures can be saved.
+
+    Raises:
+        InputError: for another ending than ``.png`` and ``.svg``.
+        StorageError: if the file cannot be written.
+    """
+    check_ending(path, (".png", ".svg"))
+    check_writable(path)
+
+
 def save_pictures(path: Path, boards: Sequence[tuple[str, Board]], *, columns: int = 4) -> None:
     """Draw titled boards side by side, ``columns`` in a row, row after row.
 
@@ -42,7 +54,7 @@ def save_pictures(path: Path, boards: Sequence[tuple[str, Board]], *, columns: i
         InputError: for another ending, no boards, no columns, or a picture that is too large.
         StorageError: if the file cannot be written; nothing is left behind.
     """
-    check_ending(path, (".png", ".svg"))
+    check_picture(path)
     if not boards:
         raise InputError("no board was given to draw. Give one or more.")
     if columns < 1:

@@ -1,7 +1,7 @@
 """Saved answers, and voting over them: again without the model, or over several models at once."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from trm.tasks.base import Task
 from trm.tasks.metrics import EvalBatch, Evaluator
 
 ABOUT = "about"
+_ROWS_AT_ONCE = 8192
+_FIELDS = tuple(field.name for field in fields(EvalBatch))
 _TOKENS = ("inputs", "labels", "answers")
 #: What reading a damaged ``.npz`` file, or one of something else, may raise.
 _UNREADABLE = (
@@ -38,17 +40,30 @@ class About(Frozen):
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's answers to examples of a data set's test split, one row an example."""
+    """A model's answers to examples of a data set's test split, one row an example.
+
+    Attributes:
+        answers: all of them, their tokens as :func:`compact` makes them.
+    """
 
     about: About
     answers: EvalBatch
 
     @classmethod
     def of(cls, about: About, batches: Sequence[EvalBatch]) -> "Predictions":
-        """The answers of several batches, one after the other; see :func:`compact`."""
-        names = [field.name for field in fields(EvalBatch)]
-        parts = {n: np.concatenate([getattr(b, n) for b in batches]) for n in names}
+        """The answers of several batches, one after the other."""
+        small = [compact(batch) for batch in batches]
+        parts = {n: np.concatenate([getattr(b, n) for b in small]) for n in _FIELDS}
         return cls(about, EvalBatch(**parts))
+
+    def batches(self) -> Iterator[EvalBatch]:
+        """The answers again, some at a time, with :data:`trm.data.IGNORE_LABEL` in its place."""
+        for start in range(0, len(self.answers.answers), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            parts: Any = {name: getattr(self.answers, name)[rows] for name in _FIELDS}
+            parts |= {name: parts[name].astype(np.int32) for name in _TOKENS}
+            parts["labels"][parts["labels"] == PAD] = IGNORE_LABEL
+            yield EvalBatch(**parts)
 
     def save(self, path: Path, names: NDArray[np.bytes_] | None = None) -> None:
         """Write the fields of :class:`~trm.tasks.metrics.EvalBatch` as a compressed ``.npz``.
@@ -59,12 +74,7 @@ class Predictions:
             path: the file, which appears whole or not at all.
             names: of the puzzle identifiers; each row's is saved as ``names``.
         """
-        arrays: dict[str, NDArray[Any]] = {
-            field.name: getattr(self.answers, field.name) for field in fields(EvalBatch)
-        }
-        labels = arrays["labels"]
-        arrays["labels"] = np.where(labels == IGNORE_LABEL, PAD, labels)
-        arrays |= {name: arrays[name].astype(np.uint8, copy=False) for name in _TOKENS}
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self.answers, name) for name in _FIELDS}
         if names is not None:
             arrays["names"] = names[arrays["puzzle_identifiers"]]
         about = np.frombuffer(self.about.model_dump_json().encode(), np.uint8)
@@ -85,7 +95,7 @@ class Predictions:
                 raise ValueError("it is no .npz file")
             with np.load(path, allow_pickle=False) as saved:
                 about = About.model_validate_json(saved[ABOUT].tobytes())
-                arrays = {field.name: saved[field.name] for field in fields(EvalBatch)}
+                arrays = {name: saved[name] for name in _FIELDS}
             if len({len(array) for array in arrays.values()}) > 1:
                 raise ValueError("its arrays differ in length")
         except ValidationError as error:
@@ -97,14 +107,17 @@ class Predictions:
                 f"{path} holds no predictions: {reason}. Name a file of trm eval "
                 "--save-predictions."
             ) from error
-        arrays |= {name: arrays[name].astype(np.int32) for name in _TOKENS}
-        arrays["labels"][arrays["labels"] == PAD] = IGNORE_LABEL
         return cls(about, EvalBatch(**arrays))
 
 
 def compact(batch: EvalBatch) -> EvalBatch:
-    """A batch whose tokens take one byte each: 400,000 ARC answers are gigabytes otherwise."""
-    small: Any = {name: getattr(batch, name).astype(np.int8) for name in _TOKENS}
+    """A batch whose tokens take one byte each: 400,000 ARC answers are gigabytes otherwise.
+
+    Labels are 0 where no cell is scored.
+    """
+    parts = {name: getattr(batch, name) for name in _TOKENS}
+    parts["labels"] = np.where(parts["labels"] == IGNORE_LABEL, PAD, parts["labels"])
+    small: Any = {name: tokens.astype(np.uint8, copy=False) for name, tokens in parts.items()}
     return replace(batch, **small)
 
 
@@ -129,8 +142,11 @@ def vote(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) -> Eval
                 f"has {dataset.meta.digest[:12]}. Give the data they are of with --data."
             )
     evaluator = task.evaluator(dataset.meta, dataset.split("test"))
-    answers = [found.answers for found in files.values()]
-    if not evaluator.votes:
+    if evaluator.votes:
+        for found in files.values():
+            for batch in found.batches():
+                evaluator.update(batch)
+    else:
         first, *others = files
         for name in others:
             same = (np.array_equal(getattr(files[name].answers, which),
@@ -138,9 +154,8 @@ def vote(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) -> Eval
                     for which in ("examples", "puzzles"))  # fmt: skip
             if not all(same):
                 raise InputError(f"{name} and {first} answer different examples. Vote over equals.")
-        answers = [majority(answers)]
-    for batch in answers:
-        evaluator.update(batch)
+        for ballots in zip(*(found.batches() for found in files.values()), strict=True):
+            evaluator.update(majority(ballots))
     return evaluator
 
 

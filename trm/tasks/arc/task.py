@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import RenderableType
 
 from trm.data import Augmentation, Dataset, DatasetMeta, Split
+from trm.errors import InputError
 from trm.tasks.arc.build import ArcOptions, build
 from trm.tasks.arc.grids import SEQ_LEN, VOCABULARY
 from trm.tasks.arc.notation import (
@@ -132,6 +133,11 @@ class Arc(Task):
 
     def published_files(self, dataset: Dataset) -> Mapping[str, Any]:
         """``test_puzzles.json``, which the published evaluator judges by."""
+        if dataset.meta.properties.get("unsolved_tasks"):
+            raise InputError(
+                "--unsolved: the published layout cannot say which outputs are unknown, so that "
+                "made-up ones would count. Build the native layout."
+            )
         train, test = dataset.split("train"), dataset.split("test")
         shown = {name: group for group, name in enumerate(train.info["name"].tolist())}
         return {
