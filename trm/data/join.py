@@ -84,16 +84,16 @@ def _check_apart(datasets: Sequence[Dataset]) -> None:
         for trained in datasets:
             if trained is tested:
                 continue
-            if held_out & _originals(trained, "test"):
-                raise DataError(
-                    f"{tested.path} and {trained.path} test on the same puzzles, which would count "
-                    "twice. Leave one of them out."
-                )
             shared = held_out & _originals(trained, "train")
             if shared:
                 raise DataError(
                     f"{trained.path} trains on {len(shared)} of the examples that {tested.path} "
                     "tests on: such an evaluation would mean nothing. Leave one of them out."
+                )
+            if held_out & _originals(trained, "test"):
+                raise DataError(
+                    f"{tested.path} and {trained.path} test on the same puzzles, which would count "
+                    "twice. Leave one of them out."
                 )
 
 
