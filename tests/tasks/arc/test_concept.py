@@ -90,7 +90,11 @@ def test_the_tasks_are_downloaded_once(served: list[bytes], cache: Path) -> None
     assert served == []
 
 
-@pytest.mark.parametrize("damaged", [b"", b"words", ARCHIVE[:100], ARCHIVE[:-40], b"\0" * 999])
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b"words", ARCHIVE[:100], ARCHIVE[:-40], b"\0" * 999],
+    ids=["empty", "words", "start", "cut", "zeros"],
+)
 def test_a_damaged_cache_is_downloaded_again(
     served: list[bytes], cache: Path, damaged: bytes
 ) -> None:
@@ -102,7 +106,9 @@ def test_a_damaged_cache_is_downloaded_again(
 
 
 @pytest.mark.parametrize(
-    "archive", [b"words", packed({"top/corpus/Order/Order1.json": TASK + b" "}), ARCHIVE[:-40]]
+    "archive",
+    [b"words", packed({"top/corpus/Order/Order1.json": TASK + b" "}), ARCHIVE[:-40]],
+    ids=["words", "another", "cut"],
 )
 def test_other_tasks_than_the_expected_are_refused(
     served: list[bytes], cache: Path, archive: bytes
