@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TRM := $(CURDIR)/$(BIN)/trm
 
-.PHONY: demo test check format lint types coverage docs clean
+.PHONY: demo test soak check format lint types coverage docs clean
 
 # Everything below happens in ./demo: its data in demo/data, its runs in demo/runs.
 demo: $(INSTALLED)
@@ -17,6 +17,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+# A run that is killed twenty times.
+soak: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/system/test_faults.py --soak
 
 check: $(INSTALLED) lint types coverage docs
 

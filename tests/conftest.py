@@ -22,6 +22,7 @@ from trm.plugins import get_task  # noqa: E402
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-golden", action="store_true", help="commit new golden losses")
+    parser.addoption("--soak", action="store_true", help="kill a run twenty times, not three")
 
 
 @pytest.fixture(autouse=True)

@@ -16,20 +16,23 @@ ALLOWED = {
     "config": set(),
     "storage": {"errors"},
     "settings": {"config", "errors"},
-    "plugins": {"errors", "tasks.base"},
+    "plugins": {"errors", "tasks.base", "trackers.base"},
     "data": {"config", "errors", "storage"},
     "models": {"config", "errors"},
     "tasks": {"config", "data", "errors", "plugins", "storage"},
-    "engine": {"config", "data", "errors", "models", "plugins", "storage", "tasks"},
+    "trackers": {"config", "errors", "plugins", "storage"},
+    "engine": {"config", "data", "errors", "models", "plugins", "storage", "tasks", "trackers"},
     "show": {"data", "engine", "errors", "plugins", "settings", "storage", "tasks"},
     "__init__": {"engine", "errors", "plugins"},
     "__main__": {"cli"},
     "cli_options": {"__init__"},
     "cli_data": {"__init__", "cli_options", "data", "errors", "plugins", "show", "tasks"},
     "cli_eval": {"cli_options", "engine", "errors", "plugins", "show", "storage", "tasks"},
+    "cli_runs": {"engine", "errors", "show"},
+    "cli_train": {"cli_options", "engine", "errors", "plugins", "settings", "show"},
     "cli": {
-        "__init__", "cli_data", "cli_eval", "cli_options", "engine", "errors", "plugins",
-        "settings", "show",
+        "__init__", "cli_data", "cli_eval", "cli_options", "cli_runs", "cli_train", "engine",
+        "errors", "plugins", "settings", "show", "trackers",
     },
 }  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -105,7 +108,9 @@ def test_models_import_torch_and_nothing_of_the_rest() -> None:
     assert loaded == {"__init__", "config", "errors", "models", "plugins"}
 
 
-@pytest.mark.parametrize("arguments", ["--help", "build-data --help", "tasks", "config sudoku"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "build-data --help", "tasks", "config sudoku", "runs ."]
+)
 def test_what_needs_no_torch_does_not_import_it(arguments: str) -> None:
     program = (
         f"import sys; from trm.cli import run; code = run({arguments.split()!r});"

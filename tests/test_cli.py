@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from trm import __version__
-from trm.plugins import PluginWarning, installed_tasks
+from trm.plugins import PluginWarning, load_plugins
 
 SOLVED = "1234341221434321"
 PUZZLE = "123434122143.321"
@@ -146,11 +146,11 @@ def test_a_broken_plugin_is_one_line_and_the_rest_works(
             raise ImportError("no module named 'missing'")
 
     monkeypatch.setattr("trm.plugins.entry_points", lambda group: [Broken()])
-    installed_tasks.cache_clear()
+    load_plugins.cache_clear()
     try:
         done = trm("tasks")
     finally:
-        installed_tasks.cache_clear()
+        load_plugins.cache_clear()
     assert done.code == 0
     assert "sudoku" in done.out
     expected = "trm: warning: plugin broken skipped: ImportError: no module named 'missing'\n"

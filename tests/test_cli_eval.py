@@ -1,4 +1,4 @@
-"""The commands that judge, ``eval``, ``vote`` and ``plot``: what they print, write and refuse."""
+"""The commands that judge, ``eval`` and ``vote``: what they print, write and refuse."""
 
 import json
 import re
@@ -23,8 +23,9 @@ def test_eval_table(trm: Trm, trained_run: Path) -> None:
 
 
 def test_eval_saves_predictions(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
-    trm("eval", "--ckpt", trained_run, "--max-examples", "8", "--save-predictions", "p.npz")
+    done = trm("eval", "--ckpt", trained_run, "--max-examples", "8", "--save-predictions", "p.npz")
     assert (tmp_path / "p.npz").stat().st_size > 500
+    assert done.err == "wrote p.npz\n"
 
 
 def test_eval_of_other_data(fails: Fails, trm: Trm, trained_run: Path) -> None:
@@ -40,10 +41,17 @@ def test_a_damaged_checkpoint(fails: Fails, trained_run: Path, tmp_path: Path) -
     assert "model.safetensors is damaged or cut short" in fails("eval", "--ckpt", "c")
 
 
+def test_votes_are_marked(trm: Trm, trained_run: Path) -> None:
+    command = ("eval", "--ckpt", trained_run, "--max-examples", "5", "--votes", "3")
+    assert re.match(r"\S+ on \S+, 3 votes\n", trm(*command).out)
+    assert " | exact_accuracy, 3 votes | " in trm(*command, "--markdown").out
+
+
 def evaluated(trm: Trm, *arguments: str | Path) -> Any:
     """What ``eval --json`` says of twenty examples."""
     done = trm("eval", "--max-examples", "20", "--json", *arguments)
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert re.fullmatch(r"(wrote \S+\n)*", done.err)
     return json.loads(done.out)
 
 
@@ -89,19 +97,20 @@ def test_all_checkpoints_of_a_manifest(trm: Trm, manifest: Path, trained_run: Pa
     ]  # fmt: skip
     first, second = (one["metrics"] for one in found)
     assert (first["exact_accuracy"]["count"], second["exact_accuracy"]["count"]) == (30, 20)
+    assert [one["votes"] for one in found] == [1, 2]
     lines = trm("eval", "--all", manifest).out.splitlines()
     exact, low, high = first["exact_accuracy"]["value"], *first["exact_accuracy"]["interval"]
     numbers = f" +exact_accuracy +{exact:.4f} +{low:.4f} to {high:.4f} +30 +0.8740 *$"
     assert re.search(r"^ sudoku +mine \[best\] +180" + numbers, lines[3])
-    assert re.search(rf" mean_steps +{second['mean_steps']['value']:.4f} +20 *$", lines[4])
+    assert re.search(rf" mean_steps, 2 votes +{second['mean_steps']['value']:.4f} +20 *$", lines[4])
     markdown = trm("eval", "--all", manifest, "--markdown").out.splitlines()
     assert markdown == [
         "| task | checkpoint | step | metric | value | 95% interval | of | reported |",
         "| --- | --- | ---: | --- | ---: | --- | ---: | ---: |",
         f"| sudoku | mine [best] | 180 | exact_accuracy | {exact:.4f} | {low:.4f} to {high:.4f} "
         "| 30 | 0.8740 |",
-        f"| sudoku | {trained_run}/last | 180 | mean_steps | {second['mean_steps']['value']:.4f} "
-        "|  | 20 |  |",
+        f"| sudoku | {trained_run}/last | 180 | mean_steps, 2 votes "
+        f"| {second['mean_steps']['value']:.4f} |  | 20 |  |",
     ]
 
 
@@ -126,7 +135,8 @@ def test_saved_predictions_voted_on_give_the_same_numbers(
         "predictions": ["p.npz"], "metrics": report["metrics"]
     }  # fmt: skip
     text = trm("vote", "p.npz").out
-    assert text.startswith(f"p.npz: {report['checkpoint']}\n")
+    mark = {"1": "", "2": ", 2 votes"}[votes]
+    assert text.startswith(f"p.npz: {report['checkpoint']}{mark}\n")
     exact = report["metrics"]["exact_accuracy"]
     assert re.search(rf"exact_accuracy +{exact['value']:.4f} .* 20", text)
 
@@ -148,6 +158,24 @@ def test_several_files_make_an_ensemble(trm: Trm, trained_run: Path) -> None:
     assert exact["value"] == pytest.approx(np.choose(surer, right).mean())
     most = json.loads(trm("vote", "a.npz", "b.npz", "c.npz", "--json").out)
     assert most["metrics"]["exact_accuracy"] == alone["metrics"]["exact_accuracy"]
+
+
+def test_predictions_edited_by_hand_are_refused(
+    trm: Trm, fails: Fails, trained_run: Path, tmp_path: Path
+) -> None:
+    evaluated(trm, "--ckpt", trained_run, "--save-predictions", "a.npz")
+    with np.load(tmp_path / "a.npz") as found:
+        arrays = dict(found)
+    changes = {
+        "answers are uint8 of shape (320,)": {"answers": arrays["answers"].ravel()},
+        "answers have 9 cells, not 16": {
+            name: arrays[name][:, :9] for name in ("inputs", "labels", "answers")
+        },
+        "puzzles go from 7000 to 7000, beyond": {"puzzles": np.full(20, 7000)},
+    }
+    for message, change in changes.items():
+        np.savez(tmp_path / "b.npz", **(arrays | change))
+        assert f"its {message}" in fails("vote", "b.npz")
 
 
 def test_votes_that_do_not_belong_together(
@@ -214,56 +242,3 @@ def test_a_manifest_that_cannot_be_used(
 def test_all_and_ckpt_exclude_each_other(fails: Fails, manifest: Path) -> None:
     message = "--all and --ckpt exclude each other. Give one of them."
     assert fails("eval", "--all", manifest, "--ckpt", "a") == message
-
-
-PNG = b"\x89PNG"
-
-
-def test_a_run_is_drawn(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
-    assert trm("plot", trained_run).out == "wrote exact_accuracy.png\n"
-    assert (tmp_path / "exact_accuracy.png").read_bytes().startswith(PNG)
-    done = trm("plot", trained_run, "--metric", "mean_steps", "--out", "deep/steps.svg")
-    assert done.out == "wrote deep/steps.svg\n"
-    assert "mean steps" in (tmp_path / "deep" / "steps.svg").read_text()
-
-
-def fake_run(folder: Path, **metrics: float) -> Path:
-    folder.mkdir()
-    record = {"event": "eval", "step": 1, **metrics}
-    (folder / "metrics.jsonl").write_text(json.dumps(record) + "\n")
-    return folder
-
-
-def test_pass_at_k_is_drawn_of_runs_and_of_saved_evaluations(trm: Trm, tmp_path: Path) -> None:
-    run = fake_run(tmp_path / "run", **{"pass@1": 0.25, "pass@100": 0.5})
-    metrics = {"pass@1": {"value": 0.5}, "pass@2": {"value": 0.75}}
-    (tmp_path / "e.json").write_text(json.dumps({"metrics": metrics}))
-    assert trm("plot", run, "e.json").out == "wrote pass_at_k.png\n"
-    assert trm("plot", run, "--pass-at-k", "--out", "p.png").out == "wrote p.png\n"
-    assert (tmp_path / "p.png").read_bytes().startswith(PNG)
-
-
-def test_runs_are_drawn_by_the_same_metric(trm: Trm, fails: Fails, tmp_path: Path) -> None:
-    arc = fake_run(tmp_path / "arc", **{"pass@2": 0.25, "exact_accuracy": 0.125})
-    sudoku = fake_run(tmp_path / "sudoku", exact_accuracy=0.5)
-    message = fails("plot", arc, sudoku)
-    assert message.endswith("sudoku has no metric 'pass@2'. Known: exact_accuracy.")
-    assert trm("plot", sudoku, arc).out == "wrote exact_accuracy.png\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("absent", r"^absent is no run: it has no metrics\.jsonl\. Name a run folder\.$"),
-        ("RUN --metric exact", r" has no metric 'exact'\. .*Known: .*exact_accuracy"),
-        ("RUN --out p.gif", r"^cannot draw to p\.gif: unknown kind of picture\. End it in \.png"),
-        ("RUN --pass-at-k", r" has no pass@k: its task is not voted on\. Name one of ARC\.$"),
-        ("RUN/config.json", r"config\.json is neither a run nor what trm eval --json writes"),
-    ],
-)
-def test_what_cannot_be_drawn(
-    fails: Fails, trained_run: Path, tmp_path: Path, arguments: str, message: str
-) -> None:
-    chosen = [argument.replace("RUN", str(trained_run)) for argument in arguments.split()]
-    assert re.search(message, fails("plot", *chosen))
-    assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Tasks come from plugins; one that is broken is named once and does no harm to the others."""
+"""Tasks and trackers come from plugins; a broken one is named once and harms no other."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,10 +12,20 @@ import pytest
 from trm import plugins
 from trm.data import DatasetMeta
 from trm.errors import PluginError
-from trm.plugins import PluginWarning, get_task, hookimpl, installed_tasks
+from trm.plugins import (
+    PluginWarning,
+    get_task,
+    get_tracker,
+    hookimpl,
+    installed_tasks,
+    installed_trackers,
+    load_plugins,
+)
 from trm.tasks.base import DataOptions, Task
+from trm.trackers import Tracker
 
 BUILT_IN = ["arc1", "arc2", "maze", "sudoku"]
+BUILT_IN_TRACKERS = ["tensorboard", "wandb", "trackio"]
 
 
 class Toy(Task):
@@ -38,6 +48,33 @@ class Plugin:
             register(task)
 
 
+class Scroll(Tracker):
+    name = "scroll"
+    summary = "For tests."
+
+    def start(self, *about: object) -> None: ...
+    def log(self, record: object) -> None: ...
+
+
+class TrackerPlugin:
+    """A plugin that registers these trackers."""
+
+    def __init__(self, *trackers: object) -> None:
+        self.trackers = trackers
+
+    @hookimpl
+    def trm_register_trackers(self, register: Callable[[object], None]) -> None:
+        for tracker in self.trackers:
+            register(tracker)
+
+
+class Both(Plugin, TrackerPlugin):
+    """A plugin of a task and a tracker."""
+
+    def __init__(self) -> None:
+        self.tasks, self.trackers = (Toy(),), (Scroll,)
+
+
 class Misspelt:
     @hookimpl
     def trm_register_task(self, register: Callable[[object], None]) -> None:
@@ -45,10 +82,10 @@ class Misspelt:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_tasks() -> Iterator[None]:
-    installed_tasks.cache_clear()
+def _fresh_plugins() -> Iterator[None]:
+    load_plugins.cache_clear()
     yield
-    installed_tasks.cache_clear()
+    load_plugins.cache_clear()
 
 
 @pytest.fixture
@@ -142,11 +179,13 @@ def test_the_warning_comes_once_however_often_tasks_are_asked_for(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         get_task("sudoku")
+        get_tracker("wandb")
 
 
-def test_a_plugin_without_the_hook_provides_nothing(install: Callable[..., None]) -> None:
+def test_a_plugin_without_a_hook_provides_nothing(install: Callable[..., None]) -> None:
     install(empty=SimpleNamespace())
-    with pytest.warns(PluginWarning, match="no trm_register_tasks marked with trm.hookimpl"):
+    neither = "neither trm_register_tasks nor trm_register_trackers is marked with trm.hookimpl"
+    with pytest.warns(PluginWarning, match=neither):
         assert list(installed_tasks()) == BUILT_IN
 
 
@@ -189,3 +228,61 @@ def test_a_plugin_cannot_replace_a_built_in_task(install: Callable[..., None]) -
     install(mine=Plugin(type("Mine", (Toy,), {"name": "sudoku"})()))
     with pytest.raises(PluginError, match=r"'sudoku': built in and mine 0.1.0\. Uninstall"):
         get_task("sudoku")
+
+
+def test_built_in_trackers_come_through_their_hook(install: Callable[..., None]) -> None:
+    install()
+    assert list(installed_trackers()) == BUILT_IN_TRACKERS
+    assert {installed.origin for installed in installed_trackers().values()} == {"built in"}
+
+
+def test_a_plugin_may_provide_trackers_only(install: Callable[..., None]) -> None:
+    install(scrolls=TrackerPlugin(Scroll))
+    assert list(installed_tasks()) == BUILT_IN
+    assert installed_trackers()["scroll"].origin == "scrolls 0.1.0"
+    assert get_tracker("scroll") is Scroll
+
+
+def test_a_plugin_may_provide_both(install: Callable[..., None]) -> None:
+    install(both=Both())
+    assert get_task("toy").name == "toy"
+    assert get_tracker("scroll") is Scroll
+
+
+def test_an_unknown_tracker_is_answered_with_the_nearest(install: Callable[..., None]) -> None:
+    install(scrolls=TrackerPlugin(Scroll))
+    message = (
+        r"^unknown tracker 'scrol'\. Did you mean 'scroll'\? "
+        r"Known: scroll, tensorboard, trackio, wandb\.$"
+    )
+    with pytest.raises(PluginError, match=message):
+        get_tracker("scrol")
+
+
+@pytest.mark.parametrize(
+    ("tracker", "reason"),
+    [
+        ("scroll", r"registered a str, not a subclass of Tracker"),
+        (Scroll(), r"registered a Scroll, not a subclass of Tracker"),
+        (Toy, r"registered the class Toy, no subclass of Tracker"),
+        (type("Half", (Tracker,), {"start": None}), r"registered the class Half without log"),
+        (type("Odd", (Scroll,), {"summary": 3}), r"registered a Odd without a summary"),
+        (type("Odd", (Scroll,), {"name": "a,b"}), r"'a,b' is no name for a tracker: use a-z"),
+    ],
+)
+def test_a_plugin_with_a_broken_tracker_is_skipped(
+    install: Callable[..., None], tracker: object, reason: str
+) -> None:
+    install(odd=TrackerPlugin(tracker))
+    with pytest.warns(PluginWarning, match=f"^plugin odd 0.1.0 skipped: TypeError: {reason}"):
+        assert list(installed_trackers()) == BUILT_IN_TRACKERS
+
+
+def test_two_plugins_of_one_tracker_are_an_error_but_no_matter_of_tasks(
+    install: Callable[..., None],
+) -> None:
+    install(one=TrackerPlugin(Scroll), two=TrackerPlugin(Scroll))
+    message = r"^two plugins provide a tracker 'scroll': one 0.1.0 and two 0.1.0\. Uninstall one"
+    with pytest.raises(PluginError, match=message):
+        get_tracker("scroll")
+    assert list(installed_tasks()) == BUILT_IN

@@ -1,4 +1,4 @@
-"""The commands that judge: ``eval``, ``vote`` and ``plot``."""
+"""The commands that judge: ``eval`` and ``vote``."""
 
 import json
 from collections.abc import Sequence
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 out = Console()
+#: What is said beside the result, so that standard output has nothing else.
+notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="The metrics as JSON.")]
 Submission = Annotated[
@@ -61,7 +63,7 @@ def evaluate(
     per_task: PerTask = None,
 ) -> None:
     """Measure trained models on a data set's test split."""
-    from trm.show.tables import markdown, metrics_table, results_table
+    from trm.show.tables import markdown, metrics_table, results_table, votes_text
 
     entries = _entries(ckpt, manifest)
     one = len(entries) == 1 and manifest is None
@@ -87,11 +89,22 @@ def evaluate(
     elif as_markdown:
         print(markdown(results_table(rows)))  # noqa: T201
     elif one:
-        out.print(f"{report.checkpoint} on {report.data}", highlight=False, soft_wrap=True)
+        _say(f"{report.checkpoint} on {report.data}{votes_text(report.votes)}")
         out.print(metrics_table(report.metrics))
     else:
         out.print(results_table(rows))
     _write_extras(report.evaluator, submission, per_task)
+    _say_written(*files.values())
+
+
+def _say(text: str) -> None:
+    out.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _say_written(*files: Path | None) -> None:
+    for file in files:
+        if file is not None:
+            notes.print(f"wrote {file}")
 
 
 def _check_files(*files: Path | None) -> None:
@@ -162,7 +175,7 @@ def vote(
     per_task: PerTask = None,
 ) -> None:
     """Vote again over saved predictions; several files make an ensemble."""
-    from trm.show.tables import metrics_table
+    from trm.show.tables import metrics_table, votes_text
     from trm.tasks import predictions as saved
 
     _check_files(submission, per_task)
@@ -179,41 +192,8 @@ def vote(
     if as_json:
         values = {name: metric.as_json() for name, metric in metrics.items()}
         out.print_json(json.dumps({"predictions": list(files), "metrics": values}))
-        return
-    for path, found in files.items():
-        out.print(f"{path}: {found.about.checkpoint}", highlight=False, soft_wrap=True)
-    out.print(metrics_table(metrics))
-
-
-@app.command()
-def plot(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="RUN|FILE...", help="Runs, or files that trm eval or vote --json wrote."
-        ),
-    ],
-    picture: Annotated[
-        Path | None, typer.Option("--out", metavar="F", help="A .png, .svg or .pdf file.")
-    ] = None,
-    metric: Annotated[str | None, typer.Option(help="What to draw over the steps.")] = None,
-    pass_at_k: Annotated[
-        bool, typer.Option("--pass-at-k", help="Draw pass@k against k instead; ARC only.")
-    ] = False,
-) -> None:
-    """Draw a metric over a run's steps, or pass@k against k."""
-    from trm.show import curves, plots
-
-    names = curves.labels(paths)
-    if pass_at_k or any(path.is_file() for path in paths):
-        picture = picture or Path("pass_at_k.png")
-        found = {n: curves.pass_at_k(p) for n, p in zip(names, paths, strict=True)}
-        plots.plot_pass_at_k(picture, found)
     else:
-        drawn = {}
-        for name, path in zip(names, paths, strict=True):
-            metric, drawn[name] = curves.over_steps(path, metric)  # all draw that of the first
-        assert metric is not None  # there is a path at least
-        picture = picture or Path(f"{metric.replace('/', '_')}.png")
-        plots.plot_runs(picture, drawn, metric)
-    out.print(f"wrote {picture}", soft_wrap=True, highlight=False)
+        for path, found in files.items():
+            _say(f"{path}: {found.about.checkpoint}{votes_text(found.about.votes)}")
+        out.print(metrics_table(metrics))
+    _say_written(submission, per_task)

@@ -32,7 +32,44 @@ Augment = Annotated[
 ]
 MaxSteps = Annotated[int | None, typer.Option(help="End after so many steps.")]
 Epochs = Annotated[int | None, typer.Option(help="End after so many passes over the puzzles.")]
-BatchSize = Annotated[int | None, typer.Option(help="Examples in a step.")]
+BatchSize = Annotated[int | None, typer.Option(help="Examples in a step, over all devices.")]
+Accumulate = Annotated[
+    int | None, typer.Option(metavar="K", help="Take each batch in K parts; saves memory.")
+]
+NumProcesses = Annotated[
+    int | None,
+    typer.Option("--nproc", min=1, metavar="N", help="Processes here; left out: one a GPU."),
+]
+NumNodes = Annotated[
+    int | None, typer.Option("--nnodes", min=1, metavar="N", help="Machines that train together.")
+]
+NodeRank = Annotated[int, typer.Option(min=0, metavar="R", help="Which of them this is, from 0.")]
+Endpoint = Annotated[
+    str | None,
+    typer.Option("--rdzv-endpoint", metavar="HOST:PORT", help="Where they meet, on machine 0."),
+]
+MaxRestarts = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Start again so often if a process dies; 3 if several."),
+]
+Shard = Annotated[
+    bool,
+    typer.Option("--shard-puzzle-embedding", help="Each process keeps a share of that table."),
+]
+SaveEvery = Annotated[
+    str | None, typer.Option(metavar="STEPS|10m", help="Steps or minutes between checkpoints.")
+]
+Keep = Annotated[int | None, typer.Option(metavar="N", help="Newest checkpoints to keep.")]
+SkipNonfinite = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Leave out so many steps whose numbers are not finite."),
+]
+LogTo = Annotated[
+    str | None, typer.Option(metavar="NAMES", help="tensorboard,wandb,trackio: tell them too.")
+]
+Profile = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Write a profiler trace of N steps.")
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 NoCompile = Annotated[bool, typer.Option("--no-compile", help="No torch.compile on CUDA.")]
 ConfigFile = Annotated[

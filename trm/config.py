@@ -59,7 +59,7 @@ class ModelConfig(Frozen):
         0.1, ge=0, le=1, description="Share of training rows that may not halt at once."
     )
     forward_dtype: Literal["bfloat16", "float16", "float32", "float64"] = Field(
-        "bfloat16", description="Type of activations; master weights stay float32."
+        "bfloat16", description="Type of activations; master weights are float32, or float64 too."
     )
 
     @model_validator(mode="after")
@@ -111,6 +111,9 @@ class TrainConfig(Frozen):
     """How long, on how much, how often to look."""
 
     batch_size: int = Field(768, gt=0, description="Examples in a step, over all devices.")
+    accumulate: int = Field(
+        1, gt=0, description="Parts in which each device takes its share of a batch; saves memory."
+    )
     epochs: int = Field(100_000, gt=0, description="Passes over the puzzles (not their copies).")
     max_steps: int | None = Field(None, gt=0, description="End after so many steps instead.")
     seed: int = Field(0, ge=0, description="Decides weights, data order and exploration.")
@@ -126,7 +129,24 @@ class TrainConfig(Frozen):
     save_every_steps: int | None = Field(
         None, gt=0, description="Steps between checkpoints; unset: 1000, or as evaluations."
     )
+    save_every_minutes: float | None = Field(
+        None, gt=0, description="Minutes between checkpoints, beside those by steps."
+    )
     keep_checkpoints: int = Field(2, gt=0, description="Newest checkpoints kept, beside the best.")
+    skip_nonfinite: int = Field(
+        0, ge=0, description="Leave out so many steps whose loss or gradient is not finite."
+    )
+    shard_puzzle_embedding: bool = Field(
+        False, description="Each process keeps a share of the puzzle embedding, instead of all."
+    )
+    log_to: tuple[str, ...] = Field(
+        (), description="Trackers that hear of the run too: tensorboard, wandb, trackio."
+    )
+
+    @field_validator("log_to", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
 
 class DataConfig(Frozen):

@@ -4,7 +4,7 @@
 
     TrmError
     ├── ConfigError        a setting, preset or option that is unknown or out of range
-    ├── PluginError        a task that is unknown, or two tasks of one name
+    ├── PluginError        a task or tracker that is unknown, or two of one name
     ├── InputError         a puzzle, file or argument value that cannot be used
     ├── DataError          a data folder that is incomplete, damaged or does not fit
     ├── CheckpointError    a checkpoint that is incomplete, damaged or does not fit
@@ -28,7 +28,7 @@ class ConfigError(TrmError):
 
 
 class PluginError(TrmError):
-    """A task that is unknown, or two tasks that claim one name."""
+    """A task or tracker that is unknown, or two that claim one name."""
 
 
 class InputError(TrmError):

@@ -9,7 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from trm.engine import checkpoint, runs
+from trm.engine import checkpoint, runs, tensors
+from trm.engine.lock import LOCK_FILE
+from trm.engine.snapshot import restore, take_snapshot
+from trm.engine.step import TrainState
 from trm.errors import CheckpointError, StorageError
 
 
@@ -39,8 +42,9 @@ def test_a_checkpoint_is_enough_to_use_the_model(copy: Path) -> None:
 
 
 def test_nothing_is_pickled(trained_run: Path) -> None:
-    kinds = {path.suffix for path in trained_run.rglob("*") if path.is_file()}
-    assert kinds == {".safetensors", ".json", ".jsonl"}
+    files = [path for path in trained_run.rglob("*") if path.is_file()]
+    others = {path.name for path in files if path.suffix not in (".safetensors", ".json", ".jsonl")}
+    assert others == {checkpoint.SUMS_FILE, LOCK_FILE}
 
 
 def test_cut_short(copy: Path) -> None:
@@ -104,20 +108,16 @@ def test_a_bare_array_is_no_configuration(copy: Path) -> None:
 
 
 def test_without_training_state_there_is_no_going_on(copy: Path) -> None:
-    from trm.engine.step import TrainState
-
     model, config = checkpoint.load_model(copy)
     shutil.rmtree(copy / checkpoint.STATE_FOLDER)
     with pytest.raises(CheckpointError, match="has no training_state"):
-        checkpoint.restore(copy, TrainState.create(model, config.run))
+        restore(copy, TrainState.create(model, config.run))
 
 
 def test_a_full_disk_leaves_what_was_there(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import safetensors
-
-    from trm.engine.step import TrainState
 
     model, config = checkpoint.load_model(copy)
     state = TrainState.create(model, config.run)
@@ -126,10 +126,12 @@ def test_a_full_disk_leaves_what_was_there(
     def full(*_: object) -> None:
         raise safetensors.SafetensorError("Error: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(tensors, "save_file", full)
     progress = checkpoint.Progress(step=1, position=checkpoint.Position())
+    snapshot = take_snapshot(state, config, progress)
+    assert snapshot is not None
     with pytest.raises(StorageError, match="no space left on the disk"):
-        checkpoint.save(tmp_path / "new", config, state, progress)
+        snapshot.write(tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 

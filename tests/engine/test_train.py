@@ -143,10 +143,15 @@ def test_a_loss_that_is_no_number_stops_the_run(
             torch.nn.init.constant_(parameter, float("nan"))
 
     monkeypatch.setattr(TinyRecursiveModel, "reset_parameters", spoil)
-    with pytest.raises(TrainingError, match=r"loss nan .* at step 1\. Lower optim\.lr"):
+    with pytest.raises(TrainingError, match=r"not finite at step 1, with .* Lower optim\.lr"):
         fit(tiny(), tmp_path)
-    line = json.loads((tmp_path / "sudoku/a/metrics.jsonl").read_text().splitlines()[0])
-    assert line["loss"] is None
+    first, line, last = (
+        json.loads(line) for line in (tmp_path / "sudoku/a/metrics.jsonl").read_text().splitlines()
+    )
+    assert (first["event"], first["total_steps"]) == ("start", 6)
+    assert (line["event"], line["loss"]) == ("train", None)
+    assert (last["event"], last["finished"]) == ("end", False)
+    assert last["error"].startswith("loss or gradient not finite at step 1")
 
 
 @pytest.mark.parametrize(
@@ -247,9 +252,7 @@ def test_numbers_that_are_none_are_never_saved(
 
     monkeypatch.setattr(step, "supervise", spoil)
     config = tiny("train.save_every_steps=1", "train.log_every_steps=100")
-    with pytest.raises(
-        TrainingError, match=r"at step 4\. .* last good checkpoint is .*step-000003"
-    ):
+    with pytest.raises(TrainingError, match=r"at step 4, .* last good checkpoint is .*step-000003"):
         fit(config, tmp_path)
     assert not (tmp_path / "sudoku/a/checkpoints/step-000004").exists()
 
@@ -261,7 +264,7 @@ def test_running_out_of_memory_says_what_to_do(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
 
     monkeypatch.setattr("trm.engine.train.to_device", full)
-    with pytest.raises(TrainingError, match=r"^CUDA out of memory\. .* Lower --batch-size\.$"):
+    with pytest.raises(TrainingError, match=r"^CUDA out of memory\. .* lower --batch-size\.$"):
         fit(tiny(), tmp_path)
 
 

@@ -143,6 +143,29 @@ def test_few_points_are_marked_and_many_are_not(tmp_path: Path) -> None:
     assert marks == [20, 0]
 
 
+def test_a_short_line_beside_a_long_one_is_marked(tmp_path: Path) -> None:
+    """A lone point would not be seen without."""
+    path = tmp_path / "a.svg"
+    plot_runs(path, {"long": [(step, 1.0) for step in range(100)], "new": [(50, 2.0)]}, "loss")
+    uses = list(ET.parse(path).getroot().iter(f"{SVG}use"))
+    assert sum(f"fill: {COLORS[1].lower()}" in use.get("style", "") for use in uses) == 2
+    assert not any(f"fill: {COLORS[0].lower()}" in use.get("style", "") for use in uses)
+
+
+def test_of_many_points_the_means_of_neighbours_stand_out(tmp_path: Path) -> None:
+    points = [(step, 1.0 + (-1) ** step) for step in range(1000)]
+    plot_runs(tmp_path / "a.svg", {"a": points, "b": [(0, 0.0), (999, 2.0)]}, "loss")
+    drawing = Drawing(tmp_path / "a.svg")
+    across, down = np.array(drawing.of(COLORS[0])).T
+    assert len(across) in (200, 201)  # the last is written twice
+    (left, low), (right, high) = drawing.of(COLORS[1])
+    assert across[0] - left == pytest.approx((right - left) * 2 / 999, abs=1e-3)
+    middle = (low + high) / 2
+    assert np.abs(down - middle).max() == pytest.approx((low - high) / 2 / 5, abs=1e-3)
+    pale = (tmp_path / "a.svg").read_text()
+    assert pale.count("stroke-opacity: 0.25; stroke-width: 0.6") == 1
+
+
 def test_one_line_needs_no_legend(tmp_path: Path) -> None:
     plot_runs(tmp_path / "a.svg", {"only": [(0, 1.0), (1, 2.0)]}, "loss")
     assert "only" not in Drawing(tmp_path / "a.svg").words

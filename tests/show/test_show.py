@@ -9,7 +9,7 @@ from rich.console import Console
 import trm
 from trm.engine.report import Row
 from trm.show.progress import EvaluationView, TrainingView, duration, plain_line
-from trm.show.tables import markdown, results_table, size_text
+from trm.show.tables import markdown, metrics_table, results_table, size_text
 from trm.show.thinking import show_thoughts, verdict
 from trm.tasks.metrics import Metric
 
@@ -123,3 +123,17 @@ def test_a_table_of_results_shows_names_as_they_are() -> None:
         "| sudoku | mine [best] | 900 | exact_accuracy | 0.7500 | 0.3006 to 0.9544 | 4 | 0.8740 |",
         "| sudoku | runs/b | 90 | mean_steps | 2.5000 |  | 4 |  |",
     ]
+
+
+def test_what_was_measured_on_nothing_is_not_shown() -> None:
+    metrics = {"exact": Metric.share(0, 0), "steps": Metric(0.0, 0), "own [x]": Metric(2.5)}
+    view = console(terminal=False)
+    view.print(metrics_table(metrics))
+    lines = [line.split() for line in text(view).splitlines()[3:6]]
+    assert lines == [["exact", "-", "0"], ["steps", "-", "0"], ["own", "[x]", "2.5000"]]
+
+
+def test_a_name_does_not_break_a_markdown_table() -> None:
+    row = Row("a|b\n[c]", "toy", 1, "solved", Metric.share(0, 0), votes=3)
+    last = markdown(results_table([row])).splitlines()[-1]
+    assert last == "| toy | a\\|b [c] | 1 | solved, 3 votes | - |  | 0 |  |"

@@ -1,7 +1,14 @@
 """Data sets on disk, their augmentation, and the order in which batches come."""
 
 from trm.data.augment import Augmentation, CellAugmentation, Drawn, Rows, draw_copies
-from trm.data.batches import Position, TrainStream, eval_batches, exploration, num_eval_examples
+from trm.data.batches import (
+    Position,
+    TrainStream,
+    eval_batches,
+    eval_rows,
+    exploration,
+    num_eval_examples,
+)
 from trm.data.dataset import Dataset, DatasetMeta, digest, open_dataset, read_meta, write
 from trm.data.join import join
 from trm.data.published import (
@@ -30,6 +37,7 @@ __all__ = [
     "digest",
     "draw_copies",
     "eval_batches",
+    "eval_rows",
     "exploration",
     "is_published",
     "join",

@@ -46,6 +46,7 @@ class TrainStream:
         position: where to go on; the beginning if left out.
         online: draw a new augmentation of each original puzzle in every pass, instead of taking
             one of its stored copies.
+        rows: make only these of each batch, as one of several processes does; all if left out.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class TrainStream:
         position: Position | None = None,
         *,
         online: bool = False,
+        rows: slice | None = None,
     ) -> None:
         self.split = split
         self.batch_size = batch_size
         self.seed = seed
         self.position = position or Position()
+        self._rows = rows or slice(None)
         self._online = split.augmentation if online else None
         self._epoch = self._draw_epoch(self.position.epoch)
 
@@ -84,7 +87,8 @@ class TrainStream:
                 self._epoch = self._draw_epoch(number + 1)
             else:
                 self.position = Position(number, used)
-        examples, puzzles, *drawn = map(np.concatenate, zip(*taken, strict=True))
+        columns = map(np.concatenate, zip(*taken, strict=True))
+        examples, puzzles, *drawn = (column[self._rows] for column in columns)
         return self.split.gather(examples, puzzles, (drawn[0], drawn[1]) if drawn else None)
 
     def _draw_epoch(self, number: int) -> _Epoch:
@@ -113,7 +117,15 @@ def _random(seed: int, *what: int) -> np.random.Generator:
 
 
 def eval_batches(split: Split, batch_size: int, max_examples: int | None = None) -> Iterator[Batch]:
-    """Every example as every puzzle of its group sees it, once, in order.
+    """The batches of :func:`eval_rows`."""
+    for examples, puzzles in eval_rows(split, batch_size, max_examples):
+        yield split.gather(examples, puzzles)
+
+
+def eval_rows(
+    split: Split, batch_size: int, max_examples: int | None = None
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Every example as every puzzle of its group sees it, once, in order: what to gather.
 
     With ``max_examples`` so many of them, always the same, in order: chosen at random, but those
     of a group's first puzzles before those of later ones, so that each group has its share.
@@ -131,7 +143,7 @@ def eval_batches(split: Split, batch_size: int, max_examples: int | None = None)
         row = rows[start : start + batch_size]
         puzzle = np.searchsorted(ends, row, side="right")
         example = begin[puzzle] + row - (ends[puzzle] - counts[puzzle])
-        yield split.gather(example, puzzle)
+        yield example, puzzle
 
 
 def num_eval_examples(split: Split, max_examples: int | None = None) -> int:

@@ -1,33 +1,47 @@
 """Which device to use, and how batches get there."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 
 import torch
-import torch._dynamo.exc
 
 from trm.data import Batch
 from trm.errors import ConfigError, TrainingError
 from trm.models import Puzzles
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str, local_rank: int = 0) -> torch.device:
     """The device of this name; ``auto`` is CUDA, else Apple's MPS, else the CPU.
+
+    Args:
+        name: which.
+        local_rank: of several processes on a machine each has the GPU of its number.
 
     Raises:
         ConfigError: if there is no such device here.
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+            name = "cuda"
+        else:
+            name = "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
+        if name == "cuda" and torch.cuda.device_count() > 1:
+            device = torch.device("cuda", local_rank)
         torch.empty(0, device=device)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ConfigError(f"cannot use device {name!r}: {reason}. Use --device cpu.") from error
     return device
+
+
+def num_devices(name: str) -> int:
+    """How many processes use all that ``name`` means: one for each GPU for ``auto`` or ``cuda``."""
+    return max(1, torch.cuda.device_count()) if name in ("auto", "cuda") else 1
 
 
 def can_compile(device: torch.device) -> bool:
@@ -46,8 +60,14 @@ def device_errors() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         reason = str(error).splitlines()[0]
-        raise TrainingError(f"{reason} Lower --batch-size.") from error
-    except torch._dynamo.exc.BackendCompilerFailed as error:
+        raise TrainingError(
+            f"{reason} Take each batch in more parts with --accumulate 2 (4, 8, ...), use more "
+            "--nproc, or lower --batch-size."
+        ) from error
+    except RuntimeError as error:
+        compiler = sys.modules.get("torch._dynamo.exc")  # a second to import, if nothing compiles
+        if compiler is None or not isinstance(error, compiler.BackendCompilerFailed):
+            raise
         reason = " ".join(str(error).split())[:200]
         raise TrainingError(f"torch.compile failed: {reason}. Use --no-compile.") from error
 

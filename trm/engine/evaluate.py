@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
-from trm.data import Batch, Drawn, Split, eval_batches, num_eval_examples
+from trm.data import Batch, Drawn, Split, eval_rows, num_eval_examples
 from trm.engine.device import can_compile, to_device
+from trm.engine.distributed import ALONE, Group
 from trm.engine.optim import WeightAverage
 from trm.errors import ConfigError
 from trm.models import LatentState, Puzzles, StepOutput, TinyRecursiveModel
@@ -52,37 +54,92 @@ def evaluate(
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
 ) -> Mapping[str, Metric] | None:
     """Answer the examples of a split, and let the evaluator judge.
+
+    Several processes answer a share of each batch. The first one collects the answers batch by
+    batch, and its evaluator sees what that of a single process would see, in the same order.
 
     Args:
         model: with the weights to evaluate.
         evaluator: a fresh one of the task's.
         split: the examples.
-        batch_size: examples at a time.
+        batch_size: examples at a time, over all processes.
         max_examples: look at so many, chosen once and for all, instead of all.
         votes: solve so many symmetric copies of each example, and take the majority's answer.
         step: the model's supervision step, where it was compiled.
         on_batch: also given each batch of answers.
         on_progress: called with examples done and examples in all.
-        should_stop: asked before each batch; true ends the evaluation without a result.
+        should_stop: asked before each batch; true ends the evaluation without a result. All
+            processes have to give the same answer.
+        group: the processes that evaluate together; the first one has the result.
     """
     copies = _symmetric_copies(split, votes)
     total, done = num_eval_examples(split, max_examples), 0
-    for batch in eval_batches(split, batch_size, max_examples):
+    size = -(-batch_size // group.size)
+    for examples, puzzles in eval_rows(split, batch_size, max_examples):
         if should_stop():
             return None
+        own = _own_rows(len(examples), group)
+        batch = split.gather(examples[own], puzzles[own])
         answers = majority(
-            [answer(model, batch, step, batch_size)]
-            + [_answer_copy(model, split, batch, drawn, step, batch_size) for drawn in copies]
+            [answer(model, batch, step, size)]
+            + [_answer_copy(model, split, batch, drawn, step, size) for drawn in copies]
         )
-        evaluator.update(answers)
-        done += len(batch)
-        if on_batch:
-            on_batch(answers)
-        if on_progress:
-            on_progress(done, total)
-    return evaluator.result()
+        answers = _collected(answers, split, examples, puzzles, group)
+        done += len(examples)
+        if group.is_first:
+            evaluator.update(answers)
+            if on_batch:
+                on_batch(answers)
+            if on_progress:
+                on_progress(done, total)
+    return evaluator.result() if group.is_first else {}
+
+
+def _own_rows(count: int, group: Group) -> NDArray[np.int64]:
+    """Which rows of a batch this process answers: equally many in all of them.
+
+    Where they cannot be dealt evenly some answer a row in vain, the last one of their share or of
+    the batch, for in all processes the network has to be asked equally often.
+    """
+    share = group.share(count)
+    places = share.start + np.arange(-(-count // group.size))
+    last: int = min(max(share.stop, share.start + 1), count) - 1
+    return np.asarray(np.minimum(places, last))
+
+
+def _collected(
+    own: EvalBatch,
+    split: Split,
+    examples: NDArray[np.int64],
+    puzzles: NDArray[np.int64],
+    group: Group,
+) -> EvalBatch:
+    """The answers of all processes to a batch, in the first one."""
+    if group.size == 1:
+        return own
+    share, count = group.share(len(examples)), len(examples)
+    answered = {
+        name: group.collect(torch.from_numpy(array[: share.stop - share.start]), count).numpy()
+        for name, array in (
+            ("answers", own.answers),
+            ("halt_logits", own.halt_logits),
+            ("halt_steps", own.halt_steps),
+        )
+    }
+    if not group.is_first:
+        return own
+    batch = split.gather(examples, puzzles)
+    return EvalBatch(
+        inputs=batch.inputs,
+        labels=batch.labels,
+        puzzle_identifiers=batch.puzzle_identifiers,
+        examples=examples,
+        puzzles=puzzles,
+        **answered,
+    )
 
 
 def compiled_step(model: TinyRecursiveModel, wanted: bool) -> Step | None:

@@ -17,8 +17,11 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """What a shell or scheduler expects: 130 after Ctrl-C, 143 after SIGTERM."""
-        return 128 + (self.signal or 0)
+        """What a shell or scheduler expects: 130 after Ctrl-C, 143 after SIGTERM.
+
+        That of SIGTERM too where another process was asked.
+        """
+        return 128 + (self.signal or signal.SIGTERM)
 
 
 @contextlib.contextmanager

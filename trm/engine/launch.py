@@ -1,25 +1,32 @@
 """From settings to a run: where it goes, whether it goes on, and what it starts with."""
 
+import contextlib
 import datetime
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from trm import trackers
 from trm.config import RunConfig
 from trm.data import Dataset
 from trm.engine import checkpoint, runs
 from trm.engine.device import device_errors, pick_device
+from trm.engine.distributed import ALONE, Group
+from trm.engine.lock import run_lock
 from trm.engine.memory import Footprint, footprint
+from trm.engine.schedule import total_steps
 from trm.engine.track import Listener
-from trm.engine.train import Outcome, Run, total_steps
+from trm.engine.train import Outcome, Run
 from trm.errors import CheckpointError, ConfigError
 from trm.storage import write_text
 from trm.tasks.base import Task
 
 #: Settings that may differ when a run goes on: they change how long and where, not what.
 _FREE_TO_CHANGE = (
-    "max_steps", "epochs", "device", "compile", "log_every_steps", "eval_every_steps",
-    "save_every_steps", "keep_checkpoints",
+    "max_steps", "epochs", "device", "compile", "accumulate", "log_every_steps",
+    "eval_every_steps", "save_every_steps", "save_every_minutes", "keep_checkpoints",
+    "skip_nonfinite", "shard_puzzle_embedding", "log_to",
 )  # fmt: skip
 
 
@@ -28,18 +35,45 @@ class Plan:
     """A run that is about to start.
 
     Attributes:
-        resume_from: the checkpoint it goes on from, None for a new run.
+        start: the checkpoint it goes on from, and those after it.
     """
 
     folder: Path
     config: RunConfig
     dataset: Dataset
-    resume_from: Path | None
+    start: "Start"
     total_steps: int
 
-    def footprint(self) -> Footprint:
-        """What it will take."""
-        return footprint(self.config, checkpoint.puzzle_spec(self.dataset.meta))
+    @property
+    def resume_from(self) -> Path | None:
+        """The checkpoint it goes on from, None for a new run."""
+        return self.start.checkpoint
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know before it starts."""
+        return [
+            f"{reason} It is skipped; the checkpoint before it is used."
+            for reason in self.start.damaged.values()
+        ]
+
+    def footprint(self, num_processes: int = 1) -> Footprint:
+        """What it will take of each device."""
+        spec = checkpoint.puzzle_spec(self.dataset.meta)
+        return footprint(self.config, spec, num_processes)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run goes on.
+
+    Attributes:
+        checkpoint: the newest whole one, None for a new run.
+        damaged: newer ones, and what is wrong with them.
+    """
+
+    checkpoint: Path | None
+    damaged: Mapping[Path, str]
 
 
 def plan(
@@ -49,8 +83,9 @@ def plan(
     runs_folder: Path = Path("runs"),
     name: str | None = None,
     resume: str = "auto",
+    group: Group = ALONE,
 ) -> Plan:
-    """Decide what a run is; nothing is written.
+    """Decide what a run is, the same in all of its processes; nothing is written.
 
     Args:
         config: the settings.
@@ -59,34 +94,95 @@ def plan(
         name: the run's name, None for a new one.
         resume: ``auto`` goes on with a run of that name, ``never`` refuses to, anything else is
             the run folder to go on with.
+        group: the processes that will train.
 
     Raises:
         ConfigError, DataError, CheckpointError: if it cannot start.
     """
-    pick_device(config.train.device)
+    check_shares(config, group.size)
+    trackers.check(config.train.log_to)
+    pick_device(config.train.device, group.local_rank)
     dataset = task.open_data(config.data_paths)
     dataset.split("test")
     _check_augment(config, dataset)
     steps = total_steps(config, dataset.split("train"))
-    folder, resume_from = _folder(config, runs_folder, name, resume)
-    if resume_from is not None:
-        _check_resumable(resume_from, config, dataset, steps)
-    return Plan(folder, config, dataset, resume_from, steps)
+    digest = group.from_first(lambda: dataset.meta.digest)
+    if digest != dataset.meta.digest:
+        raise ConfigError(
+            f"{dataset.path} on {socket.gethostname()} has digest {dataset.meta.digest[:12]}, that "
+            f"of the first process {digest[:12]}. Give all machines the same data."
+        )
+    folder, start = group.from_first(
+        lambda: _start(config, dataset, steps, runs_folder, name, resume)
+    )
+    if start.checkpoint is not None and not start.checkpoint.is_dir():
+        raise ConfigError(
+            f"{start.checkpoint.absolute()} is not to be seen on {socket.gethostname()}. Put "
+            "--out on a disk that all machines share."
+        )
+    return Plan(folder, config, dataset, start, steps)
+
+
+def check_shares(config: RunConfig, num_processes: int) -> None:
+    """Refuse a batch that cannot be dealt evenly.
+
+    Raises:
+        ConfigError: naming sizes that can.
+    """
+    size, parts = config.train.batch_size, num_processes * config.train.accumulate
+    if size % parts:
+        below = size - size % parts
+        sizes = f"{below} or {below + parts}" if below else f"{parts}"
+        accumulated = (
+            f" times --accumulate {config.train.accumulate}" if parts > num_processes else ""
+        )
+        raise ConfigError(
+            f"a batch of {size} does not divide by {num_processes} processes{accumulated}. Use "
+            f"--batch-size {sizes}, or another --nproc."
+        )
 
 
 def train(
     planned: Plan,
     task: Task,
     *,
+    group: Group = ALONE,
     listen: Listener = lambda record: None,
     should_stop: Callable[[], bool] = lambda: False,
+    profile_steps: int = 0,
 ) -> Outcome:
-    """Train as planned."""
-    device = pick_device(planned.config.train.device)
+    """Train as planned.
+
+    Args:
+        planned: by :func:`plan`.
+        task: the task.
+        group: the processes that train together, of which this is one.
+        listen: hears every record, in the first process.
+        should_stop: asked after each step; true ends the run with a checkpoint.
+        profile_steps: write a profiler trace of so many steps.
+
+    Raises:
+        ConfigError: if another process trains in that folder.
+        TrainingError: if numbers are not finite, or memory is used up.
+    """
+    config = planned.config
+    device = pick_device(config.train.device, group.local_rank)
+    with contextlib.ExitStack() as stack:
+        group.from_first(lambda: _occupy(planned, stack))
+        run = Run(
+            planned.folder, config, task, planned.dataset, device, group, listen, should_stop,
+            profile_steps,
+        )  # fmt: skip
+        with device_errors():
+            return run.fit(planned.resume_from)
+
+
+def _occupy(planned: Plan, stack: contextlib.ExitStack) -> None:
+    """Take the run folder, and put damaged checkpoints out of the way."""
+    stack.enter_context(run_lock(planned.folder))
+    for path in planned.start.damaged:
+        runs.set_aside(path)
     write_text(planned.folder / "config.json", planned.config.model_dump_json(indent=2) + "\n")
-    run = Run(planned.folder, planned.config, task, planned.dataset, device, listen, should_stop)
-    with device_errors():
-        return run.fit(planned.resume_from)
 
 
 def _check_augment(config: RunConfig, dataset: Dataset) -> None:
@@ -102,26 +198,38 @@ def _check_augment(config: RunConfig, dataset: Dataset) -> None:
         )
 
 
-def _folder(
-    config: RunConfig, runs_folder: Path, name: str | None, resume: str
-) -> tuple[Path, Path | None]:
+def _start(
+    config: RunConfig,
+    dataset: Dataset,
+    steps: int,
+    runs_folder: Path,
+    name: str | None,
+    resume: str,
+) -> tuple[Path, Start]:
+    folder = run_folder(config, runs_folder, name, resume)
+    found, damaged = runs.newest_whole(folder)
+    if found is None and resume not in ("auto", "never"):
+        raise CheckpointError(f"--resume {resume}: no run with a checkpoint. Name a run folder.")
+    if found is not None and resume == "never":
+        raise ConfigError(f"run {folder} exists. Choose another --run-name, or --resume auto.")
+    if found is not None:
+        _check_resumable(found, config, dataset, steps)
+    return folder, Start(found, damaged)
+
+
+def run_folder(config: RunConfig, runs_folder: Path, name: str | None, resume: str) -> Path:
+    """The folder of a run, a new one where no name is given; see :func:`plan`.
+
+    Raises:
+        ConfigError: if the name is none for a folder.
+    """
     if resume not in ("auto", "never"):
-        folder = Path(resume)
-        found = runs.last_checkpoint(folder)
-        if found is None:
-            raise CheckpointError(
-                f"--resume {resume}: no run with a checkpoint. Name a run folder."
-            )
-        return folder, found
+        return Path(resume)
     if name is None:
         name = runs.new_run_name(runs_folder, config, datetime.datetime.now())
     if not name or Path(name).name != name or name == "..":
         raise ConfigError(f"--run-name {name!r} is no name for a folder. Give one without '/'.")
-    folder = runs_folder / config.task / name
-    found = runs.last_checkpoint(folder)
-    if found is not None and resume == "never":
-        raise ConfigError(f"run {folder} exists. Choose another --run-name, or --resume auto.")
-    return folder, found
+    return runs_folder / config.task / name
 
 
 def _check_resumable(found: Path, config: RunConfig, dataset: Dataset, total: int) -> None:

@@ -12,36 +12,51 @@ from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Sizes of a model and of a training step with it.
+    """Sizes of a model and of a training step with it, on each device.
 
     Attributes:
         num_parameters: trained numbers, the puzzle embedding apart.
         num_puzzle_numbers: numbers in the puzzle embedding.
         state_bytes: weights, gradients, optimizer, average and puzzle embedding.
         activation_bytes: what one step keeps for its gradient, uncompiled.
+        rollout_bytes: what carries over from step to step, twice.
+        batch_size: examples of a step on each device.
     """
 
     num_parameters: int
     num_puzzle_numbers: int
     state_bytes: int
     activation_bytes: int
+    rollout_bytes: int
+    batch_size: int
+
+    @property
+    def total_bytes(self) -> int:
+        """All of them."""
+        return self.state_bytes + self.activation_bytes + self.rollout_bytes
 
 
-def footprint(config: RunConfig, spec: PuzzleSpec) -> Footprint:
+def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Footprint:
     """Measure a training step's memory on the meta device: shapes without numbers."""
+    train, share = config.train, config.train.batch_size // num_processes
     with torch.device("meta"):
         model = TinyRecursiveModel(config.model, spec)
-        size = config.train.batch_size
+        size = share // train.accumulate
         tokens = torch.zeros(size, spec.seq_len, dtype=torch.int32)
         puzzles = Puzzles(tokens, tokens, torch.zeros(size, dtype=torch.int32))
         kept = _saved_bytes(model, puzzles, config.train.loss)
     copies = 5 if config.optim.ema else 4  # weight, gradient, two moments, average
+    copies += num_processes > 1  # the bucket in which gradients travel
     table = 0 if model.puzzle_embedding is None else model.puzzle_embedding.weight.numel()
+    kept_table = -(-table // num_processes) if train.shard_puzzle_embedding else table
+    latents = 2 * (config.model.prefix_len + spec.seq_len) * config.model.hidden_size
     return Footprint(
         num_parameters=model.num_parameters,
         num_puzzle_numbers=table,
-        state_bytes=4 * (copies * model.num_parameters + table),
+        state_bytes=4 * (copies * model.num_parameters + kept_table),
         activation_bytes=kept,
+        rollout_bytes=2 * share * latents * model.dtype.itemsize,
+        batch_size=share,
     )
 
 

@@ -16,7 +16,7 @@ class AdamAtan2:
     correction of the mean outside of the arc tangent.
 
     Args:
-        parameters: what to move, all float32 and on one device.
+        parameters: what to move, all of one type and on one device.
         config: betas and weight decay.
     """
 
@@ -31,7 +31,7 @@ class AdamAtan2:
     @torch.no_grad()
     def step(self, lr: float) -> None:
         """Move the parameters by their gradients, which stay; call :meth:`zero_grad` then."""
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+        gradients = self.gradients()
         self.num_steps += 1
         if self._fused is not None:
             self._fused(self, gradients, lr)
@@ -44,6 +44,10 @@ class AdamAtan2:
         torch._foreach_div_(denominators, math.sqrt(1 - beta2**self.num_steps))
         angles = [torch.atan2(m, d) for m, d in zip(self.means, denominators, strict=True)]
         torch._foreach_add_(self.parameters, angles, alpha=-lr / (1 - beta1**self.num_steps))
+
+    def gradients(self) -> list[Tensor]:
+        """The gradient of each parameter, zeros where there is none."""
+        return [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
 
     def zero_grad(self) -> None:
         """Drop the gradients."""

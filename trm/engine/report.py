@@ -26,12 +26,17 @@ class Row:
     step: int
     metric: str
     value: Metric
-    reported: float | None
+    reported: float | None = None
+    votes: int = 1
 
 
 @dataclass(frozen=True)
 class Report:
-    """What an evaluation found, of what, on what."""
+    """What an evaluation found, of what, on what.
+
+    Attributes:
+        votes: answers to each puzzle, of which the majority's was judged.
+    """
 
     checkpoint: Path
     step: int
@@ -40,6 +45,7 @@ class Report:
     digest: str
     metrics: Mapping[str, Metric]
     evaluator: Evaluator
+    votes: int = 1
 
     def row(self, name: str, metric: str | None, reported: float | None) -> "Row":
         """One line of a table over several evaluations.
@@ -58,7 +64,7 @@ class Report:
             raise InputError(f"task {self.task} has no metric {metric!r}. {hint}")
         return Row(
             name or str(self.checkpoint), self.task, self.step, metric, self.metrics[metric],
-            reported,
+            reported, self.votes,
         )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
@@ -69,6 +75,7 @@ class Report:
             "task": self.task,
             "data": str(self.data),
             "digest": self.digest,
+            "votes": self.votes,
             "metrics": {name: metric.as_json() for name, metric in self.metrics.items()},
         }
 
@@ -128,6 +135,7 @@ def evaluate_model(
             digest=dataset.meta.digest,
             checkpoint=str(model.path),
             step=model.checkpoint.step,
+            votes=votes,
         )
         Predictions.of(about, batches).save(save_predictions, split.names)
     return Report(
@@ -138,6 +146,7 @@ def evaluate_model(
         digest=dataset.meta.digest,
         metrics=metrics,
         evaluator=evaluator,
+        votes=votes,
     )
 
 

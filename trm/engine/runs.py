@@ -2,11 +2,13 @@
 
 import datetime
 import itertools
+import shutil
 from pathlib import Path
 
 from trm.config import RunConfig
-from trm.engine.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from trm.engine.checkpoint import CONFIG_FILE, WEIGHTS_FILE, check_whole
 from trm.errors import CheckpointError
+from trm.storage import storage_errors
 
 CHECKPOINTS = "checkpoints"
 METRICS_FILE = "metrics.jsonl"
@@ -69,12 +71,55 @@ def last_checkpoint(run: Path) -> Path | None:
     return _target(run / LAST) if is_run(run) else None
 
 
+def checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run, the oldest first."""
+    found = (path for path in (run / CHECKPOINTS).glob("step-*") if path.name[5:].isdecimal())
+    return sorted(found, key=lambda path: int(path.name[5:]))
+
+
+def newest_whole(run: Path) -> tuple[Path | None, dict[Path, str]]:
+    """The newest checkpoint that is as it was written, and what is wrong with newer ones.
+
+    Every file of theirs is read. None if there is no checkpoint at all.
+
+    Raises:
+        CheckpointError: if all are damaged.
+    """
+    damaged: dict[Path, str] = {}
+    for path in reversed(checkpoints(run)):
+        try:
+            check_whole(path)
+        except CheckpointError as error:
+            damaged[path] = str(error)
+        else:
+            return path, damaged
+    if damaged:
+        raise CheckpointError(
+            f"every checkpoint of {run} is damaged: {next(iter(damaged.values()))} "
+            "Start a new run with another --run-name."
+        )
+    return None, damaged
+
+
+def set_aside(path: Path) -> None:
+    """Rename a damaged checkpoint, so that it is not taken for one again."""
+    with storage_errors(path):
+        aside = path.with_name(f"damaged-{path.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+
+
+def remove_unfinished(run: Path) -> None:
+    """Remove what a process that was killed had not written to the end."""
+    for path in (run / CHECKPOINTS).glob(".step-*.*"):
+        if path.suffix in (".tmp", ".old"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def prune(run: Path, keep: int) -> list[Path]:
     """The checkpoints that are neither the best nor among the ``keep`` newest."""
     kept = {(run / BEST).resolve(), (run / LAST).resolve()}
-    found = (path for path in (run / CHECKPOINTS).glob("step-*") if path.name[5:].isdecimal())
-    steps = sorted(found, key=lambda path: int(path.name[5:]))
-    return [path for path in steps[:-keep] if path.resolve() not in kept]
+    return [path for path in checkpoints(run)[:-keep] if path.resolve() not in kept]
 
 
 def _newest_run(runs: Path) -> Path:

@@ -19,28 +19,39 @@ class MetricsFile:
     Args:
         path: the file.
         after_step: forget what an interrupted run wrote beyond this step.
+        evaluated: whether the evaluation of that step is not to be done again.
     """
 
-    def __init__(self, path: Path, after_step: int = 0) -> None:
+    def __init__(self, path: Path, after_step: int = 0, *, evaluated: bool = False) -> None:
         self._path = path
+        self._cut_short = False
         lines: list[str] = []
         if path.is_file():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        kept = [line for line in lines if _step(line) <= after_step]
+        kept = [line for line in lines if _counts(line, after_step, evaluated)]
         write_text(path, "".join(f"{line}\n" for line in kept))
 
     def __call__(self, record: Record) -> None:
-        """Write a record; a number that is not finite becomes null."""
+        """Write a record; a number that is not finite becomes null.
+
+        Raises:
+            StorageError: if the disk is full; what follows is written to a line of its own.
+        """
         clean = {key: _finite(value) for key, value in record.items()}
+        line = json.dumps(clean, allow_nan=False) + "\n"
+        before, self._cut_short = "\n" if self._cut_short else "", True
         with storage_errors(self._path), self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(clean, allow_nan=False) + "\n")
+            file.write(before + line)
+        self._cut_short = False
 
 
-def _step(line: str) -> float:
+def _counts(line: str, after_step: int, evaluated: bool) -> bool:
     try:
-        return float(json.loads(line)["step"])
+        record = json.loads(line)
+        step, event = int(record["step"]), record["event"]
     except (ValueError, KeyError, TypeError):
-        return math.inf  # a line cut short by a crash
+        return False  # a line cut short by a crash
+    return step < after_step or (step == after_step and (evaluated or event != "eval"))
 
 
 def _finite(value: Any) -> Any:

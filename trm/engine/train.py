@@ -1,54 +1,31 @@
 """The training loop: batches in, steps, records, evaluations and checkpoints out."""
 
-import math
-import shutil
-import time
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from trm.config import RunConfig
-from trm.data import Dataset, Position, Split, TrainStream, exploration, num_eval_examples
+from trm.data import Dataset, Position, TrainStream, exploration, num_eval_examples
 from trm.engine import checkpoint, runs
+from trm.engine.build import build_model
 from trm.engine.device import can_compile, to_device
+from trm.engine.distributed import ALONE, Group
 from trm.engine.evaluate import averaged, compiled_step, evaluate
-from trm.engine.step import METRICS, Trainer, TrainState
+from trm.engine.profile import profiled
+from trm.engine.saving import Saver
+from trm.engine.schedule import Schedule, eval_examples, total_steps
+from trm.engine.snapshot import restore, take_snapshot
+from trm.engine.step import Trainer, TrainState
 from trm.engine.track import Listener, MetricsFile, Record
-from trm.errors import PluginError, TrainingError, did_you_mean
-from trm.models import TinyRecursiveModel
-from trm.storage import point_to
+from trm.engine.window import Window
+from trm.errors import PluginError, StorageError, TrainingError, did_you_mean
 from trm.tasks.base import Task
-
-
-def total_steps(config: RunConfig, split: Split) -> int:
-    """The length of the run: as many batches as the epochs fill, or ``max_steps``.
-
-    An epoch is one puzzle of each group, with the mean number of examples, as published.
-    """
-    examples = config.train.epochs * split.num_groups * split.mean_puzzle_examples
-    return config.train.max_steps or max(1, int(examples / config.train.batch_size))
-
-
-def eval_examples(config: RunConfig, steps: int) -> int:
-    """How many examples an evaluation looks at after so many training steps.
-
-    As many as take no longer than so many steps: an example costs ``halt_max_steps`` forward
-    passes there, each some 0.6 of a training step's.
-    """
-    trained = steps * config.train.batch_size
-    affordable = math.ceil(trained / (0.6 * config.model.halt_max_steps))
-    return config.eval.max_examples or affordable
-
-
-def build_model(config: RunConfig, dataset: Dataset, device: torch.device) -> TinyRecursiveModel:
-    """A new model for these puzzles; the seed alone decides its weights."""
-    generator = torch.Generator().manual_seed(config.train.seed)
-    spec = checkpoint.puzzle_spec(dataset.meta)
-    return TinyRecursiveModel(config.model, spec, generator=generator).to(device)
+from trm.trackers import Trackers, open_trackers
 
 
 @dataclass(frozen=True)
@@ -68,12 +45,14 @@ class Outcome:
 
 @dataclass
 class Run:
-    """A training run of one task on one device.
+    """A training run of one task, as one of its processes sees it.
 
     Attributes:
-        folder: the run folder; it exists once there is something to keep.
-        listen: hears every record, after ``metrics.jsonl``.
-        should_stop: asked after each step; true ends the run with a checkpoint.
+        folder: the run folder; the first process writes there.
+        group: the processes that train together.
+        listen: hears every record of the first process, after ``metrics.jsonl``.
+        should_stop: asked after each step; true in any process ends the run with a checkpoint.
+        profile_steps: write a profiler trace of so many steps.
     """
 
     folder: Path
@@ -81,96 +60,170 @@ class Run:
     task: Task
     dataset: Dataset
     device: torch.device
+    group: Group = ALONE
     listen: Listener = field(default=lambda record: None)
     should_stop: Callable[[], bool] = field(default=lambda: False)
+    profile_steps: int = 0
 
     def fit(self, resume_from: Path | None = None) -> Outcome:
         """Train to the end, or until told to stop; goes on from ``resume_from`` if given."""
-        config, split = self.config, self.dataset.split("train")
-        model = build_model(config, self.dataset, self.device)
+        config, split, group = self.config, self.dataset.split("train"), self.group
+        model = build_model(config, self.dataset, self.device, group)
         state = TrainState.create(model, config)
         self.progress = checkpoint.Progress(step=0, position=Position())
         if resume_from is not None:
-            self.progress = checkpoint.restore(resume_from, state)
-        self.total = total_steps(config, split)
-        compiles = can_compile(self.device) and config.train.compile
-        self.trainer = Trainer(state, config, self.total, compiled=compiles)
+            self.progress = restore(resume_from, state, group)
+        self.schedule = Schedule.of(config, total_steps(config, split))
+        self.trainer = Trainer(
+            state,
+            config,
+            self.schedule.total,
+            compiled=can_compile(self.device) and config.train.compile,
+            group=group,
+        )
         self._eval_step = compiled_step(model, config.train.compile)
+        self._rows = group.share(config.train.batch_size)
         self.stream = TrainStream(
             split,
             config.train.batch_size,
             config.train.seed,
             self.progress.position,
             online=config.data.augment == "online",
+            rows=self._rows,
         )
-        self._metrics_file = MetricsFile(self.folder / runs.METRICS_FILE, state.step)
-        self._train(state)
-        progress = self.progress
-        finished = state.step >= self.total and progress.evaluated_step == state.step
-        return Outcome(self.folder, state.step, finished, progress.best, progress.best_step)
+        with self._recorded():
+            self._train(state)
+        finished = state.step >= self.schedule.total and self._is_evaluated
+        return Outcome(
+            self.folder, state.step, finished, self.progress.best, self.progress.best_step
+        )
+
+    @contextlib.contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Records of how the run begins and ends, and whoever writes in between."""
+        state, train = self.trainer.state, self.config.train
+        self._saver: Saver | None = None
+        self._disk_is_full = False
+        self._trackers = Trackers(self._warn)
+        if self.group.is_first:
+            path = self.folder / runs.METRICS_FILE
+            self._metrics_file = MetricsFile(path, state.step, evaluated=self._is_evaluated)
+            keep, minutes = train.keep_checkpoints, train.save_every_minutes
+            self._saver = Saver(self.folder, keep, minutes, self._report)
+            self._trackers = open_trackers(
+                train.log_to, self.folder, self.config, state.step, self._warn
+            )
+        start = {"event": "start", "step": state.step, "run": str(self.folder)}
+        start |= {"total_steps": self.schedule.total, "processes": self.group.size}
+        self._report({**start, "device": self.device.type})
+        error: str | None = None
+        try:
+            yield
+            if self._saver is not None:
+                self._saver.finish()
+        except Exception as problem:
+            error = " ".join(f"{problem}".split()) or type(problem).__name__
+            if self._saver is not None:
+                self._saver.wait()
+            raise
+        finally:
+            done = error is None and state.step >= self.schedule.total and self._is_evaluated
+            # Without an error where it was told to stop, if need be by a second Ctrl-C.
+            self._report({"event": "end", "step": state.step, "finished": done, "error": error})
+            self._trackers.close(done)
+
+    @property
+    def _is_evaluated(self) -> bool:
+        return self.progress.evaluated_step == self.trainer.state.step
 
     def _train(self, state: TrainState) -> None:
-        train = self.config.train
-        eval_every = train.eval_every_steps or max(math.ceil(self.total / 10), 100)
-        eval_every = min(eval_every, self.total)
-        save_every = train.save_every_steps or min(eval_every, 1000)
-        self._num_eval = eval_examples(self.config, eval_every)
-        window = _Window(state.step, self.progress.elapsed_s)
-
-        def evaluates() -> bool:
-            return state.step % eval_every == 0 or state.step == self.total
-
-        stop = False
-        if state.step and evaluates() and self.progress.evaluated_step != state.step:
-            self._evaluate(window)  # the run was stopped before or while it did so
-            stop = self.should_stop()
-        while state.step < self.total and not stop:
-            window.add(self._step())
-            stop = self.should_stop()
-            saves = evaluates() or stop or state.step % save_every == 0
-            if saves or state.step % train.log_every_steps == 0:
-                self._log(window)  # which also looks for numbers that are none
-            if saves:
-                self._save(window.elapsed)
-            if evaluates() and not stop:
-                self._evaluate(window)
-                stop = self.should_stop()
-            window.resume()
-
-    def _step(self) -> Tensor:
-        config, state = self.config, self.trainer.state
-        puzzles = to_device(next(self.stream), self.device)
-        model = config.model
-        min_steps = exploration(
-            config.train.seed,
-            state.step,
-            config.train.batch_size,
-            model.halt_exploration_prob,
-            model.halt_max_steps,
+        schedule = self.schedule
+        window = Window(
+            state.step, self.progress.elapsed_s, self.config.train.batch_size, self.group
         )
-        return self.trainer.step(puzzles, torch.from_numpy(min_steps).to(self.device))
+        stop = False
+        if state.step and schedule.evaluates(state.step) and not self._is_evaluated:
+            self._evaluate(window)  # the run was stopped before or while it did so
+            stop, _ = self._asked()
+        with profiled(self.folder, self.profile_steps, self.group.rank) as profiler_step:
+            while state.step < schedule.total and not stop:
+                window.add(self._step())
+                profiler_step()
+                stop, due = self._asked()
+                saves = schedule.saves(state.step) or stop or due
+                if saves or state.step % schedule.log_every == 0:
+                    self._log(window)  # which also looks for numbers that are none
+                if saves:
+                    self._save(window.elapsed)
+                if schedule.evaluates(state.step) and not stop:
+                    self._evaluate(window)
+                    stop, _ = self._asked()
+                window.resume()
 
-    def _log(self, window: "_Window") -> None:
-        step = self.trainer.state.step
-        record = {
-            "event": "train",
-            "step": step,
-            **window.close(step, self.config.train.batch_size, self.total),
-            "lr": self.trainer.learning_rate,
-        }
-        self._report(record)
-        if not math.isfinite(record["loss"]) or not math.isfinite(record["grad_norm"]):
-            good = runs.last_checkpoint(self.folder)
+    def _asked(self) -> tuple[bool, bool]:
+        """Whether any process was asked to stop, and whether a checkpoint is due."""
+        if self._saver is not None:
+            self._saver.poll()
+        due = self._saver is not None and self._saver.due
+        stop, due = self.group.any(self.should_stop(), due)
+        return stop, due
+
+    def _step(self) -> Tensor | None:
+        train, model, state = self.config.train, self.config.model, self.trainer.state
+        puzzles = to_device(next(self.stream), self.device)
+        min_steps = exploration(
+            train.seed, state.step, train.batch_size, model.halt_exploration_prob,
+            model.halt_max_steps,
+        )[self._rows]  # fmt: skip
+        sums = self.trainer.step(puzzles, torch.from_numpy(min_steps).to(self.device))
+        if sums is None:
+            self._count_left_out()
+        return sums
+
+    def _count_left_out(self) -> None:
+        left_out, allowed = self.progress.left_out + 1, self.config.train.skip_nonfinite
+        self.progress = self.progress.model_copy(update={"left_out": left_out})
+        what = self._what_failed()
+        if left_out > allowed:
+            raise TrainingError(f"{what}, after {allowed} others. {self._way_out()}")
+        self._warn(f"{what}: left out, {left_out} of {allowed}")
+        self.trainer.failure = None
+
+    def _what_failed(self) -> str:
+        """The step that was not finite, and the puzzles of its batch."""
+        failure = self.trainer.failure
+        assert failure is not None
+        used = np.unique(self.group.gather(failure.identifiers).cpu().numpy())
+        names = self.dataset.names
+        shown = used[:5] if names is None else [names[i].decode() for i in used[:5]]
+        more = f" and {len(used) - 5} more" if len(used) > 5 else ""
+        return (
+            f"loss or gradient not finite at step {int(failure.step)}, with puzzle identifiers "
+            f"{', '.join(map(str, shown))}{more}"
+        )
+
+    def _way_out(self) -> str:
+        if self._saver is not None:
+            self._saver.wait()
+        good = runs.last_checkpoint(self.folder)
+        return f"Lower optim.lr; the last good checkpoint is {good or 'none'}."
+
+    def _log(self, window: Window) -> None:
+        failure, step = self.trainer.failure, self.trainer.state.step
+        averages = window.close(step, self.schedule.total)
+        learning_rate = self.trainer.learning_rate
+        self._report({"event": "train", "step": step, **averages, "lr": learning_rate})
+        if failure is not None and int(failure.step):
             raise TrainingError(
-                f"loss {record['loss']} and gradient norm {record['grad_norm']} at step {step}. "
-                f"Lower optim.lr; the last good checkpoint is {good or 'none'}."
+                f"{self._what_failed()}. Leave such steps out with --skip-nonfinite N, or: "
+                f"{self._way_out()}"
             )
 
-    def _evaluate(self, window: "_Window") -> None:
+    def _evaluate(self, window: Window) -> None:
         """Measure the checkpoint just saved, and note in it what came out."""
         state, split = self.trainer.state, self.dataset.split("test")
         evaluator = self.task.evaluator(self.dataset.meta, split)
-        examples = num_eval_examples(split, self._num_eval)
+        examples = num_eval_examples(split, eval_examples(self.config, self.schedule.eval_every))
         with averaged(state.model, state.average):
             metrics = evaluate(
                 state.model,
@@ -179,92 +232,65 @@ class Run:
                 batch_size=self.config.eval_batch_size,
                 max_examples=examples,
                 step=self._eval_step,
-                should_stop=self.should_stop,
+                should_stop=lambda: self._asked()[0],
+                group=self.group,
             )
         if metrics is None:
             return
         values = {name: metric.value for name, metric in metrics.items()}
-        if evaluator.headline not in values:
+        elapsed = {"elapsed_s": window.elapsed}
+        self.progress = self.group.from_first(
+            lambda: self._remember(evaluator.headline, values, examples, elapsed)
+        )
+
+    def _remember(
+        self, headline: str, values: dict[str, float], examples: int, elapsed: Record
+    ) -> checkpoint.Progress:
+        """Note in the checkpoint just saved what came out; what the run has reached now."""
+        assert self._saver is not None
+        self._saver.wait()  # which reports it
+        step, progress = self.trainer.state.step, self.progress
+        if headline not in values:
             raise PluginError(
-                f"the evaluator of task {self.task.name} has no metric {evaluator.headline!r}, "
-                f"its headline. {did_you_mean(evaluator.headline, values)}"
+                f"the evaluator of task {self.task.name} has no metric {headline!r}, "
+                f"its headline. {did_you_mean(headline, values)}"
             )
-        ours = {"event": "eval", "step": state.step, "elapsed_s": window.elapsed}
-        self._report({"event": "eval", "step": state.step, "examples": examples, **values, **ours})
-        self._remember(state.step, values[evaluator.headline])
-
-    def _remember(self, step: int, headline: float) -> None:
-        update: dict[str, Any] = {"evaluated_step": step}
-        path = runs.checkpoint_path(self.folder, step)
-        if self.progress.best is None or headline >= self.progress.best:
-            update |= {"best": headline, "best_step": step}
-            point_to(self.folder / runs.BEST, path)
-        self.progress = self.progress.model_copy(update=update)
-        checkpoint.save_progress(path, self.progress)
-        self._prune()
-
-    def _prune(self) -> None:
-        for old in runs.prune(self.folder, self.config.train.keep_checkpoints):
-            shutil.rmtree(old, ignore_errors=True)
+        ours = {"event": "eval", "step": step, **elapsed}
+        self._report({"event": "eval", "step": step, "examples": examples, **values, **ours})
+        best, best_step = values[headline], step
+        if progress.best is not None and progress.best_step is not None and progress.best > best:
+            best, best_step = progress.best, progress.best_step
+        found = checkpoint.Evaluation(
+            step=step, examples=examples, headline=headline, metrics=values,
+            best=best, best_step=best_step,
+        )  # fmt: skip
+        if not self._saver.note(found):  # there is nothing that could be the best
+            return progress.model_copy(update={"evaluated_step": step})
+        return checkpoint.noted(progress, found)
 
     def _save(self, elapsed: float) -> None:
         step = self.trainer.state.step
-        path = runs.checkpoint_path(self.folder, step)
         update = {"step": step, "position": self.stream.position, "elapsed_s": elapsed}
         self.progress = self.progress.model_copy(update=update)
         config = checkpoint.CheckpointConfig(step=step, run=self.config, data=self.dataset.meta)
-        checkpoint.save(path, config, self.trainer.state, self.progress, self.dataset.names)
-        point_to(self.folder / runs.LAST, path)
-        self._prune()
-        self._report({"event": "checkpoint", "step": step, "path": str(path)})
+        state, names = self.trainer.state, self.dataset.names
+        snapshot = take_snapshot(state, config, self.progress, names, self.group)
+        if self._saver is not None and snapshot is not None:
+            self._saver.save(snapshot)
 
     def _report(self, record: Record) -> None:
-        self._metrics_file(record)
+        if not self.group.is_first:
+            return
+        try:
+            self._metrics_file(record)
+        except StorageError as error:
+            told, self._disk_is_full = self._disk_is_full, True
+            if not told:
+                self._warn(f"metrics are not written: {error}")
+        else:
+            self._disk_is_full = False
+        self._trackers(record)
         self.listen(record)
 
-
-class _Window:
-    """The steps since the last logged one: sums on the device, read only when logged."""
-
-    def __init__(self, step: int, elapsed: float) -> None:
-        self._began = time.perf_counter() - elapsed
-        self._open(step)
-
-    def _open(self, step: int) -> None:
-        self._sums: Tensor | None = None
-        self._first = step
-        self._since = self._stepped = time.perf_counter()
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds of training and evaluation, those before an interruption included."""
-        return time.perf_counter() - self._began
-
-    def resume(self) -> None:
-        """Do not count the time since the last step: it went into evaluation and saving."""
-        self._since += time.perf_counter() - self._stepped
-
-    def add(self, sums: Tensor) -> None:
-        """Take in one step's sums."""
-        self._stepped = time.perf_counter()
-        self._sums = sums if self._sums is None else self._sums + sums
-
-    def close(self, step: int, batch_size: int, total: int) -> dict[str, Any]:
-        """The averages since the last call; a new window begins."""
-        assert self._sums is not None
-        sums = dict(zip(METRICS, self._sums.tolist(), strict=True))
-        steps, seconds = step - self._first, time.perf_counter() - self._since
-        count = sums.pop("count")
-        shares = ("exact_accuracy", "cell_accuracy", "halting_accuracy", "mean_steps")
-        averages = {
-            name: (value / count if count else None) if name in shares else value / steps
-            for name, value in sums.items()
-        }
-        self._open(step)
-        return {
-            **averages,
-            "num_halted": int(count),
-            "samples_per_s": steps * batch_size / seconds,
-            "eta_s": (total - step) * seconds / steps,
-            "elapsed_s": self.elapsed,
-        }
+    def _warn(self, message: str) -> None:
+        self._report({"event": "warning", "step": self.trainer.state.step, "message": message})

@@ -2,7 +2,14 @@
 
 from trm.models.core import LatentState, PuzzleSpec, StepOutput, TinyRecursiveModel
 from trm.models.embedding import PuzzleEmbedding, sign_sgd_
-from trm.models.halting import Puzzles, RolloutState, halts, replace_halted, start_rollout
+from trm.models.halting import (
+    Puzzles,
+    RolloutState,
+    halts,
+    joined_rollouts,
+    replace_halted,
+    start_rollout,
+)
 from trm.models.losses import LOSSES, StepLoss, step_loss
 
 __all__ = [
@@ -16,6 +23,7 @@ __all__ = [
     "StepOutput",
     "TinyRecursiveModel",
     "halts",
+    "joined_rollouts",
     "replace_halted",
     "sign_sgd_",
     "start_rollout",

@@ -114,6 +114,8 @@ class TinyRecursiveModel(nn.Module):
         self.register_buffer("answer_init", torch.empty(config.hidden_size))
         self.register_buffer("latent_init", torch.empty(config.hidden_size))
         self.reset_parameters(generator)
+        if self.dtype == torch.float64:
+            self.double()
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:

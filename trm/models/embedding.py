@@ -28,6 +28,17 @@ class PuzzleEmbedding(nn.Module):
         """The rows of these identifiers, as a leaf that gathers a gradient of its own."""
         return self.weight[identifiers].requires_grad_(torch.is_grad_enabled())
 
+    def move_(
+        self,
+        identifiers: Int[Tensor, " batch"],
+        gradient: Float[Tensor, "batch width"],
+        *,
+        lr: float,
+        weight_decay: float,
+    ) -> None:
+        """Train the rows of these identifiers, see :func:`sign_sgd_`."""
+        sign_sgd_(self.weight, identifiers, gradient, lr=lr, weight_decay=weight_decay)
+
 
 @torch.no_grad()
 def sign_sgd_(

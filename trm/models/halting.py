@@ -1,5 +1,6 @@
 """A rollout: rows of a training batch at different supervision steps, replaced as they halt."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,6 +32,33 @@ class RolloutState(NamedTuple):
     steps: Int[Tensor, " batch"]
     halted: Bool[Tensor, " batch"]
     puzzles: Puzzles
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors by name; each has a row for each row of the batch."""
+        latents, steps, halted, puzzles = self
+        return {**latents._asdict(), "steps": steps, "halted": halted, **puzzles._asdict()}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> "RolloutState":
+        """The inverse of :meth:`tensors`."""
+        return cls(
+            LatentState(*(tensors[name] for name in LatentState._fields)),
+            tensors["steps"],
+            tensors["halted"],
+            Puzzles(*(tensors[name] for name in Puzzles._fields)),
+        )
+
+    def rows(self, rows: slice) -> "RolloutState":
+        """Some of its rows."""
+        return self.of({name: tensor[rows] for name, tensor in self.tensors().items()})
+
+
+def joined_rollouts(parts: Sequence[RolloutState]) -> RolloutState:
+    """The rows of several rollouts, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    every = [part.tensors() for part in parts]
+    return RolloutState.of({name: torch.cat([part[name] for part in every]) for name in every[0]})
 
 
 def start_rollout(model: TinyRecursiveModel, puzzles: Puzzles) -> RolloutState:

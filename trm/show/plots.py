@@ -9,6 +9,7 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from trm.errors import ConfigError, InputError
@@ -17,6 +18,7 @@ from trm.storage import whole_file
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 Points = Sequence[tuple[int, float]]
 
@@ -29,6 +31,7 @@ _WIDTH, _HEIGHT = 6.4, 3.8  # inches
 _LEGEND_LINE, _LEGEND_LETTERS = 0.21, 80  # inches, and what fits the width of a plot
 _LARGEST_K = 1000
 _MOST_MARKED = 30  # a line of more points is drawn without markers
+_MOST_DRAWN = 200  # of more points the means of neighbours are drawn, above a pale line of all
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that it is there everywhere
@@ -86,7 +89,7 @@ def plot_pass_at_k(path: Path, curves: Mapping[str, Points]) -> None:
     with house_style():
         from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-        figure, axes = _lines(curves, marked=True)
+        figure, axes = _lines(curves)
         axes.set_xscale("log")
         axes.set_xlim(1, max(_LARGEST_K, *ks))
         axes.xaxis.set_major_formatter(FuncFormatter(_grouped))
@@ -119,7 +122,7 @@ def plot_runs(
     with house_style():
         from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-        figure, axes = _lines(runs, marked=max(map(len, runs.values())) <= _MOST_MARKED)
+        figure, axes = _lines(runs)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(_grouped))
         axes.set_xlabel("training step")
@@ -179,7 +182,7 @@ def _check_lines(word: str, lines: Mapping[str, Points]) -> None:
             raise InputError(f"{word} {label!r} has no points to plot. Leave it out.")
 
 
-def _lines(lines: Mapping[str, Points], *, marked: bool) -> tuple["Figure", "Axes"]:
+def _lines(lines: Mapping[str, Points]) -> tuple["Figure", "Axes"]:
     """A figure with a line a label, and a legend above if there is more than one."""
     from matplotlib.figure import Figure
 
@@ -187,24 +190,40 @@ def _lines(lines: Mapping[str, Points], *, marked: bool) -> tuple["Figure", "Axe
     legend_height = -(-len(lines) // columns) * _LEGEND_LINE if len(lines) > 1 else 0
     figure = Figure(figsize=(_WIDTH, _HEIGHT + legend_height), layout="constrained")
     axes = figure.add_subplot()
-    for number, points in enumerate(lines.values()):
-        axes.plot(
-            *zip(*sorted(points, key=lambda point: point[0]), strict=True),
-            color=COLORS[number % len(COLORS)],
-            linestyle=_DASHES[number // len(COLORS) % len(_DASHES)],
-            marker=_MARKERS[number % len(_MARKERS)] if marked else "",
-            markeredgecolor="white",
-            markeredgewidth=0.6,
-            clip_on=False,  # a point on the axis is seen whole
-            zorder=3,
-        )
+    drawn = [_line(axes, number, points) for number, points in enumerate(lines.values())]
     if len(lines) > 1:
         names = [_shortened(label) for label in lines]
         places = list(map(str, range(len(names))))
-        legend = figure.legend(axes.lines, places, loc="outside upper left", ncols=columns)
+        legend = figure.legend(drawn, places, loc="outside upper left", ncols=columns)
         for text, name in zip(legend.get_texts(), names, strict=True):
             text.set_text(name)  # not as a label: one that begins with _ would be left out
     return figure, axes
+
+
+def _line(axes: "Axes", number: int, points: Points) -> "Line2D":
+    """Draw the line of this number, which decides how it looks."""
+    points = sorted(points, key=lambda point: point[0])
+    color = COLORS[number % len(COLORS)]
+    if len(points) > _MOST_DRAWN:
+        axes.plot(*zip(*points, strict=True), color=color, linewidth=0.6, alpha=0.25, zorder=2)
+    (line,) = axes.plot(
+        *zip(*_means(points), strict=True),
+        color=color,
+        linestyle=_DASHES[number // len(COLORS) % len(_DASHES)],
+        marker=_MARKERS[number % len(_MARKERS)] if len(points) <= _MOST_MARKED else "",
+        markeredgecolor="white",
+        markeredgewidth=0.6,
+        clip_on=False,  # a point on the axis is seen whole
+        zorder=3,
+    )
+    return line
+
+
+def _means(points: Points) -> Sequence[tuple[float, float]]:
+    """The points, or of too many the means of equally many neighbours."""
+    size = -(-len(points) // _MOST_DRAWN)
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    return [(fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups]
 
 
 def _legend_columns(labels: Sequence[str]) -> int:

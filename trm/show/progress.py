@@ -18,6 +18,12 @@ def plain_line(record: Record, total: int) -> str:
     'checkpoint step 5/10 path runs/a'
     """
     hidden = ("event", "step", "elapsed_s", "num_halted", "eta_s")
+    if record["event"] == "warning":
+        return f"warning: {record['message']}"
+    if record["event"] == "start":
+        begun = f", from step {record['step']}" if record["step"] else ""
+        several = f", on {record['processes']} processes" if record["processes"] > 1 else ""
+        return f"run {record['run']}{begun}{several}"
     pairs = [f"{name} {_number(value)}" for name, value in record.items() if name not in hidden]
     if "eta_s" in record:
         pairs.append(f"eta {duration(record['eta_s'])}")
@@ -74,7 +80,9 @@ class TrainingView:
             self._progress.stop()
 
     def listen(self, record: Record) -> None:
-        """Show one record."""
+        """Show one record; of how the run ends the command line speaks itself."""
+        if record["event"] == "end":
+            return
         if self._progress is None:
             self._console.print(plain_line(record, self._total), soft_wrap=True, highlight=False)
         elif record["event"] == "train":

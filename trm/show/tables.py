@@ -1,6 +1,8 @@
 """Tables for a terminal: tasks, settings, data sets, metrics, what a run will take."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -9,6 +11,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from trm.data import DatasetMeta
+    from trm.engine.listing import RunInfo
     from trm.engine.memory import Footprint
     from trm.engine.report import Row
     from trm.plugins import InstalledTask
@@ -65,9 +68,16 @@ def metrics_table(metrics: Mapping[str, "Metric"]) -> Table:
     """What an evaluation found, shares with their 95% interval."""
     made = table("metric", ">value", "95% interval", ">of")
     for name, metric in metrics.items():
-        interval = "{:.4f} to {:.4f}".format(*metric.interval) if metric.interval else ""
-        made.add_row(name, f"{metric.value:.4f}", interval, f"{metric.count:,}")
+        made.add_row(Text(name), *_metric_texts(metric))
     return made
+
+
+def _metric_texts(metric: "Metric") -> tuple[str, str, str]:
+    """Value, interval and count; what was measured on nothing has no value."""
+    if metric.count == 0:
+        return "-", "", "0"
+    interval = "{:.4f} to {:.4f}".format(*metric.interval) if metric.interval else ""
+    return f"{metric.value:.4f}", interval, "" if metric.count is None else f"{metric.count:,}"
 
 
 def results_table(rows: "Iterable[Row]") -> Table:
@@ -75,13 +85,21 @@ def results_table(rows: "Iterable[Row]") -> Table:
     made = table("task", "checkpoint", ">step", "metric", ">value", "95% interval", ">of",
                  ">reported")  # fmt: skip
     for row in rows:
-        found, reported = row.value, "" if row.reported is None else f"{row.reported:.4f}"
-        interval = "{:.4f} to {:.4f}".format(*found.interval) if found.interval else ""
+        reported = "" if row.reported is None else f"{row.reported:.4f}"
         made.add_row(
-            row.task, Text(row.name), f"{row.step:,}", row.metric, f"{found.value:.4f}", interval,
-            f"{found.count:,}", reported,
+            row.task, Text(row.name), f"{row.step:,}", Text(row.metric + votes_text(row.votes)),
+            *_metric_texts(row.value), reported,
         )  # fmt: skip
     return made
+
+
+def votes_text(votes: int) -> str:
+    """What to add to a measurement of one answer a puzzle, or of several.
+
+    >>> votes_text(1), votes_text(4)
+    ('', ', 4 votes')
+    """
+    return f", {votes} votes" if votes > 1 else ""
 
 
 def markdown(shown: Table) -> str:
@@ -98,18 +116,67 @@ def markdown(shown: Table) -> str:
     lines = [[str(column.header) for column in shown.columns], marks]
     cells = [map(str, column.cells) for column in shown.columns]
     lines += map(list, zip(*cells, strict=True))
+    lines = [[" ".join(cell.split()).replace("|", "\\|") for cell in line] for line in lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def footprint_lines(found: "Footprint", total_steps: int, batch_size: int) -> Iterable[str]:
+def runs_table(found: "Iterable[RunInfo]", now: datetime | None = None) -> Table:
+    """The runs in a folder, one a line.
+
+    Args:
+        found: the runs.
+        now: what their ages are counted from, the present if left out.
+    """
+    now = now or datetime.now(UTC)
+    made = table("task", "name", "state", ">step", "best", ">last sign")
+    for column in (made.columns[place] for place in (0, 2, 3, 5)):
+        column.no_wrap = True  # a narrow terminal has the others on several lines
+    made.columns[4].min_width = len("exact_accuracy")
+    for run in found:
+        best = run.best and f"{run.best.metric} {run.best.value:.4f} at {run.best.step:,}"
+        total = "" if run.total_steps is None else f"/{run.total_steps:,}"
+        made.add_row(
+            Text(run.task), Text(run.name), run.state,
+            "-" if run.step is None else f"{run.step:,}{total}", Text(best or "-"),
+            f"{age_text((now - run.updated).total_seconds())} ago",
+        )  # fmt: skip
+    return made
+
+
+def run_troubles(run: "RunInfo") -> Iterable[str]:
+    """The first words of a run's error, and what is wrong with its files."""
+    if run.error is not None:
+        yield f"{run.folder} failed: {shorten(run.error, 150, placeholder='...')}"
+    for problem in run.problems:
+        yield f"{run.folder}: {problem}"
+
+
+def age_text(seconds: float) -> str:
+    """How long ago something was, roughly.
+
+    >>> age_text(59), age_text(60), age_text(7300), age_text(200_000)
+    ('59 s', '1 min', '2 h', '2 days')
+    """
+    if seconds < 60:
+        return f"{max(seconds, 0):.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds // 3600:.0f} h"
+    return f"{seconds // (24 * 3600):.0f} days"
+
+
+def footprint_lines(found: "Footprint", total_steps: int, num_processes: int = 1) -> Iterable[str]:
     """What a run would take, for ``--dry-run``."""
-    total = found.state_bytes + found.activation_bytes
     yield f"parameters        {found.num_parameters:,}"
     yield f"puzzle embedding  {found.num_puzzle_numbers:,} numbers"
-    yield f"steps             {total_steps:,} of {batch_size:,} examples"
+    batch = found.batch_size * num_processes
+    shares = f", {found.batch_size:,} on each of {num_processes} devices"
+    yield f"steps             {total_steps:,} of {batch:,} examples" + shares * (num_processes > 1)
     yield (
-        f"memory            {size_text(total)} ({size_text(found.state_bytes)} weights and "
-        f"optimizer, {size_text(found.activation_bytes)} activations if not compiled)"
+        f"memory a device   {size_text(found.total_bytes)} ({size_text(found.state_bytes)} weights "
+        f"and optimizer, {size_text(found.rollout_bytes)} carried over, "
+        f"{size_text(found.activation_bytes)} activations if not compiled)"
     )
 
 

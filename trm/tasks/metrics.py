@@ -45,10 +45,14 @@ class EvalBatch:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measured number; a share has its count and its 95% Wilson interval."""
+    """A measured number; a share has its count and its 95% Wilson interval.
+
+    Attributes:
+        count: what it was measured on; the value of a count of 0 means nothing, and is not shown.
+    """
 
     value: float
-    count: int = 0
+    count: int | None = None
     interval: tuple[float, float] | None = None
 
     @classmethod
@@ -59,7 +63,7 @@ class Metric:
     def as_json(self) -> dict[str, Any]:
         """For ``--json`` and ``metrics.jsonl``."""
         found: dict[str, Any] = {"value": self.value}
-        if self.count:
+        if self.count is not None:
             found["count"] = self.count
         if self.interval:
             found["interval"] = list(self.interval)

@@ -29,13 +29,18 @@ _UNREADABLE = (
 
 
 class About(Frozen):
-    """Whose answers a file holds, to which puzzles."""
+    """Whose answers a file holds, to which puzzles.
+
+    Attributes:
+        votes: answers to each puzzle, of which the majority's was saved.
+    """
 
     task: str
     data: tuple[str, ...]
     digest: str
     checkpoint: str
     step: int
+    votes: int = 1
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,7 @@ class Predictions:
             with np.load(path, allow_pickle=False) as saved:
                 about = About.model_validate_json(saved[ABOUT].tobytes())
                 arrays = {name: saved[name] for name in _FIELDS}
-            if len({len(array) for array in arrays.values()}) > 1:
-                raise ValueError("its arrays differ in length")
+            _check_arrays(arrays)
         except ValidationError as error:
             reason = first_problem(error)
             raise InputError(f"{path} is damaged: {reason}. Write it again.") from error
@@ -108,6 +112,18 @@ class Predictions:
                 "--save-predictions."
             ) from error
         return cls(about, EvalBatch(**arrays))
+
+
+def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse arrays that are no answers, whoever wrote them."""
+    for name, array in arrays.items():
+        kinds, dimensions = "f" if name == "halt_logits" else "iu", 2 if name in _TOKENS else 1
+        if array.dtype.kind not in kinds or array.ndim != dimensions:
+            raise ValueError(f"its {name} are {array.dtype} of shape {array.shape}")
+    if len({len(array) for array in arrays.values()}) > 1:
+        raise ValueError("its arrays differ in length")
+    if len({arrays[name].shape for name in _TOKENS}) > 1:
+        raise ValueError("its answers and labels differ in length")
 
 
 def compact(batch: EvalBatch) -> EvalBatch:
@@ -133,7 +149,7 @@ def vote(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) -> Eval
         files: the predictions by name.
 
     Raises:
-        InputError: if the files are of other data, or of different examples.
+        InputError: if the files are of other data, do not fit it, or are of different examples.
     """
     for name, found in files.items():
         if found.about.digest != dataset.meta.digest:
@@ -141,6 +157,7 @@ def vote(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) -> Eval
                 f"{name} has answers to data of digest {found.about.digest[:12]}, {dataset.path} "
                 f"has {dataset.meta.digest[:12]}. Give the data they are of with --data."
             )
+        _check_fits(name, found.answers, dataset)
     evaluator = task.evaluator(dataset.meta, dataset.split("test"))
     if evaluator.votes:
         for found in files.values():
@@ -157,6 +174,22 @@ def vote(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) -> Eval
         for ballots in zip(*(found.batches() for found in files.values()), strict=True):
             evaluator.update(majority(ballots))
     return evaluator
+
+
+def _check_fits(name: str, answers: EvalBatch, dataset: Dataset) -> None:
+    """Refuse what would be read beyond the end of something; a file may be edited by hand."""
+    split, meta = dataset.split("test"), dataset.meta
+    limits = {"examples": len(split.inputs), "puzzles": split.num_puzzles}
+    limits |= dict.fromkeys(_TOKENS, meta.vocab_size)
+    wrong = None
+    if answers.answers.shape[1] != meta.seq_len:
+        wrong = f"its answers have {answers.answers.shape[1]} cells, not {meta.seq_len}"
+    for what, limit in limits.items():
+        values: NDArray[Any] = getattr(answers, what)
+        if values.size and not (values.min() >= 0 and values.max() < limit):
+            wrong = wrong or f"its {what} go from {values.min()} to {values.max()}, beyond {limit}"
+    if wrong:
+        raise InputError(f"{name} does not fit {dataset.path}: {wrong}. Write it again.")
 
 
 def majority(ballots: Sequence[EvalBatch]) -> EvalBatch:

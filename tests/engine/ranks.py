@@ -1,0 +1,38 @@
+"""Trains a list of runs, alone or as one of the processes that a test started: see `jobs_of`.
+
+RANK=0 WORLD_SIZE=2 MASTER_ADDR=... MASTER_PORT=... python ranks.py JOBS.json
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trm.config import RunConfig
+from trm.engine import launch
+from trm.engine.distributed import ALONE, Group, group_of, joined
+from trm.plugins import get_task
+
+
+def train(job: dict[str, Any], group: Group) -> None:
+    """One run: to its end, or as far as ``stop_after``, if it is there."""
+    config = RunConfig.model_validate(job["config"])
+    task = get_task(config.task)
+    folder, seen = Path(job["folder"]), []
+    plan = launch.plan(config, task, runs_folder=folder.parents[1], name=folder.name, group=group)
+
+    def stops() -> bool:  # as a signal to the last process alone would have it
+        seen.append(1)
+        return group.rank == group.size - 1 and len(seen) == job.get("stop_after")
+
+    launch.train(plan, task, group=group, should_stop=stops)
+
+
+if __name__ == "__main__":
+    group = group_of(os.environ) or ALONE
+    with joined(group, torch.device("cpu")):
+        for job in json.loads(Path(sys.argv[1]).read_text()):
+            train(job, group)

@@ -1,0 +1,248 @@
+"""What happens to long runs, really done to short ones."""
+
+import os
+import random
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trm.engine.runs import newest_whole
+
+Records = Callable[..., list[dict[str, Any]]]
+RUN = "runs/sudoku/a"
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    """How often to kill: a few times in the tests, twenty times with ``--soak``."""
+    return 20 if request.config.getoption("--soak") else 3
+
+
+def test_a_run_killed_again_and_again_ends_with_the_same_weights(
+    start: Callable[..., Any],
+    tiny_run: tuple[str, ...],
+    tmp_path: Path,
+    records: Records,
+    numbers: Callable[..., Any],
+    kills: int,
+) -> None:
+    steps = 40 + 15 * kills
+    command = (*tiny_run, "--max-steps", str(steps), "--set", "train.eval_every_steps=20")
+    assert start(*command, "--run-name", "whole").end()[0] == 0
+    rng = random.Random(kills)
+    killed = 0
+    while killed < kills:
+        process = start(*command, "--run-name", "a")
+        alive = process.read_lines(rng.randrange(1, 45))  # of steps, checkpoints, evaluations
+        process.send(signal.SIGKILL)
+        code, errors = process.end()
+        assert alive, (process.lines, errors)
+        assert code == -signal.SIGKILL
+        killed += 1
+    last = start(*command, "--run-name", "a")
+    code, errors = last.end()
+    assert code == 0, errors
+    whole, found = tmp_path / "runs/sudoku/whole", tmp_path / RUN
+    assert numbers(found / "last") == numbers(whole / "last")
+    assert numbers(found / "best") == numbers(whole / "best")
+    for event in ("train", "eval"):
+        assert records(found, event) == records(whole, event)
+    assert not list((found / "checkpoints").glob(".*"))  # nothing half-written
+
+
+def test_one_of_two_processes_is_killed(
+    start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path, records: Records
+) -> None:
+    exact = (*tiny_run, "--max-steps", "30", "--set", "model.forward_dtype=float64")
+    assert start(*exact, "--run-name", "whole").end()[0] == 0
+    command = start(*exact, "--run-name", "a", "--nproc", "2", "--max-restarts", "1")
+    command.read_until("train step 8/")
+    os.kill(command.workers[1], signal.SIGKILL)
+    code, errors = command.end()
+    assert (code, errors) == (0, ""), command.lines
+    found = tmp_path / RUN
+    begun = [record["step"] for record in records(found, "start")]
+    assert begun[0] == 0
+    assert begun[1] >= 5
+    assert f"run {RUN}, from step {begun[1]}, on 2 processes\n" in command.lines
+    for ours, theirs in zip(
+        records(found, "train"), records(tmp_path / "runs/sudoku/whole", "train"), strict=True
+    ):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-9)
+
+
+def test_processes_that_die_too_often_are_one_line(
+    start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path
+) -> None:
+    command = start(
+        *tiny_run, "--max-steps", "100000", "--run-name", "a", "--nproc", "2", "--max-restarts", "0"
+    )
+    command.read_until("train step 2/")
+    os.kill(command.workers[0], signal.SIGKILL)
+    code, errors = command.end()
+    assert code == 1
+    assert re.fullmatch(
+        r"trm: error: process 0 failed: Signal 9 \(SIGKILL\) received by PID \d+\. Its log is in "
+        r"\S+/logs/\S+; go on with --resume runs/sudoku/a\.\n",
+        errors,
+    ), errors
+    logs = sorted((tmp_path / RUN / "logs").glob("*/attempt_0/*/stderr.log"))
+    assert [log.parent.name for log in logs] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["int", "term"]
+)
+def test_a_signal_to_the_launcher_saves_and_the_run_goes_on_with_one_process(
+    start: Callable[..., Any],
+    tiny_run: tuple[str, ...],
+    records: Records,
+    tmp_path: Path,
+    number: signal.Signals,
+    code: int,
+) -> None:
+    command = start(*tiny_run, "--max-steps", "100000", "--run-name", "a", "--nproc", "2")
+    command.read_until("train step 3/")
+    command.send(number)
+    assert command.end() == (code, "")
+    found = re.fullmatch(
+        r"stopped at step (\d+); go on with: trm train sudoku --resume runs/sudoku/a --nproc 2\n",
+        command.lines[-1],
+    )
+    assert found, command.lines
+    stopped = int(found[1])
+    again = start("train", "sudoku", "--resume", RUN, "--max-steps", str(stopped + 2))
+    assert again.end() == (0, "")
+    assert again.lines[0] == f"run {RUN}, from step {stopped}\n"
+    steps = [record["step"] for record in records(tmp_path / RUN, "train")]
+    assert steps == list(range(1, stopped + 3))
+
+
+def test_a_second_signal_leaves_at_once_and_takes_all_processes_along(
+    start: Callable[..., Any],
+    tiny_run: tuple[str, ...],
+    tmp_path: Path,
+    wait_for_end: Callable[..., None],
+) -> None:
+    command = start(*tiny_run, "--max-steps", "100000", "--run-name", "a", "--nproc", "2")
+    command.read_until("train step 2/")
+    handles = [os.pidfd_open(pid) for pid in command.workers.values()]
+    # Held still, the processes cannot answer the first signal.
+    for pid in command.workers.values():
+        os.kill(pid, signal.SIGSTOP)
+    workers = list(command.workers.values())
+    command.send(signal.SIGTERM)
+    log = Path(f"/proc/{command.pid}/status")
+    assert "State" in log.read_text()
+    command.send(signal.SIGTERM)
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
+    code, _ = command.end()
+    assert code in (143, -signal.SIGTERM)
+    wait_for_end(handles)
+
+
+def test_a_full_disk_while_saving_leaves_the_checkpoint_before(
+    tiny_run: tuple[str, ...], tmp_path: Path
+) -> None:
+    """On a real file system with room for one checkpoint, mounted in a namespace of its own."""
+    small, kept = tmp_path / "small", tmp_path / "kept"
+    small.mkdir()
+    mount = f"mount -t tmpfs -o size=350k none {small}"
+    namespace = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*namespace, mount], capture_output=True, check=False).returncode:
+        pytest.skip("this system does not let a test mount a file system")
+    train = shlex.join(
+        [sys.executable, "-m", "trm", *tiny_run, "--max-steps", "20", "--run-name", "a",
+         "--set", "train.eval_every_steps=20", "--out", str(small)]
+    )  # fmt: skip
+    script = f"{mount} && {train}; code=$?; cp -a {small} {kept}; exit $code"
+    done = subprocess.run(
+        [*namespace, script], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert "train step 20/20" in done.stdout  # it went on to the end
+    assert re.search(
+        r"^warning: checkpoint of step 10 was not saved: cannot write \S+step-000010: no space ",
+        done.stdout,
+        re.MULTILINE,
+    ), (done.stdout, done.stderr)
+    assert done.returncode == 1  # for there is no checkpoint of what was learned last
+    assert re.fullmatch(r"trm: error: cannot write \S+step-000020: no space left .*\n", done.stderr)
+    whole, damaged = newest_whole(kept / "sudoku/a")
+    assert whole is not None
+    assert (whole.name, damaged) == ("step-000005", {})
+    assert (kept / "sudoku/a/last").resolve() == whole
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
+    start: Callable[..., Any],
+    tiny_run: tuple[str, ...],
+    tmp_path: Path,
+    numbers: Callable[..., Any],
+    how: str,
+) -> None:
+    assert start(*tiny_run, "--max-steps", "10", "--run-name", "a").end()[0] == 0
+    run = tmp_path / RUN
+    whole = numbers(run / "checkpoints/step-000010")
+    file = run / "checkpoints/step-000010/training_state/optimizer.safetensors"
+    data = bytearray(file.read_bytes())
+    if how == "cut":
+        del data[-40:]
+    else:
+        data[-7] ^= 1
+    file.write_bytes(data)
+    again = start(*tiny_run, "--max-steps", "10", "--run-name", "a")
+    assert again.end() == (0, "")
+    assert again.lines[0] == (
+        "warning: runs/sudoku/a/checkpoints/step-000010/training_state/optimizer.safetensors is "
+        "damaged: its checksum differs. It is skipped; the checkpoint before it is used.\n"
+    )
+    assert again.lines[1] == f"run {RUN}, from step 5\n"
+    assert numbers(run / "checkpoints/step-000010") == whole
+    assert (run / "checkpoints/damaged-step-000010/SHA256SUMS").is_file()
+    assert (run / "best").resolve().is_dir()
+
+
+def test_numbers_that_are_none_stop_all_processes_with_one_error(
+    start: Callable[..., Any], tiny_run: tuple[str, ...]
+) -> None:
+    command = start(
+        *tiny_run, "--max-steps", "30", "--run-name", "a", "--nproc", "2",
+        "--set", "optim.lr=1e35", "--set", "optim.lr_warmup_steps=1",
+    )  # fmt: skip
+    code, errors = command.end()
+    assert code == 1
+    assert re.fullmatch(
+        r"trm: error: loss or gradient not finite at step 2, with puzzle identifiers 0\. Leave "
+        r"such steps out with --skip-nonfinite N, or: Lower optim\.lr; the last good checkpoint "
+        r"is none\.\n",
+        errors,
+    ), errors
+
+
+def test_a_second_run_in_one_folder_is_refused_until_the_first_has_died(
+    start: Callable[..., Any], tiny_run: tuple[str, ...]
+) -> None:
+    command = (*tiny_run, "--max-steps", "100000", "--run-name", "a")
+    first = start(*command)
+    first.read_until("checkpoint step 5/")
+    code, errors = start(*command).end()
+    assert code == 1
+    assert re.fullmatch(
+        rf"trm: error: {RUN} is being trained by process {first.pid} on host \S+\. Wait for it, or "
+        r"choose another --run-name\.\n",
+        errors,
+    ), errors
+    first.send(signal.SIGKILL)
+    first.end()
+    third = start(*command)
+    assert third.read_until(f"run {RUN}, from step ")
+    third.send(signal.SIGKILL)

@@ -1,0 +1,76 @@
+"""The commands that look at runs: ``runs`` and ``plot``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from trm.errors import InputError
+
+app = typer.Typer()
+out = Console()
+
+
+@app.command()
+def runs(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUNS", help="A folder of runs, or that of a task.")
+    ] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
+) -> None:
+    """List runs, the newest first: how far they came, how they ended, their best."""
+    from trm.engine.listing import list_runs
+    from trm.show.tables import run_troubles, runs_table
+
+    found = list_runs(folder)
+    if as_json:
+        out.print_json(json.dumps([run.as_json() for run in found]))
+    elif found:
+        out.print(runs_table(found))
+        for line in (line for run in found for line in run_troubles(run)):
+            out.print(line, soft_wrap=True, highlight=False, markup=False)
+    else:
+        out.print(f"no run in {folder}; train one: trm train TASK", soft_wrap=True, markup=False)
+
+
+@app.command()
+def plot(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN|FILE...", help="Runs, or files that trm eval or vote --json wrote."
+        ),
+    ],
+    picture: Annotated[
+        Path | None, typer.Option("--out", metavar="F", help="A .png, .svg or .pdf file.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="What to draw over the steps.")] = None,
+    pass_at_k: Annotated[
+        bool, typer.Option("--pass-at-k", help="Draw pass@k against k instead; ARC only.")
+    ] = False,
+) -> None:
+    """Draw a metric over a run's steps, or pass@k against k."""
+    from trm.show import curves, plots
+
+    names = curves.labels(paths)
+    if pass_at_k or any(path.is_file() for path in paths):
+        if metric is not None:
+            raise InputError(
+                "--metric is drawn over the steps of runs, not of files or with --pass-at-k. "
+                "Leave it out."
+            )
+        picture = picture or Path("pass_at_k.png")
+        found: dict[str, curves.Curve] = {}
+        for name, path in zip(names, paths, strict=True):
+            found |= curves.pass_at_k(path, name if len(paths) > 1 else "")
+        plots.plot_pass_at_k(picture, found)
+    else:
+        drawn = {}
+        for name, path in zip(names, paths, strict=True):
+            metric, drawn[name] = curves.over_steps(path, metric)  # all draw that of the first
+        assert metric is not None  # there is a path at least
+        picture = picture or Path(f"{metric.replace('/', '_')}.png")
+        plots.plot_runs(picture, drawn, metric)
+    out.print(f"wrote {picture}", soft_wrap=True, highlight=False)

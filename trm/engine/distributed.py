@@ -1,0 +1,178 @@
+"""The processes of a run: which of them this is, and how they exchange numbers.
+
+Every process takes the same steps; the first one (rank 0) also writes and shows what comes out.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from trm.errors import ConfigError, TrmError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes of a run, of which this is one; what is exchanged goes through here.
+
+    A group of one exchanges nothing. Rows of a batch are dealt in order: the first process has the
+    first rows, so that the order of the whole does not depend on how many there are.
+
+    Attributes:
+        rank: the number of this process, from 0.
+        size: how many there are, on all machines.
+        local_rank: the number of this process on its machine.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes and shows."""
+        return self.rank == 0
+
+    def share(self, count: int, rank: int | None = None) -> slice:
+        """The rows of a batch of so many that a process has, this one if none is named.
+
+        >>> [Group(rank, 3).share(7) for rank in range(3)]
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)]
+        """
+        rank = self.rank if rank is None else rank
+        return slice(count * rank // self.size, count * (rank + 1) // self.size)
+
+    def sum_(self, tensor: Tensor) -> None:
+        """Replace a tensor by its sum over all processes."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, which have equally many, in all of them."""
+        if self.size == 1:
+            return rows
+        everything = rows.new_empty((self.size * len(rows), *rows.shape[1:]))
+        dist.all_gather(list(everything.chunk(self.size)), rows.contiguous())
+        return everything
+
+    def collect(self, rows: Tensor, count: int) -> Tensor:
+        """The rows of all shares of ``count`` in the first process, on the CPU, as a copy.
+
+        They come one process at a time, straight into their place. Other processes get their own.
+        """
+        own = rows.detach().to("cpu", copy=True).contiguous()
+        if self.size == 1:
+            return own
+        if not self.is_first:
+            if len(own):
+                dist.send(own, 0)
+            return own
+        everything = own.new_empty((count, *own.shape[1:]))
+        everything[self.share(count)] = own
+        for rank in range(1, self.size):
+            place = everything[self.share(count, rank)]
+            if len(place):
+                dist.recv(place, rank)
+        return everything
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag, whether it is set in any process."""
+        if self.size == 1:
+            return flags
+        tensor = torch.tensor(flags, dtype=torch.int32)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return tuple(map(bool, tensor.tolist()))
+
+    def from_first(self, call: Callable[[], T]) -> T:
+        """What ``call`` gives in the first process, the only one to call it, in all of them.
+
+        Raises:
+            TrmError: in all processes, if the first one raised it.
+        """
+        if self.size == 1:
+            return call()
+        result: list[Any] = [None, None]
+        if self.is_first:
+            try:
+                result[0] = call()
+            except TrmError as error:
+                result[1] = error
+        dist.broadcast_object_list(result, 0)
+        if result[1] is not None:
+            raise result[1]
+        value: T = result[0]
+        return value
+
+
+#: A run of one process.
+ALONE = Group()
+
+
+def group_of(environment: Mapping[str, str]) -> Group | None:
+    """The place that a launcher's environment gives this process; None where none started it.
+
+    Known are the variables of torchrun, which others set too (Kubeflow), and those of ``srun``.
+
+    Raises:
+        ConfigError: if they contradict each other.
+    """
+    env = environment
+    if {"RANK", "WORLD_SIZE"} <= env.keys():
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    elif {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"} <= env.keys():
+        names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
+    else:
+        return None
+    try:
+        rank, size, local = (int(env.get(name, "0")) for name in names)
+    except ValueError:
+        raise ConfigError(
+            f"{', '.join(f'{n} = {env.get(n)!r}' for n in names)}: these have to be numbers. "
+            "Unset them, or start trm with a launcher that sets them."
+        ) from None
+    if not 0 <= rank < size or local < 0:
+        raise ConfigError(
+            f"{names[0]} = {rank} is no process of {names[1]} = {size}. Unset both, or start trm "
+            "with a launcher that sets them."
+        )
+    return Group(rank, size, local)
+
+
+@contextlib.contextmanager
+def joined(group: Group, device: torch.device) -> Iterator[None]:
+    """Be connected with the other processes inside the block.
+
+    Args:
+        group: from :func:`group_of`.
+        device: of this process. Tensors there are exchanged by NCCL if it is a GPU, all others by
+            Gloo.
+    """
+    if group.size == 1:
+        yield
+        return
+    for name, value in _meeting_point(os.environ).items():
+        os.environ.setdefault(name, value)
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, rank=group.rank, world_size=group.size)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _meeting_point(environment: Mapping[str, str]) -> dict[str, str]:
+    """Where the processes of ``srun`` find each other: at the first machine of the step."""
+    nodes = environment.get("SLURM_STEP_NODELIST")
+    if nodes is None:
+        return {}
+    first = re.sub(r"\[(\w+).*", r"\1", re.split(r",(?![^[]*\])", nodes)[0])
+    job = int(environment.get("SLURM_JOB_ID", "0"))
+    return {"MASTER_ADDR": first, "MASTER_PORT": str(20_000 + job % 20_000)}

@@ -1,0 +1,192 @@
+"""Starting the processes of a run, by torch's own elastic launcher.
+
+It runs the same command line again, once for each process, with the variables of torchrun in the
+environment (see :func:`trm.engine.distributed.group_of`); restarts all of them where one dies; and
+passes on signals. What each process says is in ``RUN/logs``.
+"""
+
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
+from torch.distributed.elastic.multiprocessing.errors import (
+    ChildFailedError,
+    ProcessFailure,
+    get_error_handler,
+)
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from trm import errors
+from trm.errors import ConfigError, TrainingError, TrmError
+
+#: How long a process may take to finish its step and save, once it was asked to stop.
+_GRACE_S = 600
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Which processes to start here, and where those of other machines are met.
+
+    Attributes:
+        num_processes: on this machine.
+        num_nodes: machines; with several, each runs the same command.
+        node_rank: the number of this one, from 0.
+        endpoint: HOST:PORT on the first one; left out where there is but one.
+        max_restarts: how often to start all processes again after one has died.
+    """
+
+    num_processes: int = 1
+    num_nodes: int = 1
+    node_rank: int = 0
+    endpoint: str | None = None
+    max_restarts: int = 3
+
+    def __post_init__(self) -> None:
+        if self.num_nodes > 1 and self.endpoint is None:
+            raise ConfigError(
+                f"--nnodes {self.num_nodes} needs a place to meet. Give all machines the same "
+                "--rdzv-endpoint HOST:PORT, HOST being the machine of --node-rank 0."
+            )
+        if not 0 <= self.node_rank < self.num_nodes:
+            raise ConfigError(
+                f"--node-rank {self.node_rank} is none of --nnodes {self.num_nodes}. "
+                f"Give 0 to {self.num_nodes - 1}."
+            )
+
+
+def is_started_by_elastic(environment: Mapping[str, str]) -> bool:
+    """Whether the elastic launcher, ours or torchrun, started this process."""
+    return "TORCHELASTIC_RUN_ID" in environment
+
+
+def launch(arguments: Sequence[str], machines: Machines, run: Path) -> int:
+    """Run ``trm ARGUMENTS`` in several processes until all are done; returns the exit code.
+
+    Args:
+        arguments: of the command line, the same for all.
+        machines: how many, and where.
+        run: the run folder; its name is that under which machines meet.
+
+    Raises:
+        TrmError: that of the process that failed first, if it had one.
+        TrainingError: if it died of something else.
+    """
+    # What torch's agent says of dying processes is said in our own words. Each of its modules has
+    # a logger with a level of its own.
+    for name in [n for n in logging.root.manager.loggerDict if n.startswith("torch.distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_GRACE_S))
+    # Processes that are started again must not read the addresses of those before them.
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (cores or 1) // machines.num_processes)))
+    # The first process has the terminal, for its progress; all else goes to files.
+    redirects = dict.fromkeys(range(machines.num_processes), Std.ALL)
+    if machines.node_rank == 0:
+        redirects[0] = Std.ERR
+    config = LaunchConfig(
+        min_nodes=machines.num_nodes,
+        max_nodes=machines.num_nodes,
+        nproc_per_node=machines.num_processes,
+        run_id=run.name,
+        rdzv_backend="c10d",
+        rdzv_endpoint=machines.endpoint or "localhost:0",
+        rdzv_configs={"is_host": machines.node_rank == 0} if machines.endpoint else {},
+        max_restarts=machines.max_restarts,
+        monitor_interval=0.1,
+        logs_specs=DefaultLogsSpecs(log_dir=str(run / "logs"), redirects=redirects),
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "trm", *arguments)
+    except SignalException as asked:
+        return 128 + asked.sigval
+    except ChildFailedError as failed:
+        raise _error_of(failed, run) from failed
+    return 0
+
+
+def _error_of(failed: ChildFailedError, run: Path) -> TrmError:
+    """The error of the process that failed first."""
+    rank, failure = min(failed.failures.items(), key=lambda item: _order(item[1]))
+    text = _text(failure)
+    kind, _, message = text.partition(": ")
+    if _is_ours(kind):
+        error: TrmError = getattr(errors, kind)(message)
+        return error
+    where = next((run / "logs").glob(f"*/attempt_*/{failure.local_rank}"), run / "logs")
+    return TrainingError(
+        f"process {rank} failed: {' '.join(text.split())}. Its log is in {where}; "
+        f"go on with --resume {run}."
+    )
+
+
+def _order(failure: ProcessFailure) -> tuple[int, float]:
+    """Sorts what went wrong before what that broke, such as the others' connections.
+
+    First what a signal ended, but for SIGTERM, with which the launcher ends the others; then our
+    own errors; of the rest the earliest.
+    """
+    killed = failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM
+    kind = _text(failure).partition(": ")[0]
+    when = float(failure.timestamp)
+    with contextlib.suppress(OSError):  # more precise
+        when = Path(failure.error_file).stat().st_mtime
+    return 0 if killed else 1 if _is_ours(kind) else 2, when
+
+
+def _text(failure: ProcessFailure) -> str:
+    message: object = failure.message
+    return str(message["message"]) if isinstance(message, dict) else str(message)
+
+
+def _is_ours(kind: str) -> bool:
+    found = getattr(errors, kind, None) if kind.isidentifier() else None
+    return isinstance(found, type) and issubclass(found, TrmError)
+
+
+@contextlib.contextmanager
+def as_worker(environment: Mapping[str, str]) -> Iterator[None]:
+    """Be a process of the launcher inside the block: ends with it, and tells it of errors.
+
+    Raises:
+        TrmError: if a process was restarted after an error that trying again does not mend.
+    """
+    if not is_started_by_elastic(environment):
+        yield
+        return
+    if sys.platform == "linux":
+        # A launcher that dies takes its processes with it: they save and end.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    handler = get_error_handler()
+    handler.initialize()
+    try:
+        _refuse_again(environment)
+        yield
+    except Exception as error:
+        with contextlib.suppress(OSError):  # a full disk, of which the error itself may tell
+            handler.record_exception(error)
+        raise
+
+
+def _refuse_again(environment: Mapping[str, str]) -> None:
+    """Raise the error for which the attempt before this one ended, if it is one of ours."""
+    own = environment.get("TORCHELASTIC_ERROR_FILE")
+    attempt = int(environment.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    if own is None or attempt == 0:
+        return
+    before = Path(own).parents[1].with_name(f"attempt_{attempt - 1}")
+    for file in sorted(before.glob("*/error.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            text = json.loads(file.read_text(encoding="utf-8"))["message"]["message"]
+            kind, _, message = text.partition(": ")
+            if _is_ours(kind):
+                raise getattr(errors, kind)(message)

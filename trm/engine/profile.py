@@ -1,0 +1,45 @@
+"""A trace of some training steps, for chrome://tracing, Perfetto or TensorBoard."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch.profiler import ProfilerActivity
+
+from trm.storage import storage_errors
+
+#: Steps before the trace begins: those that compile, and those that warm up.
+_WAIT, _WARMUP = 8, 2
+
+
+@contextlib.contextmanager
+def profiled(run: Path, steps: int, rank: int) -> Iterator[Callable[[], None]]:
+    """Write ``RUN/profile/rank-R.json.gz``, a trace of so many steps after ten others.
+
+    Args:
+        run: the run folder.
+        steps: how many; nothing happens if none.
+        rank: of this process.
+
+    Gives:
+        what to call after each step.
+    """
+    if not steps:
+        yield lambda: None
+        return
+    path = run / "profile" / f"rank-{rank}.json.gz"
+
+    def write(profiler: torch.profiler.profile) -> None:
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            profiler.export_chrome_trace(str(path))
+
+    activities = [ProfilerActivity.CPU]
+    if torch.cuda.is_available():
+        activities.append(ProfilerActivity.CUDA)
+    schedule = torch.profiler.schedule(wait=_WAIT, warmup=_WARMUP, active=steps, repeat=1)
+    with torch.profiler.profile(
+        activities=activities, schedule=schedule, on_trace_ready=write
+    ) as profiler:
+        yield profiler.step

@@ -1,0 +1,53 @@
+"""How long a run is, and at which steps something happens beside training."""
+
+import math
+from dataclasses import dataclass
+
+from trm.config import RunConfig
+from trm.data import Split
+
+
+def total_steps(config: RunConfig, split: Split) -> int:
+    """The length of the run: as many batches as the epochs fill, or ``max_steps``.
+
+    An epoch is one puzzle of each group, with the mean number of examples, as published.
+    """
+    examples = config.train.epochs * split.num_groups * split.mean_puzzle_examples
+    return config.train.max_steps or max(1, int(examples / config.train.batch_size))
+
+
+def eval_examples(config: RunConfig, steps: int) -> int:
+    """How many examples an evaluation looks at after so many training steps.
+
+    As many as take no longer than so many steps: an example costs ``halt_max_steps`` forward
+    passes there, each some 0.6 of a training step's.
+    """
+    trained = steps * config.train.batch_size
+    affordable = math.ceil(trained / (0.6 * config.model.halt_max_steps))
+    return config.eval.max_examples or affordable
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """At which steps something happens beside training."""
+
+    total: int
+    eval_every: int
+    save_every: int
+    log_every: int
+
+    @classmethod
+    def of(cls, config: RunConfig, total: int) -> "Schedule":
+        """The schedule of a run of so many steps."""
+        train = config.train
+        eval_every = min(train.eval_every_steps or max(math.ceil(total / 10), 100), total)
+        save_every = train.save_every_steps or min(eval_every, 1000)
+        return cls(total, eval_every, save_every, train.log_every_steps)
+
+    def evaluates(self, step: int) -> bool:
+        """Whether to evaluate after this step."""
+        return step % self.eval_every == 0 or step == self.total
+
+    def saves(self, step: int) -> bool:
+        """Whether to save after this step."""
+        return self.evaluates(step) or step % self.save_every == 0
