@@ -25,7 +25,7 @@ ALLOWED = {
     "show": {"data", "engine", "errors", "plugins", "settings", "storage", "tasks"},
     "__init__": {"engine", "errors", "plugins"},
     "__main__": {"cli"},
-    "cli_options": {"__init__"},
+    "cli_options": {"__init__", "errors"},
     "cli_data": {"__init__", "cli_options", "data", "errors", "plugins", "show", "tasks"},
     "cli_eval": {"cli_options", "engine", "errors", "plugins", "show", "storage", "tasks"},
     "cli_runs": {"engine", "errors", "show"},

@@ -1,11 +1,12 @@
 """The arguments and flags that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from trm import __version__
+from trm.errors import ConfigError
 
 
 def _version(wanted: bool) -> None:
@@ -86,3 +87,17 @@ Checkpoint = Annotated[
 Save = Annotated[
     Path | None, typer.Option(metavar="F", help="Draw the boards into a .png or .svg file.")
 ]
+
+
+def save_every(text: str) -> dict[str, tuple[Any, str]]:
+    """``500`` steps or ``10m`` minutes as settings."""
+    number, minutes = text.removesuffix("m"), text.endswith("m")
+    try:
+        value = float(number) if minutes else int(number)
+    except ValueError:
+        raise ConfigError(
+            f"--save-every {text!r} is neither steps, such as 500, nor minutes, such as 10m. "
+            "Give one of them."
+        ) from None
+    name = "train.save_every_minutes" if minutes else "train.save_every_steps"
+    return {name: (value, "--save-every")}

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from trm import cli_options as opt
+from trm.engine.worker import as_worker, is_started_by_elastic
 from trm.errors import ConfigError
 from trm.plugins import get_task
 
@@ -108,27 +109,14 @@ def train(
     if epochs is not None and max_steps is None:
         flags["train.max_steps"] = (None, "--epochs")  # a preset's number of steps gives way
     if save_every is not None:
-        flags |= _save_every(save_every)
+        flags |= opt.save_every(save_every)
     begun = Path(resume) if resume not in ("auto", "never") else None
     resolved = resolve(task, preset, mlp_t, config_file, assignments, flags, begun)
-    machines = _machines(resolved, num_processes, num_nodes, node_rank, endpoint, max_restarts)
-    if machines is None:
-        return _train(resolved, runs, run_name, resume, profile, dry_run)
+    with as_worker(os.environ):  # which may end it before anything heavy is imported
+        machines = _machines(resolved, num_processes, num_nodes, node_rank, endpoint, max_restarts)
+        if machines is None:
+            return _train(resolved, runs, run_name, resume, profile, dry_run)
     return _launch(resolved, runs, run_name, resume, machines, context.obj or [], dry_run)
-
-
-def _save_every(text: str) -> dict[str, tuple[Any, str]]:
-    """``500`` steps or ``10m`` minutes as settings."""
-    number, minutes = text.removesuffix("m"), text.endswith("m")
-    try:
-        value = float(number) if minutes else int(number)
-    except ValueError:
-        raise ConfigError(
-            f"--save-every {text!r} is neither steps, such as 500, nor minutes, such as 10m. "
-            "Give one of them."
-        ) from None
-    name = "train.save_every_minutes" if minutes else "train.save_every_steps"
-    return {name: (value, "--save-every")}
 
 
 def _machines(
@@ -142,7 +130,7 @@ def _machines(
     """The processes to start; None where this process trains, alone or as a launcher's."""
     from trm.engine.device import num_devices
     from trm.engine.distributed import group_of
-    from trm.engine.elastic import Machines, is_started_by_elastic
+    from trm.engine.elastic import Machines
 
     device = resolved.config.train.device
     given = num_processes or num_nodes or endpoint or max_restarts
@@ -211,7 +199,7 @@ def _train(
     dry_run: bool,
 ) -> int:
     """Train in this process, alone or as one of a launcher's."""
-    from trm.engine import elastic, launch
+    from trm.engine import launch
     from trm.engine.device import pick_device
     from trm.engine.distributed import ALONE, group_of, joined
     from trm.engine.interrupt import stop_requests
@@ -222,7 +210,7 @@ def _train(
         resume = "auto"  # what a process before this one began
     if int(environment.get("TORCHELASTIC_MAX_RESTARTS", "0")) and not run_name and resume == "auto":
         raise ConfigError("processes that may be restarted need --run-name NAME to go on with.")
-    with elastic.as_worker(environment), stop_requests() as stop:
+    with stop_requests() as stop:
         group = group_of(environment) or ALONE
         device = pick_device(resolved.config.train.device, group.local_rank)
         with joined(group, device):

@@ -6,30 +6,24 @@ passes on signals. What each process says is in ``RUN/logs``.
 """
 
 import contextlib
-import ctypes
-import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
-from torch.distributed.elastic.multiprocessing.errors import (
-    ChildFailedError,
-    ProcessFailure,
-    get_error_handler,
-)
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from trm import errors
+from trm.engine.worker import is_ours
 from trm.errors import ConfigError, TrainingError, TrmError
 
 #: How long a process may take to finish its step and save, once it was asked to stop.
 _GRACE_S = 600
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -61,11 +55,6 @@ class Machines:
                 f"--node-rank {self.node_rank} is none of --nnodes {self.num_nodes}. "
                 f"Give 0 to {self.num_nodes - 1}."
             )
-
-
-def is_started_by_elastic(environment: Mapping[str, str]) -> bool:
-    """Whether the elastic launcher, ours or torchrun, started this process."""
-    return "TORCHELASTIC_RUN_ID" in environment
 
 
 def launch(arguments: Sequence[str], machines: Machines, run: Path) -> int:
@@ -119,7 +108,7 @@ def _error_of(failed: ChildFailedError, run: Path) -> TrmError:
     rank, failure = min(failed.failures.items(), key=lambda item: _order(item[1]))
     text = _text(failure)
     kind, _, message = text.partition(": ")
-    if _is_ours(kind):
+    if is_ours(kind):
         error: TrmError = getattr(errors, kind)(message)
         return error
     where = next((run / "logs").glob(f"*/attempt_*/{failure.local_rank}"), run / "logs")
@@ -140,53 +129,11 @@ def _order(failure: ProcessFailure) -> tuple[int, float]:
     when = float(failure.timestamp)
     with contextlib.suppress(OSError):  # more precise
         when = Path(failure.error_file).stat().st_mtime
-    return 0 if killed else 1 if _is_ours(kind) else 2, when
+    return 0 if killed else 1 if is_ours(kind) else 2, when
 
 
 def _text(failure: ProcessFailure) -> str:
     message: object = failure.message
-    return str(message["message"]) if isinstance(message, dict) else str(message)
-
-
-def _is_ours(kind: str) -> bool:
-    found = getattr(errors, kind, None) if kind.isidentifier() else None
-    return isinstance(found, type) and issubclass(found, TrmError)
-
-
-@contextlib.contextmanager
-def as_worker(environment: Mapping[str, str]) -> Iterator[None]:
-    """Be a process of the launcher inside the block: ends with it, and tells it of errors.
-
-    Raises:
-        TrmError: if a process was restarted after an error that trying again does not mend.
-    """
-    if not is_started_by_elastic(environment):
-        yield
-        return
-    if sys.platform == "linux":
-        # A launcher that dies takes its processes with it: they save and end.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    handler = get_error_handler()
-    handler.initialize()
-    try:
-        _refuse_again(environment)
-        yield
-    except Exception as error:
-        with contextlib.suppress(OSError):  # a full disk, of which the error itself may tell
-            handler.record_exception(error)
-        raise
-
-
-def _refuse_again(environment: Mapping[str, str]) -> None:
-    """Raise the error for which the attempt before this one ended, if it is one of ours."""
-    own = environment.get("TORCHELASTIC_ERROR_FILE")
-    attempt = int(environment.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    if own is None or attempt == 0:
-        return
-    before = Path(own).parents[1].with_name(f"attempt_{attempt - 1}")
-    for file in sorted(before.glob("*/error.json")):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            text = json.loads(file.read_text(encoding="utf-8"))["message"]["message"]
-            kind, _, message = text.partition(": ")
-            if _is_ours(kind):
-                raise getattr(errors, kind)(message)
+    if isinstance(message, dict):  # what the process said itself
+        return str(message["message"])
+    return str(message) if failure.exitcode < 0 else f"exit code {failure.exitcode}"

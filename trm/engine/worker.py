@@ -1,0 +1,70 @@
+"""Being one of the processes that torch's elastic launcher started, ours or torchrun's."""
+
+import contextlib
+import ctypes
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from trm import errors
+from trm.errors import TrmError
+
+_PR_SET_PDEATHSIG = 1
+
+
+def is_started_by_elastic(environment: Mapping[str, str]) -> bool:
+    """Whether the elastic launcher, ours or torchrun, started this process."""
+    return "TORCHELASTIC_RUN_ID" in environment
+
+
+@contextlib.contextmanager
+def as_worker(environment: Mapping[str, str]) -> Iterator[None]:
+    """Be a process of the launcher inside the block: ends with it, and tells it of errors.
+
+    Raises:
+        TrmError: at once if an earlier attempt ended with an error of ours, which trying again
+            does not mend.
+    """
+    if not is_started_by_elastic(environment):
+        yield
+        return
+    _refuse_again(environment)
+    if sys.platform == "linux":
+        # A launcher that dies takes its processes with it: they save and end.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+    handler = get_error_handler()
+    handler.initialize()
+    try:
+        yield
+    except Exception as error:
+        with contextlib.suppress(OSError):  # a full disk, of which the error itself may tell
+            handler.record_exception(error)
+        raise
+
+
+def _refuse_again(environment: Mapping[str, str]) -> None:
+    """Raise the error for which the attempt before this one ended, if it is one of ours."""
+    own = environment.get("TORCHELASTIC_ERROR_FILE")
+    attempt = int(environment.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    if own is None or attempt == 0:
+        return
+    before = Path(own).parents[1].with_name(f"attempt_{attempt - 1}")
+    for file in sorted(before.glob("*/error.json")):
+        kind, message = "", ""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            text = json.loads(file.read_text(encoding="utf-8"))["message"]["message"]
+            kind, _, message = text.partition(": ")
+        if is_ours(kind):
+            shutil.copyfile(file, own)  # for the launcher, as if it had happened here
+            raise getattr(errors, kind)(message)
+
+
+def is_ours(kind: str) -> bool:
+    """Whether this is the name of an error in :mod:`trm.errors`."""
+    found = getattr(errors, kind, None) if kind.isidentifier() else None
+    return isinstance(found, type) and issubclass(found, TrmError)
