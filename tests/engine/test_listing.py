@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from trm.engine import checkpoint, layout, runs
 from trm.engine.listing import Best, list_runs, read_run
 from trm.engine.lock import run_lock
 from trm.errors import InputError
@@ -213,7 +212,3 @@ def test_a_run_of_the_engine(trained_run: Path) -> None:
     assert found.best is not None
     assert found.best.metric == "exact_accuracy"
     assert found.best.value > 0.7
-    for name in ("METRICS_FILE", "CHECKPOINTS", "BEST", "LAST"):
-        assert getattr(runs, name) == getattr(layout, name)
-    for name in ("CONFIG_FILE", "WEIGHTS_FILE", "EVALUATION_FILE"):
-        assert getattr(checkpoint, name) == getattr(layout, name)

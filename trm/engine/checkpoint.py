@@ -18,18 +18,19 @@ from pydantic import ValidationError
 
 from trm.config import FORMAT_VERSION, Frozen, RunConfig, first_problem
 from trm.data import DatasetMeta, Position
+from trm.engine.layout import (
+    CONFIG_FILE,
+    EVALUATION_FILE,
+    NAMES_FILE,
+    PROGRESS_FILE,
+    STATE_FOLDER,
+    SUMS_FILE,
+    WEIGHTS_FILE,
+)
 from trm.engine.tensors import fill
 from trm.errors import CheckpointError
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.storage import write_text
-
-WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "config.json"
-NAMES_FILE = "identifiers.npy"
-EVALUATION_FILE = "evaluation.json"
-SUMS_FILE = "SHA256SUMS"
-STATE_FOLDER = "training_state"
-PROGRESS_FILE = "progress.json"
 
 #: Byte strings; what checks types while testing takes np.bytes_ to mean empty ones.
 Names = NDArray[np.character]

@@ -78,10 +78,9 @@ def launch(arguments: Sequence[str], machines: Machines, run: Path) -> int:
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (cores or 1) // machines.num_processes)))
-    # The first process has the terminal, for its progress; all else goes to files.
-    redirects = dict.fromkeys(range(machines.num_processes), Std.ALL)
-    if machines.node_rank == 0:
-        redirects[0] = Std.ERR
+    # The first process has the terminal, for its progress; all else goes to files. On which
+    # machine the first of all is, the order in which they meet decides; the others print nothing.
+    redirects = dict.fromkeys(range(machines.num_processes), Std.ALL) | {0: Std.ERR}
     config = LaunchConfig(
         min_nodes=machines.num_nodes,
         max_nodes=machines.num_nodes,

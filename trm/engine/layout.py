@@ -1,10 +1,15 @@
-"""The names in a run folder, for what reads one and does without torch."""
+"""The names of files and folders in a run and its checkpoints; without torch, for listings."""
 
-#: Of a run, and of a checkpoint.
-CONFIG_FILE = "config.json"
+#: In a run folder.
 METRICS_FILE = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
-#: Only a checkpoint has these two.
-WEIGHTS_FILE = "model.safetensors"
-EVALUATION_FILE = "evaluation.json"
 BEST, LAST = "best", "last"
+#: In a run folder, and in a checkpoint.
+CONFIG_FILE = "config.json"
+#: In a checkpoint.
+WEIGHTS_FILE = "model.safetensors"
+NAMES_FILE = "identifiers.npy"
+EVALUATION_FILE = "evaluation.json"
+SUMS_FILE = "SHA256SUMS"
+STATE_FOLDER = "training_state"
+PROGRESS_FILE = "progress.json"

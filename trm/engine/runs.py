@@ -6,13 +6,10 @@ import shutil
 from pathlib import Path
 
 from trm.config import RunConfig
-from trm.engine.checkpoint import CONFIG_FILE, WEIGHTS_FILE, check_whole
+from trm.engine.checkpoint import check_whole
+from trm.engine.layout import BEST, CHECKPOINTS, CONFIG_FILE, LAST, WEIGHTS_FILE
 from trm.errors import CheckpointError
 from trm.storage import storage_errors
-
-CHECKPOINTS = "checkpoints"
-METRICS_FILE = "metrics.jsonl"
-BEST, LAST = "best", "last"
 
 
 def checkpoint_path(run: Path, step: int) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trm.engine import checkpoint, runs
+from trm.engine.layout import BEST, LAST
 from trm.engine.snapshot import Snapshot
 from trm.engine.track import Record
 from trm.errors import StorageError
@@ -54,7 +55,7 @@ class Saver:
         path = runs.checkpoint_path(self._run, snapshot.progress.step)
         try:
             snapshot.write(path)
-            point_to(self._run / runs.LAST, path)
+            point_to(self._run / LAST, path)
             self._prune()
         except Exception as error:  # raised again, or warned of, in wait
             self._error = error
@@ -96,7 +97,7 @@ class Saver:
             return False
         try:
             if found.best_step == found.step:
-                point_to(self._run / runs.BEST, path)
+                point_to(self._run / BEST, path)
             checkpoint.save_evaluation(path, found)
         except StorageError as error:
             message = f"evaluation of step {found.step} was not saved: {error}"

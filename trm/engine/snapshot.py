@@ -10,19 +10,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from trm.engine.checkpoint import (
-    CONFIG_FILE,
-    NAMES_FILE,
-    PROGRESS_FILE,
-    STATE_FOLDER,
-    WEIGHTS_FILE,
-    CheckpointConfig,
-    Names,
-    Progress,
-    read_progress,
-    write_sums,
-)
+from trm.engine.checkpoint import CheckpointConfig, Names, Progress, read_progress, write_sums
 from trm.engine.distributed import ALONE, Group
+from trm.engine.layout import CONFIG_FILE, NAMES_FILE, PROGRESS_FILE, STATE_FOLDER, WEIGHTS_FILE
 from trm.engine.sharding import ShardedPuzzleEmbedding
 from trm.engine.step import TrainState
 from trm.engine.tensors import fill, load_rows, save_tensors

@@ -16,6 +16,7 @@ from trm.engine.build import build_model
 from trm.engine.device import can_compile, to_device
 from trm.engine.distributed import ALONE, Group
 from trm.engine.evaluate import averaged, compiled_step, evaluate
+from trm.engine.layout import METRICS_FILE
 from trm.engine.profile import profiled
 from trm.engine.saving import Saver
 from trm.engine.schedule import Schedule, eval_examples, total_steps
@@ -106,7 +107,7 @@ class Run:
         self._disk_is_full = False
         self._trackers = Trackers(self._warn)
         if self.group.is_first:
-            path = self.folder / runs.METRICS_FILE
+            path = self.folder / METRICS_FILE
             self._metrics_file = MetricsFile(path, state.step, evaluated=self._is_evaluated)
             keep, minutes = train.keep_checkpoints, train.save_every_minutes
             self._saver = Saver(self.folder, keep, minutes, self._report)

@@ -1,0 +1,124 @@
+"""Training on several processes by each way to start them, and on every task."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Records = Callable[..., list[dict[str, Any]]]
+RUN = "runs/sudoku/a"
+SMALL = (
+    "--device", "cpu", "--run-name", "a", "--batch-size", "4",
+    "--set", "model.hidden_size=16", "--set", "model.num_heads=1", "--set", "model.h_cycles=1",
+    "--set", "model.l_cycles=1", "--set", "model.halt_max_steps=2",
+    "--set", "model.forward_dtype=float64", "--set", "train.log_every_steps=1",
+    "--set", "train.eval_every_steps=3", "--max-steps", "3",
+)  # fmt: skip
+#: How to build a little of each task's data, and what evaluation looks at.
+TASKS = {
+    "sudoku": ("--source", "generate", "--size", "4", "--num-train", "20", "--num-test", "7"),
+    "maze": ("--source", "generate", "--size", "6", "--min-path", "6", "--num-train", "20",
+             "--num-test", "7"),
+    "arc1": ("--no-concept", "--num-aug", "2"),
+    "arc2": ("--no-concept", "--num-aug", "2"),
+}  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_two_processes_train_every_task_as_one_does(
+    start: Callable[..., Any], tmp_path: Path, records: Records, task: str
+) -> None:
+    built = start("build-data", task, *TASKS[task])
+    assert built.end()[0] == 0
+    command = ("train", task, *SMALL, "--set", "eval.max_examples=5")
+    shards = ("--shard-puzzle-embedding",) if task.startswith("arc") else ()
+    one = start(*command, "--out", "one")
+    assert one.end() == (0, "")
+    two = start(*command, "--out", "two", "--nproc", "2", *shards)
+    assert two.end() == (0, "")
+    first, second = (tmp_path / out / task / "a" for out in ("one", "two"))
+    for ours, theirs in zip(records(second, "train"), records(first, "train"), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-9)
+    evaluated = records(second, "eval")
+    assert evaluated == records(first, "eval")
+    assert len(evaluated) == 1
+    if shards:  # the whole table is in the checkpoint, for one process to use
+        found = start("eval", "--ckpt", second, "--max-examples", "5", "--json")
+        assert found.end()[0] == 0
+        metrics = json.loads("".join(found.lines))["metrics"]
+        assert metrics["pass@1"]["value"] == evaluated[0]["pass@1"]
+
+
+def test_two_machines(
+    start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path, records: Records
+) -> None:
+    """Two launchers on one machine, which meet on loopback."""
+    command = (
+        *tiny_run, "--max-steps", "6", "--run-name", "a", "--nproc", "1", "--nnodes", "2",
+        "--rdzv-endpoint", f"127.0.0.1:{free_port()}",
+    )  # fmt: skip
+    nodes = [start(*command, "--node-rank", rank) for rank in (1, 0)]
+    assert [node.end() for node in nodes] == [(0, ""), (0, "")]
+    output = [line for node in nodes for line in node.lines]
+    assert output.count(f"run {RUN}, on 2 processes\n") == 1
+    assert [record["step"] for record in records(tmp_path / RUN, "train")] == list(range(1, 7))
+    assert records(tmp_path / RUN, "end")[-1]["finished"]
+
+
+def test_torchrun_starts_it_too(
+    tiny_run: tuple[str, ...], tmp_path: Path, records: Records
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         "-m", "trm", *tiny_run, "--max-steps", "3", "--run-name", "a"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"run {RUN}, on 2 processes\n" in done.stdout
+    assert records(tmp_path / RUN, "end")[-1]["finished"]
+
+
+def test_srun_starts_it_too(
+    start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path, records: Records
+) -> None:
+    ports = (free_port() for _ in range(1000))
+    job = str(next(port for port in ports if port < 40_000))  # which the port is taken from
+    tasks = [
+        start(
+            *tiny_run, "--max-steps", "3", "--run-name", "a",
+            SLURM_PROCID=rank, SLURM_LOCALID=rank, SLURM_STEP_NUM_TASKS="2",
+            SLURM_STEP_NODELIST="localhost", SLURM_JOB_ID=job,
+        )
+        for rank in ("0", "1")
+    ]  # fmt: skip
+    assert [task.end() for task in tasks] == [(0, ""), (0, "")]
+    assert tasks[0].lines[0] == f"run {RUN}, on 2 processes\n"
+    assert tasks[1].lines == []  # one process speaks
+    assert records(tmp_path / RUN, "end")[-1]["finished"]
+
+
+def test_a_profile_of_each_process(
+    start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path
+) -> None:
+    command = start(
+        *tiny_run, "--max-steps", "14", "--run-name", "a", "--nproc", "2", "--profile", "2"
+    )
+    assert command.end() == (0, "")
+    for rank in (0, 1):
+        trace = tmp_path / RUN / f"profile/rank-{rank}.json.gz"
+        found = subprocess.run(["gunzip", "-c", trace], capture_output=True, check=True).stdout
+        steps = set(re.findall(rb"ProfilerStep#\d+", found))
+        assert steps == {b"ProfilerStep#10", b"ProfilerStep#11"}
