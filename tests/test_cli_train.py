@@ -1,0 +1,143 @@
+"""``trm train`` of several processes: what is refused before anything starts."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+Fails = Callable[..., str]
+TINY = (
+    "--preset", "mini", "--mlp-t", "--device", "cpu", "--batch-size", "8",
+    "--set", "model.hidden_size=16", "--set", "model.num_heads=1", "--set", "eval.max_examples=4",
+    "--set", "model.l_cycles=1", "--set", "model.halt_max_steps=2", "--max-steps", "4",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            "--nproc 3",
+            r"a batch of 8 does not divide by 3 processes\. Use --batch-size 6 or 9, or another "
+            r"--nproc\.",
+        ),
+        (
+            "--nproc 2 --accumulate 3",
+            r"a batch of 8 does not divide by 2 processes times --accumulate 3\. Use --batch-size "
+            r"6 or 12, or another --nproc\.",
+        ),
+        ("--nproc 16", r"a batch of 8 does not divide by 16 processes\. Use --batch-size 16, .*"),
+        ("--nnodes 2 --run-name a", r"--nnodes 2 needs a place to meet\. .* --rdzv-endpoint .*"),
+        (
+            "--nnodes 2 --rdzv-endpoint h:1",
+            r"--nnodes 2 needs --run-name NAME, the same on all machines\.",
+        ),
+        (
+            "--nnodes 2 --rdzv-endpoint h:1 --run-name a --node-rank 2",
+            r"--node-rank 2 is none of --nnodes 2\. Give 0 to 1\.",
+        ),
+        (
+            "--nproc 2 --device cuda:1",
+            r"--nproc 2 on the one device cuda:1\. Use --device cuda or cpu\.",
+        ),
+        (
+            "--save-every often",
+            r"--save-every 'often' is neither steps, such as 500, nor minutes, such as 10m\. .*",
+        ),
+        ("--save-every 0", r"--save-every: train\.save_every_steps .*greater than 0.*"),
+        ("--log-to wandbb", r"unknown tracker 'wandbb'\. Did you mean 'wandb'\? .*"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_starts(
+    fails: Fails, mini_data: Path, tmp_path: Path, flags: str, message: str
+) -> None:
+    text = fails("train", "sudoku", *TINY, "--data", mini_data, *flags.split())
+    assert re.fullmatch(message, text), text
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "message"),
+    [
+        (
+            {"LOCAL_WORLD_SIZE": "4"},
+            ("--nproc", "2"),
+            "--nproc 2, but the launcher started 4 processes here. Leave --nproc out.",
+        ),
+        (
+            {"TORCHELASTIC_MAX_RESTARTS": "2"},
+            (),
+            "processes that may be restarted need --run-name NAME to go on with.",
+        ),
+    ],
+)
+def test_a_launcher_that_contradicts_the_flags(
+    mini_data: Path,
+    tmp_path: Path,
+    environment: dict[str, str],
+    flags: tuple[str, ...],
+    message: str,
+) -> None:
+    """In a process of its own, as it then asks the system to end with its parent."""
+    file = tmp_path / "error.json"
+    elastic = {"TORCHELASTIC_RUN_ID": "x", "TORCHELASTIC_ERROR_FILE": str(file)}
+    done = subprocess.run(
+        [sys.executable, "-m", "trm", "train", "sudoku", *TINY, "--data", mini_data, *flags],
+        env={**os.environ, **elastic, **environment},
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"trm: error: {message}\n"
+    recorded = json.loads(file.read_text())["message"]["message"]
+    assert recorded == f"ConfigError: {message}"
+
+
+def test_an_error_of_ours_is_not_tried_again(
+    fails: Fails, mini_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before, now = (tmp_path / f"attempt_{n}" / "0" / "error.json" for n in (0, 1))
+    before.parent.mkdir(parents=True)
+    now.parent.mkdir(parents=True)
+    before.write_text(json.dumps({"message": {"message": "DataError: no such: thing. Do so."}}))
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(now))
+    text = fails("train", "sudoku", *TINY, "--data", mini_data, "--run-name", "a")
+    assert text == "no such: thing. Do so."
+    assert now.read_text() == before.read_text()
+
+
+def test_dry_run_tells_the_share_of_each_process(
+    trm: Callable[..., object], mini_data: Path, tmp_path: Path
+) -> None:
+    def lines(*flags: str) -> dict[str, str]:
+        done = trm("train", "sudoku", *TINY, "--data", mini_data, "--dry-run", *flags)
+        return {line[:18].strip(): line[18:] for line in done.out.splitlines()}  # type: ignore[attr-defined]
+
+    alone, four, parts = lines(), lines("--nproc", "4"), lines("--accumulate", "4")
+    assert alone["steps"] == "4 of 8 examples"
+    assert four["steps"] == "4 of 8 examples, 2 on each of 4 devices"
+
+    def activations(found: dict[str, str]) -> float:
+        return float(found["memory a device"].split(" carried over, ")[1].split(" ")[0])
+
+    assert activations(parts) < activations(alone) / 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_told_to_trackers(
+    trm: Callable[..., object], mini_data: Path, tmp_path: Path
+) -> None:
+    flags = ("--log-to", "tensorboard", "--run-name", "a", "--set", "train.log_every_steps=1")
+    done = trm("train", "sudoku", *TINY, "--data", mini_data, *flags)
+    assert done.code == 0  # type: ignore[attr-defined]
+    events = EventAccumulator(str(tmp_path / "runs/sudoku/a/tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3, 4]
+    assert [event.step for event in events.Scalars("eval/exact_accuracy")] == [4]
