@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -15,6 +16,7 @@ from typer.core import TyperGroup
 
 from trm import cli_data, cli_eval, cli_runs, cli_train
 from trm import cli_options as opt
+from trm.engine.worker import TOLD_BY_LAUNCHER
 from trm.errors import InputError, TrmError
 from trm.plugins import PluginWarning, installed_tasks
 
@@ -71,7 +73,8 @@ def run(arguments: list[str]) -> int:
         except TrmError as error:
             if "--debug" in arguments:
                 raise
-            errors.print(f"trm: error: {error}")
+            if TOLD_BY_LAUNCHER not in os.environ:
+                errors.print(f"trm: error: {error}")
             return 1
         except UsageError as error:
             message = " ".join(error.format_message().split())

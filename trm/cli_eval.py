@@ -1,7 +1,11 @@
 """The commands that judge: ``eval`` and ``vote``."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,11 +13,13 @@ import typer
 from rich.console import Console
 
 from trm import cli_options as opt
-from trm.errors import InputError
+from trm.engine.worker import as_worker
+from trm.errors import InputError, TrmError
 from trm.plugins import get_task
 from trm.storage import check_writable, write_text
 
 if TYPE_CHECKING:
+    from trm.engine.distributed import Group
     from trm.engine.manifest import Entry
     from trm.engine.report import Report
     from trm.tasks.metrics import Evaluator
@@ -34,6 +40,7 @@ PerTask = Annotated[
 
 @app.command("eval")
 def evaluate(
+    context: typer.Context,
     ckpt: Annotated[
         list[str] | None,
         typer.Option(metavar="RUN|CHECKPOINT", help="The newest run's best if left out."),
@@ -51,6 +58,7 @@ def evaluate(
         typer.Option(min=1, help="Solve so many symmetric copies of each puzzle, and vote."),
     ] = None,
     device: opt.Device = None,
+    num_processes: opt.NumProcesses = None,
     no_compile: opt.NoCompile = False,
     as_json: AsJson = False,
     as_markdown: Annotated[
@@ -61,10 +69,8 @@ def evaluate(
     ] = None,
     submission: Submission = None,
     per_task: PerTask = None,
-) -> None:
-    """Measure trained models on a data set's test split."""
-    from trm.show.tables import markdown, metrics_table, results_table, votes_text
-
+) -> int:
+    """Measure trained models on a data set's test split, on all GPUs."""
     entries = _entries(ckpt, manifest)
     one = len(entries) == 1 and manifest is None
     files = {"--save-predictions": save_predictions, "--submission": submission,
@@ -77,9 +83,74 @@ def evaluate(
     update = {name: value for name, value in given.items() if value is not None}
     entries = [entry.model_copy(update=update) for entry in entries]
     _check_files(*files.values())
+    processes = _processes(num_processes, device or "auto")
+    if processes > 1:
+        return _launch(context.obj or [], processes)
+    extras = _extras(submission, per_task)
+    with as_worker(os.environ), _together(device or "auto") as (own_device, group):
+        reports = [
+            _report(entry, own_device, no_compile, save_predictions, extras, group)
+            for entry in entries
+        ]
+    if not group.is_first:
+        return 0
+    _show(entries, reports, one, as_json, as_markdown)
+    _write_extras(reports[-1].evaluator, submission, per_task)
+    _say_written(*files.values())
+    return 0
+
+
+def _processes(wanted: int | None, device: str) -> int:
+    """How many to start; one where a launcher has started this one, or is not needed."""
+    from trm.engine.device import num_devices
+    from trm.engine.distributed import group_of
+
+    if group_of(os.environ) is not None:
+        return 1
+    count = wanted or num_devices(device)
+    if count > 1 and ":" in device:
+        raise InputError(f"--nproc {count} on the one device {device}. Use --device cuda or cpu.")
+    return count
+
+
+def _launch(arguments: list[str], processes: int) -> int:
+    """Run this command line in several processes; what they say besides goes to a folder."""
+    from trm.engine.elastic import Machines, launch
+
+    folder = Path(tempfile.mkdtemp(prefix="trm-eval-"))
+    try:
+        code = launch(arguments, Machines(processes, max_restarts=0), folder, shows_errors=True)
+    except TrmError as error:
+        if str(folder) not in str(error):  # else there is a log in it to read
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    return code
+
+
+@contextlib.contextmanager
+def _together(device: str) -> "Iterator[tuple[str, Group]]":
+    """The processes that evaluate, and the device of this one."""
+    from trm.engine.device import pick_device
+    from trm.engine.distributed import ALONE, group_of, joined
+
+    group = group_of(os.environ) or ALONE
+    own = pick_device(device, group.local_rank)
+    with joined(group, own):
+        yield str(own), group
+
+
+def _show(
+    entries: "Sequence[Entry]",
+    reports: "Sequence[Report]",
+    one: bool,
+    as_json: bool,
+    as_markdown: bool,
+) -> None:
+    from trm.show.tables import markdown, metrics_table, results_table, votes_text
+
     rows, found = [], []
-    for entry in entries:
-        report = _report(entry, device, no_compile, save_predictions, _extras(submission, per_task))
+    for entry, report in zip(entries, reports, strict=True):
         row = report.row(entry.name, entry.metric, entry.reported)
         named = {"name": row.name, "metric": row.metric, "reported": row.reported}
         rows.append(row)
@@ -93,8 +164,6 @@ def evaluate(
         out.print(metrics_table(report.metrics))
     else:
         out.print(results_table(rows))
-    _write_extras(report.evaluator, submission, per_task)
-    _say_written(*files.values())
 
 
 def _say(text: str) -> None:
@@ -127,16 +196,17 @@ def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[Entry]"
 
 def _report(
     entry: "Entry",
-    device: str | None,
+    device: str,
     no_compile: bool,
     save_predictions: Path | None,
     extras: Sequence[str],
+    group: "Group",
 ) -> "Report":
     from trm.engine.report import evaluate_model
     from trm.engine.solve import load
     from trm.show.progress import EvaluationView
 
-    model = load(entry.ckpt, device=device or "auto")
+    model = load(entry.ckpt, device=device)
     with EvaluationView(Console(stderr=True)) as progress:
         return evaluate_model(
             model,
@@ -148,6 +218,7 @@ def _report(
             extras=extras,
             compiled=not no_compile,
             on_progress=progress,
+            group=group,
         )
 
 

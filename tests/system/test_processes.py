@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 Records = Callable[..., list[dict[str, Any]]]
@@ -122,3 +123,34 @@ def test_a_profile_of_each_process(
         found = subprocess.run(["gunzip", "-c", trace], capture_output=True, check=True).stdout
         steps = set(re.findall(rb"ProfilerStep#\d+", found))
         assert steps == {b"ProfilerStep#10", b"ProfilerStep#11"}
+
+
+def test_two_processes_evaluate_as_one_does(
+    start: Callable[..., Any], trained_run: Path, tmp_path: Path
+) -> None:
+    command = ("eval", "--ckpt", trained_run, "--device", "cpu", "--json", "--batch-size", "13")
+    found = []
+    for processes in ("1", "2"):
+        file = f"{processes}.npz"
+        done = start(*command, "--nproc", processes, "--save-predictions", file, "--votes", "2")
+        assert done.end() == (0, f"wrote {file}\n")
+        found.append(json.loads("".join(done.lines)))
+    assert found[0]["metrics"] == found[1]["metrics"]
+    one, two = (np.load(tmp_path / f"{processes}.npz") for processes in (1, 2))
+    assert len(one["answers"]) == 100
+    for name in set(one) - {"halt_logits", "about"}:
+        assert np.array_equal(one[name], two[name]), name
+    assert np.allclose(one["halt_logits"], two["halt_logits"], rtol=1e-5)
+
+
+def test_an_evaluation_that_fails_is_one_line(
+    start: Callable[..., Any], trained_run: Path, tmp_path: Path
+) -> None:
+    command = start(
+        "eval", "--ckpt", trained_run, "--device", "cpu", "--nproc", "2", "--data", "absent",
+        TMPDIR=str(tmp_path),
+    )  # fmt: skip
+    code, errors = command.end()
+    assert code == 1
+    assert re.fullmatch(r"trm: error: absent: no such data folder\..*\n", errors), errors
+    assert list(tmp_path.iterdir()) == []  # and nothing is left behind

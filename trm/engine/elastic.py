@@ -19,7 +19,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from trm import errors
-from trm.engine.worker import is_ours
+from trm.engine.worker import TOLD_BY_LAUNCHER, is_ours
 from trm.errors import ConfigError, TrainingError, TrmError
 
 #: How long a process may take to finish its step and save, once it was asked to stop.
@@ -57,13 +57,17 @@ class Machines:
             )
 
 
-def launch(arguments: Sequence[str], machines: Machines, run: Path) -> int:
+def launch(
+    arguments: Sequence[str], machines: Machines, folder: Path, *, shows_errors: bool = False
+) -> int:
     """Run ``trm ARGUMENTS`` in several processes until all are done; returns the exit code.
 
     Args:
         arguments: of the command line, the same for all.
         machines: how many, and where.
-        run: the run folder; its name is that under which machines meet.
+        folder: what they say is in ``FOLDER/logs``; its name is that under which machines meet.
+        shows_errors: leave not only the output of the first process to the terminal, but also
+            what it writes to stderr.
 
     Raises:
         TrmError: that of the process that failed first, if it had one.
@@ -80,29 +84,34 @@ def launch(arguments: Sequence[str], machines: Machines, run: Path) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (cores or 1) // machines.num_processes)))
     # The first process has the terminal, for its progress; all else goes to files. On which
     # machine the first of all is, the order in which they meet decides; the others print nothing.
-    redirects = dict.fromkeys(range(machines.num_processes), Std.ALL) | {0: Std.ERR}
+    redirects = dict.fromkeys(range(machines.num_processes), Std.ALL)
+    redirects[0] = Std.NONE if shows_errors else Std.ERR
+    if shows_errors:
+        os.environ[TOLD_BY_LAUNCHER] = "1"  # for the processes; we do tell
     config = LaunchConfig(
         min_nodes=machines.num_nodes,
         max_nodes=machines.num_nodes,
         nproc_per_node=machines.num_processes,
-        run_id=run.name,
+        run_id=folder.name,
         rdzv_backend="c10d",
         rdzv_endpoint=machines.endpoint or "localhost:0",
         rdzv_configs={"is_host": machines.node_rank == 0} if machines.endpoint else {},
         max_restarts=machines.max_restarts,
         monitor_interval=0.1,
-        logs_specs=DefaultLogsSpecs(log_dir=str(run / "logs"), redirects=redirects),
+        logs_specs=DefaultLogsSpecs(log_dir=str(folder / "logs"), redirects=redirects),
     )
     try:
         elastic_launch(config, sys.executable)("-m", "trm", *arguments)
     except SignalException as asked:
         return 128 + asked.sigval
     except ChildFailedError as failed:
-        raise _error_of(failed, run) from failed
+        raise _error_of(failed, folder) from failed
+    finally:
+        os.environ.pop(TOLD_BY_LAUNCHER, None)
     return 0
 
 
-def _error_of(failed: ChildFailedError, run: Path) -> TrmError:
+def _error_of(failed: ChildFailedError, folder: Path) -> TrmError:
     """The error of the process that failed first."""
     rank, failure = min(failed.failures.items(), key=lambda item: _order(item[1]))
     text = _text(failure)
@@ -110,11 +119,15 @@ def _error_of(failed: ChildFailedError, run: Path) -> TrmError:
     if is_ours(kind):
         error: TrmError = getattr(errors, kind)(message)
         return error
-    where = next((run / "logs").glob(f"*/attempt_*/{failure.local_rank}"), run / "logs")
+    logs = sorted((folder / "logs").glob(f"*/attempt_*/{failure.local_rank}"), key=_age)
     return TrainingError(
-        f"process {rank} failed: {' '.join(text.split())}. Its log is in {where}; "
-        f"go on with --resume {run}."
+        f"process {rank} failed: {' '.join(text.split())}. Its log is in "
+        f"{logs[-1] if logs else folder}. Start it again to go on."
     )
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def _order(failure: ProcessFailure) -> tuple[int, float]:

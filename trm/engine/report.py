@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trm.data import DatasetMeta, Split
 from trm.engine.device import device_errors
+from trm.engine.distributed import ALONE, Group
 from trm.engine.evaluate import compiled_step, evaluate
 from trm.engine.solve import Model
 from trm.errors import CheckpointError, InputError, did_you_mean
@@ -91,6 +92,7 @@ def evaluate_model(
     extras: Sequence[str] = (),
     compiled: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
+    group: Group = ALONE,
 ) -> Report:
     """Evaluate a model on the test split of a data set.
 
@@ -104,6 +106,7 @@ def evaluate_model(
         extras: what the evaluator will be asked for, see :meth:`Evaluator.check_has`.
         compiled: use torch.compile on CUDA.
         on_progress: called with examples done and examples in all.
+        group: the processes that evaluate together; the first one has the metrics, and writes.
 
     Raises:
         DataError, CheckpointError: if there is no such data, or the model was not made for it.
@@ -126,9 +129,10 @@ def evaluate_model(
             step=compiled_step(model.network, compiled),
             on_batch=(lambda batch: batches.append(compact(batch))) if save_predictions else None,
             on_progress=on_progress,
+            group=group,
         )
     assert metrics is not None  # nothing asked it to stop
-    if save_predictions:
+    if save_predictions and group.is_first:
         about = About(
             task=model.task.name,
             data=paths,

@@ -12,6 +12,8 @@ from pathlib import Path
 from trm import errors
 from trm.errors import TrmError
 
+#: Set in the environment of processes whose errors are printed by their launcher.
+TOLD_BY_LAUNCHER = "ERRORS_TOLD_BY_LAUNCHER"
 _PR_SET_PDEATHSIG = 1
 
 
