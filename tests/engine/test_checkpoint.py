@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from trm.engine import checkpoint, runs, tensors
+from trm.engine import checkpoint, layout, tensors
 from trm.engine.lock import LOCK_FILE
 from trm.engine.snapshot import restore, take_snapshot
 from trm.engine.step import TrainState
@@ -19,11 +19,11 @@ from trm.errors import CheckpointError, StorageError
 @pytest.fixture
 def copy(trained_run: Path, tmp_path: Path) -> Path:
     """A checkpoint that a test may damage."""
-    return Path(shutil.copytree((trained_run / runs.LAST).resolve(), tmp_path / "checkpoint"))
+    return Path(shutil.copytree((trained_run / layout.LAST).resolve(), tmp_path / "checkpoint"))
 
 
 def change_config(folder: Path, *path: str, value: object) -> None:
-    file = folder / checkpoint.CONFIG_FILE
+    file = folder / layout.CONFIG_FILE
     config = json.loads(file.read_text())
     inner = config
     for name in path[:-1]:
@@ -33,22 +33,22 @@ def change_config(folder: Path, *path: str, value: object) -> None:
 
 
 def test_a_checkpoint_is_enough_to_use_the_model(copy: Path) -> None:
-    shutil.rmtree(copy / checkpoint.STATE_FOLDER)
+    shutil.rmtree(copy / layout.STATE_FOLDER)
     model, config = checkpoint.load_model(copy)
     assert config.run.task == "sudoku"
     assert config.data.vocabulary == ("<pad>", ".", "1", "2", "3", "4")
-    stored = load_file(copy / checkpoint.WEIGHTS_FILE)
+    stored = load_file(copy / layout.WEIGHTS_FILE)
     assert all(torch.equal(stored[name], tensor) for name, tensor in model.state_dict().items())
 
 
 def test_nothing_is_pickled(trained_run: Path) -> None:
     files = [path for path in trained_run.rglob("*") if path.is_file()]
     others = {path.name for path in files if path.suffix not in (".safetensors", ".json", ".jsonl")}
-    assert others == {checkpoint.SUMS_FILE, LOCK_FILE}
+    assert others == {layout.SUMS_FILE, LOCK_FILE}
 
 
 def test_cut_short(copy: Path) -> None:
-    file = copy / checkpoint.WEIGHTS_FILE
+    file = copy / layout.WEIGHTS_FILE
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged or cut short"):
         checkpoint.load_model(copy)
@@ -60,7 +60,7 @@ def test_a_pickle_is_refused_and_not_run(copy: Path, tmp_path: Path, kind: str) 
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return (tmp_path.joinpath("exploded").mkdir, ())  # type: ignore[return-value]
 
-    file = copy / checkpoint.WEIGHTS_FILE
+    file = copy / layout.WEIGHTS_FILE
     if kind == "torch":
         torch.save({"w": torch.zeros(1)}, file)
     else:
@@ -94,7 +94,7 @@ def test_a_configuration_that_does_not_fit(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [checkpoint.WEIGHTS_FILE, checkpoint.CONFIG_FILE])
+@pytest.mark.parametrize("name", [layout.WEIGHTS_FILE, layout.CONFIG_FILE])
 def test_a_missing_file_is_named(copy: Path, name: str) -> None:
     (copy / name).unlink()
     with pytest.raises(CheckpointError, match=rf"{name}: no such file"):
@@ -102,14 +102,14 @@ def test_a_missing_file_is_named(copy: Path, name: str) -> None:
 
 
 def test_a_bare_array_is_no_configuration(copy: Path) -> None:
-    (copy / checkpoint.CONFIG_FILE).write_text("[]")
+    (copy / layout.CONFIG_FILE).write_text("[]")
     with pytest.raises(CheckpointError, match=r"config\.json is damaged"):
         checkpoint.load_model(copy)
 
 
 def test_without_training_state_there_is_no_going_on(copy: Path) -> None:
     model, config = checkpoint.load_model(copy)
-    shutil.rmtree(copy / checkpoint.STATE_FOLDER)
+    shutil.rmtree(copy / layout.STATE_FOLDER)
     with pytest.raises(CheckpointError, match="has no training_state"):
         restore(copy, TrainState.create(model, config.run))
 
@@ -136,7 +136,7 @@ def test_a_full_disk_leaves_what_was_there(
 
 
 def test_an_extra_tensor_is_refused(copy: Path) -> None:
-    file = copy / checkpoint.WEIGHTS_FILE
+    file = copy / layout.WEIGHTS_FILE
     save_file({**load_file(file), "intruder": torch.zeros(1)}, file)
     with pytest.raises(CheckpointError, match="has the tensor intruder"):
         checkpoint.load_model(copy)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from trm import settings
 from trm.data import write
-from trm.engine import runs
+from trm.engine import layout
 from trm.engine.distributed import ALONE, Group, group_of
 from trm.engine.evaluate import _own_rows
 from trm.errors import ConfigError
@@ -129,7 +129,7 @@ def start(size: int, jobs: list[dict[str, Any]], folder: Path) -> None:
 
 def records(run: Path, event: str) -> Iterator[dict[str, Any]]:
     timed = ("samples_per_s", "eta_s", "elapsed_s", "path")
-    for record in map(json.loads, (run / runs.METRICS_FILE).read_text().splitlines()):
+    for record in map(json.loads, (run / layout.METRICS_FILE).read_text().splitlines()):
         if record["event"] == event:
             yield {name: value for name, value in record.items() if name not in timed}
 
@@ -149,7 +149,7 @@ def assert_alike(run: Path, other: Path, tolerance: float) -> None:
 
 def tensors(run: Path) -> dict[str, torch.Tensor]:
     """Every number of the last checkpoint."""
-    last = run / runs.LAST
+    last = run / layout.LAST
     files = sorted(last.rglob("*.safetensors"))
     return {f"{f.relative_to(last)}/{n}": t for f in files for n, t in load_file(f).items()}
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from trm.config import ModelConfig, RunConfig
-from trm.engine import runs
+from trm.engine import layout, runs
 from trm.errors import CheckpointError
 
 
 def test_a_run_means_its_best_checkpoint(trained_run: Path) -> None:
-    assert runs.find_checkpoint(str(trained_run)) == (trained_run / runs.BEST).resolve()
+    assert runs.find_checkpoint(str(trained_run)) == (trained_run / layout.BEST).resolve()
 
 
 def test_a_checkpoint_means_itself(trained_run: Path) -> None:
-    last = trained_run / runs.LAST
+    last = trained_run / layout.LAST
     assert runs.find_checkpoint(str(last)).resolve() == last.resolve()
     assert runs.find_checkpoint(str(last / "model.safetensors")).resolve() == last.resolve()
 
@@ -25,15 +25,15 @@ def test_a_checkpoint_means_itself(trained_run: Path) -> None:
 def test_no_name_means_the_newest_run(trained_run: Path, tmp_path: Path) -> None:
     for number, name in enumerate(["b", "a"]):
         copy = shutil.copytree(trained_run, tmp_path / "sudoku" / name, symlinks=True)
-        os.utime(Path(copy) / runs.LAST / "config.json", (number, number))
+        os.utime(Path(copy) / layout.LAST / "config.json", (number, number))
     found = runs.find_checkpoint(None, tmp_path)
     assert found.is_relative_to((tmp_path / "sudoku" / "a").resolve())
 
 
 def test_a_run_without_best_means_its_last(trained_run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(trained_run, tmp_path / "run", symlinks=True))
-    (copy / runs.BEST).unlink()
-    assert runs.find_checkpoint(str(copy)) == (copy / runs.LAST).resolve()
+    (copy / layout.BEST).unlink()
+    assert runs.find_checkpoint(str(copy)) == (copy / layout.LAST).resolve()
 
 
 def test_what_is_no_checkpoint(tmp_path: Path) -> None:
@@ -62,6 +62,6 @@ def test_a_new_run_never_takes_a_name_that_is_used(tmp_path: Path) -> None:
 def test_prune_keeps_best_last_and_newest(tmp_path: Path) -> None:
     for step in (1, 2, 3, 4, 5):
         runs.checkpoint_path(tmp_path, step).mkdir(parents=True)
-    (tmp_path / runs.BEST).symlink_to(runs.checkpoint_path(tmp_path, 2))
-    (tmp_path / runs.LAST).symlink_to(runs.checkpoint_path(tmp_path, 5))
+    (tmp_path / layout.BEST).symlink_to(runs.checkpoint_path(tmp_path, 2))
+    (tmp_path / layout.LAST).symlink_to(runs.checkpoint_path(tmp_path, 5))
     assert [path.name for path in runs.prune(tmp_path, 2)] == ["step-000001", "step-000003"]

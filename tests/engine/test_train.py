@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from trm.config import RunConfig
-from trm.engine import launch, runs
+from trm.engine import launch, layout
 from trm.errors import ConfigError, TrainingError
 from trm.plugins import get_task
 
@@ -31,7 +31,7 @@ def fit(config: RunConfig, folder: Path, stop_after: int | None = None, **plan: 
 
 
 def records(run: Path, event: str) -> list[dict[str, Any]]:
-    lines = (run / runs.METRICS_FILE).read_text().splitlines()
+    lines = (run / layout.METRICS_FILE).read_text().splitlines()
     found = [json.loads(line) for line in lines]
     timed = ("samples_per_s", "eta_s", "elapsed_s", "path")
     return [
@@ -43,7 +43,7 @@ def records(run: Path, event: str) -> list[dict[str, Any]]:
 
 def tensors(run: Path) -> dict[str, torch.Tensor]:
     """Every number of the last checkpoint."""
-    last = run / runs.LAST
+    last = run / layout.LAST
     return {
         f"{file.relative_to(last)}/{name}": tensor
         for file in sorted(last.rglob("*.safetensors"))
@@ -59,7 +59,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
     config = tiny(f"model.forward_dtype={dtype}", "model.halt_exploration_prob=0.5")
     whole = fit(config, tmp_path / "whole")
     cut = fit(config, tmp_path / "cut", stop_after=k)
-    assert json.loads((cut / runs.LAST / "training_state/progress.json").read_text())["step"] == k
+    assert json.loads((cut / layout.LAST / "training_state/progress.json").read_text())["step"] == k
     assert fit(config, tmp_path / "cut") == cut
     expected, found = tensors(whole), tensors(cut)
     assert expected.keys() == found.keys()
@@ -95,7 +95,7 @@ def test_golden_losses(tiny: Tiny, tmp_path: Path, request: pytest.FixtureReques
 
 def test_a_record_has_what_tells_why_a_run_goes_wrong(tiny: Tiny, tmp_path: Path) -> None:
     run = fit(tiny(), tmp_path)
-    lines = (run / runs.METRICS_FILE).read_text().splitlines()
+    lines = (run / layout.METRICS_FILE).read_text().splitlines()
     train = [json.loads(line) for line in lines if '"train"' in line]
     assert [record["step"] for record in train] == [1, 2, 3, 4, 5, 6]
     assert train[0].keys() == {
@@ -127,10 +127,10 @@ def test_without_average_the_weights_themselves_are_published(tiny: Tiny, tmp_pa
 
 def test_newest_and_best_checkpoints_are_kept(tiny: Tiny, tmp_path: Path) -> None:
     run = fit(tiny("train.save_every_steps=1", "train.eval_every_steps=3"), tmp_path)
-    best = (run / runs.BEST).resolve().name
-    kept = {path.name for path in (run / runs.CHECKPOINTS).iterdir()}
+    best = (run / layout.BEST).resolve().name
+    kept = {path.name for path in (run / layout.CHECKPOINTS).iterdir()}
     assert kept == {"step-000005", "step-000006", best}
-    assert (run / runs.LAST).resolve().name == "step-000006"
+    assert (run / layout.LAST).resolve().name == "step-000006"
 
 
 def test_a_loss_that_is_no_number_stops_the_run(
@@ -228,11 +228,11 @@ def test_a_run_stopped_in_an_evaluation_evaluates_when_it_goes_on(
     outcome = launch.train(planned, get_task("sudoku"), should_stop=stop)
     assert outcome.step == 3
     assert records(outcome.run, "eval") == []
-    assert not (outcome.run / runs.BEST).is_symlink()
+    assert not (outcome.run / layout.BEST).is_symlink()
     whole = fit(config, tmp_path / "whole")
     resumed = fit(config, tmp_path / "cut")
     assert records(resumed, "eval") == records(whole, "eval")
-    assert (resumed / runs.BEST).resolve().name == (whole / runs.BEST).resolve().name
+    assert (resumed / layout.BEST).resolve().name == (whole / layout.BEST).resolve().name
     expected, found = tensors(whole), tensors(resumed)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
