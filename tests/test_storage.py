@@ -81,13 +81,13 @@ def test_a_block_that_raises_leaves_nothing(tmp_path: Path, error: type[BaseExce
 
 
 def test_folders_and_files_obey_the_umask(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        fill(tmp_path / "folder", "")
-        write_text(tmp_path / "file", "")
-        assert os.umask(0o027) == 0o027
-    finally:
-        os.umask(before)
+    """In a process of its own, which has it from its start."""
+    program = (
+        "from pathlib import Path; from trm.storage import whole_folder, write_text\n"
+        "with whole_folder(Path('folder')): write_text(Path('file'), '')\n"
+        "import os; assert os.umask(0) == 0o027"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, umask=0o027, check=True)
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 

@@ -6,6 +6,7 @@
 import json
 import os
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -59,7 +60,18 @@ UsageError: type[Any] = typer.BadParameter.__mro__[1]
 
 def main() -> None:
     """The ``trm`` command."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except Exception:
+        if "torch.distributed" not in sys.modules:
+            raise
+        traceback.print_exc()
+        code = 1
+    if "torch.distributed" in sys.modules:
+        from trm.engine.distributed import leave
+
+        leave(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

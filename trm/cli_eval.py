@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from trm import cli_options as opt
-from trm.engine.worker import as_worker
+from trm.engine.worker import as_worker, is_started_by_elastic
 from trm.errors import InputError, TrmError
 from trm.plugins import get_task
 from trm.storage import check_writable, write_text
@@ -102,15 +102,13 @@ def evaluate(
 
 def _processes(wanted: int | None, device: str) -> int:
     """How many to start; one where a launcher has started this one, or is not needed."""
-    from trm.engine.device import num_devices
+    from trm.engine.device import num_processes
     from trm.engine.distributed import group_of
 
-    if group_of(os.environ) is not None:
+    group = group_of(os.environ)
+    if group is not None and (group.size > 1 or is_started_by_elastic(os.environ)):
         return 1
-    count = wanted or num_devices(device)
-    if count > 1 and ":" in device:
-        raise InputError(f"--nproc {count} on the one device {device}. Use --device cuda or cpu.")
-    return count
+    return num_processes(device, wanted)
 
 
 def _launch(arguments: list[str], processes: int) -> int:
@@ -119,7 +117,10 @@ def _launch(arguments: list[str], processes: int) -> int:
 
     folder = Path(tempfile.mkdtemp(prefix="trm-eval-"))
     try:
-        code = launch(arguments, Machines(processes, max_restarts=0), folder, shows_errors=True)
+        code = launch(
+            arguments, Machines(processes, max_restarts=0), folder,
+            way_out="Read it, and evaluate again.", shows_errors=True,
+        )  # fmt: skip
     except TrmError as error:
         if str(folder) not in str(error):  # else there is a log in it to read
             shutil.rmtree(folder, ignore_errors=True)

@@ -128,14 +128,14 @@ def _machines(
     max_restarts: int | None,
 ) -> "Machines | None":
     """The processes to start; None where this process trains, alone or as a launcher's."""
-    from trm.engine.device import num_devices
+    from trm.engine import device
     from trm.engine.distributed import group_of
     from trm.engine.elastic import Machines
 
-    device = resolved.config.train.device
-    given = num_processes or num_nodes or endpoint or max_restarts
+    given = num_processes or num_nodes or node_rank or endpoint or max_restarts
     started = is_started_by_elastic(os.environ)
-    if started or (not given and group_of(os.environ) is not None):
+    group = group_of(os.environ)
+    if started or (not given and group is not None and group.size > 1):
         there = os.environ.get("LOCAL_WORLD_SIZE", "1")
         if num_processes and int(there) != num_processes:
             raise ConfigError(
@@ -143,10 +143,8 @@ def _machines(
                 "Leave --nproc out."
             )
         return None
-    count = num_processes or num_devices(device)
-    if count > 1 and ":" in device:
-        raise ConfigError(f"--nproc {count} on the one device {device}. Use --device cuda or cpu.")
-    if count == 1 and (num_nodes or 1) == 1 and not endpoint and not max_restarts:
+    count = device.num_processes(resolved.config.train.device, num_processes)
+    if count == 1 and (num_nodes or 1) == 1 and not (node_rank or endpoint or max_restarts):
         return None
     restarts = 3 if max_restarts is None else max_restarts
     return Machines(count, num_nodes or 1, node_rank, endpoint, restarts)
@@ -175,9 +173,12 @@ def _launch(
     plan = launch.plan(resolved.config, task, runs_folder=runs, name=run_name, resume=resume)
     if dry_run:
         return _show(resolved, plan, num_processes)
-    folder, name = plan.folder, [] if named else ["--run-name", plan.folder.name]
+    folder, more = plan.folder, [] if named else ["--run-name", plan.folder.name]
     del plan  # and with it what was read of the data
-    return elastic.launch([*arguments, *name], machines, folder)
+    if resume == "never":  # that was for this moment; processes may be started again
+        more += ["--resume", "auto"]
+    way_out = f"Go on with --resume {folder}."
+    return elastic.launch([*arguments, *more], machines, folder, way_out=way_out)
 
 
 def _show(resolved: "Resolved", plan: "Plan", num_processes: int) -> int:
@@ -206,14 +207,15 @@ def _train(
 
     task = get_task(resolved.config.task)
     environment = os.environ
-    if int(environment.get("TORCHELASTIC_RESTART_COUNT", "0")) and resume == "never":
-        resume = "auto"  # what a process before this one began
     if int(environment.get("TORCHELASTIC_MAX_RESTARTS", "0")) and not run_name and resume == "auto":
         raise ConfigError("processes that may be restarted need --run-name NAME to go on with.")
     with stop_requests() as stop:
         group = group_of(environment) or ALONE
         device = pick_device(resolved.config.train.device, group.local_rank)
         with joined(group, device):
+            (again,) = group.any(environment.get("TORCHELASTIC_RESTART_COUNT", "0") != "0")
+            if again and resume == "never":
+                resume = "auto"  # with what processes before these began
             plan = launch.plan(
                 resolved.config, task, runs_folder=runs, name=run_name, resume=resume, group=group
             )

@@ -11,6 +11,10 @@ from typing import BinaryIO
 
 from trm.errors import StorageError
 
+#: Read once, for reading it sets it for a moment, for all threads.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
 _REASONS = {
     errno.ENOSPC: "no space left on the disk. Free some, or choose another place",
     errno.EDQUOT: "the disk quota is used up. Free some, or choose another place",
@@ -58,7 +62,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
         try:
             yield beside
-            beside.chmod(0o777 & ~_umask())
+            beside.chmod(0o777 & ~_UMASK)
             _sync_tree(beside)
             _replace(beside, path)
             _sync(path.parent)
@@ -82,7 +86,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).chmod(0o666 & ~_umask())
+            Path(name).chmod(0o666 & ~_UMASK)
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)
@@ -152,9 +156,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

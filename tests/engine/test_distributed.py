@@ -260,6 +260,6 @@ def test_a_process_alone_exchanges_nothing() -> None:
     rows = torch.arange(6).view(3, 2)
     assert ALONE.gather(rows) is rows
     assert ALONE.any(True, False) == (True, False)
-    collected = ALONE.collect(rows, 3)
+    collected = ALONE.collect_on_first(rows, 3)
     assert torch.equal(collected, rows)
     assert collected is not rows

@@ -3,13 +3,14 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from trm.config import ModelConfig, OptimConfig, RunConfig, TrainConfig
-from trm.engine.device import pick_device
+from trm.engine.device import num_processes, pick_device
 from trm.engine.interrupt import stop_requests
 from trm.engine.memory import footprint
 from trm.engine.track import MetricsFile
@@ -79,5 +80,50 @@ def test_a_signal_asks_to_stop_and_handlers_come_back(number: signal.Signals, co
         os.kill(os.getpid(), number)
         assert stop()
         assert stop.exit_code == code
-        assert signal.getsignal(number) == before  # a second one ends the process
     assert signal.getsignal(number) == before
+
+
+def test_a_second_interrupt_ends_it_at_once() -> None:
+    with stop_requests(), pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_termination_that_comes_by_two_ways_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheduler sends it to all processes, and the launcher passes on its own."""
+    ended: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: ended.append(number))
+    try:
+        with stop_requests() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert (stop(), ended) == (True, [])
+            later = time.monotonic() + 2
+            monkeypatch.setattr(time, "monotonic", lambda: later)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert ended == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_each_process_has_the_gpu_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no GPU here, what torch is asked for stands in for one."""
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "empty", lambda *_, device: None)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for count, rank, expected in ((1, 0, 0), (1, 3, 0), (8, 0, 0), (8, 5, 5)):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
+        for name in ("auto", "cuda"):
+            assert pick_device(name, rank) == torch.device("cuda", expected)
+    assert pick_device("cuda:7", 2) == torch.device("cuda", 7)
+    assert all(device.index is not None for device in chosen)
+
+
+def test_as_many_processes_as_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (num_processes("cpu"), num_processes("cpu", 3)) == (1, 3)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [num_processes(name) for name in ("auto", "cuda", "cuda:1", "cpu")] == [2, 2, 1, 1]
+    assert num_processes("auto", 1) == 1
+    with pytest.raises(ConfigError, match=r"^--nproc 3, but there are 2 GPUs\. Use --nproc 2\.$"):
+        num_processes("cuda", 3)

@@ -5,6 +5,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -96,6 +97,42 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
         if command._process.poll() is None:
             command._process.kill()
         command._process.communicate()
+
+
+@pytest.fixture
+def ports() -> Iterator[int]:
+    """Ports that nobody listens on."""
+
+    def free() -> Iterator[int]:
+        while True:
+            with socket.socket() as found:
+                found.bind(("127.0.0.1", 0))
+                port = found.getsockname()[1]
+            yield port
+
+    return free()
+
+
+@pytest.fixture
+def srun(start: Callable[..., Command], ports: Iterator[int]) -> Callable[..., list[Command]]:
+    """Start two processes with the variables that ``srun`` sets.
+
+    A variable of two values has the second one in the second process.
+    """
+
+    def begin(*arguments: Any, **env: tuple[str, str]) -> list[Command]:
+        job = str(next(port for port in ports if port < 40_000))  # which the port is taken from
+        return [
+            start(
+                *arguments,
+                SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), SLURM_STEP_NUM_TASKS="2",
+                SLURM_STEP_NODELIST="localhost", SLURM_JOB_ID=job,
+                **{name: values[rank] for name, values in env.items()},
+            )
+            for rank in (0, 1)
+        ]  # fmt: skip
+
+    return begin
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_processes_that_die_too_often_are_one_line(
     assert code == 1
     assert re.fullmatch(
         r"trm: error: process 0 failed: Signal 9 \(SIGKILL\) received by PID \d+\. Its log is in "
-        r"\S+/logs/\S+; go on with --resume runs/sudoku/a\.\n",
+        r"\S+/logs/\S+\. Go on with --resume runs/sudoku/a\.\n",
         errors,
     ), errors
     logs = sorted((tmp_path / RUN / "logs").glob("*/attempt_0/*/stderr.log"))
@@ -100,7 +100,7 @@ def test_processes_that_die_too_often_are_one_line(
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["int", "term"]
 )
-def test_a_signal_to_the_launcher_saves_and_the_run_goes_on_with_one_process(
+def test_a_signal_saves_and_the_run_goes_on_with_one_process(
     start: Callable[..., Any],
     tiny_run: tuple[str, ...],
     records: Records,
@@ -110,6 +110,9 @@ def test_a_signal_to_the_launcher_saves_and_the_run_goes_on_with_one_process(
 ) -> None:
     command = start(*tiny_run, "--max-steps", "100000", "--run-name", "a", "--nproc", "2")
     command.read_until("train step 3/")
+    if number == signal.SIGTERM:  # which a scheduler sends to all, and the launcher passes on
+        for worker in command.workers.values():
+            os.kill(worker, number)
     command.send(number)
     assert command.end() == (code, "")
     found = re.fullmatch(
@@ -246,3 +249,29 @@ def test_a_second_run_in_one_folder_is_refused_until_the_first_has_died(
     third = start(*command)
     assert third.read_until(f"run {RUN}, from step ")
     third.send(signal.SIGKILL)
+
+
+def test_all_processes_of_srun_wait_for_the_last_checkpoint(
+    start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path, srun: Callable[..., Any]
+) -> None:
+    tasks = srun(*tiny_run, "--max-steps", "100000", "--run-name", "a")
+    tasks[0].read_until("train step 3/")
+    tasks[1].send(signal.SIGTERM)  # one of them is enough
+    assert tasks[1].end() == (143, "")
+    whole, _ = newest_whole(tmp_path / RUN)  # which is there when the first one leaves
+    assert whole is not None
+    assert tasks[0].end() == (143, "")
+    assert f"stopped at step {int(whole.name[5:])}; " in tasks[0].lines[-1]
+
+
+def test_processes_of_different_settings_end_with_the_same_error(
+    start: Callable[..., Any], tiny_run: tuple[str, ...], srun: Callable[..., Any]
+) -> None:
+    tasks = srun(*tiny_run, "--max-steps", "5", "--run-name", "a", TRM_OPTIM__LR=("0.1", "0.2"))
+    found = [task.end() for task in tasks]
+    assert found[0] == found[1]
+    assert found[0][0] == 1
+    assert re.fullmatch(
+        r"trm: error: optim\.lr is 0\.2 on \S+, 0\.1 in the first process\. Give all the same\.\n",
+        found[0][1],
+    ), found

@@ -2,10 +2,9 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +28,6 @@ TASKS = {
     "arc1": ("--no-concept", "--num-aug", "2"),
     "arc2": ("--no-concept", "--num-aug", "2"),
 }  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -64,12 +56,16 @@ def test_two_processes_train_every_task_as_one_does(
 
 
 def test_two_machines(
-    start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path, records: Records
+    start: Callable[..., Any],
+    tiny_run: tuple[str, ...],
+    tmp_path: Path,
+    records: Records,
+    ports: Iterator[int],
 ) -> None:
     """Two launchers on one machine, which meet on loopback."""
     command = (
         *tiny_run, "--max-steps", "6", "--run-name", "a", "--nproc", "1", "--nnodes", "2",
-        "--rdzv-endpoint", f"127.0.0.1:{free_port()}",
+        "--rdzv-endpoint", f"127.0.0.1:{next(ports)}",
     )  # fmt: skip
     nodes = [start(*command, "--node-rank", rank) for rank in (1, 0)]
     assert [node.end() for node in nodes] == [(0, ""), (0, "")]
@@ -93,18 +89,9 @@ def test_torchrun_starts_it_too(
 
 
 def test_srun_starts_it_too(
-    start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path, records: Records
+    srun: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path, records: Records
 ) -> None:
-    ports = (free_port() for _ in range(1000))
-    job = str(next(port for port in ports if port < 40_000))  # which the port is taken from
-    tasks = [
-        start(
-            *tiny_run, "--max-steps", "3", "--run-name", "a",
-            SLURM_PROCID=rank, SLURM_LOCALID=rank, SLURM_STEP_NUM_TASKS="2",
-            SLURM_STEP_NODELIST="localhost", SLURM_JOB_ID=job,
-        )
-        for rank in ("0", "1")
-    ]  # fmt: skip
+    tasks = srun(*tiny_run, "--max-steps", "3", "--run-name", "a")
     assert [task.end() for task in tasks] == [(0, ""), (0, "")]
     assert tasks[0].lines[0] == f"run {RUN}, on 2 processes\n"
     assert tasks[1].lines == []  # one process speaks

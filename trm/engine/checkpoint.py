@@ -28,7 +28,7 @@ from trm.engine.layout import (
     WEIGHTS_FILE,
 )
 from trm.engine.tensors import fill
-from trm.errors import CheckpointError
+from trm.errors import CheckpointError, StorageError
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.storage import write_text
 
@@ -124,6 +124,7 @@ def check_whole(path: Path) -> None:
 
     Raises:
         CheckpointError: naming the file that is missing or not what it was.
+        StorageError: if a file cannot be read, which may be so for the moment only.
     """
     sums = path / SUMS_FILE
     try:
@@ -134,10 +135,13 @@ def check_whole(path: Path) -> None:
                 raise CheckpointError(f"{path / name} is damaged: its checksum differs.")
         if not lines:
             raise ValueError("it is empty")
-    except (OSError, ValueError) as error:
-        where = getattr(error, "filename", None) or sums
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise CheckpointError(f"{where} is damaged: {reason}.") from error
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is damaged: {error.filename} is missing.") from error
+    except OSError as error:
+        raise StorageError(f"cannot read {error.filename}: {error.strerror}. Try again.") from error
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{sums} is damaged: {reason}.") from error
     for file, kind in ((CONFIG_FILE, CheckpointConfig), (EVALUATION_FILE, Evaluation)):
         if (path / file).is_file():
             _read_json(path / file, kind)

@@ -28,8 +28,8 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
             name = "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-        if name == "cuda" and torch.cuda.device_count() > 1:
-            device = torch.device("cuda", local_rank)
+        if name == "cuda":  # on which a lone GPU of several processes is the only one each sees
+            device = torch.device("cuda", local_rank if torch.cuda.device_count() > 1 else 0)
         torch.empty(0, device=device)
         if device.type == "cuda":
             torch.cuda.set_device(device)
@@ -39,9 +39,20 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
     return device
 
 
-def num_devices(name: str) -> int:
-    """How many processes use all that ``name`` means: one for each GPU for ``auto`` or ``cuda``."""
-    return max(1, torch.cuda.device_count()) if name in ("auto", "cuda") else 1
+def num_processes(name: str, wanted: int | None = None) -> int:
+    """How many processes to start here: one for each GPU that ``name`` means, or those wanted.
+
+    Raises:
+        ConfigError: if they are more than there are devices of that name.
+    """
+    gpus = torch.cuda.device_count() if name in ("auto", "cuda") else 0
+    if wanted is None:
+        return max(1, gpus)
+    if wanted > 1 and ":" in name:
+        raise ConfigError(f"--nproc {wanted} on the one device {name}. Use --device cuda or cpu.")
+    if wanted > gpus > 0:
+        raise ConfigError(f"--nproc {wanted}, but there are {gpus} GPUs. Use --nproc {gpus}.")
+    return wanted
 
 
 def can_compile(device: torch.device) -> bool:
@@ -75,10 +86,11 @@ def device_errors() -> Iterator[None]:
 def to_device(batch: Batch, device: torch.device) -> Puzzles:
     """A batch as tensors on the device; the copy does not wait for the device."""
     arrays = (batch.inputs, batch.labels, batch.puzzle_identifiers)
-    return Puzzles(*(_copy(torch.from_numpy(array), device) for array in arrays))
+    return Puzzles(*(copy_to(torch.from_numpy(array), device) for array in arrays))
 
 
-def _copy(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+def copy_to(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of the CPU on the device; the host does not wait for it to get there."""
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

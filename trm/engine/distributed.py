@@ -6,15 +6,16 @@ Every process takes the same steps; the first one (rank 0) also writes and shows
 import contextlib
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from trm.errors import ConfigError, TrmError
+from trm.errors import ConfigError, TrainingError, TrmError
 
 T = TypeVar("T")
 
@@ -63,20 +64,17 @@ class Group:
         dist.all_gather(list(everything.chunk(self.size)), rows.contiguous())
         return everything
 
-    def collect(self, rows: Tensor, count: int) -> Tensor:
+    def collect_on_first(self, rows: Tensor, count: int) -> Tensor:
         """The rows of all shares of ``count`` in the first process, on the CPU, as a copy.
 
-        They come one process at a time, straight into their place. Other processes get their own.
+        They come one process at a time, straight into their place. Other processes get nothing.
         """
-        own = rows.detach().to("cpu", copy=True).contiguous()
-        if self.size == 1:
-            return own
         if not self.is_first:
-            if len(own):
-                dist.send(own, 0)
-            return own
-        everything = own.new_empty((count, *own.shape[1:]))
-        everything[self.share(count)] = own
+            if len(rows):
+                dist.send(rows.detach().cpu().contiguous(), 0)
+            return rows[:0]
+        everything = torch.empty((count, *rows.shape[1:]), dtype=rows.dtype)
+        everything[self.share(count)] = rows.detach()
         for rank in range(1, self.size):
             place = everything[self.share(count, rank)]
             if len(place):
@@ -95,7 +93,8 @@ class Group:
         """What ``call`` gives in the first process, the only one to call it, in all of them.
 
         Raises:
-            TrmError: in all processes, if the first one raised it.
+            TrmError: in all processes, if the first one raised it; what else it raised is a
+                TrainingError in the others.
         """
         if self.size == 1:
             return call()
@@ -105,11 +104,36 @@ class Group:
                 result[0] = call()
             except TrmError as error:
                 result[1] = error
+            except Exception as error:
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                result[1] = TrainingError(f"the first process failed: {reason}. See its log.")
+                dist.broadcast_object_list(result, 0)
+                raise
         dist.broadcast_object_list(result, 0)
         if result[1] is not None:
             raise result[1]
         value: T = result[0]
         return value
+
+    def together(self, call: Callable[[], T]) -> T:
+        """What ``call`` gives in this process, once it has succeeded in all of them.
+
+        Raises:
+            TrmError: in all processes that of the first one that raised one.
+        """
+        if self.size == 1:
+            return call()
+        result: list[T] = []
+        own: TrmError | None = None
+        try:
+            result.append(call())
+        except TrmError as error:
+            own = error
+        errors: list[TrmError | None] = [None] * self.size
+        dist.all_gather_object(errors, own)
+        for theirs in filter(None, errors):
+            raise theirs
+        return result[0]
 
 
 #: A run of one process.
@@ -161,11 +185,26 @@ def joined(group: Group, device: torch.device) -> Iterator[None]:
     for name, value in _meeting_point(os.environ).items():
         os.environ.setdefault(name, value)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, rank=group.rank, world_size=group.size)
     try:
-        yield
-    finally:
-        dist.destroy_process_group()
+        dist.init_process_group(backend, rank=group.rank, world_size=group.size)
+    except dist.DistError as error:
+        where = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise TrainingError(
+            f"the {group.size} processes did not meet at {where}: {reason}. Start all of them "
+            "again, with another MASTER_PORT if that one is in use."
+        ) from error
+    yield
+    dist.destroy_process_group()  # not after an error, for it waits for the others: see leave
+
+
+def leave(code: int) -> NoReturn:
+    """End the process; at once where it is still connected with others, which may never answer."""
+    if dist.is_available() and dist.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _meeting_point(environment: Mapping[str, str]) -> dict[str, str]:

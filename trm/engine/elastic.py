@@ -16,13 +16,15 @@ from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from trm import errors
 from trm.engine.worker import TOLD_BY_LAUNCHER, is_ours
 from trm.errors import ConfigError, TrainingError, TrmError
 
-#: How long a process may take to finish its step and save, once it was asked to stop.
+#: How long a process may take to finish its step and save, once it was asked to stop. Before
+#: torch 2.12 the launcher knows 30 seconds only.
 _GRACE_S = 600
 
 
@@ -58,7 +60,12 @@ class Machines:
 
 
 def launch(
-    arguments: Sequence[str], machines: Machines, folder: Path, *, shows_errors: bool = False
+    arguments: Sequence[str],
+    machines: Machines,
+    folder: Path,
+    *,
+    way_out: str,
+    shows_errors: bool = False,
 ) -> int:
     """Run ``trm ARGUMENTS`` in several processes until all are done; returns the exit code.
 
@@ -66,6 +73,7 @@ def launch(
         arguments: of the command line, the same for all.
         machines: how many, and where.
         folder: what they say is in ``FOLDER/logs``; its name is that under which machines meet.
+        way_out: what to do if a process dies.
         shows_errors: leave not only the output of the first process to the terminal, but also
             what it writes to stderr.
 
@@ -96,6 +104,8 @@ def launch(
         rdzv_backend="c10d",
         rdzv_endpoint=machines.endpoint or "localhost:0",
         rdzv_configs={"is_host": machines.node_rank == 0} if machines.endpoint else {},
+        # A machine need not be able to find itself by name.
+        local_addr="localhost" if machines.num_nodes == 1 else None,
         max_restarts=machines.max_restarts,
         monitor_interval=0.1,
         logs_specs=DefaultLogsSpecs(log_dir=str(folder / "logs"), redirects=redirects),
@@ -105,13 +115,19 @@ def launch(
     except SignalException as asked:
         return 128 + asked.sigval
     except ChildFailedError as failed:
-        raise _error_of(failed, folder) from failed
+        raise _error_of(failed, folder, way_out) from failed
+    except RendezvousError as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise TrainingError(
+            f"the machines did not meet at {machines.endpoint}: {reason}. Start all of them again, "
+            "with the same --nnodes, --run-name and --rdzv-endpoint."
+        ) from error
     finally:
         os.environ.pop(TOLD_BY_LAUNCHER, None)
     return 0
 
 
-def _error_of(failed: ChildFailedError, folder: Path) -> TrmError:
+def _error_of(failed: ChildFailedError, folder: Path, way_out: str) -> TrmError:
     """The error of the process that failed first."""
     rank, failure = min(failed.failures.items(), key=lambda item: _order(item[1]))
     text = _text(failure)
@@ -122,7 +138,7 @@ def _error_of(failed: ChildFailedError, folder: Path) -> TrmError:
     logs = sorted((folder / "logs").glob(f"*/attempt_*/{failure.local_rank}"), key=_age)
     return TrainingError(
         f"process {rank} failed: {' '.join(text.split())}. Its log is in "
-        f"{logs[-1] if logs else folder}. Start it again to go on."
+        f"{logs[-1] if logs else folder}. {way_out}"
     )
 
 
@@ -133,10 +149,10 @@ def _age(path: Path) -> float:
 def _order(failure: ProcessFailure) -> tuple[int, float]:
     """Sorts what went wrong before what that broke, such as the others' connections.
 
-    First what a signal ended, but for SIGTERM, with which the launcher ends the others; then our
-    own errors; of the rest the earliest.
+    First what a signal ended, but for SIGTERM, with which the launcher ends the others, and
+    SIGABRT, with which NCCL and Gloo give up; then our own errors; of the rest the earliest.
     """
-    killed = failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM
+    killed = failure.exitcode < 0 and -failure.exitcode not in (signal.SIGTERM, signal.SIGABRT)
     kind = _text(failure).partition(": ")[0]
     when = float(failure.timestamp)
     with contextlib.suppress(OSError):  # more precise

@@ -122,7 +122,9 @@ def _collected(
         return own
     share, count = group.share(len(examples)), len(examples)
     answered = {
-        name: group.collect(torch.from_numpy(array[: share.stop - share.start]), count).numpy()
+        name: group.collect_on_first(
+            torch.from_numpy(array[: share.stop - share.start]), count
+        ).numpy()
         for name, array in (
             ("answers", own.answers),
             ("halt_logits", own.halt_logits),

@@ -1,9 +1,14 @@
 """SIGINT and SIGTERM ask a run to finish its step; a second one ends it at once."""
 
 import contextlib
+import os
 import signal
+import time
 from collections.abc import Iterator
 from types import FrameType
+
+#: A scheduler sends SIGTERM to every process, and the launcher passes on its own: that is one.
+_SAME_S = 1.0
 
 
 class StopRequest:
@@ -31,10 +36,16 @@ def stop_requests() -> Iterator[StopRequest]:
     handled = (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.getsignal(number) for number in handled}
 
+    asked_at = 0.0
+
     def ask(number: int, frame: FrameType | None) -> None:
-        request.signal = signal.Signals(number)
-        for other in handled:
-            signal.signal(other, previous[other])
+        nonlocal asked_at
+        now = time.monotonic()
+        if request.signal is None:
+            request.signal, asked_at = signal.Signals(number), now
+        elif number != signal.SIGTERM or request.signal != number or now - asked_at > _SAME_S:
+            signal.signal(number, previous[signal.Signals(number)])
+            os.kill(os.getpid(), number)
 
     try:
         for number in handled:

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trm import trackers
-from trm.config import RunConfig
+from trm.config import RunConfig, setting_names
 from trm.data import Dataset
 from trm.engine import checkpoint, runs
 from trm.engine.device import device_errors, pick_device
 from trm.engine.distributed import ALONE, Group
+from trm.engine.layout import LAST
 from trm.engine.lock import run_lock
 from trm.engine.memory import Footprint, footprint
 from trm.engine.schedule import total_steps
 from trm.engine.track import Listener
 from trm.engine.train import Outcome, Run
 from trm.errors import CheckpointError, ConfigError
-from trm.storage import write_text
+from trm.storage import point_to, write_text
 from trm.tasks.base import Task
 
 #: Settings that may differ when a run goes on: they change how long and where, not what.
@@ -99,28 +100,50 @@ def plan(
     Raises:
         ConfigError, DataError, CheckpointError: if it cannot start.
     """
-    check_shares(config, group.size)
-    trackers.check(config.train.log_to)
-    pick_device(config.train.device, group.local_rank)
-    dataset = task.open_data(config.data_paths)
-    dataset.split("test")
-    _check_augment(config, dataset)
+    dataset = group.together(lambda: _open(config, task, group))
+    first = group.from_first(lambda: (config, dataset.meta.digest))
+    group.together(lambda: _check_same(config, dataset, *first))
     steps = total_steps(config, dataset.split("train"))
-    digest = group.from_first(lambda: dataset.meta.digest)
-    if digest != dataset.meta.digest:
-        raise ConfigError(
-            f"{dataset.path} on {socket.gethostname()} has digest {dataset.meta.digest[:12]}, that "
-            f"of the first process {digest[:12]}. Give all machines the same data."
-        )
     folder, start = group.from_first(
         lambda: _start(config, dataset, steps, runs_folder, name, resume)
     )
-    if start.checkpoint is not None and not start.checkpoint.is_dir():
-        raise ConfigError(
-            f"{start.checkpoint.absolute()} is not to be seen on {socket.gethostname()}. Put "
-            "--out on a disk that all machines share."
-        )
+    group.together(lambda: _check_visible(start.checkpoint))
     return Plan(folder, config, dataset, start, steps)
+
+
+def _open(config: RunConfig, task: Task, group: Group) -> Dataset:
+    """The data, once nothing speaks against training on it."""
+    check_shares(config, group.size)
+    trackers.check(config.train.log_to)
+    dataset = task.open_data(config.data_paths)
+    dataset.split("test")
+    _check_augment(config, dataset)
+    return dataset
+
+
+def _check_visible(found: Path | None) -> None:
+    if found is not None and not found.is_dir():
+        raise ConfigError(
+            f"{found.absolute()} is not to be seen on {socket.gethostname()}. Put --out on a disk "
+            "that all machines share."
+        )
+
+
+def _check_same(config: RunConfig, dataset: Dataset, first: RunConfig, digest: str) -> None:
+    """Refuse to train with other settings or data than the first process."""
+    host = socket.gethostname()
+    for name in setting_names():
+        part, field = name.split(".")
+        theirs, ours = (getattr(getattr(which, part), field) for which in (first, config))
+        if theirs != ours:
+            raise ConfigError(
+                f"{name} is {ours!r} on {host}, {theirs!r} in the first process. Give all the same."
+            )
+    if digest != dataset.meta.digest:
+        raise ConfigError(
+            f"{dataset.path} on {host} has digest {dataset.meta.digest[:12]}, that of the first "
+            f"process {digest[:12]}. Give all machines the same data."
+        )
 
 
 def check_shares(config: RunConfig, num_processes: int) -> None:
@@ -182,6 +205,8 @@ def _occupy(planned: Plan, stack: contextlib.ExitStack) -> None:
     stack.enter_context(run_lock(planned.folder))
     for path in planned.start.damaged:
         runs.set_aside(path)
+    if planned.start.damaged and planned.resume_from is not None:
+        point_to(planned.folder / LAST, planned.resume_from)
     write_text(planned.folder / "config.json", planned.config.model_dump_json(indent=2) + "\n")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity
 
+from trm.errors import StorageError
 from trm.storage import storage_errors
 
 #: Steps before the trace begins: those that compile, and those that warm up.
@@ -14,13 +15,16 @@ _WAIT, _WARMUP = 8, 2
 
 
 @contextlib.contextmanager
-def profiled(run: Path, steps: int, rank: int) -> Iterator[Callable[[], None]]:
+def profiled(
+    run: Path, steps: int, rank: int, warn: Callable[[str], None]
+) -> Iterator[Callable[[], None]]:
     """Write ``RUN/profile/rank-R.json.gz``, a trace of so many steps after ten others.
 
     Args:
         run: the run folder.
         steps: how many; nothing happens if none.
         rank: of this process.
+        warn: is told where there will be no trace.
 
     Gives:
         what to call after each step.
@@ -31,9 +35,12 @@ def profiled(run: Path, steps: int, rank: int) -> Iterator[Callable[[], None]]:
     path = run / "profile" / f"rank-{rank}.json.gz"
 
     def write(profiler: torch.profiler.profile) -> None:
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            profiler.export_chrome_trace(str(path))
+        try:
+            with storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                profiler.export_chrome_trace(str(path))
+        except StorageError as error:
+            warn(f"no profile: {error}")
 
     activities = [ProfilerActivity.CPU]
     if torch.cuda.is_available():
@@ -43,3 +50,5 @@ def profiled(run: Path, steps: int, rank: int) -> Iterator[Callable[[], None]]:
         activities=activities, schedule=schedule, on_trace_ready=write
     ) as profiler:
         yield profiler.step
+    if profiler.step_num <= _WAIT + _WARMUP:
+        warn(f"no profile: the run ended within the {_WAIT + _WARMUP} steps before it.")

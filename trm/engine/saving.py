@@ -1,5 +1,6 @@
 """Checkpoints of a run, written in the background while it trains on."""
 
+import contextlib
 import shutil
 import threading
 import time
@@ -40,7 +41,9 @@ class Saver:
     @property
     def due(self) -> bool:
         """Whether so many minutes have passed since the last one."""
-        return self._every_s is not None and time.monotonic() - self._saved >= self._every_s
+        if self._every_s is None or self._thread is not None:
+            return False  # one that is still being written has to end first
+        return time.monotonic() - self._saved >= self._every_s
 
     def save(self, snapshot: Snapshot) -> None:
         """Begin to write; waits for the one before, of which there is one at most."""
@@ -108,4 +111,8 @@ class Saver:
 
     def _prune(self) -> None:
         for old in runs.prune(self._run, self._keep):
-            shutil.rmtree(old, ignore_errors=True)
+            # Half of it must not be taken for a checkpoint.
+            aside = old.with_name(f".{old.name}.old")
+            with contextlib.suppress(OSError):
+                old.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)

@@ -72,11 +72,11 @@ def take_snapshot(
     collected: dict[str, Tensor] = {}
     table = state.model.puzzle_embedding
     if isinstance(table, ShardedPuzzleEmbedding):
-        collected[_TABLE] = group.collect(table.shard, config.data.num_puzzle_identifiers)
+        collected[_TABLE] = group.collect_on_first(table.shard, config.data.num_puzzle_identifiers)
     rollout: dict[str, Tensor] = {}
     if state.rollout is not None:
         size = config.run.train.batch_size
-        rollout = {n: group.collect(t, size) for n, t in state.rollout.tensors().items()}
+        rollout = {n: group.collect_on_first(t, size) for n, t in state.rollout.tensors().items()}
     if not group.is_first:
         return None
     weights: dict[str, Tensor] = dict(state.model.state_dict())

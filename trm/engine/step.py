@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trm.config import RunConfig
@@ -228,6 +230,16 @@ class Failure(NamedTuple):
 
     step: Int[Tensor, ""]
     identifiers: Int[Tensor, " batch"]
+
+    def text(self, group: Group, names: NDArray[np.bytes_] | None) -> str:
+        """What failed, on which puzzles; all processes have to ask."""
+        used = np.unique(group.gather(self.identifiers).cpu().numpy())
+        shown = used[:5] if names is None else [names[i].decode() for i in used[:5]]
+        more = f" and {len(used) - 5} more" if len(used) > 5 else ""
+        return (
+            f"loss or gradient not finite at step {int(self.step)}, with puzzle identifiers "
+            f"{', '.join(map(str, shown))}{more}"
+        )
 
 
 @torch.no_grad()

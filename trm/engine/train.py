@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from trm.config import RunConfig
 from trm.data import Dataset, Position, TrainStream, exploration, num_eval_examples
 from trm.engine import checkpoint, runs
 from trm.engine.build import build_model
-from trm.engine.device import can_compile, to_device
+from trm.engine.device import can_compile, copy_to, to_device
 from trm.engine.distributed import ALONE, Group
 from trm.engine.evaluate import averaged, compiled_step, evaluate
 from trm.engine.layout import METRICS_FILE
@@ -120,8 +119,7 @@ class Run:
         error: str | None = None
         try:
             yield
-            if self._saver is not None:
-                self._saver.finish()
+            self.group.from_first(self._finish_saving)  # nobody leaves before it is written
         except Exception as problem:
             error = " ".join(f"{problem}".split()) or type(problem).__name__
             if self._saver is not None:
@@ -132,6 +130,10 @@ class Run:
             # Without an error where it was told to stop, if need be by a second Ctrl-C.
             self._report({"event": "end", "step": state.step, "finished": done, "error": error})
             self._trackers.close(done)
+
+    def _finish_saving(self) -> None:
+        if self._saver is not None:
+            self._saver.finish()
 
     @property
     def _is_evaluated(self) -> bool:
@@ -146,7 +148,9 @@ class Run:
         if state.step and schedule.evaluates(state.step) and not self._is_evaluated:
             self._evaluate(window)  # the run was stopped before or while it did so
             stop, _ = self._asked()
-        with profiled(self.folder, self.profile_steps, self.group.rank) as profiler_step:
+        with profiled(
+            self.folder, self.profile_steps, self.group.rank, self._warn
+        ) as profiler_step:
             while state.step < schedule.total and not stop:
                 window.add(self._step())
                 profiler_step()
@@ -176,7 +180,7 @@ class Run:
             train.seed, state.step, train.batch_size, model.halt_exploration_prob,
             model.halt_max_steps,
         )[self._rows]  # fmt: skip
-        sums = self.trainer.step(puzzles, torch.from_numpy(min_steps).to(self.device))
+        sums = self.trainer.step(puzzles, copy_to(torch.from_numpy(min_steps), self.device))
         if sums is None:
             self._count_left_out()
         return sums
@@ -184,24 +188,12 @@ class Run:
     def _count_left_out(self) -> None:
         left_out, allowed = self.progress.left_out + 1, self.config.train.skip_nonfinite
         self.progress = self.progress.model_copy(update={"left_out": left_out})
-        what = self._what_failed()
+        assert self.trainer.failure is not None
+        what = self.trainer.failure.text(self.group, self.dataset.names)
         if left_out > allowed:
             raise TrainingError(f"{what}, after {allowed} others. {self._way_out()}")
         self._warn(f"{what}: left out, {left_out} of {allowed}")
         self.trainer.failure = None
-
-    def _what_failed(self) -> str:
-        """The step that was not finite, and the puzzles of its batch."""
-        failure = self.trainer.failure
-        assert failure is not None
-        used = np.unique(self.group.gather(failure.identifiers).cpu().numpy())
-        names = self.dataset.names
-        shown = used[:5] if names is None else [names[i].decode() for i in used[:5]]
-        more = f" and {len(used) - 5} more" if len(used) > 5 else ""
-        return (
-            f"loss or gradient not finite at step {int(failure.step)}, with puzzle identifiers "
-            f"{', '.join(map(str, shown))}{more}"
-        )
 
     def _way_out(self) -> str:
         if self._saver is not None:
@@ -216,8 +208,8 @@ class Run:
         self._report({"event": "train", "step": step, **averages, "lr": learning_rate})
         if failure is not None and int(failure.step):
             raise TrainingError(
-                f"{self._what_failed()}. Leave such steps out with --skip-nonfinite N, or: "
-                f"{self._way_out()}"
+                f"{failure.text(self.group, self.dataset.names)}. Leave such steps out with "
+                f"--skip-nonfinite N, or: {self._way_out()}"
             )
 
     def _evaluate(self, window: Window) -> None:
@@ -275,6 +267,8 @@ class Run:
         self.progress = self.progress.model_copy(update=update)
         config = checkpoint.CheckpointConfig(step=step, run=self.config, data=self.dataset.meta)
         state, names = self.trainer.state, self.dataset.names
+        if self._saver is not None:
+            self._saver.wait()  # for two would not fit into memory
         snapshot = take_snapshot(state, config, self.progress, names, self.group)
         if self._saver is not None and snapshot is not None:
             self._saver.save(snapshot)

@@ -58,7 +58,12 @@ def sign_sgd_(
     # a row that is used twice is written twice, with the same numbers.
     used, order = identifiers.sort(stable=True)
     place = torch.cat((used.new_zeros(1), used.diff().ne(0).cumsum(0)))
-    total = torch.zeros_like(gradient).index_add_(0, place, gradient[order])[place]
+    total = torch.zeros_like(gradient)
+    if total.is_cuda:  # where index_add_ adds in any order, and processes would drift apart
+        total.index_put_((place,), gradient[order], accumulate=True)
+    else:
+        total.index_add_(0, place, gradient[order])
+    total = total[place]
     table[used] = (table[used] * (1 - lr * weight_decay)).sub_(total.sign(), alpha=lr)
 
 
