@@ -29,7 +29,10 @@ ALLOWED = {
     "cli_data": {"__init__", "cli_options", "data", "errors", "plugins", "show", "tasks"},
     "cli_eval": {"cli_options", "engine", "errors", "plugins", "show", "storage", "tasks"},
     "cli_runs": {"engine", "errors", "show"},
-    "cli_train": {"cli_options", "engine", "errors", "plugins", "settings", "show"},
+    "cli_launch": {"engine", "errors", "plugins", "settings", "show"},
+    "cli_train": {
+        "cli_launch", "cli_options", "engine", "errors", "plugins", "settings", "show",
+    },
     "cli": {
         "__init__", "cli_data", "cli_eval", "cli_options", "cli_runs", "cli_train", "engine",
         "errors", "plugins", "settings", "show", "trackers",

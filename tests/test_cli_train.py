@@ -30,7 +30,7 @@ TINY = (
         (
             "--nproc 2 --accumulate 3",
             r"a batch of 8 does not divide by 2 processes times --accumulate 3\. Use --batch-size "
-            r"6 or 12, or another --nproc\.",
+            r"6 or 12, or another --accumulate\.",
         ),
         ("--nproc 16", r"a batch of 8 does not divide by 16 processes\. Use --batch-size 16, .*"),
         ("--nnodes 2 --run-name a", r"--nnodes 2 needs a place to meet\. .* --rdzv-endpoint .*"),
@@ -50,6 +50,19 @@ TINY = (
             "--save-every often",
             r"--save-every 'often' is neither steps, such as 500, nor minutes, such as 10m\. .*",
         ),
+        (
+            "--accumulate 3",
+            r"a batch of 8 does not divide by --accumulate 3 parts\. Use --batch-size 6 or 9, or "
+            r"another --accumulate\.",
+        ),
+        ("--node-rank 1", r"--node-rank 1 is none of --nnodes 1\. Give 0 to 0\."),
+        (
+            "--nnodes 2 --rdzv-endpoint nonsense",
+            r"--rdzv-endpoint 'nonsense' is no HOST:PORT\. Name the machine of --node-rank 0, .*",
+        ),
+        ("--nnodes 2 --rdzv-endpoint host:99999", r"--rdzv-endpoint 'host:99999' is no .*"),
+        ("--resume absent", r"absent: no such run\. Name a run folder; see trm runs\."),
+        ("--resume runs --run-name a", r"--resume runs names a run, so does --run-name\. .*"),
         ("--save-every 0", r"--save-every: train\.save_every_steps .*greater than 0.*"),
         ("--log-to wandbb", r"unknown tracker 'wandbb'\. Did you mean 'wandb'\? .*"),
     ],

@@ -60,6 +60,8 @@ UsageError: type[Any] = typer.BadParameter.__mro__[1]
 
 def main() -> None:
     """The ``trm`` command."""
+    # How processes look for each other is said in our own words, or not at all.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         code = run(sys.argv[1:])
     except Exception:

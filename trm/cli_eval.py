@@ -119,7 +119,7 @@ def _launch(arguments: list[str], processes: int) -> int:
     try:
         code = launch(
             arguments, Machines(processes, max_restarts=0), folder,
-            way_out="Read it, and evaluate again.", shows_errors=True,
+            way_out=lambda: "Read it, and evaluate again.", shows_errors=True,
         )  # fmt: skip
     except TrmError as error:
         if str(folder) not in str(error):  # else there is a log in it to read

@@ -28,7 +28,9 @@ def runs(
     if as_json:
         out.print_json(json.dumps([run.as_json() for run in found]))
     elif found:
-        out.print(runs_table(found))
+        # A row is a line where it is read by a program.
+        wide = None if out.is_terminal else 200
+        out.print(runs_table(found), width=wide)
         for line in (line for run in found for line in run_troubles(run)):
             out.print(line, soft_wrap=True, highlight=False, markup=False)
     else:

@@ -106,7 +106,7 @@ def load(
     sources: dict[str, str] = {}
     for name, value, source in (
         *_nested(defaults or {}, f"task {task}"),
-        *(_from_run(run) if run else ()),
+        *(_from_run(run, task) if run else ()),
         *_nested(preset or {}, f"preset {preset_name}"),
         *(_from_file(config_file) if config_file else ()),
         *_from_environment(),
@@ -128,13 +128,20 @@ def _nested(settings: Settings, source: str) -> Iterator[tuple[str, Any, str]]:
             yield f"{group}.{key}", value, source
 
 
-def _from_run(run: Path) -> Iterator[tuple[str, Any, str]]:
+def _from_run(run: Path, task: str) -> Iterator[tuple[str, Any, str]]:
+    if not run.is_dir():
+        raise ConfigError(f"{run}: no such run. Name a run folder; see trm runs.")
     try:
         config = RunConfig.model_validate_json((run / "config.json").read_bytes())
     except (OSError, ValidationError) as error:
         raise ConfigError(
             f"{run} is no run to go on with: its config.json cannot be read. Name a run folder."
         ) from error
+    if config.task != task:
+        raise ConfigError(
+            f"{run} is a run of task {config.task}, not {task}. Go on with it: trm train "
+            f"{config.task} --resume {run}"
+        )
     return _nested(config.model_dump(exclude={"task"}), f"run {run}")
 
 

@@ -141,5 +141,5 @@ def test_new_copies_of_copies_are_refused(tiny: Tiny, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".."])
 def test_a_run_name_is_the_name_of_a_folder(tiny: Tiny, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"is no name for a folder\. Give one without"):
+    with pytest.raises(ConfigError, match=r"is no name for a folder\. Give one such as"):
         plan(tiny(), name=name)

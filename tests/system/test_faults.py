@@ -78,8 +78,46 @@ def test_one_of_two_processes_is_killed(
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-9)
 
 
+def test_a_launcher_that_is_killed_takes_its_processes_along_which_save(
+    start: Callable[..., Any],
+    tiny_run: tuple[str, ...],
+    tmp_path: Path,
+    wait_for_end: Callable[..., None],
+    records: Records,
+) -> None:
+    command = start(*tiny_run, "--max-steps", "100000", "--run-name", "a", "--nproc", "2")
+    command.read_until("train step 2/")
+    handles = [os.pidfd_open(pid) for pid in command.workers.values()]
+    command.send(signal.SIGKILL)
+    wait_for_end(handles)
+    stopped = records(tmp_path / RUN, "end")[-1]
+    assert stopped["error"] is None
+    whole, _ = newest_whole(tmp_path / RUN)
+    assert whole is not None
+    assert int(whole.name[5:]) == stopped["step"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_goes_on_when_nobody_reads_what_it_says(
+    tiny_run: tuple[str, ...], tmp_path: Path, records: Records, processes: int
+) -> None:
+    command = [sys.executable, "-m", "trm", *tiny_run, "--max-steps", "9", "--run-name", "a"]
+    with subprocess.Popen(
+        [*command, "--nproc", str(processes)], cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait() == 0
+    assert [record["step"] for record in records(tmp_path / RUN, "train")] == list(range(1, 10))
+    assert records(tmp_path / RUN, "end") == [
+        {"event": "end", "step": 9, "finished": True, "error": None}
+    ]
+
+
 def test_processes_that_die_too_often_are_one_line(
-    start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path
+    start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path, records: Records
 ) -> None:
     command = start(
         *tiny_run, "--max-steps", "100000", "--run-name", "a", "--nproc", "2", "--max-restarts", "0"
@@ -90,9 +128,10 @@ def test_processes_that_die_too_often_are_one_line(
     assert code == 1
     assert re.fullmatch(
         r"trm: error: process 0 failed: Signal 9 \(SIGKILL\) received by PID \d+\. Its log is in "
-        r"\S+/logs/\S+\. Go on with --resume runs/sudoku/a\.\n",
+        r"\S+/logs/\S+\. It had saved nothing yet; start it again\.\n",
         errors,
     ), errors
+    assert records(tmp_path / RUN, "end")[-1]["error"] in errors  # for trm runs
     logs = sorted((tmp_path / RUN / "logs").glob("*/attempt_0/*/stderr.log"))
     assert [log.parent.name for log in logs] == ["0", "1"]
 
@@ -206,7 +245,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     assert again.end() == (0, "")
     assert again.lines[0] == (
         "warning: runs/sudoku/a/checkpoints/step-000010/training_state/optimizer.safetensors is "
-        "damaged: its checksum differs. It is skipped; the checkpoint before it is used.\n"
+        "damaged: its checksum differs. It is set aside as damaged-step-000010; the one before it "
+        "is used.\n"
     )
     assert again.lines[1] == f"run {RUN}, from step 5\n"
     assert numbers(run / "checkpoints/step-000010") == whole

@@ -184,6 +184,12 @@ def joined(group: Group, device: torch.device) -> Iterator[None]:
         return
     for name, value in _meeting_point(os.environ).items():
         os.environ.setdefault(name, value)
+    missing = {"MASTER_ADDR", "MASTER_PORT"} - os.environ.keys()
+    if missing:
+        raise ConfigError(
+            f"{min(missing)} is not set, but WORLD_SIZE = {group.size} is. Set it to where the "
+            "processes meet, or unset RANK and WORLD_SIZE."
+        )
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
         dist.init_process_group(backend, rank=group.rank, world_size=group.size)

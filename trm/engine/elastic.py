@@ -6,13 +6,15 @@ passes on signals. What each process says is in ``RUN/logs``.
 """
 
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
@@ -22,6 +24,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from trm import errors
 from trm.engine.worker import TOLD_BY_LAUNCHER, is_ours
 from trm.errors import ConfigError, TrainingError, TrmError
+from trm.storage import storage_errors
 
 #: How long a process may take to finish its step and save, once it was asked to stop. Before
 #: torch 2.12 the launcher knows 30 seconds only.
@@ -47,6 +50,11 @@ class Machines:
     max_restarts: int = 3
 
     def __post_init__(self) -> None:
+        if self.endpoint is not None and not _is_endpoint(self.endpoint):
+            raise ConfigError(
+                f"--rdzv-endpoint {self.endpoint!r} is no HOST:PORT. Name the machine of "
+                "--node-rank 0, and a port there that is free, such as gpu1:29500."
+            )
         if self.num_nodes > 1 and self.endpoint is None:
             raise ConfigError(
                 f"--nnodes {self.num_nodes} needs a place to meet. Give all machines the same "
@@ -59,12 +67,17 @@ class Machines:
             )
 
 
+def _is_endpoint(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 2**16
+
+
 def launch(
     arguments: Sequence[str],
     machines: Machines,
     folder: Path,
     *,
-    way_out: str,
+    way_out: Callable[[], str],
     shows_errors: bool = False,
 ) -> int:
     """Run ``trm ARGUMENTS`` in several processes until all are done; returns the exit code.
@@ -73,7 +86,7 @@ def launch(
         arguments: of the command line, the same for all.
         machines: how many, and where.
         folder: what they say is in ``FOLDER/logs``; its name is that under which machines meet.
-        way_out: what to do if a process dies.
+        way_out: says what to do when a process has died.
         shows_errors: leave not only the output of the first process to the terminal, but also
             what it writes to stderr.
 
@@ -96,6 +109,10 @@ def launch(
     redirects[0] = Std.NONE if shows_errors else Std.ERR
     if shows_errors:
         os.environ[TOLD_BY_LAUNCHER] = "1"  # for the processes; we do tell
+    known = {field.name for field in dataclasses.fields(LaunchConfig)}
+    more: dict[str, Any] = {}
+    if "signals_to_handle" in known and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        more["signals_to_handle"] = "SIGTERM,SIGINT,SIGQUIT"  # under nohup
     config = LaunchConfig(
         min_nodes=machines.num_nodes,
         max_nodes=machines.num_nodes,
@@ -108,15 +125,17 @@ def launch(
         local_addr="localhost" if machines.num_nodes == 1 else None,
         max_restarts=machines.max_restarts,
         monitor_interval=0.1,
-        logs_specs=DefaultLogsSpecs(log_dir=str(folder / "logs"), redirects=redirects),
+        logs_specs=_logs(folder / "logs", redirects),
+        **more,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "trm", *arguments)
+        with storage_errors(folder / "logs"):
+            elastic_launch(config, sys.executable)("-m", "trm", *arguments)
     except SignalException as asked:
         return 128 + asked.sigval
     except ChildFailedError as failed:
-        raise _error_of(failed, folder, way_out) from failed
-    except RendezvousError as error:
+        raise _error_of(failed, folder, way_out()) from failed
+    except (RendezvousError, ConnectionError, TimeoutError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise TrainingError(
             f"the machines did not meet at {machines.endpoint}: {reason}. Start all of them again, "
@@ -125,6 +144,11 @@ def launch(
     finally:
         os.environ.pop(TOLD_BY_LAUNCHER, None)
     return 0
+
+
+def _logs(folder: Path, redirects: dict[int, Std]) -> DefaultLogsSpecs:
+    with storage_errors(folder):
+        return DefaultLogsSpecs(log_dir=str(folder), redirects=redirects)
 
 
 def _error_of(failed: ChildFailedError, folder: Path, way_out: str) -> TrmError:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM ask a run to finish its step; a second one ends it at once."""
+"""SIGINT, SIGTERM and SIGHUP ask a run to finish its step; a second one ends it at once."""
 
 import contextlib
 import os
@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-#: A scheduler sends SIGTERM to every process, and the launcher passes on its own: that is one.
+#: A scheduler sends SIGTERM to every process, the launcher passes on its own, and the system says
+#: once a thread that the launcher has died: all that is one.
 _SAME_S = 1.0
 
 
@@ -22,7 +23,7 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """What a shell or scheduler expects: 130 after Ctrl-C, 143 after SIGTERM.
+        """What a shell or scheduler expects: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
 
         That of SIGTERM too where another process was asked.
         """
@@ -31,9 +32,11 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Listen for the two signals inside the block (main thread only)."""
+    """Listen for these signals inside the block (main thread only); SIGHUP unless under nohup."""
     request = StopRequest()
-    handled = (signal.SIGINT, signal.SIGTERM)
+    handled = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        handled.append(signal.SIGHUP)
     previous = {number: signal.getsignal(number) for number in handled}
 
     asked_at = 0.0
@@ -43,7 +46,7 @@ def stop_requests() -> Iterator[StopRequest]:
         now = time.monotonic()
         if request.signal is None:
             request.signal, asked_at = signal.Signals(number), now
-        elif number != signal.SIGTERM or request.signal != number or now - asked_at > _SAME_S:
+        elif number == signal.SIGINT or now - asked_at > _SAME_S:
             signal.signal(number, previous[signal.Signals(number)])
             os.kill(os.getpid(), number)
 

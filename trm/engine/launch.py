@@ -16,6 +16,7 @@ from trm.engine.distributed import ALONE, Group
 from trm.engine.layout import LAST
 from trm.engine.lock import run_lock
 from trm.engine.memory import Footprint, footprint
+from trm.engine.runs import aside_of
 from trm.engine.schedule import total_steps
 from trm.engine.track import Listener
 from trm.engine.train import Outcome, Run
@@ -54,8 +55,8 @@ class Plan:
     def warnings(self) -> list[str]:
         """What the user should know before it starts."""
         return [
-            f"{reason} It is skipped; the checkpoint before it is used."
-            for reason in self.start.damaged.values()
+            f"{reason} It is set aside as {aside_of(path).name}; the one before it is used."
+            for path, reason in self.start.damaged.items()
         ]
 
     def footprint(self, num_processes: int = 1) -> Footprint:
@@ -156,12 +157,14 @@ def check_shares(config: RunConfig, num_processes: int) -> None:
     if size % parts:
         below = size - size % parts
         sizes = f"{below} or {below + parts}" if below else f"{parts}"
-        accumulated = (
-            f" times --accumulate {config.train.accumulate}" if parts > num_processes else ""
-        )
+        dealt, ways = f"{num_processes} processes", "--nproc"
+        if config.train.accumulate > 1:
+            parts_each = f"--accumulate {config.train.accumulate}"
+            dealt = f"{dealt} times {parts_each}" if num_processes > 1 else f"{parts_each} parts"
+            ways = "--accumulate"
         raise ConfigError(
-            f"a batch of {size} does not divide by {num_processes} processes{accumulated}. Use "
-            f"--batch-size {sizes}, or another --nproc."
+            f"a batch of {size} does not divide by {dealt}. Use --batch-size {sizes}, or another "
+            f"{ways}."
         )
 
 
@@ -234,7 +237,10 @@ def _start(
     folder = run_folder(config, runs_folder, name, resume)
     found, damaged = runs.newest_whole(folder)
     if found is None and resume not in ("auto", "never"):
-        raise CheckpointError(f"--resume {resume}: no run with a checkpoint. Name a run folder.")
+        raise CheckpointError(
+            f"--resume {resume}: that run has no checkpoint yet. Start it again with --run-name "
+            f"{folder.name}."
+        )
     if found is not None and resume == "never":
         raise ConfigError(f"run {folder} exists. Choose another --run-name, or --resume auto.")
     if found is not None:
@@ -253,7 +259,7 @@ def run_folder(config: RunConfig, runs_folder: Path, name: str | None, resume: s
     if name is None:
         name = runs.new_run_name(runs_folder, config, datetime.datetime.now())
     if not name or Path(name).name != name or name == "..":
-        raise ConfigError(f"--run-name {name!r} is no name for a folder. Give one without '/'.")
+        raise ConfigError(f"--run-name {name!r} is no name for a folder. Give one such as 'try-1'.")
     return runs_folder / config.task / name
 
 

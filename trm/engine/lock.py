@@ -53,6 +53,17 @@ def run_lock(folder: Path) -> Iterator[None]:
         yield
 
 
+def refuse_if_locked(folder: Path) -> None:
+    """Find out before processes are started whether another one trains there.
+
+    Raises:
+        ConfigError: if one does.
+    """
+    if is_locked(folder):
+        with run_lock(folder):
+            pass  # it has just ended
+
+
 def is_locked(folder: Path) -> bool:
     """Whether a process trains in this run folder, this one included.
 

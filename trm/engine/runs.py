@@ -101,9 +101,13 @@ def newest_whole(run: Path) -> tuple[Path | None, dict[Path, str]]:
 def set_aside(path: Path) -> None:
     """Rename a damaged checkpoint, so that it is not taken for one again."""
     with storage_errors(path):
-        aside = path.with_name(f"damaged-{path.name}")
-        shutil.rmtree(aside, ignore_errors=True)
-        path.rename(aside)
+        shutil.rmtree(aside_of(path), ignore_errors=True)
+        path.rename(aside_of(path))
+
+
+def aside_of(path: Path) -> Path:
+    """Where a damaged checkpoint goes."""
+    return path.with_name(f"damaged-{path.name}")
 
 
 def remove_unfinished(run: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from trm.engine.records import newest_first
 from trm.storage import storage_errors, write_text
 
 #: One logged step (``event: train``), evaluation (``eval``) or checkpoint (``checkpoint``).
@@ -43,6 +44,16 @@ class MetricsFile:
         with storage_errors(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(before + line)
         self._cut_short = False
+
+
+def note_end(path: Path, error: str) -> None:
+    """Note in a file of records that a run has died of what it could not say itself."""
+    newest = next(newest_first(path), None) if path.is_file() else None
+    if newest is not None and newest.get("event") != "end":
+        record = {"event": "end", "step": newest["step"], "finished": False, "error": error}
+        whole = path.read_bytes().endswith(b"\n")  # else a line was cut short
+        with storage_errors(path), path.open("a", encoding="utf-8") as file:
+            file.write("\n" * (not whole) + json.dumps(record) + "\n")
 
 
 def _counts(line: str, after_step: int, evaluated: bool) -> bool:

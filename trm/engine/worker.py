@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trm import errors
 from trm.errors import TrmError
@@ -15,6 +16,9 @@ from trm.errors import TrmError
 #: Set in the environment of processes whose errors are printed by their launcher.
 TOLD_BY_LAUNCHER = "ERRORS_TOLD_BY_LAUNCHER"
 _PR_SET_PDEATHSIG = 1
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ErrorHandler
 
 
 def is_started_by_elastic(environment: Mapping[str, str]) -> bool:
@@ -44,9 +48,17 @@ def as_worker(environment: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        with contextlib.suppress(OSError):  # a full disk, of which the error itself may tell
-            handler.record_exception(error)
+        _record(error, handler, environment.get("TORCHELASTIC_ERROR_FILE"))
         raise
+
+
+def _record(error: Exception, handler: "ErrorHandler", file: str | None) -> None:
+    """Write the error for the launcher, or leave no file: of half of one it would make nothing."""
+    try:
+        handler.record_exception(error)
+    except OSError:  # a full disk, of which the error itself may tell
+        if file is not None:
+            Path(file).unlink(missing_ok=True)
 
 
 def _refuse_again(environment: Mapping[str, str]) -> None:
