@@ -82,14 +82,16 @@ def start(
     plan = launch.plan(resolved.config, task, runs_folder=runs, name=run_name, resume=resume)
     if dry_run:
         return show_needs(resolved, plan, num_processes)
-    refuse_if_locked(plan.folder)
+    if machines.num_nodes == 1:  # a machine that comes back may find the run still locked
+        refuse_if_locked(plan.folder)
     folder, more = plan.folder, [] if named else ["--run-name", plan.folder.name]
     del plan  # and with it what was read of the data
     if resume == "never":  # that was for this moment; processes may be started again
         more += ["--resume", "auto"]
     if machines.num_nodes > 1:
-        others, where = machines.num_nodes - 1, machines.endpoint
-        out.print(f"waiting for {others} more machines at {where}", highlight=False)
+        others = machines.num_nodes - 1
+        more_machines = f"{others} more machine{'s' if others > 1 else ''}"
+        out.print(f"waiting for {more_machines} at {machines.endpoint}", highlight=False)
 
     def way_out() -> str:
         if last_checkpoint(folder) is None:

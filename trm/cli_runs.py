@@ -29,8 +29,8 @@ def runs(
         out.print_json(json.dumps([run.as_json() for run in found]))
     elif found:
         # A row is a line where it is read by a program.
-        wide = None if out.is_terminal else 200
-        out.print(runs_table(found), width=wide)
+        console = out if out.is_terminal else Console(width=200)
+        console.print(runs_table(found))
         for line in (line for run in found for line in run_troubles(run)):
             out.print(line, soft_wrap=True, highlight=False, markup=False)
     else:
