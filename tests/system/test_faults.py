@@ -33,7 +33,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(
     numbers: Callable[..., Any],
     kills: int,
 ) -> None:
-    steps = 40 + 15 * kills
+    steps = 60 + 60 * kills  # more than it takes until the last of them
     command = (*tiny_run, "--max-steps", str(steps), "--set", "train.eval_every_steps=20")
     assert start(*command, "--run-name", "whole").end()[0] == 0
     rng = random.Random(kills)
@@ -120,8 +120,9 @@ def test_processes_that_die_too_often_are_one_line(
     start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path, records: Records
 ) -> None:
     command = start(
-        *tiny_run, "--max-steps", "100000", "--run-name", "a", "--nproc", "2", "--max-restarts", "0"
-    )
+        *tiny_run, "--max-steps", "100000", "--run-name", "a", "--nproc", "2",
+        "--max-restarts", "0", "--save-every", "100000",
+    )  # fmt: skip
     command.read_until("train step 2/")
     os.kill(command.workers[0], signal.SIGKILL)
     code, errors = command.end()
