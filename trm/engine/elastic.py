@@ -21,8 +21,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from trm import errors
-from trm.engine.worker import TOLD_BY_LAUNCHER, is_ours
+from trm.engine.worker import TOLD_BY_LAUNCHER, error_of
 from trm.errors import ConfigError, TrainingError, TrmError
 from trm.storage import storage_errors
 
@@ -155,9 +154,8 @@ def _error_of(failed: ChildFailedError, folder: Path, way_out: str) -> TrmError:
     """The error of the process that failed first."""
     rank, failure = min(failed.failures.items(), key=lambda item: _order(item[1]))
     text = _text(failure)
-    kind, _, message = text.partition(": ")
-    if is_ours(kind):
-        error: TrmError = getattr(errors, kind)(message)
+    error = error_of(text)
+    if error is not None:
         return error
     logs = sorted((folder / "logs").glob(f"*/attempt_*/{failure.local_rank}"), key=_age)
     return TrainingError(
@@ -177,11 +175,11 @@ def _order(failure: ProcessFailure) -> tuple[int, float]:
     SIGABRT, with which NCCL and Gloo give up; then our own errors; of the rest the earliest.
     """
     killed = failure.exitcode < 0 and -failure.exitcode not in (signal.SIGTERM, signal.SIGABRT)
-    kind = _text(failure).partition(": ")[0]
+    ours = error_of(_text(failure)) is not None
     when = float(failure.timestamp)
     with contextlib.suppress(OSError):  # more precise
         when = Path(failure.error_file).stat().st_mtime
-    return 0 if killed else 1 if is_ours(kind) else 2, when
+    return 0 if killed else 1 if ours else 2, when
 
 
 def _text(failure: ProcessFailure) -> str:

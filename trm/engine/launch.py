@@ -13,10 +13,9 @@ from trm.data import Dataset
 from trm.engine import checkpoint, runs
 from trm.engine.device import device_errors, pick_device
 from trm.engine.distributed import ALONE, Group
-from trm.engine.layout import LAST
+from trm.engine.layout import CONFIG_FILE, LAST
 from trm.engine.lock import run_lock
 from trm.engine.memory import Footprint, footprint
-from trm.engine.runs import aside_of
 from trm.engine.schedule import total_steps
 from trm.engine.track import Listener
 from trm.engine.train import Outcome, Run
@@ -55,7 +54,7 @@ class Plan:
     def warnings(self) -> list[str]:
         """What the user should know before it starts."""
         return [
-            f"{reason} It is set aside as {aside_of(path).name}; the one before it is used."
+            f"{reason} It is set aside as {runs.aside_of(path).name}; the one before it is used."
             for path, reason in self.start.damaged.items()
         ]
 
@@ -210,7 +209,7 @@ def _occupy(planned: Plan, stack: contextlib.ExitStack) -> None:
         runs.set_aside(path)
     if planned.start.damaged and planned.resume_from is not None:
         point_to(planned.folder / LAST, planned.resume_from)
-    write_text(planned.folder / "config.json", planned.config.model_dump_json(indent=2) + "\n")
+    write_text(planned.folder / CONFIG_FILE, planned.config.model_dump_json(indent=2) + "\n")
 
 
 def _check_augment(config: RunConfig, dataset: Dataset) -> None:
@@ -234,7 +233,7 @@ def _start(
     name: str | None,
     resume: str,
 ) -> tuple[Path, Start]:
-    folder = run_folder(config, runs_folder, name, resume)
+    folder = _folder(config, runs_folder, name, resume)
     found, damaged = runs.newest_whole(folder)
     if found is None and resume not in ("auto", "never"):
         raise CheckpointError(
@@ -248,7 +247,7 @@ def _start(
     return folder, Start(found, damaged)
 
 
-def run_folder(config: RunConfig, runs_folder: Path, name: str | None, resume: str) -> Path:
+def _folder(config: RunConfig, runs_folder: Path, name: str | None, resume: str) -> Path:
     """The folder of a run, a new one where no name is given; see :func:`plan`.
 
     Raises:

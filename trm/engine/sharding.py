@@ -30,7 +30,7 @@ class ShardedPuzzleEmbedding(PuzzleEmbedding):
 
     def rows(self, identifiers: Int[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
         """See :meth:`trm.models.PuzzleEmbedding.rows`."""
-        places = self._places(self._group.gather(identifiers))
+        places = self.places(self._group.gather(identifiers))
         owned = (places < len(self.shard)).unsqueeze(-1)
         # Every row is in one process; zeros from the others leave it as it is.
         rows = torch.where(owned, self.weight[places], 0)
@@ -38,19 +38,7 @@ class ShardedPuzzleEmbedding(PuzzleEmbedding):
         own = rows[self._group.share(len(rows))].clone()
         return own.requires_grad_(torch.is_grad_enabled())
 
-    def move_(
-        self,
-        identifiers: Int[Tensor, " all"],
-        gradient: Float[Tensor, "all width"],
-        *,
-        lr: float,
-        weight_decay: float,
-    ) -> None:
-        """See :meth:`trm.models.PuzzleEmbedding.move_`; identifiers of all processes."""
-        places = self._places(identifiers)
-        super().move_(places, gradient, lr=lr, weight_decay=weight_decay)
-
-    def _places(self, identifiers: Int[Tensor, " all"]) -> Int[Tensor, " all"]:
+    def places(self, identifiers: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
         """Where the rows are in the shard; the last place for those of other processes.
 
         Without a look at how many are whose, for which the host would have to wait.

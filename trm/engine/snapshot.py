@@ -123,14 +123,11 @@ def restore(path: Path, state: TrainState, group: Group = ALONE) -> Progress:
     if progress.step:
         found = load_rows(inner / _ROLLOUT, group.share)
         try:
-            rollout = RolloutState.of(found)
+            state.rollout = RolloutState.of({n: t.to(state.model.device) for n, t in found.items()})
         except KeyError as error:
             raise CheckpointError(
                 f"{inner / _ROLLOUT} lacks the tensor {error}. Use another checkpoint."
             ) from error
-        state.rollout = RolloutState.of(
-            {name: tensor.to(state.model.device) for name, tensor in rollout.tensors().items()}
-        )
     return progress
 
 

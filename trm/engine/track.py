@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,11 @@ def note_end(path: Path, error: str) -> None:
     newest = next(newest_first(path), None) if path.is_file() else None
     if newest is not None and newest.get("event") != "end":
         record = {"event": "end", "step": newest["step"], "finished": False, "error": error}
-        whole = path.read_bytes().endswith(b"\n")  # else a line was cut short
-        with storage_errors(path), path.open("a", encoding="utf-8") as file:
-            file.write("\n" * (not whole) + json.dumps(record) + "\n")
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            whole = file.read() == b"\n"  # else a line was cut short
+        with storage_errors(path), path.open("a", encoding="utf-8") as end:
+            end.write("\n" * (not whole) + json.dumps(record) + "\n")
 
 
 def _counts(line: str, after_step: int, evaluated: bool) -> bool:

@@ -69,16 +69,16 @@ def _refuse_again(environment: Mapping[str, str]) -> None:
         return
     before = Path(own).parents[1].with_name(f"attempt_{attempt - 1}")
     for file in sorted(before.glob("*/error.json")):
-        kind, message = "", ""
+        error: TrmError | None = None
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            text = json.loads(file.read_text(encoding="utf-8"))["message"]["message"]
-            kind, _, message = text.partition(": ")
-        if is_ours(kind):
+            error = error_of(json.loads(file.read_text(encoding="utf-8"))["message"]["message"])
+        if error is not None:
             shutil.copyfile(file, own)  # for the launcher, as if it had happened here
-            raise getattr(errors, kind)(message)
+            raise error
 
 
-def is_ours(kind: str) -> bool:
-    """Whether this is the name of an error in :mod:`trm.errors`."""
+def error_of(text: str) -> TrmError | None:
+    """The error that a process wrote as ``Kind: message``; None if it is none of ours."""
+    kind, _, message = text.partition(": ")
     found = getattr(errors, kind, None) if kind.isidentifier() else None
-    return isinstance(found, type) and issubclass(found, TrmError)
+    return found(message) if isinstance(found, type) and issubclass(found, TrmError) else None

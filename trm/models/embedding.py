@@ -37,7 +37,12 @@ class PuzzleEmbedding(nn.Module):
         weight_decay: float,
     ) -> None:
         """Train the rows of these identifiers, see :func:`sign_sgd_`."""
-        sign_sgd_(self.weight, identifiers, gradient, lr=lr, weight_decay=weight_decay)
+        places = self.places(identifiers)
+        sign_sgd_(self.weight, places, gradient, lr=lr, weight_decay=weight_decay)
+
+    def places(self, identifiers: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+        """Where the rows of these identifiers are in ``weight``."""
+        return identifiers
 
 
 @torch.no_grad()
