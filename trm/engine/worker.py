@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import json
+import os
 import shutil
 import signal
 import sys
@@ -15,6 +16,7 @@ from trm.errors import TrmError
 
 #: Set in the environment of processes whose errors are printed by their launcher.
 TOLD_BY_LAUNCHER = "ERRORS_TOLD_BY_LAUNCHER"
+_ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 _PR_SET_PDEATHSIG = 1
 
 if TYPE_CHECKING:
@@ -48,22 +50,29 @@ def as_worker(environment: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        _record(error, handler, environment.get("TORCHELASTIC_ERROR_FILE"))
+        _record(error, handler, environment.get(_ERROR_FILE))
         raise
 
 
 def _record(error: Exception, handler: "ErrorHandler", file: str | None) -> None:
-    """Write the error for the launcher, or leave no file: of half of one it would make nothing."""
+    """Write the error for the launcher, which may end this process or read the file at any time."""
+    if file is None:
+        handler.record_exception(error)  # only says it
+        return
+    partial = Path(file).with_suffix(".partial")
+    os.environ[_ERROR_FILE] = str(partial)
     try:
         handler.record_exception(error)
+        partial.replace(file)
     except OSError:  # a full disk, of which the error itself may tell
-        if file is not None:
-            Path(file).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+    finally:
+        os.environ[_ERROR_FILE] = file
 
 
 def _refuse_again(environment: Mapping[str, str]) -> None:
     """Raise the error for which the attempt before this one ended, if it is one of ours."""
-    own = environment.get("TORCHELASTIC_ERROR_FILE")
+    own = environment.get(_ERROR_FILE)
     attempt = int(environment.get("TORCHELASTIC_RESTART_COUNT", "0"))
     if own is None or attempt == 0:
         return
@@ -73,7 +82,8 @@ def _refuse_again(environment: Mapping[str, str]) -> None:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             error = error_of(json.loads(file.read_text(encoding="utf-8"))["message"]["message"])
         if error is not None:
-            shutil.copyfile(file, own)  # for the launcher, as if it had happened here
+            # For the launcher, as if it had happened here.
+            shutil.copyfile(file, Path(own).with_suffix(".partial")).replace(own)
             raise error
 
 
