@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trm.data import Dataset
+from trm.data import Dataset, eval_batches
 from trm.tasks.arc.evaluate import ArcEvaluator
 from trm.tasks.arc.task import Arc1
 from trm.tasks.metrics import EvalBatch
@@ -104,3 +104,22 @@ def test_our_own_build_holds_the_same_tasks(arc: Path, tmp_path: Path) -> None:
     written = task.published_files(task.open_data([tmp_path / "data"]))
     expected = json.loads((arc / "built" / "test_puzzles.json").read_text())
     assert written == {"test_puzzles.json": expected}
+
+
+def test_copies_and_identifiers_are_those_of_the_published_builder(
+    arc: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    options = Arc1().options("published", source=str(arc), no_concept=True, num_aug=8, seed=0)
+    Arc1().build_data(tmp_path / "d", options, np.random.default_rng(0))
+    ours = Arc1().open_data([tmp_path / "d"])
+    assert ours.names is not None
+    assert [name.decode() for name in ours.names] == json.loads(
+        (arc / "built" / "identifiers.json").read_text()
+    )
+    for mine, theirs in zip(
+        eval_batches(ours.split("test"), 512), eval_batches(dataset.split("test"), 512),
+        strict=True,
+    ):  # fmt: skip
+        np.testing.assert_array_equal(mine.inputs, theirs.inputs)
+        np.testing.assert_array_equal(mine.labels, theirs.labels)
+        np.testing.assert_array_equal(mine.puzzle_identifiers, theirs.puzzle_identifiers)

@@ -12,6 +12,7 @@ from trm.data.batches import (
 from trm.data.dataset import Dataset, DatasetMeta, digest, open_dataset, read_meta, write
 from trm.data.join import join
 from trm.data.published import (
+    PUBLISHED_ORDER,
     PublishedMeta,
     is_published,
     open_published,
@@ -23,6 +24,7 @@ from trm.data.split import IGNORE_LABEL, PAD, Batch, Split
 __all__ = [
     "IGNORE_LABEL",
     "PAD",
+    "PUBLISHED_ORDER",
     "Augmentation",
     "Batch",
     "CellAugmentation",

@@ -24,6 +24,8 @@ from trm.errors import DataError
 from trm.storage import whole_folder
 
 NAMES_FILE = "identifiers.json"
+#: A property of data of our own layout whose puzzles have the published builder's identifiers.
+PUBLISHED_ORDER = "published_order"
 SPLITS = ("train", "test")
 #: What a file of a split is called; the published builders write one set, ``all``.
 _ARRAYS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")

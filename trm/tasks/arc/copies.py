@@ -49,7 +49,7 @@ def draw_distinct(
     """
     symmetry = np.zeros(1, np.int32)
     permutation = np.arange(VOCAB_SIZE, dtype=np.uint8)[None]
-    hashes = _Hasher(pairs)
+    hashes = Hasher(pairs)
     known = hashes(symmetry, permutation)
     for _ in range(TRIES):
         if len(known) > num_copies:
@@ -64,7 +64,7 @@ def draw_distinct(
     return symmetry, permutation
 
 
-class _Hasher:
+class Hasher:
     """Hashes (n,) of the copies of a task under symmetries (n,) and permutations (n, 12)."""
 
     def __init__(self, pairs: Sequence[tuple[Grid, Grid]]) -> None:

@@ -25,11 +25,19 @@ VOCABULARY = ("<pad>", "<eos>", *map(str, range(NUM_COLORS)))
 Grid = NDArray[np.uint8]
 
 
+UNKNOWN: Grid = np.zeros((1, 1), np.uint8)
+
+
 class Pair(NamedTuple):
     """A demonstration or a test: the grid given, and the one asked for, None if it is unknown."""
 
     input: Grid
     output: Grid | None
+
+    @property
+    def answered(self) -> tuple[Grid, Grid]:
+        """Both grids; a single black cell stands for an unknown one, as published."""
+        return self.input, UNKNOWN if self.output is None else self.output
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,6 +51,19 @@ def parse_puzzles(text: str, name: str = "") -> list[Puzzle]:
     return found
 
 
+def parse_answer(text: str) -> Tokens:
+    """The tokens (900,) of a grid as JSON.
+
+    Raises:
+        InputError: if it is none.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the answer is no JSON: {error}. Give [[0, 1], [2, 3]].") from error
+    return encode(parse_grid(found, "the answer"))
+
+
 def format_puzzle(puzzle: Puzzle) -> str:
     """A puzzle on one line that :func:`parse_puzzles` reads."""
     return f'{{{json.dumps(puzzle.name)}: {{"test": [{{"input": {format_grid(puzzle.tokens)}}}]}}}}'

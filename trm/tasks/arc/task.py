@@ -16,6 +16,7 @@ from trm.tasks.arc.notation import (
     format_grid,
     format_puzzle,
     pairs_json,
+    parse_answer,
     parse_puzzles,
     render_grid,
 )
@@ -50,12 +51,19 @@ _MINI = Preset(
 )
 
 
+_AS_PUBLISHED = Preset(
+    summary="Copies and identifiers as the published builder makes them: for its checkpoints.",
+    data={"published_order": True, "seed": 42},
+)
+
+
 class Arc(Task):
     """Find the rule that a task's demonstrations have in common, and apply it to a test input."""
 
     data_options = ArcOptions
+    published_seq_len = SEQ_LEN
     defaults = _PUBLISHED
-    presets = {"8gpu": _EIGHT_GPUS, "mini": _MINI}
+    presets = {"8gpu": _EIGHT_GPUS, "mini": _MINI, "published": _AS_PUBLISHED}
 
     def build_data(self, out: Path, options: ArcOptions, rng: np.random.Generator) -> DatasetMeta:
         """See :meth:`trm.tasks.base.Task.build_data`."""
@@ -73,9 +81,15 @@ class Arc(Task):
 
         return ArcEvaluator(split)
 
-    def parse(self, text: str, properties: Mapping[str, Any], name: str = "") -> list[Puzzle]:
-        """See :meth:`trm.tasks.base.Task.parse`."""
+    def parse(
+        self, text: str, properties: Mapping[str, Any], name: str = "", *, check: bool = True
+    ) -> list[Puzzle]:
+        """See :meth:`trm.tasks.base.Task.parse`; a grid breaks no rules, there is none to check."""
         return parse_puzzles(text, name)
+
+    def parse_answer(self, text: str, properties: Mapping[str, Any]) -> Tokens:
+        """See :meth:`trm.tasks.base.Task.parse_answer`; a grid as JSON."""
+        return parse_answer(text)
 
     def format(self, tokens: Tokens) -> str:
         """See :meth:`trm.tasks.base.Task.format`."""
@@ -155,6 +169,7 @@ class Arc1(Arc):
     """ARC-AGI-1."""
 
     name = "arc1"
+    published_names = ("arc-1", "arc-agi-1")
     summary = "ARC-AGI-1: grids of colours and a rule to find from two or three examples."
 
     def refusal(self, path: Path, meta: DatasetMeta) -> str:
@@ -174,6 +189,7 @@ class Arc2(Arc):
     """ARC-AGI-2."""
 
     name = "arc2"
+    published_names = ("arc-2", "arc-agi-2")
     summary = "ARC-AGI-2: the same, with rules that are harder to find."
 
     def refusal(self, path: Path, meta: DatasetMeta) -> str:
