@@ -85,6 +85,7 @@ class TinyRecursiveModel(nn.Module):
         config: the architecture.
         spec: vocabulary, length and number of identifiers of the puzzles.
         generator: where the initial weights are drawn from.
+        drawn: False leaves the weights as they happen to be, to be filled in.
     """
 
     answer_init: Tensor
@@ -96,6 +97,7 @@ class TinyRecursiveModel(nn.Module):
         spec: PuzzleSpec,
         *,
         generator: torch.Generator | None = None,
+        drawn: bool = True,
     ) -> None:
         super().__init__()
         self.config, self.spec = config, spec
@@ -113,7 +115,8 @@ class TinyRecursiveModel(nn.Module):
         self.halt_head = nn.Linear(config.hidden_size, 2)
         self.register_buffer("answer_init", torch.empty(config.hidden_size))
         self.register_buffer("latent_init", torch.empty(config.hidden_size))
-        self.reset_parameters(generator)
+        if drawn:
+            self.reset_parameters(generator)
         if self.dtype == torch.float64:
             self.double()
 

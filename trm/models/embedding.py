@@ -100,7 +100,7 @@ class InputEmbedding(nn.Module):
         if puzzle_rows is not None and self.prefix_len:
             width = self.prefix_len * embedded.shape[-1]
             rows = F.pad(puzzle_rows.to(dtype), (0, width - puzzle_rows.shape[-1]))
-            prefix = rows.view(len(rows), self.prefix_len, embedded.shape[-1])
+            prefix = rows.view(rows.shape[0], self.prefix_len, embedded.shape[-1])
             embedded = torch.cat((prefix, embedded), dim=1)
         if self.position is not None:
             # The sum of two embeddings, brought back to the variance of one.

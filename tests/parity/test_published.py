@@ -1,0 +1,115 @@
+"""A checkpoint as the published trainer saves it gives the published code's numbers.
+
+``expected.safetensors`` holds what that code computed with it: float32, on the CPU.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import Tensor
+
+from trm.engine.published import export_published, import_published, read_published
+from trm.engine.published_config import YAML_FILE
+from trm.engine.stored import open_stored
+from trm.models import TinyRecursiveModel
+from trm.models.published import PREFIX
+
+FOLDER = Path(__file__).parent / "data" / "published_checkpoint"
+FILE = FOLDER / "step_65104"
+Make = Callable[[Path], Path]
+
+
+def state_dict(file: Path) -> dict[str, Tensor]:
+    loaded: dict[str, Tensor] = torch.load(file, weights_only=True)
+    return loaded
+
+
+def as_it_is(_: Path) -> Path:
+    return FOLDER
+
+
+def without_prefixes(folder: Path) -> Path:
+    shutil.copy(FOLDER / YAML_FILE, folder)
+    bare = {name.removeprefix(PREFIX): tensor for name, tensor in state_dict(FILE).items()}
+    torch.save(bare, folder / "model.pt")
+    return folder
+
+
+def without_settings(folder: Path) -> Path:
+    return Path(shutil.copy(FILE, folder))
+
+
+def exported(folder: Path) -> Path:
+    import_published(FOLDER, folder / "ours")
+    return export_published(folder / "ours", folder / "theirs").parent
+
+
+@pytest.fixture(
+    scope="module",
+    params=[as_it_is, without_prefixes, without_settings, exported],
+    ids=lambda make: make.__name__,
+)
+def model(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> TinyRecursiveModel:
+    """The imported model."""
+    make: Make = request.param
+    folder = tmp_path_factory.mktemp(make.__name__)
+    task = "sudoku" if make is without_settings else None
+    import_published(make(folder), folder / "imported", task=task)
+    return open_stored(folder / "imported").model()
+
+
+def outputs(model: TinyRecursiveModel, batch: dict[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Logits and halting logits after each supervision step."""
+    with torch.no_grad():
+        embedded = model.embed(
+            batch["batch.inputs"], model.puzzle_rows(batch["batch.puzzle_identifiers"])
+        )
+        state = model.initial_state(len(embedded))
+        for _ in range(model.config.halt_max_steps):
+            state, logits, halt_logits = model(state, embedded)
+            yield logits, halt_logits
+
+
+def test_the_answers_are_those_of_the_published_code(model: TinyRecursiveModel) -> None:
+    expected = load_file(FOLDER / "expected.safetensors")
+    steps = dict(enumerate(outputs(model, expected), start=1))
+    assert len(steps) == 16
+    for step in (1, 2, 16):
+        for name, found in zip(("logits", "halt_logits"), steps[step], strict=True):
+            wanted = expected[f"step{step}.{name}"]
+            torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
+
+
+def test_an_export_has_the_tensors_of_the_published_file(tmp_path: Path) -> None:
+    file = exported(tmp_path) / FILE.name
+    theirs, ours = state_dict(FILE), state_dict(file)
+    assert list(ours) == list(theirs)
+    for name, tensor in theirs.items():
+        assert (ours[name].dtype, ours[name].shape) == (tensor.dtype, tensor.shape)
+        assert torch.equal(ours[name], tensor)
+
+
+def test_an_export_has_the_settings_of_the_published_file(tmp_path: Path) -> None:
+    ours = read_published(exported(tmp_path))
+    theirs = read_published(FOLDER)
+    assert ours.config.run == theirs.config.run
+    assert ours.config.step == 65104
+
+
+def test_an_export_names_every_setting_that_the_published_file_does(tmp_path: Path) -> None:
+    def keys(file: Path, *path: str) -> set[str]:
+        found = yaml.safe_load(file.read_text())
+        for name in path:
+            found = found[name]
+        return set(found)
+
+    ours, theirs = exported(tmp_path) / YAML_FILE, FOLDER / YAML_FILE
+    for path in ((), ("arch",), ("arch", "loss")):
+        assert keys(ours, *path) == keys(theirs, *path)
