@@ -125,6 +125,58 @@ class EvaluationView:
         self._told = True
 
 
+class SolvingView:
+    """Shows how far the solving of many puzzles is; use it as a context and pass on what it gives.
+
+    On a terminal that is a bar, elsewhere a line a minute.
+
+    Args:
+        console: where; not where the results go.
+    """
+
+    _PAUSE_S = 60.0
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.fields[numbers]}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("solving", total=None, numbers="first puzzles")
+        self._first: tuple[int, float] | None = None
+
+    def __enter__(self) -> Callable[[int, float | None], None]:
+        self._bar.start()
+        return self.update
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def update(self, done: int, share: float | None) -> None:
+        """Take in how many puzzles are done, and which share of all that is, if it is known."""
+        now = time.monotonic()
+        if self._first is None:  # what was done before tells nothing of how quick it is
+            self._first, self._began, self._told = (done, share or 0.0), now, now
+        numbers = f"{done:,} puzzles"
+        solved, elapsed = done - self._first[0], now - self._began
+        if solved:
+            speed = solved / max(elapsed, 1e-6)
+            numbers += f"  {speed:,.{0 if speed > 10 else 2}f} puzzles/s"
+        if solved and share is not None:
+            new = share - self._first[1]
+            numbers += f"  ETA {duration(elapsed * (1 - share) / new)}" if new > 0 else ""
+        total = None if share is None else 1.0
+        self._bar.update(self._task, total=total, completed=share or 0.0, numbers=numbers)
+        if not self._console.is_terminal and now - self._told >= self._PAUSE_S:
+            percent = "" if share is None else f"{share:.0%}  "
+            self._console.print(percent + numbers, soft_wrap=True, highlight=False)
+            self._told = now
+
+
 def _live(record: Record) -> str:
     return (
         f"loss {_number(record['loss'])}  exact {_number(record['exact_accuracy'])}  "

@@ -26,7 +26,7 @@ from trm.data import (
     read_published_meta,
     write_published,
 )
-from trm.errors import ConfigError, DataError, did_you_mean
+from trm.errors import ConfigError, DataError, InputError, did_you_mean
 from trm.storage import storage_errors
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
 
@@ -66,6 +66,17 @@ class Puzzle:
     name: str = ""
 
 
+def only(puzzles: Sequence[Puzzle]) -> Puzzle:
+    """The puzzle of a text that has to hold one.
+
+    Raises:
+        InputError: if there are several.
+    """
+    if len(puzzles) != 1:
+        raise InputError(f"{len(puzzles)} puzzles were given. Give one at a time.")
+    return puzzles[0]
+
+
 @dataclass(frozen=True)
 class Board:
     """What a picture of a board shows.
@@ -88,6 +99,10 @@ class Task(ABC):
         data_options: the model of the task's ``trm build-data`` flags.
         defaults: settings that differ from the fields' own defaults.
         presets: named alternatives.
+        hub_dataset: what ``--source hub`` stands for, if anything.
+        published_names: what the published trainer's configurations call it, beside its name.
+        published_seq_len: length of the puzzles that published checkpoints are for, where a
+            vocabulary does not tell it.
     """
 
     name: ClassVar[str]
@@ -95,6 +110,9 @@ class Task(ABC):
     data_options: ClassVar[type[DataOptions]] = DataOptions
     defaults: ClassVar[Settings] = {}
     presets: ClassVar[Mapping[str, Preset]] = {}
+    hub_dataset: ClassVar[str | None] = None
+    published_names: ClassVar[tuple[str, ...]] = ()
+    published_seq_len: ClassVar[int | None] = None
 
     def preset(self, name: str | None) -> Preset:
         """The preset of this name; None is one that changes nothing.
@@ -158,18 +176,26 @@ class Task(ABC):
         """A fresh evaluator of one evaluation of ``split``."""
         return AccuracyEvaluator()
 
-    def parse(self, text: str, properties: Mapping[str, Any], name: str = "") -> list[Puzzle]:
+    def parse(
+        self, text: str, properties: Mapping[str, Any], name: str = "", *, check: bool = True
+    ) -> list[Puzzle]:
         """The puzzles that a user typed, or that stand in a file.
 
         Args:
             text: one puzzle or several, in the task's own notation.
             properties: those of the data set that the model was trained on.
             name: of the file that the text was read from, without its ending.
+            check: refuse a puzzle that breaks the rules too. Passed only where it is False, so that
+                a task may leave it out.
 
         Raises:
             InputError: if a puzzle cannot be read, or breaks the puzzle's rules.
         """
         raise DataError(f"task {self.name} has no notation for typed puzzles. Use trm eval.")
+
+    def parse_answer(self, text: str, properties: Mapping[str, Any]) -> Tokens:
+        """An answer (seq_len,), such as one that is known to be right; see :meth:`parse`."""
+        return only(self.parse(text, properties)).tokens
 
     def format_puzzle(self, puzzle: Puzzle) -> str:
         """A puzzle on one line that :meth:`parse` reads."""

@@ -121,8 +121,10 @@ class Parity(Task):
         """See :meth:`trm.tasks.base.Task.evaluator`."""
         return ParityEvaluator()
 
-    def parse(self, text: str, properties: Mapping[str, Any], name: str = "") -> list[Puzzle]:
-        """See :meth:`trm.tasks.base.Task.parse`; one row a line."""
+    def parse(
+        self, text: str, properties: Mapping[str, Any], name: str = "", *, check: bool = True
+    ) -> list[Puzzle]:
+        """See :meth:`trm.tasks.base.Task.parse`; a row a line, of any bits."""
         rows, length = text.split(), int(properties["length"])
         for row in rows:
             if len(row) != length or set(row) - set("01"):

@@ -34,7 +34,7 @@ _COLORS = np.array(
     np.uint8,
 )
 _WRONG = np.array((211, 47, 47), np.uint8)
-_TOKENS = {"#": WALL, ".": OPEN, " ": OPEN, "S": START, "G": GOAL}
+_TOKENS = {"#": WALL, ".": OPEN, " ": OPEN, "S": START, "G": GOAL, "o": PATH}
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,25 @@ class _Drawing:
     rows: list[str]
 
 
-def parse_mazes(text: str, size: int) -> list[NDArray[np.uint8]]:
+def parse_mazes(text: str, size: int, *, check: bool = True) -> list[NDArray[np.uint8]]:
     """The mazes (size * size,) in a text, as tokens.
 
     A row that is too short, because an editor cut off its spaces, ends in open cells.
 
+    Args:
+        text: the mazes.
+        size: of a side.
+        check: refuse what is no puzzle: one with a path marked, not one S and one G, or no way
+            between them.
+
     Raises:
-        InputError: if one has the wrong size, a character that is no cell, not one S and one G,
-            or no path between them.
+        InputError: if one has the wrong size, a character that is no cell, or does not pass the
+            check.
     """
     drawings = _drawings(text, size)
     if not drawings:
         raise InputError(f"no maze was given. {_form(size)}")
-    return [_parse(drawing) for drawing in drawings]
+    return [_parse(drawing, check) for drawing in drawings]
 
 
 def _form(size: int) -> str:
@@ -107,36 +113,42 @@ def _is_open_row(spaces: str, place: int, size: int) -> bool:
     return place < size and spaces != ""
 
 
-def _parse(drawing: _Drawing) -> NDArray[np.uint8]:
+def _parse(drawing: _Drawing, check: bool) -> NDArray[np.uint8]:
     tokens: list[int] = []
     for number, row in enumerate(drawing.rows, start=drawing.line):
         for column, character in enumerate(row, start=1):
             token = _token(character, f"line {number}, column {column}")
-            if token in (START, GOAL) and token in tokens:
-                raise InputError(
-                    f"line {number}, column {column}: a second {character}. Leave one of them."
-                )
+            if check and token in (START, GOAL, PATH):
+                _check_cell(character, token in tokens, f"line {number}, column {column}")
             tokens.append(token)
-    for token in (START, GOAL):
-        if token not in tokens:
-            raise InputError(f"line {drawing.line}: the maze has no {_SYMBOLS[token]}. Add one.")
     maze = np.array(tokens, np.uint8)
-    if not path_cells(maze[None])[0]:
-        raise InputError(
-            f"line {drawing.line}: the maze has no path from S to G. Take some walls out."
-        )
+    if check:
+        _check_way(maze, f"line {drawing.line}")
     return maze
 
 
 def _token(character: str, where: str) -> int:
-    if character == "o":
-        raise InputError(f"{where}: 'o' marks a path, and a puzzle has none yet. Write '.' there.")
     if character not in _TOKENS:
         raise InputError(
             f"{where}: {character!r} is no cell. Use # for a wall, '.' or a space for an open "
             "cell, S and G."
         )
     return _TOKENS[character]
+
+
+def _check_cell(character: str, again: bool, where: str) -> None:
+    if character == "o":
+        raise InputError(f"{where}: 'o' marks a path, and a puzzle has none yet. Write '.' there.")
+    if again:
+        raise InputError(f"{where}: a second {character}. Leave one of them.")
+
+
+def _check_way(maze: NDArray[np.uint8], where: str) -> None:
+    for token in (START, GOAL):
+        if token not in maze:
+            raise InputError(f"{where}: the maze has no {_SYMBOLS[token]}. Add one.")
+    if not path_cells(maze[None])[0]:
+        raise InputError(f"{where}: the maze has no path from S to G. Take some walls out.")
 
 
 def format_maze(tokens: Tokens) -> str:

@@ -9,8 +9,9 @@ import numpy as np
 from rich.console import RenderableType
 
 from trm.data import Augmentation, DatasetMeta, Split
-from trm.tasks.base import Board, Preset, Puzzle, Task, Tokens
+from trm.tasks.base import Board, Preset, Puzzle, Task, Tokens, only
 from trm.tasks.maze.build import MazeOptions, build
+from trm.tasks.maze.csv_source import HUB_REPOSITORY
 from trm.tasks.maze.evaluate import MazeEvaluator
 from trm.tasks.maze.geometry import PATH, VOCABULARY, WALL, size_of
 from trm.tasks.maze.notation import format_maze, maze_board, parse_mazes, render_maze
@@ -24,6 +25,8 @@ class Maze(Task):
     name = "maze"
     summary = "Maze-Hard: a shortest path of 110 cells or more through a 30x30 maze."
     data_options = MazeOptions
+    hub_dataset = HUB_REPOSITORY
+    published_seq_len = 900
     # The published run: README of the TRM repository, section Maze-Hard.
     defaults = {
         "model": {"h_cycles": 3, "l_cycles": 4},
@@ -102,9 +105,16 @@ class Maze(Task):
         """See :meth:`trm.tasks.base.Task.evaluator`."""
         return MazeEvaluator()
 
-    def parse(self, text: str, properties: Mapping[str, Any], name: str = "") -> list[Puzzle]:
+    def parse(
+        self, text: str, properties: Mapping[str, Any], name: str = "", *, check: bool = True
+    ) -> list[Puzzle]:
         """See :meth:`trm.tasks.base.Task.parse`."""
-        return [Puzzle(maze) for maze in parse_mazes(text, int(properties["size"]))]
+        size = int(properties["size"])
+        return [Puzzle(maze) for maze in parse_mazes(text, size, check=check)]
+
+    def parse_answer(self, text: str, properties: Mapping[str, Any]) -> Tokens:
+        """See :meth:`trm.tasks.base.Task.parse_answer`; a maze with its path."""
+        return only(self.parse(text, properties, check=False)).tokens
 
     def format(self, tokens: Tokens) -> str:
         """See :meth:`trm.tasks.base.Task.format`."""

@@ -113,9 +113,9 @@ def is_valid_solution(boards: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
 def first_conflict(board: npt.NDArray[np.uint8]) -> tuple[str, int] | None:
     """The first unit of the board (cells,) with a digit twice, and that digit; None if none."""
     geometry = Geometry.from_num_cells(len(board))
-    for unit, cells in enumerate(geometry.units):
-        digits, counts = np.unique(board[cells], return_counts=True)
-        repeated = digits[(counts > 1) & (digits > 0)]
-        if len(repeated):
-            return geometry.unit_name(unit), int(repeated[0])
-    return None
+    digits = np.sort(board[geometry.units], axis=1)
+    repeated = (digits[:, 1:] == digits[:, :-1]) & (digits[:, 1:] > 0)
+    if not repeated.any():
+        return None
+    unit = int(repeated.any(axis=1).argmax())
+    return geometry.unit_name(unit), int(digits[unit, 1:][repeated[unit]][0])

@@ -24,12 +24,12 @@ def vocabulary(geometry: Geometry) -> tuple[str, ...]:
     return ("<pad>", ".", *(str(digit) for digit in range(1, geometry.size + 1)))
 
 
-def parse_board(text: str, geometry: Geometry) -> NDArray[np.uint8]:
+def parse_board(text: str, geometry: Geometry, *, check: bool = True) -> NDArray[np.uint8]:
     """A puzzle (num_cells,) as tokens.
 
     Raises:
-        InputError: for a wrong length, a character that is no digit of this size, or a digit that
-            stands twice in a row, column or box.
+        InputError: for a wrong length, a character that is no digit of this size, or, if ``check``,
+            a digit that stands twice in a row, column or box.
     """
     if len(text) != geometry.num_cells:
         raise InputError(
@@ -45,13 +45,15 @@ def parse_board(text: str, geometry: Geometry) -> NDArray[np.uint8]:
                 f"Use the digits 1 to {geometry.size}, and '.' or 0 for a blank."
             )
     board = np.frombuffer(text.replace(".", "0").encode(), np.uint8) - ord("0")
-    conflict = first_conflict(board)
+    conflict = first_conflict(board) if check else None
     if conflict:
         raise InputError(f"the puzzle has the digit {conflict[1]} twice in {conflict[0]}. Mend it.")
     return board + np.uint8(FIRST_DIGIT - 1)
 
 
-def parse_boards(text: str, properties: Mapping[str, Any]) -> list[NDArray[np.uint8]]:
+def parse_boards(
+    text: str, properties: Mapping[str, Any], *, check: bool = True
+) -> list[NDArray[np.uint8]]:
     """One puzzle a line, of the size that ``properties`` names; see :func:`parse_board`."""
     geometry = Geometry.of(int(properties["size"]))
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
@@ -61,7 +63,7 @@ def parse_boards(text: str, properties: Mapping[str, Any]) -> list[NDArray[np.ui
     boards = []
     for number, line in lines:
         try:
-            boards.append(parse_board(line, geometry))
+            boards.append(parse_board(line, geometry, check=check))
         except InputError as error:
             raise InputError(f"line {number}: {error}" if len(lines) > 1 else str(error)) from None
     return boards

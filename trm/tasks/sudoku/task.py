@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from trm.data import Augmentation, DatasetMeta, Split
 from trm.tasks.base import Board, Preset, Puzzle, Task, Tokens
 from trm.tasks.sudoku.build import SudokuOptions, build
+from trm.tasks.sudoku.csv_source import HUB_REPOSITORY
 from trm.tasks.sudoku.evaluate import SudokuEvaluator
 from trm.tasks.sudoku.geometry import BOX_SHAPES, Geometry, is_valid_solution
 from trm.tasks.sudoku.notation import (
@@ -29,6 +30,8 @@ class Sudoku(Task):
     name = "sudoku"
     summary = "Sudoku-Extreme: 9x9 puzzles that need guessing, and 4x4 and 6x6 boards."
     data_options = SudokuOptions
+    hub_dataset = HUB_REPOSITORY
+    published_seq_len = 81
     # The published run: README of the TRM repository, section Sudoku-Extreme.
     defaults = {
         "model": {"h_cycles": 3, "l_cycles": 6},
@@ -99,9 +102,11 @@ class Sudoku(Task):
         """See :meth:`trm.tasks.base.Task.evaluator`."""
         return SudokuEvaluator(split)
 
-    def parse(self, text: str, properties: Mapping[str, Any], name: str = "") -> list[Puzzle]:
+    def parse(
+        self, text: str, properties: Mapping[str, Any], name: str = "", *, check: bool = True
+    ) -> list[Puzzle]:
         """See :meth:`trm.tasks.base.Task.parse`."""
-        return [Puzzle(board) for board in parse_boards(text, properties)]
+        return [Puzzle(board) for board in parse_boards(text, properties, check=check)]
 
     def format(self, tokens: Tokens) -> str:
         """See :meth:`trm.tasks.base.Task.format`."""
