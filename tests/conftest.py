@@ -2,12 +2,17 @@
 
 import os
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jaxtyping import install_import_hook
+
+from tests.hub import HubServer
+from tests.hub.commands import Commands, Online
 
 os.environ.pop("COLUMNS", None)  # which the command line would read as it is imported
 install_import_hook(["trm.models", "trm.engine"], "beartype.beartype")
@@ -15,9 +20,11 @@ install_import_hook(["trm.models", "trm.engine"], "beartype.beartype")
 from trm import settings  # noqa: E402
 from trm.cli import run  # noqa: E402
 from trm.config import RunConfig  # noqa: E402
-from trm.data import DatasetMeta  # noqa: E402
+from trm.data import DatasetMeta, read_meta  # noqa: E402
 from trm.engine import launch  # noqa: E402
 from trm.plugins import get_task  # noqa: E402
+
+from tests.checkpoints import write_checkpoint  # noqa: E402  isort: skip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -111,6 +118,20 @@ def tiny(mini_data: Path) -> Callable[..., RunConfig]:
     return make
 
 
+@pytest.fixture
+def checkpoint(
+    tiny: Callable[..., RunConfig], mini_data: Path, tmp_path: Path
+) -> Callable[..., Path]:
+    """Write a checkpoint of that size; see :func:`tests.checkpoints.write_checkpoint`."""
+    data = read_meta(mini_data)
+
+    def make(name: str, *assignments: str, source: str = data.source, **more: Any) -> Path:
+        described = data.model_copy(update={"source": source})
+        return write_checkpoint(tmp_path / name, tiny(*assignments), described, **more)
+
+    return make
+
+
 @dataclass
 class Result:
     """What a command line gave: the exit code, stdout, stderr."""
@@ -148,3 +169,40 @@ def fails(trm: Callable[..., Result]) -> Callable[..., str]:
         return done.err.removeprefix("trm: error: ").strip()
 
     return call
+
+
+@pytest.fixture(scope="session")
+def hub_server() -> Iterator[HubServer]:
+    with HubServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def hub_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of the client; its cache is ``hub`` in there."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def hub(hub_server: HubServer, hub_home: Path) -> Iterator[HubServer]:
+    """A Hub without repositories, and nothing in the cache of ``online``.
+
+    At the end, no token may have been seen where it does not belong.
+    """
+    hub_server.clear()
+    shutil.rmtree(hub_home)
+    hub_home.mkdir()
+    yield hub_server
+    assert hub_server.leaks == []
+
+
+@pytest.fixture(scope="session")
+def hub_process(hub_server: HubServer, hub_home: Path) -> Iterator[Commands]:
+    with Commands(hub_server.environment(hub_home)) as process:
+        yield process
+
+
+@pytest.fixture
+def online(hub: HubServer, hub_process: Commands, tmp_path: Path) -> Online:
+    """Run command lines of trm whose Hub is ``hub``."""
+    return Online(hub_process, tmp_path)

@@ -11,10 +11,6 @@ import pytest
 from trm import __version__
 from trm.plugins import PluginWarning, load_plugins
 
-SOLVED = "1234341221434321"
-PUZZLE = "123434122143.321"
-
-
 Trm = Callable[..., Any]
 Fails = Callable[..., str]
 
@@ -199,47 +195,3 @@ def test_dry_run_writes_nothing(trm: Trm, tmp_path: Path) -> None:
     assert re.search(r"^puzzle embedding +16 numbers", done.out, re.M)
     assert re.search(r"^memory .* weights and optimizer", done.out, re.M)
     assert not (tmp_path / "runs").exists()
-
-
-def test_solve_plain(trm: Trm, trained_run: Path) -> None:
-    text = trm("solve", PUZZLE, "--ckpt", trained_run).out
-    assert text.startswith("puzzle\n 1 2 | 3 4\n")
-    assert "step 1: 1 cell changed, halt " in text
-    assert re.search(rf"^answer {SOLVED}: valid; the model would", text, re.M)
-
-
-def test_solve_json(trm: Trm, trained_run: Path) -> None:
-    found = json.loads(trm("solve", PUZZLE, "--ckpt", trained_run, "--json").out)
-    assert found["answer"] == SOLVED
-    assert found["valid"] is True
-
-
-def test_solve_a_file(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
-    (tmp_path / "p.txt").write_text(f"{PUZZLE}\n\n{SOLVED}\n")
-    lines = trm("solve", "p.txt", "--ckpt", trained_run, "--json").out.splitlines()
-    assert [json.loads(line)["answer"] for line in lines] == [SOLVED, SOLVED]
-
-
-def test_solve_from_stdin(trm: Trm, trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import io
-
-    monkeypatch.setattr("sys.stdin", io.StringIO(PUZZLE))
-    assert json.loads(trm("solve", "-", "--ckpt", trained_run, "--json").out)["answer"] == SOLVED
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("123", "has 3 characters, not 16"),
-        ("a234341221434321", "'a' in row 1, column 1"),
-        ("11..............", "digit 1 twice in row 1"),
-        ("absent.txt", r"absent\.txt: no such file"),
-    ],
-)
-def test_solve_what_is_no_puzzle(fails: Fails, trained_run: Path, text: str, message: str) -> None:
-    assert re.search(message, fails("solve", text, "--ckpt", trained_run))
-
-
-def test_solve_a_picture(fails: Fails, trained_run: Path, tmp_path: Path) -> None:
-    (tmp_path / "p.png").write_bytes(b"\x89PNG\xff\xfe")
-    assert "p.png is not a text file" in fails("solve", "p.png", "--ckpt", trained_run)

@@ -3,22 +3,20 @@
 ``trm --help`` has to answer at once, so whatever needs torch is imported inside its command.
 """
 
-import json
 import os
 import sys
 import traceback
 import warnings
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from trm import cli_data, cli_eval, cli_runs, cli_train
+from trm import cli_data, cli_eval, cli_hub, cli_runs, cli_solve, cli_train
 from trm import cli_options as opt
 from trm.engine.worker import TOLD_BY_LAUNCHER
-from trm.errors import InputError, TrmError
+from trm.errors import TrmError
 from trm.plugins import PluginWarning, installed_tasks
 
 
@@ -37,6 +35,9 @@ class _InOrderOfUse(TyperGroup):
             "vote",
             "solve",
             "plot",
+            "push-hub",
+            "import",
+            "export",
         ]
         return sorted(super().list_commands(ctx), key=order.index)
 
@@ -52,7 +53,9 @@ app = typer.Typer(
 app.add_typer(cli_train.app)
 app.add_typer(cli_data.app)
 app.add_typer(cli_eval.app)
+app.add_typer(cli_solve.app)
 app.add_typer(cli_runs.app)
+app.add_typer(cli_hub.app)
 out = Console()
 # Typer's copy of click is private; its exception classes are reached through a public one.
 UsageError: type[Any] = typer.BadParameter.__mro__[1]
@@ -114,56 +117,3 @@ def tasks() -> None:
     from trm.show.tables import tasks_table
 
     out.print(tasks_table(installed_tasks()))
-
-
-@app.command()
-def solve(
-    puzzle: Annotated[str, typer.Argument(metavar="PUZZLE|FILE|-", help="- reads from stdin.")],
-    ckpt: opt.Checkpoint = None,
-    device: opt.Device = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a puzzle.")] = False,
-    save: opt.Save = None,
-) -> None:
-    """Solve puzzles, and show the board as it changes from step to step."""
-    from trm.engine.solve import Solution, load
-    from trm.show.pictures import check_picture, save_pictures
-    from trm.show.thinking import show_thoughts, verdict
-
-    if save is not None:
-        check_picture(save)
-    model = load(ckpt, device=device or "auto")
-    text, name = _puzzle_text(puzzle)
-    solutions = []
-    puzzles = model.parse(text, name)
-    for given in puzzles:
-        model.identifier(given)  # refuse an unknown one before anything is drawn
-    for given in puzzles:
-        thoughts = model.think(given)
-        if as_json:
-            solution = Solution(model.task, given, tuple(thoughts))
-            print(json.dumps(solution.as_json()))  # noqa: T201
-        else:
-            solution = show_thoughts(out, model.task, given, thoughts)
-            out.print(verdict(solution), highlight=False, soft_wrap=True)
-        solutions.append(solution)
-    if save is not None:
-        save_pictures(save, [drawn for solution in solutions for drawn in solution.pictures()])
-
-
-def _puzzle_text(argument: str) -> tuple[str, str]:
-    """What the argument of ``solve`` means, stdin, a file's text or the puzzle itself.
-
-    And the name of the file without its ending, which may be the puzzle's.
-    """
-    try:
-        if argument == "-":
-            return sys.stdin.read(), ""
-        return Path(argument).read_text(encoding="utf-8"), Path(argument).stem
-    except UnicodeDecodeError:
-        raise InputError(f"{argument} is not a text file. Name one with a puzzle a line.") from None
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and (
-            "/" in argument or Path(argument).suffix[1:].isalpha()
-        ):
-            raise InputError(f"{argument}: no such file. Name one, or give a puzzle.") from None
-        return argument, ""

@@ -4,14 +4,16 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from trm import api
 from trm import cli_options as opt
+from trm.api import Layout
 from trm.errors import InputError
 from trm.plugins import get_task, installed_tasks
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from trm.data import Dataset
     from trm.tasks.base import DataOptions, Task
 
-Layout = Literal["native", "published"]
 app = typer.Typer()
 out, err = Console(), Console(stderr=True)
 
@@ -108,17 +109,7 @@ def _help(name: str, field: "FieldInfo") -> str:
 def _build_data(
     task: "Task", folder: Path, overwrite: bool, layout: Layout, options: "DataOptions"
 ) -> None:
-    import numpy as np
-
-    from trm.data import is_published
-
-    if folder.exists():
-        ours = (folder / "dataset.json").is_file() or is_published(folder)
-        if not (overwrite and ours):
-            way_out = ", or replace it with --overwrite." if ours else "."
-            raise InputError(f"{folder} exists already. Name another --out{way_out}")
-    build = task.build_data if layout == "native" else task.build_published
-    meta = build(folder, options, np.random.default_rng(options.seed))
+    meta = api.build_chosen(task, folder, layout, overwrite, options)
     counts = ", ".join(
         f"{name} {split.groups:,} puzzles ({split.puzzles:,} with augmentations)"
         for name, split in meta.splits.items()
@@ -145,7 +136,7 @@ def inspect_data(
     from trm.show.boards import Example, examples_of, show_example
     from trm.show.pictures import save_pictures
 
-    task = _task_of(folder)
+    task = api.task_of(folder)
     dataset = task.open_data([folder])
     names = [split] if split else list(dataset.splits)
     shown: list[Example] = []
@@ -163,24 +154,6 @@ def inspect_data(
         _print_facts(task, dataset)
     for example in shown:
         show_example(out, example)
-
-
-def _task_of(folder: Path) -> "Task":
-    """The task that a data folder belongs to."""
-    from trm import data
-
-    if not data.is_published(folder):
-        return get_task(data.read_meta(folder).task)
-    stated = data.read_published_meta(folder)
-    if stated.task is not None:
-        return get_task(stated.task)
-    for installed in installed_tasks().values():
-        if installed.task.published_meta(stated.vocab_size, stated.seq_len) is not None:
-            return installed.task
-    raise InputError(
-        f"{folder} (published layout) has puzzles of {stated.seq_len} tokens of "
-        f"{stated.vocab_size} kinds, which no installed task has. See trm tasks."
-    )
 
 
 def _print_facts(task: "Task", dataset: "Dataset") -> None:

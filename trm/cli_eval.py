@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from trm import api
 from trm import cli_options as opt
 from trm.engine.worker import as_worker, is_started_by_elastic
 from trm.errors import InputError, TrmError
-from trm.plugins import get_task
 from trm.storage import check_writable, write_text
 
 if TYPE_CHECKING:
@@ -43,12 +43,17 @@ def evaluate(
     context: typer.Context,
     ckpt: Annotated[
         list[str] | None,
-        typer.Option(metavar="RUN|CHECKPOINT", help="The newest run's best if left out."),
+        typer.Option(
+            metavar="RUN|CHECKPOINT|USER/NAME",
+            help="Here or on the Hub; the newest run's best if left out.",
+        ),
     ] = None,
     manifest: Annotated[
         Path | None, typer.Option("--all", metavar="F", help="All checkpoints of a TOML file.")
     ] = None,
     data: opt.Data = None,
+    task: opt.PublishedTask = None,
+    reset_puzzles: opt.ResetPuzzles = False,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Examples at a time.")] = None,
     max_examples: Annotated[
         int | None, typer.Option(min=1, help="Look at so many only, always the same.")
@@ -79,7 +84,8 @@ def evaluate(
         if file is not None and not one:
             raise InputError(f"{flag} is for one checkpoint. Name it with --ckpt.")
     given: dict[str, Any] = {"batch_size": batch_size, "max_examples": max_examples, "votes": votes}
-    given |= {"data": tuple(data) if data else None}
+    given |= {"data": tuple(data) if data else None, "task": task}
+    given |= {"reset_puzzle_embedding": reset_puzzles or None}
     update = {name: value for name, value in given.items() if value is not None}
     entries = [entry.model_copy(update=update) for entry in entries]
     _check_files(*files.values())
@@ -171,6 +177,12 @@ def _say(text: str) -> None:
     out.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
+def _say_notes(name: str, inferred: Sequence[str]) -> None:
+    """What a published checkpoint leaves out."""
+    if inferred:
+        notes.print(f"{name}: inferred {'; '.join(inferred)}")
+
+
 def _say_written(*files: Path | None) -> None:
     for file in files:
         if file is not None:
@@ -186,13 +198,13 @@ def _check_files(*files: Path | None) -> None:
 
 def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[Entry]":
     from trm.engine.manifest import Entry, read_manifest
-    from trm.engine.runs import find_checkpoint
 
     if manifest is not None:
         if ckpt:
             raise InputError("--all and --ckpt exclude each other. Give one of them.")
         return read_manifest(manifest)
-    return [Entry(ckpt=name) for name in ckpt or [str(find_checkpoint(None))]]
+    names: Sequence[str | None] = ckpt or [None]
+    return [Entry(ckpt=name) for name in names]
 
 
 def _report(
@@ -207,7 +219,9 @@ def _report(
     from trm.engine.solve import load
     from trm.show.progress import EvaluationView
 
-    model = load(entry.ckpt, device=device)
+    model = load(entry.ckpt, task=entry.task, device=device)
+    if group.is_first:
+        _say_notes(model.name, model.notes)
     with EvaluationView(Console(stderr=True)) as progress:
         return evaluate_model(
             model,
@@ -215,6 +229,7 @@ def _report(
             batch_size=entry.batch_size,
             max_examples=entry.max_examples,
             votes=entry.votes,
+            reset_puzzle_embedding=entry.reset_puzzle_embedding,
             save_predictions=save_predictions,
             extras=extras,
             compiled=not no_compile,
@@ -248,16 +263,11 @@ def vote(
 ) -> None:
     """Vote again over saved predictions; several files make an ensemble."""
     from trm.show.tables import metrics_table, votes_text
-    from trm.tasks import predictions as saved
+    from trm.tasks.predictions import Predictions
 
     _check_files(submission, per_task)
-    files = {str(path): saved.Predictions.load(path) for path in predictions}
-    tasks = {found.about.task: get_task(found.about.task) for found in files.values()}
-    if len(tasks) != 1:
-        raise InputError(f"predictions of several tasks ({', '.join(tasks)}). Give those of one.")
-    (task,) = tasks.values()
-    first = next(iter(files.values()))
-    evaluator = saved.vote(task, task.open_data(data or first.about.data), files)
+    files = {str(path): Predictions.load(path) for path in predictions}
+    evaluator = api.vote_saved(files, data or ())
     evaluator.check_has(_extras(submission, per_task))
     metrics = evaluator.result()
     _write_extras(evaluator, submission, per_task)

@@ -1,7 +1,7 @@
 """The arguments and flags that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,8 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+#: What ``trm export`` writes.
+Kind = Literal["published", "onnx", "torch-export"]
 Version = Annotated[
     bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it, exit.")
 ]
@@ -57,6 +59,16 @@ Shard = Annotated[
     bool,
     typer.Option("--shard-puzzle-embedding", help="Each process keeps a share of that table."),
 ]
+InitFrom = Annotated[
+    str | None,
+    typer.Option("--init-from", metavar="CHECKPOINT", help="Begin with the weights of this one."),
+]
+ResetPuzzles = Annotated[
+    bool,
+    typer.Option(
+        "--reset-puzzle-embedding", help="Give every puzzle the mean of the puzzle embeddings."
+    ),
+]
 SaveEvery = Annotated[
     str | None, typer.Option(metavar="STEPS|10m", help="Steps or minutes between checkpoints.")
 ]
@@ -67,6 +79,12 @@ SkipNonfinite = Annotated[
 ]
 LogTo = Annotated[
     str | None, typer.Option(metavar="NAMES", help="tensorboard,wandb,trackio: tell them too.")
+]
+PushTo = Annotated[
+    str | None,
+    typer.Option(
+        "--push-to", metavar="USER/NAME", help="Push each new best checkpoint to the Hub."
+    ),
 ]
 Profile = Annotated[
     int, typer.Option(min=0, metavar="N", help="Write a profiler trace of N steps.")
@@ -82,7 +100,15 @@ Assignments = Annotated[
 ]
 Checkpoint = Annotated[
     str | None,
-    typer.Option("--ckpt", metavar="RUN|CHECKPOINT", help="The newest run's best if left out."),
+    typer.Option(
+        "--ckpt",
+        metavar="RUN|CHECKPOINT|USER/NAME",
+        help="Here or on the Hub; the newest run's best if left out.",
+    ),
+]
+PublishedTask = Annotated[
+    str | None,
+    typer.Option("--task", help="Of a published checkpoint that does not say which it is for."),
 ]
 Save = Annotated[
     Path | None, typer.Option(metavar="F", help="Draw the boards into a .png or .svg file.")

@@ -7,8 +7,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from trm.errors import InputError
-
 app = typer.Typer()
 out = Console()
 
@@ -54,25 +52,7 @@ def plot(
     ] = False,
 ) -> None:
     """Draw a metric over a run's steps, or pass@k against k."""
-    from trm.show import curves, plots
+    from trm.show import plots
 
-    names = curves.labels(paths)
-    if pass_at_k or any(path.is_file() for path in paths):
-        if metric is not None:
-            raise InputError(
-                "--metric is drawn over the steps of runs, not of files or with --pass-at-k. "
-                "Leave it out."
-            )
-        picture = picture or Path("pass_at_k.png")
-        found: dict[str, curves.Curve] = {}
-        for name, path in zip(names, paths, strict=True):
-            found |= curves.pass_at_k(path, name if len(paths) > 1 else "")
-        plots.plot_pass_at_k(picture, found)
-    else:
-        drawn = {}
-        for name, path in zip(names, paths, strict=True):
-            metric, drawn[name] = curves.over_steps(path, metric)  # all draw that of the first
-        assert metric is not None  # there is a path at least
-        picture = picture or Path(f"{metric.replace('/', '_')}.png")
-        plots.plot_runs(picture, drawn, metric)
-    out.print(f"wrote {picture}", soft_wrap=True, highlight=False)
+    drawn = plots.plot(paths, out=picture, metric=metric, pass_at_k=pass_at_k)
+    out.print(f"wrote {drawn}", soft_wrap=True, highlight=False)

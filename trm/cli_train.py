@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from trm import cli_options as opt
+from trm.api import resolve
 from trm.cli_launch import machines_of, say_how_it_ended, show_needs, shown, start
 from trm.engine.worker import as_worker
 from trm.errors import ConfigError
@@ -32,7 +33,7 @@ def config(
     """Print the resolved settings, and where each came from."""
     from trm.show.tables import settings_table
 
-    resolved = resolve(task, preset, mlp_t, config_file, assignments)
+    resolved = resolve(task, preset, mlp_t, config_file, assignments or ())
     if as_json:
         out.print_json(resolved.config.model_dump_json())
     else:
@@ -71,10 +72,13 @@ def train(
             help="auto goes on with a run of that --run-name; RUN with that run, by its settings.",
         ),
     ] = "auto",
+    init_from: opt.InitFrom = None,
+    reset_puzzles: opt.ResetPuzzles = False,
     save_every: opt.SaveEvery = None,
     keep: opt.Keep = None,
     skip_nonfinite: opt.SkipNonfinite = None,
     log_to: opt.LogTo = None,
+    push_to: opt.PushTo = None,
     profile: opt.Profile = 0,
     config_file: opt.ConfigFile = None,
     assignments: opt.Assignments = None,
@@ -94,6 +98,8 @@ def train(
             ("train.device", device, "--device"),
             ("train.compile", False if no_compile else None, "--no-compile"),
             ("train.shard_puzzle_embedding", shard or None, "--shard-puzzle-embedding"),
+            ("train.init_from", init_from, "--init-from"),
+            ("train.reset_puzzle_embedding", reset_puzzles or None, "--reset-puzzle-embedding"),
             ("train.keep_checkpoints", keep, "--keep"),
             ("train.skip_nonfinite", skip_nonfinite, "--skip-nonfinite"),
             ("train.log_to", log_to, "--log-to"),
@@ -107,13 +113,13 @@ def train(
     begun = Path(resume) if resume not in ("auto", "never") else None
     if begun is not None and run_name is not None:
         raise ConfigError(f"--resume {resume} names a run, so does --run-name. Give one of them.")
-    resolved = resolve(task, preset, mlp_t, config_file, assignments, flags, begun)
+    resolved = resolve(task, preset, mlp_t, config_file, assignments or (), flags, begun)
     with as_worker(os.environ):  # which may end it before anything heavy is imported
         machines = machines_of(
             resolved, num_processes, num_nodes, node_rank, endpoint, max_restarts
         )
         if machines is None:
-            return _train(resolved, runs, run_name, resume, profile, dry_run)
+            return _train(resolved, runs, run_name, resume, profile, dry_run, push_to)
     return start(resolved, runs, run_name, resume, machines, context.obj or [], dry_run)
 
 
@@ -124,12 +130,14 @@ def _train(
     resume: str,
     profile_steps: int,
     dry_run: bool,
+    push_to: str | None,
 ) -> int:
     """Train in this process, alone or as one of a launcher's."""
     from trm.engine import launch
     from trm.engine.device import pick_device
     from trm.engine.distributed import ALONE, group_of, joined
     from trm.engine.interrupt import stop_requests
+    from trm.publish.background import pushing
 
     task = get_task(resolved.config.task)
     environment = os.environ
@@ -147,39 +155,12 @@ def _train(
             )
             if dry_run:
                 return show_needs(resolved, plan, group.size) if group.is_first else 0
-            with shown(plan, group) as listen:
+            repo = push_to if group.is_first else None
+            with shown(plan, group) as listen, pushing(plan.folder, repo, listen) as heard:
                 outcome = launch.train(
-                    plan, task, group=group, listen=listen, should_stop=stop,
+                    plan, task, group=group, listen=heard, should_stop=stop,
                     profile_steps=profile_steps,
                 )  # fmt: skip
     if group.is_first:
         say_how_it_ended(outcome, task.name)
     return 0 if outcome.finished else stop.exit_code
-
-
-def resolve(
-    task_name: str,
-    preset: str | None,
-    mlp_t: bool,
-    config_file: Path | None,
-    assignments: list[str] | None,
-    flags: dict[str, tuple[Any, str]] | None = None,
-    begun: Path | None = None,
-) -> "Resolved":
-    """The settings of a run, from all their sources; those of the run ``begun`` come first."""
-    from trm import settings
-
-    task = get_task(task_name)
-    if mlp_t:
-        mixer = {"model.mlp_t": (True, "--mlp-t"), "model.pos_encodings": ("none", "--mlp-t")}
-        flags = {**(flags or {}), **mixer}
-    return settings.load(
-        task.name,
-        defaults=task.defaults,
-        run=begun,
-        preset=task.preset(preset).settings,
-        preset_name=preset or "",
-        config_file=config_file,
-        flags=flags,
-        assignments=assignments or (),
-    )

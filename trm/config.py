@@ -118,6 +118,12 @@ class TrainConfig(Frozen):
     max_steps: int | None = Field(None, gt=0, description="End after so many steps instead.")
     seed: int = Field(0, ge=0, description="Decides weights, data order and exploration.")
     loss: Literal["stablemax", "softmax"] = Field("stablemax", description="Loss of the answer.")
+    init_from: str | None = Field(
+        None, description="Begin with the weights of this checkpoint, here or on the Hub."
+    )
+    reset_puzzle_embedding: bool = Field(
+        False, description="But let every puzzle begin with the mean of its puzzle embeddings."
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
     compile: bool = Field(True, description="Use torch.compile on CUDA.")
     log_every_steps: int = Field(10, gt=0, description="Steps between logged lines.")

@@ -8,6 +8,7 @@
     ├── InputError         a puzzle, file or argument value that cannot be used
     ├── DataError          a data folder that is incomplete, damaged or does not fit
     ├── CheckpointError    a checkpoint that is incomplete, damaged or does not fit
+    ├── HubError           a repository of the Hub that cannot be read or written
     ├── TrainingError      a run that went wrong on the way
     └── StorageError       the disk is full, or the place may not be written
 
@@ -41,6 +42,10 @@ class DataError(TrmError):
 
 class CheckpointError(TrmError):
     """A checkpoint that is incomplete, damaged, or does not fit what it is used for."""
+
+
+class HubError(TrmError):
+    """A repository of the Hugging Face Hub that cannot be read or written."""
 
 
 class TrainingError(TrmError):

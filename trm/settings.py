@@ -8,7 +8,9 @@ A source is read on its own (by pydantic-settings, where it has one for it), che
 do not exist, and only then merged: an error can name the source that the bad value came from.
 """
 
+import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,6 +120,51 @@ def load(
     return Resolved(_validate(task, values, sources), sources)
 
 
+def command(config: RunConfig, defaults: Settings, presets: Mapping[str, Settings]) -> list[str]:
+    """The shortest command line of ``trm train`` that resolves to these settings.
+
+    Args:
+        config: the settings.
+        defaults: those of the task.
+        presets: of the task, by name.
+    """
+    lines = []
+    for preset, chosen in {"": {}, **presets}.items():
+        for mlp_t in (False, True):
+            mixer: Settings = {"model": {"mlp_t": True, "pos_encodings": "none"}} if mlp_t else {}
+            values = {
+                name: value
+                for source in (defaults, chosen, mixer)
+                for name, value, _ in _nested(source, "")
+            }
+            lines.append(
+                ["trm", "train", config.task]
+                + (["--preset", preset] if preset else [])
+                + (["--mlp-t"] if mlp_t else [])
+                + _assignments(config, _validate(config.task, values, {}))
+            )
+    return min(lines, key=len)
+
+
+def _assignments(config: RunConfig, base: RunConfig) -> list[str]:
+    """``--set`` for each setting in which a configuration differs from another."""
+    found = []
+    for name in setting_names():
+        group, key = name.split(".")
+        value, other = (getattr(getattr(which, group), key) for which in (config, base))
+        if value != other:
+            found += ["--set", f"{name}={_written(value)}"]
+    return found
+
+
+def _written(value: Any) -> str:
+    """A value that :func:`_assignment` reads, without quotes where it needs none."""
+    if value is None:
+        return "none"
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w.:/@-]*", value)
+    return value if plain and _parsed(value) == value else json.dumps(value, ensure_ascii=False)
+
+
 def _nested(settings: Settings, source: str) -> Iterator[tuple[str, Any, str]]:
     fields: Any
     for group, fields in settings.items():
@@ -177,11 +224,15 @@ def _assignment(text: str) -> tuple[str, Any, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set {text}: no '='. Write --set model.hidden_size=384.")
+    return name.strip(), _parsed(value), f"--set {name.strip()}"
+
+
+def _parsed(value: str) -> Any:
+    """A value as in TOML, or as it stands."""
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    return name.strip(), parsed, f"--set {name.strip()}"
+        return value.strip()
 
 
 def _unsets(name: str, value: Any) -> bool:

@@ -13,13 +13,20 @@ from trm.engine import checkpoint, layout, tensors
 from trm.engine.lock import LOCK_FILE
 from trm.engine.snapshot import restore, take_snapshot
 from trm.engine.step import TrainState
+from trm.engine.stored import open_stored
 from trm.errors import CheckpointError, StorageError
+from trm.models import TinyRecursiveModel
 
 
 @pytest.fixture
 def copy(trained_run: Path, tmp_path: Path) -> Path:
     """A checkpoint that a test may damage."""
     return Path(shutil.copytree((trained_run / layout.LAST).resolve(), tmp_path / "checkpoint"))
+
+
+def load(folder: Path) -> tuple[TinyRecursiveModel, checkpoint.CheckpointConfig]:
+    stored = open_stored(folder)
+    return stored.model(), stored.config
 
 
 def change_config(folder: Path, *path: str, value: object) -> None:
@@ -34,7 +41,7 @@ def change_config(folder: Path, *path: str, value: object) -> None:
 
 def test_a_checkpoint_is_enough_to_use_the_model(copy: Path) -> None:
     shutil.rmtree(copy / layout.STATE_FOLDER)
-    model, config = checkpoint.load_model(copy)
+    model, config = load(copy)
     assert config.run.task == "sudoku"
     assert config.data.vocabulary == ("<pad>", ".", "1", "2", "3", "4")
     stored = load_file(copy / layout.WEIGHTS_FILE)
@@ -51,7 +58,7 @@ def test_cut_short(copy: Path) -> None:
     file = copy / layout.WEIGHTS_FILE
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged or cut short"):
-        checkpoint.load_model(copy)
+        load(copy)
 
 
 @pytest.mark.parametrize("kind", ["torch", "pickle"])
@@ -66,7 +73,7 @@ def test_a_pickle_is_refused_and_not_run(copy: Path, tmp_path: Path, kind: str) 
     else:
         file.write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(CheckpointError, match=r"is a pickle, which could run code"):
-        checkpoint.load_model(copy)
+        load(copy)
     assert not (tmp_path / "exploded").exists()
 
 
@@ -90,25 +97,25 @@ def test_a_configuration_that_does_not_fit(
 ) -> None:
     change_config(copy, *path, value=value)
     with pytest.raises(CheckpointError, match=message) as caught:
-        checkpoint.load_model(copy)
+        load(copy)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", [layout.WEIGHTS_FILE, layout.CONFIG_FILE])
 def test_a_missing_file_is_named(copy: Path, name: str) -> None:
     (copy / name).unlink()
-    with pytest.raises(CheckpointError, match=rf"{name}: no such file"):
-        checkpoint.load_model(copy)
+    with pytest.raises(CheckpointError, match=rf"{name}(: no such file| is missing)"):
+        load(copy)
 
 
 def test_a_bare_array_is_no_configuration(copy: Path) -> None:
     (copy / layout.CONFIG_FILE).write_text("[]")
     with pytest.raises(CheckpointError, match=r"config\.json is damaged"):
-        checkpoint.load_model(copy)
+        load(copy)
 
 
 def test_without_training_state_there_is_no_going_on(copy: Path) -> None:
-    model, config = checkpoint.load_model(copy)
+    model, config = load(copy)
     shutil.rmtree(copy / layout.STATE_FOLDER)
     with pytest.raises(CheckpointError, match="has no training_state"):
         restore(copy, TrainState.create(model, config.run))
@@ -119,7 +126,7 @@ def test_a_full_disk_leaves_what_was_there(
 ) -> None:
     import safetensors
 
-    model, config = checkpoint.load_model(copy)
+    model, config = load(copy)
     state = TrainState.create(model, config.run)
     before = sorted(path.name for path in tmp_path.iterdir())
 
@@ -139,4 +146,4 @@ def test_an_extra_tensor_is_refused(copy: Path) -> None:
     file = copy / layout.WEIGHTS_FILE
     save_file({**load_file(file), "intruder": torch.zeros(1)}, file)
     with pytest.raises(CheckpointError, match="has the tensor intruder"):
-        checkpoint.load_model(copy)
+        load(copy)

@@ -3,12 +3,16 @@
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from trm.config import RunConfig
 from trm.data import Dataset
 from trm.engine.checkpoint import puzzle_spec
 from trm.engine.distributed import ALONE, Group
+from trm.engine.published import mean_puzzle_embedding
 from trm.engine.sharding import ShardedPuzzleEmbedding
+from trm.engine.stored import TABLE, open_stored
+from trm.engine.tensors import check_fits
 from trm.models import TinyRecursiveModel
 
 
@@ -28,3 +32,46 @@ def build_model(
         )
         model.puzzle_embedding = table.to(model.output_head.weight.dtype)
     return model.to(device)
+
+
+def begin_with(model: TinyRecursiveModel, config: RunConfig, group: Group = ALONE) -> None:
+    """Fill a new model with the weights of the checkpoint ``train.init_from``.
+
+    Raises:
+        CheckpointError, HubError: if there is none, or it does not fit.
+    """
+    stored = open_stored(config.train.init_from, task=config.task)
+    targets: dict[str, Tensor] = dict(model.state_dict())
+    shares = {}
+    table = model.puzzle_embedding
+    begun = stored.puzzle_embedding() if config.train.reset_puzzle_embedding else None
+    if table is not None and begun is not None:
+        table.weight.copy_(mean_puzzle_embedding(begun, len(table.weight)))
+        targets[TABLE] = begun  # which has nowhere else to go
+    elif isinstance(table, ShardedPuzzleEmbedding):
+        count = model.spec.num_puzzle_identifiers
+        targets[TABLE], shares[TABLE] = table.shard, (count, group.share(count))
+    stored.fill(targets, shares)
+
+
+def check_beginning(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse ``train.init_from`` where it does not fit, before anything is written.
+
+    Raises:
+        CheckpointError, HubError: saying what does not fit.
+    """
+    stored = open_stored(config.train.init_from, task=config.task)
+    stored.made_for.check(dataset)
+    with torch.device("meta"):
+        model = TinyRecursiveModel(config.model, puzzle_spec(dataset.meta))
+    expected: dict[str, Tensor] = dict(model.state_dict())
+    found = stored.shapes()
+    if config.train.reset_puzzle_embedding:
+        expected.pop(TABLE, None)
+        found.pop(TABLE, None)
+    elif TABLE in expected and TABLE in found:
+        stored.made_for.check_table(dataset)
+    check_fits(
+        expected, found, stored.name,
+        settings="this run", way_out="Give the model settings that it was trained with.",
+    )  # fmt: skip

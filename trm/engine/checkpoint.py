@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -25,15 +24,16 @@ from trm.engine.layout import (
     PROGRESS_FILE,
     STATE_FOLDER,
     SUMS_FILE,
-    WEIGHTS_FILE,
 )
-from trm.engine.tensors import fill
 from trm.errors import CheckpointError, StorageError
-from trm.models import PuzzleSpec, TinyRecursiveModel
+from trm.models import PuzzleSpec
 from trm.storage import write_text
 
 #: Byte strings; what checks types while testing takes np.bytes_ to mean empty ones.
 Names = NDArray[np.character]
+
+#: No JSON of ours comes near to it.
+_MOST_BYTES = 1 << 20
 
 AnyFrozen = TypeVar("AnyFrozen", bound=Frozen)
 
@@ -73,6 +73,7 @@ class Evaluation(Frozen):
 
     Attributes:
         headline: the metric that decides which checkpoint is best.
+        intervals: the 95% intervals of those metrics that are shares.
         best: the highest headline of the run so far, at ``best_step``.
     """
 
@@ -80,6 +81,7 @@ class Evaluation(Frozen):
     examples: int
     headline: str
     metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]] = {}
     best: float
     best_step: int
 
@@ -96,9 +98,18 @@ def read_progress(path: Path) -> Progress:
         CheckpointError: if the checkpoint is damaged or has no training state.
     """
     progress = _read_json(path / STATE_FOLDER / PROGRESS_FILE, Progress)
-    if not (path / EVALUATION_FILE).is_file():
-        return progress
-    return noted(progress, _read_json(path / EVALUATION_FILE, Evaluation))
+    found = read_evaluation(path)
+    return progress if found is None else noted(progress, found)
+
+
+def read_evaluation(path: Path) -> Evaluation | None:
+    """What came out when a checkpoint was evaluated, None if it was not.
+
+    Raises:
+        CheckpointError: if the file is damaged.
+    """
+    file = path / EVALUATION_FILE
+    return _read_json(file, Evaluation) if file.is_file() else None
 
 
 def noted(progress: Progress, found: Evaluation) -> Progress:
@@ -152,20 +163,6 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_model(
-    path: Path, device: torch.device | str = "cpu"
-) -> tuple[TinyRecursiveModel, CheckpointConfig]:
-    """Build the model of a checkpoint folder and load its weights.
-
-    Raises:
-        CheckpointError: if the checkpoint is damaged, or its configuration and weights differ.
-    """
-    config = read_config(path)
-    model = TinyRecursiveModel(config.run.model, config.spec, generator=torch.Generator())
-    fill(model.state_dict(), path / WEIGHTS_FILE)
-    return model.to(device), config
-
-
 def read_config(path: Path) -> CheckpointConfig:
     """Read ``config.json`` of a checkpoint folder.
 
@@ -196,6 +193,8 @@ def _read_json(path: Path, kind: type[AnyFrozen]) -> AnyFrozen:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file. Name a whole checkpoint, such as RUN/best.")
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes")
         raw: Any = json.loads(path.read_text(encoding="utf-8"))
         version = raw.get("format_version", 0)
         if isinstance(version, int) and version > FORMAT_VERSION:
@@ -207,6 +206,8 @@ def _read_json(path: Path, kind: type[AnyFrozen]) -> AnyFrozen:
     except ValidationError as error:
         reason = first_problem(error)
         raise CheckpointError(f"{path} is damaged: {reason}. Use another checkpoint.") from error
+    except RecursionError:
+        raise CheckpointError(f"{path} is damaged: it is nested. Use another checkpoint.") from None
     except (OSError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path} is damaged: {reason}. Use another checkpoint.") from error

@@ -11,6 +11,7 @@ from trm import trackers
 from trm.config import RunConfig, setting_names
 from trm.data import Dataset
 from trm.engine import checkpoint, runs
+from trm.engine.build import check_beginning
 from trm.engine.device import device_errors, pick_device
 from trm.engine.distributed import ALONE, Group
 from trm.engine.layout import CONFIG_FILE, LAST
@@ -108,12 +109,16 @@ def plan(
         lambda: _start(config, dataset, steps, runs_folder, name, resume)
     )
     group.together(lambda: _check_visible(start.checkpoint))
+    if start.checkpoint is None and config.train.init_from is not None:
+        group.together(lambda: check_beginning(config, dataset))
     return Plan(folder, config, dataset, start, steps)
 
 
 def _open(config: RunConfig, task: Task, group: Group) -> Dataset:
     """The data, once nothing speaks against training on it."""
     check_shares(config, group.size)
+    if config.train.reset_puzzle_embedding and config.train.init_from is None:
+        raise ConfigError("--reset-puzzle-embedding needs --init-from CHECKPOINT. Give it too.")
     trackers.check(config.train.log_to)
     dataset = task.open_data(config.data_paths)
     dataset.split("test")

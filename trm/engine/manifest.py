@@ -14,14 +14,18 @@ class Entry(Frozen):
     """One ``[[checkpoint]]`` of a manifest.
 
     Attributes:
+        ckpt: a run or checkpoint, here or on the Hub; None for the newest run.
         name: what to call it in the table.
+        task: of a published checkpoint that does not say it.
         reported: what its authors measured, as a share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ckpt: str
+    ckpt: str | None
     name: str = ""
+    task: str | None = None
+    reset_puzzle_embedding: bool = False
     data: tuple[str, ...] = ()
     metric: str | None = None
     reported: float | None = Field(None, ge=0, le=1)

@@ -1,19 +1,18 @@
 """Evaluating a trained model on a data set, and what is said of it."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from trm.data import DatasetMeta, Split
+from trm.data import Dataset
 from trm.engine.device import device_errors
 from trm.engine.distributed import ALONE, Group
 from trm.engine.evaluate import compiled_step, evaluate
+from trm.engine.published import mean_puzzle_embedding
 from trm.engine.solve import Model
-from trm.errors import CheckpointError, InputError, did_you_mean
+from trm.errors import InputError, did_you_mean
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
 from trm.tasks.predictions import About, Predictions, compact
 
@@ -39,7 +38,7 @@ class Report:
         votes: answers to each puzzle, of which the majority's was judged.
     """
 
-    checkpoint: Path
+    checkpoint: str
     step: int
     task: str
     data: Path
@@ -64,14 +63,14 @@ class Report:
             hint = did_you_mean(metric, self.metrics)
             raise InputError(f"task {self.task} has no metric {metric!r}. {hint}")
         return Row(
-            name or str(self.checkpoint), self.task, self.step, metric, self.metrics[metric],
+            name or self.checkpoint, self.task, self.step, metric, self.metrics[metric],
             reported, self.votes,
         )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
         """For ``trm eval --json``."""
         return {
-            "checkpoint": str(self.checkpoint),
+            "checkpoint": self.checkpoint,
             "step": self.step,
             "task": self.task,
             "data": str(self.data),
@@ -90,6 +89,7 @@ def evaluate_model(
     votes: int = 1,
     save_predictions: Path | None = None,
     extras: Sequence[str] = (),
+    reset_puzzle_embedding: bool = False,
     compiled: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
     group: Group = ALONE,
@@ -104,6 +104,7 @@ def evaluate_model(
         votes: solve so many symmetric copies of each puzzle, and take the majority's answer.
         save_predictions: write every answer to this ``.npz`` file.
         extras: what the evaluator will be asked for, see :meth:`Evaluator.check_has`.
+        reset_puzzle_embedding: give every puzzle the mean of the model's puzzle embeddings.
         compiled: use torch.compile on CUDA.
         on_progress: called with examples done and examples in all.
         group: the processes that evaluate together; the first one has the metrics, and writes.
@@ -113,12 +114,14 @@ def evaluate_model(
     """
     paths = tuple(data) or model.config.data_paths
     dataset = model.task.open_data(paths)
-    _check_fits(model, dataset.meta, dataset.path)
-    split = _with_identifiers_of(model, dataset.split("test"), dataset.path)
+    model.made_for.check(dataset)
+    split = dataset.split("test")
+    if not reset_puzzle_embedding:
+        split = model.made_for.with_identifiers(split, dataset)
     evaluator = model.task.evaluator(dataset.meta, split)
     evaluator.check_has(extras)
     batches: list[EvalBatch] = []
-    with device_errors():
+    with device_errors(), _mean_embedding(model, dataset, reset_puzzle_embedding):
         metrics = evaluate(
             model.network,
             evaluator,
@@ -137,13 +140,13 @@ def evaluate_model(
             task=model.task.name,
             data=paths,
             digest=dataset.meta.digest,
-            checkpoint=str(model.path),
+            checkpoint=model.name,
             step=model.checkpoint.step,
             votes=votes,
         )
         Predictions.of(about, batches).save(save_predictions, split.names)
     return Report(
-        checkpoint=model.path,
+        checkpoint=model.name,
         step=model.checkpoint.step,
         task=model.task.name,
         data=dataset.path,
@@ -154,40 +157,16 @@ def evaluate_model(
     )
 
 
-def _check_fits(model: Model, meta: DatasetMeta, path: Path) -> None:
-    made_for = model.checkpoint.data
-    for what, theirs, ours in (
-        ("puzzles of length", meta.seq_len, made_for.seq_len),
-        ("a vocabulary of size", meta.vocab_size, made_for.vocab_size),
-        ("the vocabulary", meta.vocabulary, made_for.vocabulary),
-    ):
-        if theirs != ours:
-            raise CheckpointError(
-                f"{path} has {what} {theirs}, {model.path} was trained for {ours}. "
-                "Give data of that kind with --data."
-            )
-
-
-def _with_identifiers_of(model: Model, split: Split, path: Path) -> Split:
-    """The split with the numbers that the model gave to the names of its puzzles.
-
-    Raises:
-        CheckpointError: if the model was not trained with some of those names.
-    """
-    if split.names is None or split.identifiers is None:
-        return split
-    known: NDArray[Any] = np.array([b""]) if model.names is None else np.asarray(model.names)
-    if np.array_equal(split.names, known):
-        return split
-    used = np.asarray(split.names)[split.identifiers]
-    order = np.argsort(known, kind="stable")
-    places = np.searchsorted(known, used, sorter=order).clip(max=len(known) - 1)
-    unknown = known[order[places]] != used
-    if unknown.any():
-        some = ", ".join(name.decode() for name in np.unique(used[unknown])[:3])
-        raise CheckpointError(
-            f"{model.path} does not know {unknown.sum():,} of the {len(used):,} puzzle identifiers "
-            f"of {path}, such as {some}: their embedding would mean nothing. Give the data that "
-            "it was trained with."
-        )
-    return replace(split, names=known, identifiers=order[places].astype(np.int32))
+@contextlib.contextmanager
+def _mean_embedding(model: Model, dataset: Dataset, wanted: bool) -> Iterator[None]:
+    """Inside the block each of the data set's puzzles has the mean puzzle embedding."""
+    table = model.network.puzzle_embedding
+    if not wanted or table is None:
+        yield
+        return
+    weight = table.weight
+    table.weight = mean_puzzle_embedding(weight, dataset.meta.num_puzzle_identifiers)
+    try:
+        yield
+    finally:
+        table.weight = weight

@@ -1,23 +1,26 @@
 """A trained model as something to ask: puzzles in, answers and the way to them out."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from trm.config import RunConfig
-from trm.engine import checkpoint, runs
 from trm.engine.device import pick_device
 from trm.engine.evaluate import supervision_steps
+from trm.engine.stored import Stored, open_stored
 from trm.errors import InputError
 from trm.models import TinyRecursiveModel
 from trm.plugins import get_task
-from trm.tasks.base import Board, Puzzle, Task, Tokens
+from trm.tasks.base import Board, Puzzle, Task, Tokens, only
+
+#: Puzzles solved at once.
+BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -86,30 +89,24 @@ class Model:
     """A trained model, with its task. Made by :func:`trm.load`.
 
     Attributes:
-        path: the checkpoint folder.
-        config: the settings that it was trained with.
+        name: what it was loaded as.
+        path: the checkpoint folder, for one of the Hub in its cache.
+        notes: what a checkpoint of the published trainer leaves out, and was inferred.
+        names: what the puzzle identifiers stand for, (num_puzzle_identifiers,) byte strings; None
+            where all puzzles have the same one, or nobody knows.
     """
 
-    def __init__(
-        self, network: TinyRecursiveModel, config: checkpoint.CheckpointConfig, path: Path
-    ) -> None:
+    def __init__(self, network: TinyRecursiveModel, stored: Stored) -> None:
         self.network = network.eval()
-        self.path = path
-        self.checkpoint = config
-        self.task = get_task(config.run.task)
+        self.name, self.path, self.notes = stored.name, stored.path, stored.notes
+        self.checkpoint, self.names = stored.config, stored.names
+        self.made_for = stored.made_for
+        self.task = get_task(stored.config.run.task)
 
     @property
     def config(self) -> RunConfig:
         """The settings that it was trained with."""
         return self.checkpoint.run
-
-    @cached_property
-    def names(self) -> checkpoint.Names | None:
-        """What the puzzle identifiers stand for, (num_puzzle_identifiers,) byte strings.
-
-        None where all puzzles have the same one.
-        """
-        return checkpoint.read_names(self.path)
 
     def identifier(self, puzzle: Puzzle) -> int:
         """The row of the puzzle embedding that a puzzle has.
@@ -128,31 +125,94 @@ class Model:
             )
         return int(found[0])
 
-    def parse(self, text: str, name: str = "") -> list[Puzzle]:
+    def parse(self, text: str, name: str = "", *, check: bool = True) -> list[Puzzle]:
         """The puzzles in a text, in the task's own notation.
 
         Args:
             text: the puzzles.
             name: of the file that the text was read from, without its ending.
+            check: refuse one that breaks the puzzle's rules, and not only what cannot be read.
 
         Raises:
-            InputError: if one cannot be read or breaks the puzzle's rules.
+            InputError: if one is refused.
         """
-        return self.task.parse(text, self.checkpoint.data.properties, name)
+        properties = self.checkpoint.data.properties
+        if check:
+            return self.task.parse(text, properties, name)
+        if "check" not in inspect.signature(self.task.parse).parameters:
+            raise InputError(f"task {self.task.name} cannot leave out its check. Use check=True.")
+        return self.task.parse(text, properties, name, check=False)
 
-    def solve(self, puzzle: str) -> Solution:
-        """Solve one puzzle.
+    def parse_answer(self, text: str) -> str:
+        """An answer to a puzzle, such as one known to be right, as the model writes its own.
+
+        Raises:
+            InputError: if it cannot be read.
+        """
+        answer = self.task.parse_answer(text, self.checkpoint.data.properties)
+        return self.task.format(answer)
+
+    def parse_one(self, text: str, *, check: bool = True) -> Puzzle:
+        """The one puzzle in a text, which the model knows how to solve; see :meth:`parse`.
+
+        Raises:
+            InputError: if it is refused, or the model was not trained on a puzzle of its name.
+        """
+        puzzle = only(self.parse(text, check=check))
+        self.identifier(puzzle)
+        return puzzle
+
+    @overload
+    def solve(  # type: ignore[overload-overlap]
+        self, puzzles: str, *, batch_size: int = BATCH_SIZE, check: bool = True
+    ) -> Solution: ...
+
+    @overload
+    def solve(
+        self, puzzles: Sequence[str], *, batch_size: int = BATCH_SIZE, check: bool = True
+    ) -> list[Solution]: ...
+
+    def solve(
+        self, puzzles: str | Sequence[str], *, batch_size: int = BATCH_SIZE, check: bool = True
+    ) -> Solution | list[Solution]:
+        """Solve a puzzle, or many.
 
         Args:
-            puzzle: in the task's own notation, for Sudoku digits and ``.``, row by row.
+            puzzles: each in the task's own notation, for Sudoku digits and ``.``, row by row.
+            batch_size: how many to solve at once.
+            check: refuse one that breaks the puzzle's rules, and not only what cannot be read.
+
+        Returns:
+            A solution, or where a list was given the solutions in its order.
 
         Raises:
-            InputError: if it is not one puzzle, cannot be read or breaks the puzzle's rules.
+            InputError: if one is refused; of a list, the message has its number, from 1 on.
         """
-        puzzles = self.parse(puzzle)
-        if len(puzzles) != 1:
-            raise InputError(f"{len(puzzles)} puzzles were given. Give one at a time.")
-        return Solution(self.task, puzzles[0], tuple(self.think(puzzles[0])))
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}. Give 1 or more.")
+        if isinstance(puzzles, str):
+            return self.solve_batch([self.parse_one(puzzles, check=check)])[0]
+        parsed = [self._numbered(number, text, check) for number, text in enumerate(puzzles, 1)]
+        starts = range(0, len(parsed), batch_size)
+        return [s for start in starts for s in self.solve_batch(parsed[start : start + batch_size])]
+
+    def _numbered(self, number: int, text: str, check: bool) -> Puzzle:
+        try:
+            return self.parse_one(text, check=check)
+        except InputError as error:
+            raise InputError(f"puzzle {number}: {error}") from error
+
+    def solve_batch(self, puzzles: Sequence[Puzzle]) -> list[Solution]:
+        """Solve puzzles at once.
+
+        Raises:
+            InputError: if the model was not trained on a puzzle of one's name.
+        """
+        each = zip(*self._think(puzzles), strict=True)
+        return [
+            Solution(self.task, puzzle, thoughts)
+            for puzzle, thoughts in zip(puzzles, each, strict=True)
+        ]
 
     def think(self, puzzle: Puzzle) -> Iterator[Thought]:
         """The boards (seq_len,) of a puzzle, one supervision step after the other.
@@ -160,26 +220,38 @@ class Model:
         Raises:
             InputError: if the model was not trained on a puzzle of this name.
         """
+        for (thought,) in self._think([puzzle]):
+            yield thought
+
+    def _think(self, puzzles: Sequence[Puzzle]) -> Iterator[list[Thought]]:
+        """A thought on each puzzle, one supervision step after the other."""
         device = self.network.device
-        inputs = torch.from_numpy(puzzle.tokens.astype(np.int32))[None].to(device)
-        identifiers = torch.tensor([self.identifier(puzzle)], dtype=torch.int32, device=device)
-        steps = supervision_steps(self.network, inputs, identifiers)
-        for number, (boards, halt_logits) in enumerate(steps, start=1):
-            board: NDArray[np.int32] = boards[0].cpu().numpy()
-            yield Thought(number, board, float(halt_logits[0].float().sigmoid()))
+        tokens = np.stack([puzzle.tokens for puzzle in puzzles]).astype(np.int32)
+        rows = [self.identifier(puzzle) for puzzle in puzzles]
+        steps = supervision_steps(
+            self.network,
+            torch.from_numpy(tokens).to(device),
+            torch.tensor(rows, dtype=torch.int32, device=device),
+        )
+        for number, (answers, halt_logits) in enumerate(steps, start=1):
+            boards: NDArray[np.int32] = answers.cpu().numpy()
+            chances = halt_logits.float().sigmoid().tolist()
+            yield [Thought(number, *found) for found in zip(boards, chances, strict=True)]
 
 
-def load(path: str | Path | None = None, *, device: str = "auto") -> Model:
+def load(path: str | Path | None = None, *, task: str | None = None, device: str = "auto") -> Model:
     """Load a trained model.
 
     Args:
-        path: a run folder (its best checkpoint) or a checkpoint folder; the newest run in
-            ``runs/`` if left out.
+        path: a run folder (its best checkpoint), a checkpoint folder, a file or folder of the
+            published trainer, or ``USER/NAME[@REVISION]`` of the Hub; the newest run in ``runs/``
+            if left out.
+        task: of a published checkpoint that does not say which it was trained for.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
 
     Raises:
         CheckpointError: if there is none, or it is damaged.
+        HubError: if it cannot be fetched.
     """
-    found = runs.find_checkpoint(None if path is None else str(path))
-    network, config = checkpoint.load_model(found, pick_device(device))
-    return Model(network, config, found)
+    stored = open_stored(path, task=task)
+    return Model(stored.model(pick_device(device)), stored)

@@ -48,15 +48,32 @@ def fill(
     Raises:
         CheckpointError: if the file is missing or damaged, or names and shapes differ.
     """
-    shares = shares or {}
-    expected = {name: list(tensor.shape) for name, tensor in targets.items()}
-    expected |= {n: [count, *expected[n][1:]] for n, (count, _) in shares.items()}
     with _reading(path) as file:
-        names = file.keys()
-        _check_fits(expected, {name: file.get_slice(name).get_shape() for name in names}, path)
+        check_fits(targets, _shapes(file), path, shares)
         for name, target in targets.items():
-            rows = shares[name][1] if name in shares else None
+            rows = shares[name][1] if shares and name in shares else None
             target.copy_(file.get_tensor(name) if rows is None else file.get_slice(name)[rows])
+
+
+def shapes(path: Path) -> dict[str, list[int]]:
+    """The shape of every tensor of a file, without its numbers.
+
+    Raises:
+        CheckpointError: if it is missing or damaged.
+    """
+    with _reading(path) as file:
+        return _shapes(file)
+
+
+def load_tensor(path: Path, name: str) -> Tensor:
+    """One tensor of a file.
+
+    Raises:
+        CheckpointError: if the file is missing or damaged.
+    """
+    with _reading(path) as file:
+        tensor: Tensor = file.get_tensor(name)
+        return tensor
 
 
 def load_rows(path: Path, share: Callable[[int], slice]) -> dict[str, Tensor]:
@@ -105,20 +122,46 @@ class _reading:  # noqa: N801
         )
 
 
-def _check_fits(
-    expected: Mapping[str, list[int]], found: Mapping[str, list[int]], path: Path
+def _shapes(file: Any) -> dict[str, list[int]]:
+    return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+
+
+def check_fits(
+    targets: Mapping[str, Tensor],
+    found: Mapping[str, list[int]],
+    path: Path | str,
+    shares: Mapping[str, tuple[int, slice]] | None = None,
+    *,
+    settings: str = "config.json",
+    way_out: str = "Restore the config.json the weights were saved with.",
 ) -> None:
+    """Refuse tensors of other names or shapes than their targets; see :func:`fill`.
+
+    Args:
+        targets: where to.
+        found: the shapes that are stored.
+        path: where they are stored.
+        shares: as of :func:`fill`.
+        settings: what says which targets there are.
+        way_out: what to do where they differ.
+
+    Raises:
+        CheckpointError: naming the first that differs.
+    """
+    expected = {name: list(tensor.shape) for name, tensor in targets.items()}
+    expected |= {n: [count, *expected[n][1:]] for n, (count, _) in (shares or {}).items()}
     for name, shape in expected.items():
         if name not in found:
-            raise CheckpointError(f"{path} lacks the tensor {name}. Use another checkpoint.")
+            raise CheckpointError(
+                f"{path} lacks the tensor {name}, which {settings} asks for. {way_out}"
+            )
         if found[name] != shape:
             raise CheckpointError(
-                f"{path}: {name} is {tuple(found[name])}, but config.json makes it "
-                f"{tuple(shape)}. Restore the config.json the weights were saved with."
+                f"{path}: {name} is {tuple(found[name])}, but {settings} makes it "
+                f"{tuple(shape)}. {way_out}"
             )
     extra = sorted(found.keys() - expected.keys())
     if extra:
         raise CheckpointError(
-            f"{path} has the tensor {extra[0]}, for which config.json has no place. "
-            "Restore the config.json the weights were saved with."
+            f"{path} has the tensor {extra[0]}, for which {settings} has no place. {way_out}"
         )

@@ -1,7 +1,7 @@
 """The training loop: batches in, steps, records, evaluations and checkpoints out."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from trm.config import RunConfig
 from trm.data import Dataset, Position, TrainStream, exploration, num_eval_examples
 from trm.engine import checkpoint, runs
-from trm.engine.build import build_model
+from trm.engine.build import begin_with, build_model
 from trm.engine.device import can_compile, copy_to, to_device
 from trm.engine.distributed import ALONE, Group
 from trm.engine.evaluate import averaged, compiled_step, evaluate
@@ -25,6 +25,7 @@ from trm.engine.track import Listener, MetricsFile, Record
 from trm.engine.window import Window
 from trm.errors import PluginError, StorageError, TrainingError, did_you_mean
 from trm.tasks.base import Task
+from trm.tasks.metrics import Metric
 from trm.trackers import Trackers, open_trackers
 
 
@@ -69,6 +70,8 @@ class Run:
         """Train to the end, or until told to stop; goes on from ``resume_from`` if given."""
         config, split, group = self.config, self.dataset.split("train"), self.group
         model = build_model(config, self.dataset, self.device, group)
+        if resume_from is None and config.train.init_from is not None:
+            begin_with(model, config, group)
         state = TrainState.create(model, config)
         self.progress = checkpoint.Progress(step=0, position=Position())
         if resume_from is not None:
@@ -230,19 +233,19 @@ class Run:
             )
         if metrics is None:
             return
-        values = {name: metric.value for name, metric in metrics.items()}
         elapsed = {"elapsed_s": window.elapsed}
         self.progress = self.group.from_first(
-            lambda: self._remember(evaluator.headline, values, examples, elapsed)
+            lambda: self._remember(evaluator.headline, metrics, examples, elapsed)
         )
 
     def _remember(
-        self, headline: str, values: dict[str, float], examples: int, elapsed: Record
+        self, headline: str, metrics: Mapping[str, Metric], examples: int, elapsed: Record
     ) -> checkpoint.Progress:
         """Note in the checkpoint just saved what came out; what the run has reached now."""
         assert self._saver is not None
         self._saver.wait()  # which reports it
         step, progress = self.trainer.state.step, self.progress
+        values = {name: metric.value for name, metric in metrics.items()}
         if headline not in values:
             raise PluginError(
                 f"the evaluator of task {self.task.name} has no metric {headline!r}, "
@@ -255,6 +258,7 @@ class Run:
             best, best_step = progress.best, progress.best_step
         found = checkpoint.Evaluation(
             step=step, examples=examples, headline=headline, metrics=values,
+            intervals={name: m.interval for name, m in metrics.items() if m.interval},
             best=best, best_step=best_step,
         )  # fmt: skip
         if not self._saver.note(found):  # there is nothing that could be the best

@@ -64,6 +64,53 @@ _METADATA: dict[str, dict[str, Any]] = {
 }
 
 
+def plot(
+    paths: Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    metric: str | None = None,
+    pass_at_k: bool = False,
+) -> Path:
+    """Draw a metric over the steps of runs, or pass@k against k: ``trm plot``.
+
+    Args:
+        paths: runs, or files that ``trm eval --json`` or ``trm vote --json`` wrote.
+        out: the picture, ``.png``, ``.svg`` or ``.pdf``; named after the metric if left out.
+        metric: what to draw over the steps; the first run's headline if left out.
+        pass_at_k: draw pass@k against k instead; ARC only.
+
+    Returns:
+        The picture.
+
+    Raises:
+        InputError: if a path has nothing to draw.
+    """
+    from trm.show import curves
+
+    files = [Path(path) for path in paths]
+    names = curves.labels(files)
+    if pass_at_k or any(path.is_file() for path in files):
+        if metric is not None:
+            raise InputError(
+                "--metric is drawn over the steps of runs, not of files or with --pass-at-k. "
+                "Leave it out."
+            )
+        picture = Path(out or "pass_at_k.png")
+        found: dict[str, curves.Curve] = {}
+        for name, path in zip(names, files, strict=True):
+            found |= curves.pass_at_k(path, name if len(files) > 1 else "")
+        plot_pass_at_k(picture, found)
+        return picture
+    drawn = {}
+    for name, path in zip(names, files, strict=True):
+        metric, drawn[name] = curves.over_steps(path, metric)  # all draw that of the first
+    if metric is None:
+        raise InputError("no run was given. Name one.")
+    picture = Path(out or f"{metric.replace('/', '_')}.png")
+    plot_runs(picture, drawn, metric)
+    return picture
+
+
 def plot_pass_at_k(path: Path, curves: Mapping[str, Points]) -> None:
     """Draw pass@k, one line a label, k from 1 to 1000 on a logarithmic axis.
 

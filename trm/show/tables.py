@@ -93,6 +93,14 @@ def results_table(rows: "Iterable[Row]") -> Table:
     return made
 
 
+def files_table(files: Mapping[str, int]) -> Table:
+    """Files and their sizes in bytes."""
+    made = table("file", ">bytes")
+    for name, size in files.items():
+        made.add_row(Text(name), f"{size:,}")
+    return made
+
+
 def votes_text(votes: int) -> str:
     """What to add to a measurement of one answer a puzzle, or of several.
 

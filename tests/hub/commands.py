@@ -1,0 +1,100 @@
+"""Command lines of trm against the small Hub, one after the other in one process.
+
+The client reads its environment once, and to import torch takes seconds: so all tests share a
+process that has the Hub's environment, and only the token changes from one command to the next.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+class Done(NamedTuple):
+    """The exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Commands:
+    """A process that runs command lines of trm, and programs; use it as a context."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        env = {name: value for name, value in environment.items() if not name.startswith("TRM_")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(WORKER)],
+            env={**env, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> "Commands":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.communicate()
+
+    def run(self, arguments: tuple[str | Path, ...], folder: Path, token: str | None) -> Done:
+        """Run a command line in a folder."""
+        return self._ask(arguments=[str(argument) for argument in arguments],
+                         folder=str(folder), token=token)  # fmt: skip
+
+    def execute(self, program: str, folder: Path, token: str | None) -> Done:
+        """Run a program of Python; one that raises has exit code 70 and its traceback."""
+        return self._ask(program=program, folder=str(folder), token=token)
+
+    def _ask(self, **job: Any) -> Done:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, f"the process ended with code {self._process.wait()}"
+        return Done(*json.loads(answer))
+
+
+class Online:
+    """Runs command lines and programs in one folder, with alice's token unless another is given.
+
+    Whatever they print, there may be neither a token nor a traceback in it.
+    """
+
+    def __init__(self, process: Commands, folder: Path) -> None:
+        self._process, self._folder = process, folder
+
+    def __call__(self, *arguments: str | Path, token: str | None = "hf_alice") -> Done:
+        """Run a command line of trm."""
+        return _checked(self._process.run(arguments, self._folder, token))
+
+    def program(self, program: str, token: str | None = "hf_alice") -> str:
+        """What a program of Python prints, which has to succeed."""
+        done = _checked(self._process.execute(program, self._folder, token))
+        assert (done.code, done.err) == (0, ""), done
+        return done.out
+
+
+def _checked(done: Done) -> Done:
+    assert "hf_" not in done.out + done.err
+    assert "Traceback" not in done.err, done.err
+    return done
+
+
+def succeeded(done: Done) -> str:
+    """What a command printed that went well and had nothing to warn of."""
+    assert (done.code, done.err) == (0, ""), done
+    return done.out
+
+
+def refused(done: Done) -> str:
+    """The one line of a command that failed, without its beginning."""
+    assert (done.code, done.out) == (1, ""), done
+    assert re.fullmatch(r"trm: error: [^\n]+\n", done.err), done.err
+    return done.err.removeprefix("trm: error: ").strip()

@@ -1,0 +1,182 @@
+"""The model card: what a checkpoint is, what it was measured to do, and how to use it."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from trm import settings
+from trm.engine.checkpoint import CheckpointConfig, Evaluation, read_config, read_evaluation
+from trm.models import TinyRecursiveModel
+from trm.plugins import get_task
+from trm.tasks.base import Task
+
+_TEMPLATE = """---
+{header}
+---
+
+# {title}
+
+A [Tiny Recursive Model](https://arxiv.org/abs/2510.04871) of {size} million parameters,
+trained with `trm`. Its task, {task}: {summary}
+
+## Use
+
+```python
+import trm
+model = trm.load("{repo}")
+print(model.solve(puzzle).answer)
+```
+
+`trm eval --ckpt {repo}` measures it, `trm solve --ckpt {repo} PUZZLE` shows how it thinks.
+
+## Model
+
+{model}
+
+## Results
+
+{results}
+
+## Training
+
+{training}
+
+## Citation
+
+```bibtex
+@misc{{jolicoeurmartineau2025less,
+  title = {{Less is More: Recursive Reasoning with Tiny Networks}},
+  author = {{Alexia Jolicoeur-Martineau}},
+  year = {{2025}},
+  eprint = {{2510.04871}},
+  archivePrefix = {{arXiv}}
+}}
+```
+"""
+
+
+def model_card(checkpoint: Path, repo: str, licence: str = "mit") -> ModelCard:
+    """The card of a checkpoint.
+
+    Args:
+        checkpoint: its folder.
+        repo: where it is published, ``USER/NAME``.
+        licence: as the Hub abbreviates them.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged.
+    """
+    config, found = read_config(checkpoint), read_evaluation(checkpoint)
+    task = get_task(config.run.task)
+    dataset = task.hub_dataset if config.data.source == "hub" else None
+    header = ModelCardData(
+        license=licence,
+        library_name="trm",
+        tags=["tiny-recursive-model", "arxiv:2510.04871", task.name],
+        datasets=[dataset] if dataset else None,
+        model_name=repo.split("/")[-1],
+        eval_results=_eval_results(found, config, task, dataset) if found else None,
+    )
+    network, table = _sizes(config)
+    text = _TEMPLATE.format(
+        header=header.to_yaml(),
+        title=repo.split("/")[-1],
+        size=f"{network / 1e6:.1f}",
+        task=task.name,
+        summary=task.summary,
+        repo=repo,
+        model=_table(("", ""), _facts(config, network, table)),
+        results=_results(found),
+        training=_training(config, task, dataset),
+    )
+    return ModelCard(text)
+
+
+def _sizes(config: CheckpointConfig) -> tuple[int, int]:
+    """Trained numbers of the network, and of the puzzle embedding."""
+    with torch.device("meta"):
+        model = TinyRecursiveModel(config.run.model, config.spec)
+    table = model.puzzle_embedding
+    return model.num_parameters, 0 if table is None else table.weight.numel()
+
+
+def _facts(config: CheckpointConfig, network: int, table: int) -> list[tuple[str, str]]:
+    model, data = config.run.model, config.data
+    mixer = "MLP" if model.mlp_t else f"attention, {model.num_heads} heads"
+    return [
+        ("task", config.run.task),
+        ("architecture", f"TRM, {model.l_layers} layers of width {model.hidden_size}"),
+        ("mixer", f"{mixer}; positions: {model.pos_encodings}"),
+        ("parameters of the network", f"{network:,}"),
+        (
+            "parameters of the puzzle embedding",
+            f"{table:,} ({data.num_puzzle_identifiers:,} puzzle identifiers)",
+        ),
+        ("cycles", f"h {model.h_cycles}, l {model.l_cycles}"),
+        ("supervision steps", f"{model.halt_max_steps}"),
+        ("tokens", f"{data.seq_len} of {data.vocab_size} kinds"),
+    ]
+
+
+def _results(found: Evaluation | None) -> str:
+    if found is None:
+        return "It was not evaluated."
+    rows = [
+        (_label(name), f"{value:.4f}", " to ".join(f"{end:.4f}" for end in interval))
+        for name, value in found.metrics.items()
+        for interval in (found.intervals.get(name, ()),)
+    ]
+    return (
+        f"On {found.examples:,} examples of the test split, after training step {found.step:,}, "
+        "each answered once.\n\n" + _table(("metric", "value", "95% interval"), rows)
+    )
+
+
+def _eval_results(
+    found: Evaluation, config: CheckpointConfig, task: Task, dataset: str | None
+) -> list[EvalResult]:
+    return [
+        EvalResult(
+            task_type="puzzle-solving",
+            task_name=task.name,
+            dataset_type=dataset or task.name,
+            dataset_name=dataset or f"{task.name} ({config.data.source})",
+            dataset_split="test",
+            dataset_args={"digest": config.data.digest, "examples": found.examples},
+            metric_type="accuracy" if name == found.headline else name,
+            metric_value=value,
+            metric_name=_label(name, found.intervals.get(name)),
+        )
+        for name, value in found.metrics.items()
+    ]
+
+
+def _label(name: str, interval: tuple[float, float] | None = None) -> str:
+    words = name.replace("_", " ")
+    return f"{words} (95%: {interval[0]:.4f} to {interval[1]:.4f})" if interval else words
+
+
+def _training(config: CheckpointConfig, task: Task, dataset: str | None) -> str:
+    data = config.data
+    counts = {name: f"{split.groups:,} puzzles" for name, split in data.splits.items()}
+    where = f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else data.source
+    rows = [("data", where), ("digest of the data", f"`{data.digest}`")] if data.digest else []
+    rows += [(f"{name} split", count) for name, count in counts.items()]
+    rows += [("training steps", f"{config.step:,} of {config.run.train.batch_size:,} examples")]
+    if not data.digest:
+        return _table(("", ""), [("origin", data.source), *rows])
+    presets = {name: preset.settings for name, preset in task.presets.items()}
+    command = settings.command(config.run, task.defaults, presets)
+    return f"{_table(('', ''), rows)}\n\n```sh\n{shlex.join(command)}\n```"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
