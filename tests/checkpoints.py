@@ -1,13 +1,14 @@
-"""Checkpoints that look like trained ones, written without training."""
+"""Checkpoints that look like trained ones, written without training, and data for them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from trm.config import RunConfig
-from trm.data import DatasetMeta, Position
+from trm.data import DatasetMeta, Position, read_meta, write
 from trm.engine.checkpoint import (
     CheckpointConfig,
     Evaluation,
@@ -17,6 +18,7 @@ from trm.engine.checkpoint import (
 )
 from trm.engine.snapshot import Snapshot
 from trm.models import TinyRecursiveModel
+from trm.plugins import get_task
 
 
 def write_checkpoint(
@@ -68,3 +70,22 @@ def files_of(folder: Path) -> dict[str, bytes]:
     """The content of every file in a folder and below, by name."""
     found = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def write_named_data(
+    folder: Path, source: Path, names: Sequence[str], used: Sequence[str] | None = None
+) -> Path:
+    """The puzzles of a data set, with the names ``used`` (all of ``names``) one after the other."""
+    dataset = get_task(read_meta(source).task).open_data([source])
+    numbers = np.array([names.index(name) for name in used or names], np.int32)
+    splits = {
+        name: replace(
+            split,
+            identifiers=numbers[np.arange(split.num_puzzles) % len(numbers)],
+            names=np.array([known.encode() for known in names]),
+        )
+        for name, split in dataset.splits.items()
+    }
+    meta = dataset.meta.model_copy(update={"num_puzzle_identifiers": len(names)})
+    write(folder, meta, splits)
+    return folder

@@ -208,4 +208,7 @@ metric = "cell_accuracy"
     value = single[1]["metrics"]["cell_accuracy"]["value"]
     assert re.match(rf" sudoku +theirs +65,?104 +cell_accuracy +{value:.4f} .* 0\.8740", second)
     hub.fail_next("GET /api/models/bob/trm", 404, headers={"X-Error-Code": "RepoNotFound"})
-    assert "bob/trm: no such repository on the Hub" in refused(online(*both))
+    broken = online(*both)  # what was measured before is shown all the same
+    assert broken.code == 1
+    assert re.search(r" sudoku +alice/ours@v1 +7 +exact_accuracy ", broken.out)
+    assert re.fullmatch(r"trm: error: bob/trm: no such repository on the Hub.*\n", broken.err)

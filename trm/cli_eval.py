@@ -94,10 +94,14 @@ def evaluate(
         return _launch(context.obj or [], processes)
     extras = _extras(submission, per_task)
     with as_worker(os.environ), _together(device or "auto") as (own_device, group):
-        reports = [
-            _report(entry, own_device, no_compile, save_predictions, extras, group)
-            for entry in entries
-        ]
+        reports: list[Report] = []
+        try:
+            for entry in entries:
+                reports += [_report(entry, own_device, no_compile, save_predictions, extras, group)]
+        except TrmError:
+            if reports and group.is_first:  # what was found so far may have taken hours
+                _show(entries[: len(reports)], reports, one, as_json, as_markdown)
+            raise
     if not group.is_first:
         return 0
     _show(entries, reports, one, as_json, as_markdown)

@@ -111,7 +111,7 @@ def _solve_file(
     try:
         with SolvingView(Console(stderr=True)) as progress:
             found = solve_file(
-                model, source, answers,
+                model, source=source, out=answers,
                 batch_size=batch_size, overwrite=overwrite, on_progress=progress,
             )  # fmt: skip
     except KeyboardInterrupt:

@@ -162,7 +162,9 @@ def _written(value: Any) -> str:
     if value is None:
         return "none"
     plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w.:/@-]*", value)
-    return value if plain and _parsed(value) == value else json.dumps(value, ensure_ascii=False)
+    if plain and _parsed(value) == value:
+        return str(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")  # JSON has it bare
 
 
 def _nested(settings: Settings, source: str) -> Iterator[tuple[str, Any, str]]:

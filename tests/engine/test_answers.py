@@ -34,7 +34,7 @@ def whole(model: trm.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "\n".join(["puzzle,answer", *(f"{p},{SOLVED}" for p in PUZZLES[:10])])
     )
     for name in ("a.csv", "a.jsonl"):
-        solve_file(model, folder / "p.csv", folder / name, batch_size=4)
+        solve_file(model, source=folder / "p.csv", out=folder / name, batch_size=4)
     return folder
 
 
@@ -72,9 +72,9 @@ def test_a_file_that_does_not_fit_is_left_alone(
     before = path.read_bytes()
     way_out = r".*\. Name another --out, or replace it with --overwrite\.$"
     with pytest.raises(InputError, match=rf"^\S+{name} {message}{way_out}"):
-        solve_file(model, whole / "p.csv", path, batch_size=4)
+        solve_file(model, source=whole / "p.csv", out=path, batch_size=4)
     assert path.read_bytes() == before
-    solve_file(model, whole / "p.csv", path, batch_size=4, overwrite=True)
+    solve_file(model, source=whole / "p.csv", out=path, batch_size=4, overwrite=True)
     assert path.read_bytes() == (whole / name).read_bytes()
 
 
@@ -86,12 +86,12 @@ def test_the_answers_of_two_models_are_not_mixed(
     other = trm.load(trained_run / "checkpoints" / "step-000090", device="cpu")
     message = r"/a\.csv has the answers of \S+/trained\S*, not of \S+/step-000090\. Name another"
     with pytest.raises(InputError, match=message):
-        solve_file(other, whole / "p.csv", tmp_path / "a.csv")
+        solve_file(other, source=whole / "p.csv", out=tmp_path / "a.csv")
     (tmp_path / "a.csv.about.json").write_text("{}")
     with pytest.raises(InputError, match=r"a\.csv\.about\.json is damaged\. Name another --out"):
-        solve_file(model, whole / "p.csv", tmp_path / "a.csv")
+        solve_file(model, source=whole / "p.csv", out=tmp_path / "a.csv")
     (tmp_path / "a.csv.about.json").unlink()  # then nobody can tell
-    assert solve_file(model, whole / "p.csv", tmp_path / "a.csv").resumed_from == 10
+    assert solve_file(model, source=whole / "p.csv", out=tmp_path / "a.csv").resumed_from == 10
 
 
 def test_overwriting_begins_with_the_first_answer_only(
@@ -100,7 +100,7 @@ def test_overwriting_begins_with_the_first_answer_only(
     (tmp_path / "a.csv").write_bytes((whole / "a.csv").read_bytes())
     (tmp_path / "p.txt").write_text("123\n")
     with pytest.raises(InputError, match="has 3 characters"):
-        solve_file(model, tmp_path / "p.txt", tmp_path / "a.csv", overwrite=True)
+        solve_file(model, source=tmp_path / "p.txt", out=tmp_path / "a.csv", overwrite=True)
     assert (tmp_path / "a.csv").read_bytes() == (whole / "a.csv").read_bytes()
 
 
@@ -108,8 +108,8 @@ def test_a_file_is_written_by_one_process(model: trm.Model, whole: Path, tmp_pat
     with (tmp_path / "a.csv").open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(InputError, match=r"a\.csv is being written by another process\. Wait"):
-            solve_file(model, whole / "p.csv", tmp_path / "a.csv")
-    assert solve_file(model, whole / "p.csv", tmp_path / "a.csv").num_solved == 10
+            solve_file(model, source=whole / "p.csv", out=tmp_path / "a.csv")
+    assert solve_file(model, source=whole / "p.csv", out=tmp_path / "a.csv").num_solved == 10
 
 
 def test_a_full_disk_leaves_what_was_written(model: trm.Model, whole: Path, tmp_path: Path) -> None:
@@ -118,10 +118,10 @@ def test_a_full_disk_leaves_what_was_written(model: trm.Model, whole: Path, tmp_
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (400, hard))
         with pytest.raises(StorageError, match=r"cannot write \S+a\.csv: the file would be larger"):
-            solve_file(model, whole / "p.csv", tmp_path / "a.csv", batch_size=4)
+            solve_file(model, source=whole / "p.csv", out=tmp_path / "a.csv", batch_size=4)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, previous)
     assert (tmp_path / "a.csv").stat().st_size == 400
-    solve_file(model, whole / "p.csv", tmp_path / "a.csv", batch_size=4)
+    solve_file(model, source=whole / "p.csv", out=tmp_path / "a.csv", batch_size=4)
     assert (tmp_path / "a.csv").read_bytes() == (whole / "a.csv").read_bytes()

@@ -50,7 +50,7 @@ def answers(path: Path) -> list[dict[str, str]]:
 def test_the_answers_are_those_of_solving_one_by_one(
     model: trm.Model, puzzles: Path, tmp_path: Path
 ) -> None:
-    found = solve_file(model, puzzles, tmp_path / "a.csv", batch_size=4)
+    found = solve_file(model, source=puzzles, out=tmp_path / "a.csv", batch_size=4)
     rows = answers(tmp_path / "a.csv")
     assert len(rows) == 10
     for puzzle, row in zip(PUZZLES, rows, strict=False):
@@ -70,7 +70,7 @@ def test_the_answers_are_those_of_solving_one_by_one(
 def test_json_lines_have_what_a_solution_has(
     model: trm.Model, puzzles: Path, tmp_path: Path
 ) -> None:
-    solve_file(model, puzzles, tmp_path / "a.jsonl", batch_size=1)
+    solve_file(model, source=puzzles, out=tmp_path / "a.jsonl", batch_size=1)
     rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert len(rows) == 10
     for puzzle, row in zip(PUZZLES, rows, strict=False):
@@ -80,12 +80,12 @@ def test_json_lines_have_what_a_solution_has(
 
 def test_lines_from_elsewhere_without_known_answers(model: trm.Model, tmp_path: Path) -> None:
     source = io.StringIO("\ufeff" + "\n".join(PUZZLES[:3]).replace(".", "0"))
-    found = solve_file(model, source, str(tmp_path / "new" / "a.csv"))
+    found = solve_file(model, source=source, out=str(tmp_path / "new" / "a.csv"))
     assert (found.num_solved, found.num_correct, found.num_labelled) == (3, None, 0)
     assert [row["puzzle"] for row in answers(tmp_path / "new" / "a.csv")] == PUZZLES[:3]
     assert "correct" not in answers(tmp_path / "new" / "a.csv")[0]
     (tmp_path / "p.txt").write_text("\n".join(PUZZLES[:3]))
-    solve_file(model, str(tmp_path / "p.txt"), tmp_path / "b.csv")
+    solve_file(model, source=str(tmp_path / "p.txt"), out=tmp_path / "b.csv")
     assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "new" / "a.csv").read_bytes()
 
 
@@ -105,7 +105,7 @@ def test_answers_are_written_batch_by_batch_and_nothing_is_read_ahead(
         written = len(path.read_text().splitlines())
         seen.append((done, max(written - 1, 0), taken, share))
 
-    solve_file(model, lines(), tmp_path / "a.csv", batch_size=4, on_progress=progress)
+    solve_file(model, source=lines(), out=tmp_path / "a.csv", batch_size=4, on_progress=progress)
     # One puzzle is looked at to see whether any is left.
     assert seen == [(0, 0, 1, None), (4, 4, 4, None), (8, 8, 8, None), (10, 10, 10, None)]
 
@@ -114,7 +114,7 @@ def test_of_a_file_the_share_that_was_read_is_told(
     model: trm.Model, puzzles: Path, tmp_path: Path
 ) -> None:
     shares: list[float | None] = []
-    solve_file(model, puzzles, tmp_path / "a.csv", batch_size=5,
+    solve_file(model, source=puzzles, out=tmp_path / "a.csv", batch_size=5,
                on_progress=lambda done, share: shares.append(share))  # fmt: skip
     size = puzzles.stat().st_size
     lines = puzzles.read_bytes().splitlines(keepends=True)
@@ -129,7 +129,7 @@ def whole(model: trm.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "\n".join(["puzzle,answer", *(f"{p},{SOLVED}" for p in PUZZLES[:10])])
     )
     for name in ("a.csv", "a.jsonl"):
-        solve_file(model, folder / "p.csv", folder / name, batch_size=4)
+        solve_file(model, source=folder / "p.csv", out=folder / name, batch_size=4)
     return folder
 
 
@@ -144,7 +144,7 @@ def test_a_file_cut_anywhere_is_gone_on_with(
     (tmp_path / about).write_bytes((whole / about).read_bytes())
     (tmp_path / name).write_bytes(kept)
     done: list[int] = []
-    found = solve_file(model, whole / "p.csv", tmp_path / name, batch_size=4,
+    found = solve_file(model, source=whole / "p.csv", out=tmp_path / name, batch_size=4,
                        on_progress=lambda count, share: done.append(count))  # fmt: skip
     assert (tmp_path / name).read_bytes() == data
     lines = kept.count(b"\n") - (name == "a.csv")
@@ -155,9 +155,9 @@ def test_a_file_cut_anywhere_is_gone_on_with(
 def test_a_line_more_after_the_end_is_solved(model: trm.Model, whole: Path, tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text((whole / "p.csv").read_text() + f"\n{PUZZLES[10]},{SOLVED}\n")
     (tmp_path / "a.csv").write_bytes((whole / "a.csv").read_bytes())
-    found = solve_file(model, tmp_path / "p.csv", tmp_path / "a.csv", batch_size=4)
+    found = solve_file(model, source=tmp_path / "p.csv", out=tmp_path / "a.csv", batch_size=4)
     assert (found.num_solved, found.resumed_from) == (11, 8)
-    solve_file(model, tmp_path / "p.csv", tmp_path / "b.csv", batch_size=4)
+    solve_file(model, source=tmp_path / "p.csv", out=tmp_path / "b.csv", batch_size=4)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
@@ -168,10 +168,15 @@ def test_a_bad_line_is_mended_and_the_rest_gone_on_with(
     (tmp_path / "p.csv").write_text(good.replace(PUZZLES[6], "1" + PUZZLES[6]))
     message = r"p\.csv, line 8: the puzzle has 17 characters, not 16\."
     with pytest.raises(InputError, match=message):
-        solve_file(model, tmp_path / "p.csv", tmp_path / "a.csv", batch_size=4)
+        solve_file(model, source=tmp_path / "p.csv", out=tmp_path / "a.csv", batch_size=4)
     assert len(answers(tmp_path / "a.csv")) == 4
     (tmp_path / "p.csv").write_text(good)
-    assert solve_file(model, tmp_path / "p.csv", tmp_path / "a.csv", batch_size=4).resumed_from == 4
+    assert (
+        solve_file(
+            model, source=tmp_path / "p.csv", out=tmp_path / "a.csv", batch_size=4
+        ).resumed_from
+        == 4
+    )
     assert (tmp_path / "a.csv").read_bytes() == (whole / "a.csv").read_bytes()
 
 
@@ -199,8 +204,13 @@ def test_killed_twice_it_ends_with_the_same_bytes(
     written = len((tmp_path / "a.csv").read_text().splitlines())
     assert 30 < written < 160  # of thousands
     (tmp_path / "p.txt").write_text("\n".join(PUZZLES[:160]))
-    assert solve_file(model, tmp_path / "p.txt", tmp_path / "a.csv", batch_size=4).resumed_from > 25
-    solve_file(model, tmp_path / "p.txt", tmp_path / "whole.csv", batch_size=4)
+    assert (
+        solve_file(
+            model, source=tmp_path / "p.txt", out=tmp_path / "a.csv", batch_size=4
+        ).resumed_from
+        > 25
+    )
+    solve_file(model, source=tmp_path / "p.txt", out=tmp_path / "whole.csv", batch_size=4)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
@@ -220,7 +230,7 @@ def test_a_source_that_cannot_be_solved_leaves_nothing(
 ) -> None:
     (tmp_path / "p.txt").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=message):
-        solve_file(model, tmp_path / "p.txt", tmp_path / "a.csv", batch_size=8)
+        solve_file(model, source=tmp_path / "p.txt", out=tmp_path / "a.csv", batch_size=8)
     assert [path.name for path in tmp_path.iterdir()] == ["p.txt"]
 
 
@@ -248,5 +258,5 @@ def test_too_large_a_batch_says_what_to_do(
     monkeypatch.setattr(model, "solve_batch", fill_memory)
     message = r"^CUDA out of memory\. Tried to .* 2\.00 GiB\. Lower --batch-size, which is 4\.$"
     with pytest.raises(InputError, match=message):
-        solve_file(model, whole / "p.csv", tmp_path / "a.csv", batch_size=4)
+        solve_file(model, source=whole / "p.csv", out=tmp_path / "a.csv", batch_size=4)
     assert not list(tmp_path.iterdir())

@@ -22,6 +22,8 @@ ckpt = "runs/sudoku/a"
 [[checkpoint]]
 ckpt = "runs/arc1/b"
 name = "TRM-Att"
+task = "arc1"
+reset_puzzle_embedding = true
 data = ["data/arc1", "data/more"]
 metric = "pass@2"
 reported = 0.446
@@ -36,7 +38,8 @@ batch_size = 32
     assert (plain.votes, plain.max_examples, plain.batch_size) == (1, None, None)
     assert full.model_dump() == {
         "ckpt": "runs/arc1/b", "name": "TRM-Att", "data": ("data/arc1", "data/more"),
-        "metric": "pass@2", "reported": 0.446, "votes": 8, "max_examples": 100, "batch_size": 32,
+        "task": "arc1", "reset_puzzle_embedding": True, "metric": "pass@2", "reported": 0.446,
+        "votes": 8, "max_examples": 100, "batch_size": 32,
     }  # fmt: skip
 
 

@@ -62,6 +62,28 @@ class _Fault:
     after_bytes: int = 0
 
 
+class Gate:
+    """Requests that get no answer until it is opened.
+
+    Attributes:
+        reached: set once a request waits.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.reached = threading.Event()
+        self._opened = threading.Event()
+
+    def open(self) -> None:
+        """Let all of them go on."""
+        self._opened.set()
+
+    def wait(self) -> None:
+        """Wait until it is open."""
+        self.reached.set()
+        self._opened.wait()
+
+
 class HubServer:
     """A Hub on two ports of 127.0.0.1: one that speaks, and the storage of large files.
 
@@ -81,6 +103,7 @@ class HubServer:
         self._failures: list[_Fault] = []
         self._uploads: list[_Fault] = []
         self._downloads: list[_Fault] = []
+        self._gates: list[Gate] = []
         self._lock = threading.RLock()
         self._listeners: list[Listener] = []
         self._ports = (0, 0)
@@ -104,14 +127,19 @@ class HubServer:
         self._store.storage_url = f"http://127.0.0.1:{storage.port}"
 
     def stop(self) -> None:
-        """Refuse every connection from now on."""
+        """Refuse every connection from now on, once those that are open have their answers."""
+        for gate in self._gates:
+            gate.open()
         for listener in self._listeners:
             listener.close()
         self._listeners = []
 
     def clear(self) -> None:
         """Forget the repositories, the faults and the log, and run: as it was in the beginning."""
+        for gate in self._gates:
+            gate.open()
         self.repos.clear()
+        self._gates.clear()
         for kept in (self.requests, self._leaks, self._failures, self._uploads, self._downloads):
             kept.clear()
         if not self._listeners:
@@ -182,6 +210,11 @@ class HubServer:
         """Close the connection in the body of a file that is fetched."""
         self._downloads.append(_Fault(pattern, times, after_bytes=after_bytes))
 
+    def hold(self, pattern: str) -> Gate:
+        """Let requests whose method and path have ``pattern`` wait until the gate is opened."""
+        self._gates.append(Gate(pattern))
+        return self._gates[-1]
+
     @property
     def leaks(self) -> list[str]:
         """Where a token was seen that is not the Hub's ``Authorization`` header."""
@@ -214,6 +247,9 @@ class HubServer:
             self._record(call, 0)
 
     def _respond(self, call: Call) -> Answer:
+        for gate in list(self._gates):
+            if re.search(gate.pattern, f"{call.method} {call.readable_path}"):
+                gate.wait()
         with self._lock:
             try:
                 answer = self._routed(call)

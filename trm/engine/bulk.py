@@ -39,9 +39,9 @@ class BulkResult:
 
 def solve_file(
     model: Model,
+    *,
     source: str | Path | Iterable[str],
     out: str | Path,
-    *,
     batch_size: int | None = None,
     overwrite: bool = False,
     on_progress: Callable[[int, float | None], None] | None = None,

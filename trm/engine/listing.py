@@ -90,12 +90,13 @@ class RunInfo:
         }
 
 
-def list_runs(folder: Path) -> list[RunInfo]:
+def list_runs(folder: str | Path = "runs") -> list[RunInfo]:
     """The runs in a folder of runs, in that of a task, or the run that the folder is; newest first.
 
     Raises:
         InputError: if there is no such folder.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such folder. Name a folder of runs, or train a model first."

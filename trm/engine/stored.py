@@ -21,6 +21,7 @@ from trm.engine.tensors import check_fits, fill, load_tensor, shapes
 from trm.errors import CheckpointError
 from trm.hub import parse_name, pull
 from trm.models import TinyRecursiveModel
+from trm.models.layers import swiglu_width
 
 TABLE = "puzzle_embedding.weight"
 #: Of a repository with a checkpoint of ours, what is fetched.
@@ -97,17 +98,32 @@ class Stored:
         """The network without its weights; made only if its tensors are those that are stored."""
         model, spec, found = self.config.run.model, self.config.spec, self.shapes()
         last = f"core.layers.{model.l_layers - 1}.mlp.down.weight"
+        if self._has_its_sizes():
+            return TinyRecursiveModel(model, spec, drawn=False)
         try:
-            with torch.device("meta"):
+            with torch.device("meta"):  # which takes a second when first used
                 if last not in found:  # known before so many layers are made
                     check_fits({last: torch.empty(0)}, {}, self.path)
                 check_fits(TinyRecursiveModel(model, spec).state_dict(), found, self.path)
-            return TinyRecursiveModel(model, spec, generator=torch.Generator())
+            return TinyRecursiveModel(model, spec, drawn=False)
         except (RuntimeError, OverflowError, TypeError) as error:  # of sizes beyond 64 bits
             raise CheckpointError(
                 f"{self.path}: its {CONFIG_FILE} makes a model too large to describe. Use another "
                 "checkpoint."
             ) from error
+
+    def _has_its_sizes(self) -> bool:
+        """Whether the configuration makes no model larger than the one that is stored."""
+        model, spec, found = self.config.run.model, self.config.spec, self.shapes()
+        hidden, last = model.hidden_size, f"core.layers.{model.l_layers - 1}.mlp.down.weight"
+        width = swiglu_width(hidden, model.expansion, model.swiglu_multiple)
+        table = [spec.num_puzzle_identifiers, model.puzzle_emb_width]
+        return (
+            found.get("output_head.weight") == [spec.vocab_size, hidden]
+            and found.get(TABLE) == (table if model.puzzle_emb_width else None)
+            and found.get(last) == [hidden, width]
+            and model.prefix_len + spec.seq_len < 4096
+        )
 
     def puzzle_embedding(self) -> Tensor | None:
         """The table (num_puzzle_identifiers, width), None if there is none."""

@@ -1,6 +1,7 @@
 """Pushing each new best checkpoint while a run trains on."""
 
 import contextlib
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -95,12 +96,19 @@ class _Pusher:
         thread.start()
         return thread
 
-    def _push(self, best: Path) -> Record:
+    def _push(self, best: Path) -> Record | None:
         step = int(best.name.rpartition("-")[2])
+        for left in self._run.glob(".push-*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         # On the run's disk, where nothing has to be copied; the checkpoint may be pruned meanwhile.
         with tempfile.TemporaryDirectory(prefix=".push-", dir=self._run) as beside:
             folder = Path(beside) / "files"
-            stage(best, folder, self._repo)
+            try:
+                stage(best, folder, self._repo)
+            except TrmError:
+                if best.exists():
+                    raise
+                return None  # there is a better one by now, which comes next
             message = f"Step {step}, the best so far"
             url = hub.push(folder, self._repo, message=message, replaces=MAY_LACK)
         self._pushed = best

@@ -136,6 +136,8 @@ def stage(
             if (checkpoint / file).is_file():
                 (folder / file).parent.mkdir(exist_ok=True)
                 _link(checkpoint / file, folder / file)
+        if not (checkpoint / WEIGHTS_FILE).is_file():  # a run removes its old ones in one piece
+            raise CheckpointError(f"{checkpoint} is no longer there. Push another checkpoint.")
         (folder / CARD_FILE).write_text(str(card), encoding="utf-8")
         write_sums(folder)
 

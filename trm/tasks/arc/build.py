@@ -171,11 +171,10 @@ def _draw_as_published(
     training: list[ArcTask], concepts: list[ArcTask], evaluation: list[ArcTask],
     options: ArcOptions, _: np.random.Generator,
 ) -> tuple[_Order, _Copies]:  # fmt: skip
-    from trm.tasks.arc.published_order import shuffled_and_drawn
+    from trm.tasks.arc.published_order import concepts_in_order, shuffled_and_drawn
 
-    parts = list(
-        shuffled_and_drawn((training, evaluation, concepts), options.num_aug, options.seed)
-    )
+    given = (training, evaluation, concepts_in_order(concepts))
+    parts = list(shuffled_and_drawn(given, options.num_aug, options.seed))
     tasks = [task for part, _ in parts for task in part]
     drawn = [copies for _, of_part in parts for copies in of_part]
     return _Order(tasks, parts[1][0], len(training)), _Copies.of(drawn)

@@ -14,6 +14,39 @@ from trm.tasks.arc.copies import TRIES, Hasher
 from trm.tasks.arc.grids import ArcTask, Pair
 from trm.tasks.arc.names import FIRST_COLOR, NUM_SYMMETRIES, VOCAB_SIZE
 
+#: The tasks of ConceptARC stand in the published file in this order, which follows no rule: those
+#: of each concept after the other (``kaggle/combined/arc-agi_concept_challenges.json``).
+_CONCEPTS = """
+ExtractObjects 10 7 9 4 1 5 8 6 2 3
+Count 3 9 2 8 4 1 7 5 6 10
+Copy 5 2 7 10 4 1 8 3 6 9
+Center 3 9 6 10 1 2 4 8 7 5
+TopBottom2D 7 6 2 3 1 9 5 4 8 10
+Order 1 10 3 4 8 7 9 2 5 6
+MoveToBoundary 3 4 10 6 8 7 9 2 1 5
+SameDifferent 6 3 9 10 4 8 2 5 7 1
+HorizontalVertical 10 4 6 3 8 5 7 2 1 9
+TopBottom3D 9 6 1 10 8 5 7 2 4 3
+CompleteShape 6 3 7 9 2 4 8 5 1 10
+AboveBelow 5 3 1 8 10 9 7 6 4 2
+FilledNotFilled 1 9 2 8 6 4 7 5 3 10
+InsideOutside 8 5 9 4 3 7 2 6 1 10
+CleanUp 1 2 9 8 4 7 5 6 3 10
+ExtendToBoundary 9 1 4 7 3 8 2 10 5 6
+"""
+
+
+def concepts_in_order(tasks: Sequence[ArcTask]) -> list[ArcTask]:
+    """The tasks of ConceptARC in the order of the published file; others keep theirs, behind."""
+    lines = (line.split() for line in _CONCEPTS.split("\n") if line)
+    places = {
+        concept + number: place
+        for place, (concept, number) in enumerate(
+            (concept, number) for concept, *numbers in lines for number in numbers
+        )
+    }
+    return sorted(tasks, key=lambda task: places.get(task.id, len(places)))
+
 
 def shuffled_and_drawn(
     parts: Sequence[Sequence[ArcTask]], num_copies: int, seed: int

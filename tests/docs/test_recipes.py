@@ -1,0 +1,76 @@
+"""``recipes/published.toml``: its tasks are there, and its data can be built as it says."""
+
+import re
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+import trm
+from trm.config import RunConfig
+from trm.engine.manifest import Entry, read_manifest
+from trm.hub import parse_name
+from trm.tasks.arc.evaluate import ArcEvaluator
+from trm.tasks.metrics import AccuracyEvaluator
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "recipes" / "published.toml"
+ENTRIES = read_manifest(FILE)
+HEADLINES = MappingProxyType(
+    {
+        "sudoku": AccuracyEvaluator.headline,
+        "maze": AccuracyEvaluator.headline,
+        "arc1": ArcEvaluator.headline,
+        "arc2": ArcEvaluator.headline,
+    }
+)
+
+
+def name_of(entry: Entry) -> str:
+    return str(entry.ckpt).partition("/")[2]
+
+
+def built() -> dict[str, tuple[str, dict[str, str]]]:
+    """The task and the options of each data folder that the file says how to build."""
+    found = {}
+    for task, options in re.findall(r"^# +trm build-data (\w+) *(.*)$", FILE.read_text(), re.M):
+        given = dict(re.findall(r"--(\S+) (\S+)", options))
+        found[given.pop("out", f"data/{task}")] = (task, given)
+    return found
+
+
+def test_each_of_the_five_is_named_once() -> None:
+    names = [entry.ckpt for entry in ENTRIES]
+    assert len(set(names)) == len(names) == 5
+    assert all(parse_name(str(name)) for name in names)
+    assert {entry.task for entry in ENTRIES} == HEADLINES.keys() <= trm.tasks().keys()
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
+def test_the_file_says_how_to_build_the_data(entry: Entry) -> None:
+    (folder,) = entry.data
+    task, options = built()[folder]
+    assert task == entry.task
+    chosen = trm.tasks()[task].task.options(options.pop("preset", None), **options)
+    # By the numbers of its puzzle identifiers, or where there are none by its place.
+    if task in ("arc1", "arc2"):
+        assert (chosen.model_dump()["published_order"], chosen.seed) == (True, 42)
+    else:
+        assert (folder,) == RunConfig(task=task).data_paths
+        assert (chosen.source, chosen.model_dump()["num_test"]) == ("hub", None)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
+def test_the_metric_is_the_tasks_headline(entry: Entry) -> None:
+    assert entry.metric == HEADLINES[str(entry.task)]
+    assert (entry.votes, entry.max_examples, entry.reset_puzzle_embedding) == (1, None, False)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
+def test_what_was_reported_is_what_the_readme_and_the_page_say(entry: Entry) -> None:
+    (row,) = re.findall(rf"^\|.*\| `{entry.task}` \|(.*)$", (ROOT / "README.md").read_text(), re.M)
+    assert entry.reported is not None
+    assert f"{100 * entry.reported:.2f}" in [cell.strip() for cell in row.split("|")]
+    page = (ROOT / "docs" / "how-to" / "use-a-published-checkpoint.md").read_text()
+    data = f"`{entry.data[0]}` | {entry.metric} | {entry.reported:.4f} |"
+    assert f"| `{entry.ckpt}` | {entry.task} | {data}" in page
