@@ -1,4 +1,4 @@
-"""``--push-to``: the best checkpoint goes to the Hub while a run trains on, whatever happens there."""
+"""``--push-to``: the best checkpoint goes to the Hub while a run trains on, come what may."""
 
 import json
 import re
@@ -108,6 +108,7 @@ def test_a_hub_that_fails_does_not_change_a_run(
 #: Two checkpoints of which the second becomes the best; what is heard of each is printed.
 TWO = """
 import os
+import time
 from pathlib import Path
 from trm.publish.background import pushing
 
@@ -121,6 +122,7 @@ def listen(record):
 def wait(heard, count):
     while len(said) < count:
         heard({"event": "train", "step": 5})
+        time.sleep(0.01)
 
 with pushing(run, "alice/demo", listen) as heard:
     for count, name in enumerate(("step-000003", "step-000004"), 1):
@@ -174,7 +176,7 @@ def test_the_last_best_is_tried_once_more_at_the_end(
 ) -> None:
     hub.add_repo("alice/demo", {})
     hub.fail_next("POST .*/commit/", 403)
-    hub.fail_next("POST .*/preupload/", 500)
+    hub.fail_next("POST .*/commit/", 500)
     first, second, *rest = online.program(TWO.replace("END", "True")).splitlines()
     assert first.startswith("warning 5 ")
     assert second.startswith("warning 5 ")

@@ -1,0 +1,85 @@
+"""Checkpoints of the published trainer in, and out again, as calls."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import trm
+from tests.checkpoints import files_of
+from trm.engine.checkpoint import check_whole, read_config
+from trm.errors import CheckpointError, InputError, PluginError
+
+Checkpoint = Callable[..., Path]
+PUBLISHED = Path(__file__).parents[1] / "parity" / "data" / "published_checkpoint"
+#: As the published code rounds widths.
+WIDE = "model.swiglu_multiple=256"
+
+
+def test_an_import_is_a_whole_checkpoint_that_names_its_origin(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "mine"
+    found = trm.import_checkpoint(PUBLISHED, out=out)
+    assert found.file == PUBLISHED / "step_65104"
+    assert found.notes[0].startswith("task sudoku, from ")
+    check_whole(out)
+    config = read_config(out)
+    assert config == found.config
+    assert config.data.source == f"published checkpoint {PUBLISHED}"
+    model, theirs = (trm.load(name, device="cpu") for name in (out, PUBLISHED))
+    puzzle = "." * 80 + "1"
+    assert model.solve(puzzle).boards == theirs.solve(puzzle).boards
+    assert model.notes == ()
+    assert theirs.notes == found.notes
+
+
+def test_the_task_may_be_given(tmp_path: Path) -> None:
+    file = PUBLISHED / "step_65104"
+    found = trm.import_checkpoint(file, out=tmp_path / "mine", task="sudoku")
+    assert not any("task sudoku" in note for note in found.notes)
+    with pytest.raises(CheckpointError, match="these are no puzzles of task maze"):
+        trm.import_checkpoint(file, out=tmp_path / "maze", task="maze")
+    with pytest.raises(PluginError, match="unknown task 'mazes'"):
+        trm.import_checkpoint(file, out=tmp_path / "maze", task="mazes")
+    assert {path.name for path in tmp_path.iterdir()} == {"mine"}
+
+
+def test_what_is_there_is_not_replaced(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    ours = checkpoint("ours", WIDE)
+    before = files_of(ours)
+    with pytest.raises(InputError, match=r"ours exists already\."):
+        trm.import_checkpoint(PUBLISHED, out=ours)
+    for kind in ("published", "onnx", "torch-export"):
+        with pytest.raises(InputError, match=r"ours exists already\.|ours exists\."):
+            trm.export_checkpoint(ours, kind=kind, out=ours)
+    assert files_of(ours) == before
+
+
+def test_ours_is_not_imported_and_theirs_not_exported(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    ours, out = checkpoint("ours"), tmp_path / "out"
+    with pytest.raises(CheckpointError, match=r"ours is a checkpoint of trm already\. Use it as"):
+        trm.import_checkpoint(ours, out=out)
+    for kind in ("published", "onnx", "torch-export"):
+        with pytest.raises(CheckpointError, match=r"trainer\. Import it first: trm import\.$"):
+            trm.export_checkpoint(PUBLISHED, kind=kind, out=out)
+    assert not out.exists()
+
+
+def test_the_newest_run_is_exported(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=r"^no run in runs/\."):
+        trm.export_checkpoint(kind="published", out="out")
+    ours = checkpoint("runs/sudoku/a/checkpoints/step-000007", WIDE, names=["<blank>", "p1"])
+    (ours.parents[1] / "last").symlink_to("checkpoints/step-000007")
+    assert trm.export_checkpoint(kind="published", out="out") is None
+    assert set(files_of(tmp_path / "out")) == {"step_7", "all_config.yaml", "identifiers.json"}
+    back = trm.import_checkpoint("out", out="back")
+    assert back.names is not None
+    assert np.asarray(back.names).tolist() == [b"<blank>", b"p1"]
+    first, second = (trm.load(name, device="cpu").network.state_dict() for name in (ours, "back"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
