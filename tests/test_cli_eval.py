@@ -22,6 +22,15 @@ def test_eval_table(trm: Trm, trained_run: Path) -> None:
     assert re.search(r"mean_steps +\d\.\d{4} +40", text)
 
 
+def test_eval_that_halts(trm: Trm, fails: Fails, trained_run: Path) -> None:
+    command = ("eval", "--ckpt", trained_run, "--max-examples", "40", "--halt")
+    assert ", halting at 0.6\n" in trm(*command, "0.6").out
+    found = json.loads(trm(*command, "0.999999", "--json").out)
+    assert found["halt"] == 0.999999
+    assert found["metrics"]["mean_steps"]["value"] == 8
+    assert "--halt 1.0 is no probability" in fails(*command, "1")
+
+
 def test_eval_saves_predictions(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
     done = trm("eval", "--ckpt", trained_run, "--max-examples", "8", "--save-predictions", "p.npz")
     assert (tmp_path / "p.npz").stat().st_size > 500

@@ -211,6 +211,7 @@ def evaluate(
     batch_size: int | None = None,
     max_examples: int | None = None,
     votes: int = 1,
+    halt: float | None = None,
     reset_puzzle_embedding: bool = False,
     save_predictions: str | Path | None = None,
     device: str = "auto",
@@ -224,6 +225,8 @@ def evaluate(
         batch_size: that of the run if left out.
         max_examples: look at so many, chosen once and for all, instead of all.
         votes: solve so many symmetric copies of each puzzle, and take the majority's answer.
+        halt: an example ends at the first step whose halting probability is above this, instead of
+            after all.
         reset_puzzle_embedding: give every puzzle the mean of the model's puzzle embeddings.
         save_predictions: write every answer to this ``.npz`` file.
         device: where, for a model that is not loaded yet.
@@ -243,6 +246,7 @@ def evaluate(
         batch_size=batch_size,
         max_examples=max_examples,
         votes=votes,
+        halt=halt,
         reset_puzzle_embedding=reset_puzzle_embedding,
         save_predictions=None if save_predictions is None else Path(save_predictions),
     )

@@ -62,6 +62,13 @@ def evaluate(
         int | None,
         typer.Option(min=1, help="Solve so many symmetric copies of each puzzle, and vote."),
     ] = None,
+    halt: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="End each puzzle when its halting probability is above P, such as 0.9: faster.",
+        ),
+    ] = None,
     device: opt.Device = None,
     num_processes: opt.NumProcesses = None,
     no_compile: opt.NoCompile = False,
@@ -85,7 +92,7 @@ def evaluate(
             raise InputError(f"{flag} is for one checkpoint. Name it with --ckpt.")
     given: dict[str, Any] = {"batch_size": batch_size, "max_examples": max_examples, "votes": votes}
     given |= {"data": tuple(data) if data else None, "task": task}
-    given |= {"reset_puzzle_embedding": reset_puzzles or None}
+    given |= {"reset_puzzle_embedding": reset_puzzles or None, "halt": _probability(halt)}
     update = {name: value for name, value in given.items() if value is not None}
     entries = [entry.model_copy(update=update) for entry in entries]
     _check_files(*files.values())
@@ -108,6 +115,12 @@ def evaluate(
     _write_extras(reports[-1].evaluator, submission, per_task)
     _say_written(*files.values())
     return 0
+
+
+def _probability(halt: float | None) -> float | None:
+    if halt is not None and not 0 < halt < 1:
+        raise InputError(f"--halt {halt} is no probability to stop at. Give one such as 0.9.")
+    return halt
 
 
 def _processes(wanted: int | None, device: str) -> int:
@@ -158,7 +171,7 @@ def _show(
     as_json: bool,
     as_markdown: bool,
 ) -> None:
-    from trm.show.tables import markdown, metrics_table, results_table, votes_text
+    from trm.show.tables import markdown, metrics_table, results_table, way_text
 
     rows, found = [], []
     for entry, report in zip(entries, reports, strict=True):
@@ -171,7 +184,7 @@ def _show(
     elif as_markdown:
         print(markdown(results_table(rows)))  # noqa: T201
     elif one:
-        _say(f"{report.checkpoint} on {report.data}{votes_text(report.votes)}")
+        _say(f"{report.checkpoint} on {report.data}{way_text(report.votes, report.halt)}")
         out.print(metrics_table(report.metrics))
     else:
         out.print(results_table(rows))
@@ -233,6 +246,7 @@ def _report(
             batch_size=entry.batch_size,
             max_examples=entry.max_examples,
             votes=entry.votes,
+            halt=entry.halt,
             reset_puzzle_embedding=entry.reset_puzzle_embedding,
             save_predictions=save_predictions,
             extras=extras,
@@ -266,7 +280,7 @@ def vote(
     per_task: PerTask = None,
 ) -> None:
     """Vote again over saved predictions; several files make an ensemble."""
-    from trm.show.tables import metrics_table, votes_text
+    from trm.show.tables import metrics_table, way_text
     from trm.tasks.predictions import Predictions
 
     _check_files(submission, per_task)
@@ -280,6 +294,6 @@ def vote(
         out.print_json(json.dumps({"predictions": list(files), "metrics": values}))
     else:
         for path, found in files.items():
-            _say(f"{path}: {found.about.checkpoint}{votes_text(found.about.votes)}")
+            _say(f"{path}: {found.about.checkpoint}{way_text(found.about.votes, found.about.halt)}")
         out.print(metrics_table(metrics))
     _say_written(submission, per_task)

@@ -182,6 +182,13 @@ class EvalConfig(Frozen):
         description="Look at so many, chosen once and for all; unset: as many as take no longer "
         "than the training between two evaluations: in the published recipe, all.",
     )
+    halt: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="End each example when its halting probability is above this, such as 0.9; "
+        "unset: after halt_max_steps.",
+    )
 
 
 class RunConfig(Frozen):
@@ -193,6 +200,15 @@ class RunConfig(Frozen):
     train: TrainConfig = TrainConfig()
     data: DataConfig = DataConfig()
     eval: EvalConfig = EvalConfig()
+
+    @model_validator(mode="after")
+    def _halting_fits(self) -> Self:
+        if self.eval.halt is not None and self.train.shard_puzzle_embedding:
+            raise ValueError(
+                "eval.halt does not go with train.shard_puzzle_embedding, whose processes have to "
+                "look up puzzles together"
+            )
+        return self
 
     @property
     def data_paths(self) -> tuple[str, ...]:

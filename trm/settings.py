@@ -272,6 +272,8 @@ def _validate(task: str, values: Mapping[str, Any], sources: Mapping[str, str]) 
                 f"{sources[name]}: {name} = {values[name]!r}: {message}. Give another value."
             ) from error
         involved = [
-            f"{sources[n]}: {n} = {v!r}" for n, v in values.items() if n.startswith(f"{name}.")
+            f"{sources[n]}: {n} = {v!r}"
+            for n, v in values.items()
+            if (n.startswith(f"{name}.") if name else n in message)
         ]
         raise ConfigError(f"{message} ({'; '.join(involved)}). Change one of them.") from error

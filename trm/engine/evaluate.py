@@ -1,7 +1,7 @@
-"""Evaluation: every example thinks for all supervision steps, then the task's evaluator counts."""
+"""Evaluation: every example thinks, then the task's evaluator counts."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from trm.data import Batch, Drawn, Split, eval_rows, num_eval_examples
 from trm.engine.device import can_compile, to_device
 from trm.engine.distributed import ALONE, Group
+from trm.engine.halting import HaltingPool
 from trm.engine.optim import WeightAverage
 from trm.errors import ConfigError
 from trm.models import LatentState, Puzzles, StepOutput, TinyRecursiveModel
@@ -50,6 +51,7 @@ def evaluate(
     batch_size: int,
     max_examples: int | None = None,
     votes: int = 1,
+    halt: float | None = None,
     step: Step | None = None,
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -68,6 +70,8 @@ def evaluate(
         batch_size: examples at a time, over all processes.
         max_examples: look at so many, chosen once and for all, instead of all.
         votes: solve so many symmetric copies of each example, and take the majority's answer.
+        halt: an example ends at the first step whose halting probability is above this, instead of
+            after all.
         step: the model's supervision step, where it was compiled.
         on_batch: also given each batch of answers.
         on_progress: called with examples done and examples in all.
@@ -78,16 +82,18 @@ def evaluate(
     copies = _symmetric_copies(split, votes)
     total, done = num_eval_examples(split, max_examples), 0
     size = -(-batch_size // group.size)
+    asked = _asked(split, batch_size, max_examples, copies, group)
+    answered = (
+        HaltingPool(model, asked, size, halt, step).answered()
+        if halt is not None
+        else ((batch, answer(model, batch, step, size)) for batch in asked)
+    )
     for examples, puzzles in eval_rows(split, batch_size, max_examples):
         if should_stop():
             return None
-        own = _own_rows(len(examples), group)
-        batch = split.gather(examples[own], puzzles[own])
-        answers = majority(
-            [answer(model, batch, step, size)]
-            + [_answer_copy(model, split, batch, drawn, step, size) for drawn in copies]
-        )
-        answers = _collected(answers, split, examples, puzzles, group)
+        _, first = next(answered)
+        others = [_turned_back(split, first, *next(answered)) for _ in copies]
+        answers = _collected(majority([first, *others]), split, examples, puzzles, group)
         done += len(examples)
         if group.is_first:
             evaluator.update(answers)
@@ -96,6 +102,22 @@ def evaluate(
             if on_progress:
                 on_progress(done, total)
     return evaluator.result() if group.is_first else {}
+
+
+def _asked(
+    split: Split,
+    batch_size: int,
+    max_examples: int | None,
+    copies: Iterable[Drawn],
+    group: Group,
+) -> Iterator[Batch]:
+    """This process's share of each batch, followed by its symmetric copies."""
+    for examples, puzzles in eval_rows(split, batch_size, max_examples):
+        own = _own_rows(len(examples), group)
+        yield split.gather(examples[own], puzzles[own])
+        for symmetry, permutation in copies:
+            drawn = (np.repeat(symmetry, len(own)), np.repeat(permutation, len(own), axis=0))
+            yield split.gather(examples[own], puzzles[own], drawn)
 
 
 def _own_rows(count: int, group: Group) -> NDArray[np.int64]:
@@ -204,22 +226,12 @@ def _symmetric_copies(split: Split, votes: int) -> list[Drawn]:
     return [(drawn[0][i : i + 1], drawn[1][i : i + 1]) for i in places]
 
 
-def _answer_copy(
-    model: TinyRecursiveModel,
-    split: Split,
-    batch: Batch,
-    drawn: Drawn,
-    step: Step | None,
-    size: int,
-) -> EvalBatch:
-    """The answers to a symmetric copy of a batch, turned back."""
+def _turned_back(split: Split, first: EvalBatch, copy: Batch, found: EvalBatch) -> EvalBatch:
+    """The answers to a symmetric copy of a batch, as answers to the batch itself."""
     assert split.augmentation is not None
-    every = (np.repeat(drawn[0], len(batch)), np.repeat(drawn[1], len(batch), axis=0))
-    copy = split.gather(batch.examples, batch.puzzles, every)
     assert copy.rows is not None
-    found = answer(model, copy, step, size)
     back = split.augmentation.undo(found.answers, copy.rows).astype(np.int32)
-    return replace(found, inputs=batch.inputs, labels=batch.labels, answers=back)
+    return replace(found, inputs=first.inputs, labels=first.labels, answers=back)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ class Entry(Frozen):
     metric: str | None = None
     reported: float | None = Field(None, ge=0, le=1)
     votes: int = Field(1, ge=1)
+    halt: float | None = Field(None, gt=0, lt=1)
     max_examples: int | None = Field(None, gt=0)
     batch_size: int | None = Field(None, gt=0)
 

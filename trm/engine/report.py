@@ -28,6 +28,7 @@ class Row:
     value: Metric
     reported: float | None = None
     votes: int = 1
+    halt: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Report:
 
     Attributes:
         votes: answers to each puzzle, of which the majority's was judged.
+        halt: the halting probability above which an example ended, None if after all steps.
     """
 
     checkpoint: str
@@ -46,6 +48,7 @@ class Report:
     metrics: Mapping[str, Metric]
     evaluator: Evaluator
     votes: int = 1
+    halt: float | None = None
 
     def row(self, name: str, metric: str | None, reported: float | None) -> "Row":
         """One line of a table over several evaluations.
@@ -64,7 +67,7 @@ class Report:
             raise InputError(f"task {self.task} has no metric {metric!r}. {hint}")
         return Row(
             name or self.checkpoint, self.task, self.step, metric, self.metrics[metric],
-            reported, self.votes,
+            reported, self.votes, self.halt,
         )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
@@ -76,6 +79,7 @@ class Report:
             "data": str(self.data),
             "digest": self.digest,
             "votes": self.votes,
+            "halt": self.halt,
             "metrics": {name: metric.as_json() for name, metric in self.metrics.items()},
         }
 
@@ -87,6 +91,7 @@ def evaluate_model(
     batch_size: int | None = None,
     max_examples: int | None = None,
     votes: int = 1,
+    halt: float | None = None,
     save_predictions: Path | None = None,
     extras: Sequence[str] = (),
     reset_puzzle_embedding: bool = False,
@@ -102,6 +107,8 @@ def evaluate_model(
         batch_size: that of the run if left out.
         max_examples: look at so many, chosen once and for all, instead of all.
         votes: solve so many symmetric copies of each puzzle, and take the majority's answer.
+        halt: an example ends at the first step whose halting probability is above this, instead of
+            after all.
         save_predictions: write every answer to this ``.npz`` file.
         extras: what the evaluator will be asked for, see :meth:`Evaluator.check_has`.
         reset_puzzle_embedding: give every puzzle the mean of the model's puzzle embeddings.
@@ -129,6 +136,7 @@ def evaluate_model(
             batch_size=batch_size or model.config.eval_batch_size,
             max_examples=max_examples,
             votes=votes,
+            halt=halt,
             step=compiled_step(model.network, compiled),
             on_batch=(lambda batch: batches.append(compact(batch))) if save_predictions else None,
             on_progress=on_progress,
@@ -143,6 +151,7 @@ def evaluate_model(
             checkpoint=model.name,
             step=model.checkpoint.step,
             votes=votes,
+            halt=halt,
         )
         Predictions.of(about, batches).save(save_predictions, split.names)
     return Report(
@@ -154,6 +163,7 @@ def evaluate_model(
         metrics=metrics,
         evaluator=evaluator,
         votes=votes,
+        halt=halt,
     )
 
 

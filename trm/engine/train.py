@@ -227,6 +227,7 @@ class Run:
                 split,
                 batch_size=self.config.eval_batch_size,
                 max_examples=examples,
+                halt=self.config.eval.halt,
                 step=self._eval_step,
                 should_stop=lambda: self._asked()[0],
                 group=self.group,

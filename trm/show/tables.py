@@ -87,8 +87,8 @@ def results_table(rows: "Iterable[Row]") -> Table:
     for row in rows:
         reported = "" if row.reported is None else f"{row.reported:.4f}"
         made.add_row(
-            row.task, Text(row.name), f"{row.step:,}", Text(row.metric + votes_text(row.votes)),
-            *_metric_texts(row.value), reported,
+            row.task, Text(row.name), f"{row.step:,}",
+            Text(row.metric + way_text(row.votes, row.halt)), *_metric_texts(row.value), reported,
         )  # fmt: skip
     return made
 
@@ -101,13 +101,15 @@ def files_table(files: Mapping[str, int]) -> Table:
     return made
 
 
-def votes_text(votes: int) -> str:
-    """What to add to a measurement of one answer a puzzle, or of several.
+def way_text(votes: int, halt: float | None) -> str:
+    """What to add to a measurement, where answers came in another way than the usual one.
 
-    >>> votes_text(1), votes_text(4)
-    ('', ', 4 votes')
+    >>> way_text(1, None), way_text(4, None), way_text(4, 0.9)
+    ('', ', 4 votes', ', 4 votes, halting at 0.9')
     """
-    return f", {votes} votes" if votes > 1 else ""
+    return (f", {votes} votes" if votes > 1 else "") + (
+        "" if halt is None else f", halting at {halt:g}"
+    )
 
 
 def markdown(shown: Table) -> str:

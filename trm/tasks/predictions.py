@@ -33,6 +33,7 @@ class About(Frozen):
 
     Attributes:
         votes: answers to each puzzle, of which the majority's was saved.
+        halt: the halting probability above which an example ended, None if after all steps.
     """
 
     task: str
@@ -41,6 +42,7 @@ class About(Frozen):
     checkpoint: str
     step: int
     votes: int = 1
+    halt: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,144 @@
+"""Letting examples halt: the answers are those of the step at which the head says so."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import trm
+from trm.config import ModelConfig, RunConfig
+from trm.data import Batch
+from trm.engine.evaluate import answer, supervision_steps
+from trm.engine.halting import HaltingPool
+from trm.engine.report import evaluate_model
+from trm.models import LatentState, PuzzleSpec, StepOutput, TinyRecursiveModel
+from trm.tasks.predictions import Predictions
+
+SEQ, MAX_STEPS = 6, 5
+
+
+@pytest.fixture(scope="module")
+def model() -> TinyRecursiveModel:
+    """One whose rows halt at different steps, some at none."""
+    config = ModelConfig(
+        hidden_size=16, num_heads=2, swiglu_multiple=16, puzzle_emb_len=2, h_cycles=1, l_cycles=1,
+        halt_max_steps=MAX_STEPS, forward_dtype="float64",
+    )  # fmt: skip
+    random = torch.Generator().manual_seed(3)
+    made = TinyRecursiveModel(config, PuzzleSpec(7, SEQ, 4), generator=random)
+    with torch.no_grad():
+        made.halt_head.weight.normal_(generator=random)
+        made.halt_head.bias.fill_(-4)
+        assert made.puzzle_embedding is not None
+        made.puzzle_embedding.weight.normal_(generator=random)
+    return made.eval()
+
+
+def batches(sizes: tuple[int, ...]) -> list[Batch]:
+    rng, total = np.random.default_rng(1), sum(sizes)
+    tokens = rng.integers(1, 7, (2, total, SEQ)).astype(np.int32)
+    identifiers = rng.integers(0, 4, total).astype(np.int32)
+    made, start = [], 0
+    for size in sizes:
+        rows = slice(start, start + size)
+        number = np.arange(rows.start, rows.stop)
+        made.append(Batch(tokens[0, rows], tokens[1, rows], identifiers[rows], number, number))
+        start += size
+    return made
+
+
+@pytest.mark.parametrize("sizes", [(1,), (8, 8, 8, 8, 3), (30, 1, 5)], ids=str)
+@pytest.mark.parametrize("places", [1, 7, 64])
+def test_each_row_has_the_answer_of_the_step_at_which_it_halts(
+    model: TinyRecursiveModel, sizes: tuple[int, ...], places: int
+) -> None:
+    given = batches(sizes)
+    found = list(HaltingPool(model, iter(given), places, 0.5).answered())
+    assert [batch for batch, _ in found] == given
+    for batch, answered in found:
+        whole = answer(model, batch)
+        inputs, identifiers = map(torch.from_numpy, (batch.inputs, batch.puzzle_identifiers))
+        steps = [(a.numpy(), h.numpy()) for a, h in supervision_steps(model, inputs, identifiers)]
+        assert answered.halt_steps.tolist() == whole.halt_steps.tolist()
+        for row, step in enumerate(answered.halt_steps):
+            answers, halt_logits = steps[step - 1]
+            assert answered.answers[row].tolist() == answers[row].tolist()
+            assert answered.halt_logits[row] == pytest.approx(halt_logits[row])
+        assert answered.examples.tolist() == batch.examples.tolist()
+        assert answered.labels is batch.labels
+
+
+def test_a_higher_threshold_halts_later(model: TinyRecursiveModel) -> None:
+    steps = []
+    for threshold in (0.01, 0.5, 0.999999):
+        ((_, found),) = HaltingPool(model, batches((40,)), 8, threshold).answered()
+        steps.append(found.halt_steps)
+    assert all((early <= late).all() for early, late in pairwise(steps))
+    assert steps[0].sum() < steps[1].sum() < steps[2].sum()
+
+
+def test_rows_halt_at_different_steps(model: TinyRecursiveModel) -> None:
+    ((_, found),) = HaltingPool(model, batches((40,)), 8, 0.5).answered()
+    assert len(set(found.halt_steps.tolist())) > 2
+
+
+class Counted:
+    """A supervision step that notes how many rows it was asked for."""
+
+    def __init__(self, model: TinyRecursiveModel) -> None:
+        self.model = model
+        self.rows: list[int] = []
+
+    def __call__(self, state: LatentState, embedded: torch.Tensor) -> StepOutput:
+        self.rows.append(len(embedded))
+        done: StepOutput = self.model(state, embedded)
+        return done
+
+
+def test_no_example_pays_for_the_steps_of_another(model: TinyRecursiveModel) -> None:
+    counted = Counted(model)
+    ((_, found),) = HaltingPool(model, batches((40,)), 8, 0.5, counted).answered()
+    assert set(counted.rows) == {8}  # a compiled step has one shape
+    needed = int(found.halt_steps.sum())
+    assert needed <= 8 * len(counted.rows) <= needed + 8 * MAX_STEPS
+
+
+def test_batches_are_asked_for_as_places_become_free(model: TinyRecursiveModel) -> None:
+    asked = []
+
+    def endless() -> Iterator[Batch]:
+        for number in range(1000):
+            asked.append(number)
+            yield batches((4,))[0]
+
+    pool = HaltingPool(model, endless(), 8, 0.5).answered()
+    next(pool)
+    assert len(asked) <= 2 + MAX_STEPS * 2
+
+
+@pytest.mark.parametrize("votes", [1, 3])
+def test_a_report_that_halts(trained_run: Path, votes: int) -> None:
+    model = trm.load(trained_run, device="cpu")
+    whole, halted = (
+        evaluate_model(model, votes=votes, batch_size=16, halt=halt) for halt in (None, 0.5)
+    )
+    steps = [report.metrics["mean_steps"].value for report in (whole, halted)]
+    assert steps[0] == pytest.approx(steps[1]) or votes > 1
+    assert halted.as_json()["halt"] == 0.5
+    assert halted.metrics["exact_accuracy"].count == whole.metrics["exact_accuracy"].count
+
+
+def test_predictions_say_that_they_halted(trained_run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a.npz"
+    trm.evaluate(trained_run, halt=0.9, save_predictions=file, device="cpu")
+    assert Predictions.load(file).about.halt == 0.9
+
+
+def test_processes_that_share_a_table_cannot_halt_apart() -> None:
+    with pytest.raises(ValueError, match=r"eval\.halt does not go with train\.shard_puzzle"):
+        RunConfig.model_validate(
+            {"task": "arc1", "eval": {"halt": 0.5}, "train": {"shard_puzzle_embedding": True}}
+        )
