@@ -1,0 +1,288 @@
+"""What ``speed.py`` compares, each side in a process of its own: this file, run with a job.
+
+It answers every line on stdin with a line of JSON on stdout: how long a step took, and the peak
+of memory until then. Started by ``speed.py``; not of use by itself.
+"""
+
+import dataclasses
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from flops import MODELS, Model
+from torch import Tensor
+
+from trm.config import ModelConfig, OptimConfig
+from trm.data import Batch
+from trm.engine.device import can_compile, to_device
+from trm.engine.evaluate import answer, compiled_step
+from trm.engine.optim import AdamAtan2
+from trm.engine.step import Trainer, TrainState
+from trm.models import PuzzleSpec, TinyRecursiveModel
+
+#: What each size changes of the published architecture, and the tokens of its puzzles.
+SIZES: dict[str, tuple[dict[str, Any], int | None]] = {
+    "published": ({}, None),
+    "small": ({"hidden_size": 128, "num_heads": 4, "halt_max_steps": 4}, 100),
+    "tiny": (
+        {"hidden_size": 32, "num_heads": 2, "h_cycles": 2, "l_cycles": 1, "halt_max_steps": 2},
+        16,
+    ),
+}
+#: Rows and columns of the matrices that measure the ceiling.
+CEILING = {"cuda": 8192, "cpu": 2048}
+_LR = 1e-4
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process measures.
+
+    Attributes:
+        side: "trm", "reference", or "ceiling", a product of two large matrices.
+        phase: "train" or "eval".
+        repeats: steps for each line on stdin after the first, which is for one.
+        reference: the folder of the published code.
+    """
+
+    side: str
+    model: str
+    size: str
+    dtype: str
+    phase: str
+    device: str
+    batch: int
+    repeats: int
+    compile: bool
+    reference: str | None
+
+    @property
+    def built(self) -> Model:
+        """The model in this size and type."""
+        model = next(model for model in MODELS if model.name == self.model)
+        changes, tokens = SIZES[self.size]
+        config = ModelConfig.model_validate(
+            model.config.model_dump() | changes | {"forward_dtype": self.dtype}
+        )
+        spec = model.spec
+        if tokens is not None:
+            identifiers = min(spec.num_puzzle_identifiers, 1000)
+            spec = PuzzleSpec(spec.vocab_size, min(spec.seq_len, tokens), identifiers)
+        run = model.run.model_copy(update={"model": config})
+        return dataclasses.replace(model, run=run, spec=spec, batch=self.batch)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether torch.compile is used: on the CPU it is by neither side."""
+        return self.compile and can_compile(torch.device(self.device))
+
+
+def main() -> None:
+    job = Job(**json.loads(sys.argv[1]))
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever else is printed
+    torch.manual_seed(0)
+    sides = {"trm": own_step, "reference": reference_step, "ceiling": matrix_product}
+    step = sides[job.side](job)
+    print(json.dumps("ready"), file=answers, flush=True)
+    for number, _ in enumerate(sys.stdin):
+        if number == 1 and job.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()  # compiling is over
+        repeats = job.repeats if number else 1
+        seconds = timed(step, repeats, job.device) / repeats
+        found = {"seconds": seconds, "peak_bytes": peak_bytes(job.device)}
+        print(json.dumps(found), file=answers, flush=True)
+
+
+def timed(step: Callable[[], object], repeats: int, device: str) -> float:
+    """Seconds of so many steps, until the device is done with them."""
+    wait: Callable[[], object] = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait()
+    started = time.perf_counter()
+    for _ in range(repeats):
+        step()
+    wait()
+    return time.perf_counter() - started
+
+
+def peak_bytes(device: str) -> int:
+    """The most memory in use so far: of the GPU by tensors, else by the whole process."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def random_batch(model: Model) -> Batch:
+    """The same for both sides. No token is 0, the padding, on which arithmetic may be faster."""
+    rng = np.random.default_rng(0)
+    shape = (model.batch, model.spec.seq_len)
+    inputs, labels = (
+        rng.integers(1, model.spec.vocab_size, shape, dtype=np.int32) for _ in range(2)
+    )
+    identifiers = rng.integers(0, model.spec.num_puzzle_identifiers, model.batch, dtype=np.int32)
+    rows = np.arange(model.batch)
+    return Batch(inputs, labels, identifiers, rows, rows)
+
+
+def matrix_product(job: Job) -> Callable[[], object]:
+    """One large product, as fast as this device does any."""
+    size = matrix_size(job)
+    left, right = (
+        torch.randn(size, size, dtype=getattr(torch, job.dtype), device=job.device)
+        for _ in range(2)
+    )
+    return lambda: left @ right
+
+
+def matrix_size(job: Job) -> int:
+    """Rows and columns of its matrices."""
+    return 256 if job.size == "tiny" else CEILING[job.device]
+
+
+def own_step(job: Job) -> Callable[[], object]:
+    """A whole training step of this package, or an evaluated batch."""
+    model, device = job.built, torch.device(job.device)
+    generator = torch.Generator().manual_seed(0)
+    network = TinyRecursiveModel(model.config, model.spec, generator=generator).to(device)
+    batch = random_batch(model)
+    if job.phase == "eval":
+        take_step = compiled_step(network, job.compiled)
+        return lambda: answer(network, batch, take_step, model.batch)
+    state = TrainState.create(network, model.run)
+    trainer = Trainer(state, model.run, total_steps=1000, compiled=job.compiled)
+    puzzles = to_device(batch, device)
+    min_steps = torch.zeros(model.batch, dtype=torch.int32, device=device)
+    return lambda: trainer.step(puzzles, min_steps)
+
+
+def reference_step(job: Job) -> Callable[[], object]:
+    """The same of the published code, in the order of its trainer."""
+    assert job.reference is not None
+    sys.path.insert(0, job.reference)
+    from models.losses import ACTLossHead  # type: ignore[import-not-found]
+    from models.recursive_reasoning.trm import (  # type: ignore[import-not-found]
+        TinyRecursiveReasoningModel_ACTV1,
+    )
+
+    model = job.built
+    with torch.device(job.device):
+        network = TinyRecursiveReasoningModel_ACTV1(_reference_config(model))
+        head = ACTLossHead(network, "stablemax_cross_entropy")
+    batch = random_batch(model)
+    host = {
+        "inputs": torch.from_numpy(batch.inputs),
+        "labels": torch.from_numpy(batch.labels),
+        "puzzle_identifiers": torch.from_numpy(batch.puzzle_identifiers),
+    }
+    called = torch.compile(head) if job.compiled else head
+    make = _reference_evaluation if job.phase == "eval" else _reference_training
+    return make(head, called, host, model, job.device)
+
+
+def _reference_config(model: Model) -> dict[str, Any]:
+    config, spec = model.config, model.spec
+    return {
+        "batch_size": model.batch,
+        "seq_len": spec.seq_len,
+        "vocab_size": spec.vocab_size,
+        "num_puzzle_identifiers": spec.num_puzzle_identifiers,
+        "puzzle_emb_ndim": config.puzzle_emb_width,
+        "puzzle_emb_len": config.puzzle_emb_len,
+        "H_cycles": config.h_cycles,
+        "L_cycles": config.l_cycles,
+        "H_layers": 0,
+        "L_layers": config.l_layers,
+        "hidden_size": config.hidden_size,
+        "expansion": config.expansion,
+        "num_heads": config.num_heads,
+        "pos_encodings": config.pos_encodings,
+        "mlp_t": config.mlp_t,
+        "halt_max_steps": config.halt_max_steps,
+        "halt_exploration_prob": config.halt_exploration_prob,
+        "forward_dtype": config.forward_dtype,
+    }
+
+
+def _reference_evaluation(
+    head: Any, called: Any, host: dict[str, Tensor], model: Model, device: str
+) -> Callable[[], object]:
+    head.eval()
+
+    @torch.inference_mode()
+    def evaluate() -> Tensor:
+        batch = {name: tensor.to(device) for name, tensor in host.items()}
+        with torch.device(device):
+            carry = head.initial_carry(batch)
+        finished = False
+        while not finished:
+            carry, _, _, found, finished = called(carry=carry, batch=batch, return_keys=["preds"])
+        answers: Tensor = found["preds"].cpu()
+        return answers
+
+    return evaluate
+
+
+def _reference_training(
+    head: Any, called: Any, host: dict[str, Tensor], model: Model, device: str
+) -> Callable[[], object]:
+    from models.ema import EMAHelper  # type: ignore[import-not-found]
+    from models.sparse_embedding import (  # type: ignore[import-not-found]
+        CastedSparseEmbeddingSignSGD_Distributed,
+    )
+
+    optim = model.run.optim
+    rows = CastedSparseEmbeddingSignSGD_Distributed(
+        head.model.puzzle_emb.buffers(), lr=optim.puzzle_emb_lr, world_size=1,
+        weight_decay=optim.puzzle_emb_weight_decay,
+    )  # fmt: skip
+    move = _reference_optimizer(head, optim, device)
+    average = EMAHelper(mu=optim.ema_rate)
+    average.register(head)
+    batch = {name: tensor.to(device) for name, tensor in host.items()}
+    with torch.device(device):
+        carry = head.initial_carry(batch)
+
+    def train() -> None:
+        nonlocal carry
+        carry, loss, *_ = called(carry=carry, batch=batch, return_keys=[])
+        (loss / model.batch).backward()
+        rows.step()
+        rows.zero_grad()
+        move()
+        average.update(head)
+
+    return train
+
+
+def _reference_optimizer(head: Any, optim: OptimConfig, device: str) -> Callable[[], None]:
+    """Its package's step, which is for CUDA only, or else that of this package."""
+    try:
+        from adam_atan2 import AdamATan2
+    except ImportError:
+        AdamATan2 = None
+    if device == "cuda" and AdamATan2 is not None:
+        betas = (optim.beta1, optim.beta2)
+        theirs = AdamATan2(head.parameters(), lr=_LR, weight_decay=optim.weight_decay, betas=betas)
+
+        def move() -> None:
+            theirs.step()
+            theirs.zero_grad()
+
+        return move
+    ours = AdamAtan2(head.parameters(), optim)
+
+    def move_by_ours() -> None:
+        ours.step(_LR)
+        ours.zero_grad()
+
+    return move_by_ours
+
+
+if __name__ == "__main__":
+    main()

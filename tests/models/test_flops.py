@@ -1,0 +1,102 @@
+"""Counted operations, against those that torch counts while a model really runs."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from trm.config import ModelConfig
+from trm.engine.step import supervise
+from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
+from trm.models.flops import application_flops, eval_step_flops, train_step_flops
+
+SPEC = PuzzleSpec(vocab_size=6, seq_len=9, num_puzzle_identifiers=4)
+BATCH = 3
+CHANGES: dict[str, dict[str, Any]] = {
+    "attention": {},
+    "attention, no prefix": {"puzzle_emb_dim": 0},
+    "attention, learned positions": {"pos_encodings": "learned"},
+    "attention, one h-cycle, three layers": {"h_cycles": 1, "l_layers": 3},
+    "mlp": {"mlp_t": True, "pos_encodings": "none"},
+    "mlp, no prefix": {"mlp_t": True, "pos_encodings": "none", "puzzle_emb_dim": 0},
+    "mlp, learned positions": {"mlp_t": True, "pos_encodings": "learned", "h_cycles": 3},
+    "mlp, bfloat16": {"mlp_t": True, "pos_encodings": "none", "forward_dtype": "bfloat16"},
+}
+
+
+def forward_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def backward_flops(gradient: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return sdpa_backward_flop_count(gradient, query, key, value)
+
+
+#: The CPU's kernel of attention, which torch does not count by itself.
+CPU_ATTENTION = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: forward_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: backward_flops,
+}
+
+
+def config(**changes: Any) -> ModelConfig:
+    settings = {
+        "hidden_size": 16, "num_heads": 2, "h_cycles": 2, "l_cycles": 2, "swiglu_multiple": 8,
+        "puzzle_emb_len": 2, "forward_dtype": "float32",
+    }  # fmt: skip
+    return ModelConfig.model_validate(settings | changes)
+
+
+def counted(settings: ModelConfig, *, training: bool, backend: SDPBackend) -> float:
+    """What torch counts of one supervision step, for one example."""
+    rng = torch.Generator().manual_seed(0)
+    model = TinyRecursiveModel(settings, SPEC, generator=rng)
+    inputs, labels = (
+        torch.randint(0, 6, (BATCH, 9), generator=rng, dtype=torch.int32) for _ in range(2)
+    )
+    puzzles = Puzzles(inputs, labels, torch.arange(BATCH, dtype=torch.int32))
+    rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
+    rows = model.puzzle_rows(puzzles.identifiers)
+    counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
+    with sdpa_kernel(backend), counter:
+        if training:
+            supervise(model, rollout, rows, None, "stablemax").loss.total.backward()
+        else:
+            with torch.no_grad():
+                model(rollout.latents, model.embed(inputs, rows))
+    return counter.get_total_flops() / BATCH
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_a_step_is_what_torch_counts(changes: dict[str, Any]) -> None:
+    settings = config(**changes)
+    found = {
+        training: counted(settings, training=training, backend=SDPBackend.MATH)
+        for training in (False, True)
+    }
+    assert found == {
+        False: eval_step_flops(settings, SPEC),
+        True: train_step_flops(settings, SPEC),
+    }
+
+
+def test_what_a_kernel_computes_twice_is_left_out() -> None:
+    settings = config()
+    tokens = settings.prefix_len + SPEC.seq_len
+    # On its way back a fused kernel computes the scores again, which it did not keep.
+    again = settings.l_layers * (settings.l_cycles + 1) * 2 * tokens**2 * settings.hidden_size
+    for training, expected in (
+        (False, eval_step_flops(settings, SPEC)),
+        (True, train_step_flops(settings, SPEC) + again),
+    ):
+        found = counted(settings, training=training, backend=SDPBackend.FLASH_ATTENTION)
+        assert found == expected
+
+
+def test_the_published_sizes() -> None:
+    settings = ModelConfig(mlp_t=True, pos_encodings="none")
+    spec = PuzzleSpec(vocab_size=11, seq_len=81)
+    flops = [f(settings, spec) for f in (application_flops, train_step_flops, eval_step_flops)]
+    assert [round(number / 1e9, 2) for number in flops] == [1.22, 42.72, 25.63]

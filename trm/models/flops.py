@@ -1,0 +1,53 @@
+"""How much arithmetic a model takes, counted from its sizes alone.
+
+Floating point operations of the matrix products, for one example; a multiply-add is two. What is
+done element by element (norms, activations, rotary positions, losses, the optimizer) and looking
+up embeddings is left out, as is usual, and so is what a kernel computes twice to save memory.
+"""
+
+from trm.config import ModelConfig
+from trm.models.core import PuzzleSpec
+from trm.models.layers import swiglu_width
+
+#: The backward pass of a matrix product is two of its size: one for each factor's gradient.
+_FORWARD, _FORWARD_AND_BACKWARD = 1, 3
+
+
+def application_flops(config: ModelConfig, spec: PuzzleSpec) -> int:
+    """Operations of one application of the core network, forwards."""
+    tokens, width = config.prefix_len + spec.seq_len, config.hidden_size
+    if config.mlp_t:
+        mixer = _swiglu_flops(tokens, width, config)
+    else:
+        projections = 8 * tokens * width * width  # query, key, value and output
+        mixer = projections + 4 * tokens * tokens * width  # the scores, and the mean of the values
+    return config.l_layers * (mixer + _swiglu_flops(width, tokens, config))
+
+
+def eval_step_flops(config: ModelConfig, spec: PuzzleSpec) -> int:
+    """Operations of one supervision step of an evaluation."""
+    applications = config.h_cycles * (config.l_cycles + 1)
+    return applications * application_flops(config, spec) + _head_flops(config, spec)
+
+
+def train_step_flops(config: ModelConfig, spec: PuzzleSpec) -> int:
+    """Operations of one training step: a supervision step and its gradient.
+
+    The gradient goes back through the last h-cycle only, but through all of that: its first
+    application already takes in the embedded puzzle, whose tokens and rows learn too.
+    """
+    cycle = config.l_cycles + 1
+    applications = (config.h_cycles - 1) * cycle * _FORWARD + cycle * _FORWARD_AND_BACKWARD
+    heads = _FORWARD_AND_BACKWARD * _head_flops(config, spec)
+    return applications * application_flops(config, spec) + heads
+
+
+def _swiglu_flops(width: int, rows: int, config: ModelConfig) -> int:
+    """Of a SwiGLU over ``width`` features: three matrices, gate, up and down."""
+    inner = swiglu_width(width, config.expansion, config.swiglu_multiple)
+    return 3 * 2 * rows * width * inner
+
+
+def _head_flops(config: ModelConfig, spec: PuzzleSpec) -> int:
+    """The output head on the puzzle's tokens, and the two outputs of the halting head on one."""
+    return 2 * config.hidden_size * (spec.seq_len * spec.vocab_size + 2)
