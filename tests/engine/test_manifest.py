@@ -28,6 +28,7 @@ data = ["data/arc1", "data/more"]
 metric = "pass@2"
 reported = 0.446
 votes = 8
+halt = 0.9
 max_examples = 100
 batch_size = 32
 """
@@ -35,11 +36,11 @@ batch_size = 32
     plain, full = read_manifest(file)
     assert plain == Entry(ckpt="runs/sudoku/a")
     assert (plain.name, plain.data, plain.metric, plain.reported) == ("", (), None, None)
-    assert (plain.votes, plain.max_examples, plain.batch_size) == (1, None, None)
+    assert (plain.votes, plain.halt, plain.max_examples, plain.batch_size) == (1, None, None, None)
     assert full.model_dump() == {
         "ckpt": "runs/arc1/b", "name": "TRM-Att", "data": ("data/arc1", "data/more"),
         "task": "arc1", "reset_puzzle_embedding": True, "metric": "pass@2", "reported": 0.446,
-        "votes": 8, "max_examples": 100, "batch_size": 32,
+        "votes": 8, "halt": 0.9, "max_examples": 100, "batch_size": 32,
     }  # fmt: skip
 
 
