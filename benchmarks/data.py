@@ -9,7 +9,6 @@ made by one process with one thread, as a training process makes them, median of
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -17,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from machine import cpu
 
 BATCH_SIZE = 768
 ROUNDS, BATCHES = 5, 20
@@ -46,20 +47,11 @@ def main() -> None:
         for task, flags in commands.items()
         if not arguments.only or task in arguments.only
     ]
-    found = {"machine": machine(), "batch_size": BATCH_SIZE, "tasks": rows}
+    found = {"machine": cpu(), "batch_size": BATCH_SIZE, "tasks": rows}
     print(f"{found['machine']}; batches of {BATCH_SIZE}, one process, one thread\n")
     print(table(rows))
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
-
-
-def machine() -> str:
-    names = {
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    }
-    return f"{os.cpu_count()} cores of {', '.join(names)}, Python {platform.python_version()}"
 
 
 def measure(task: str, flags: list[str]) -> dict[str, Any]:

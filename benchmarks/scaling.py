@@ -24,7 +24,6 @@ It shows that the work is divided, and what the processes cost beside it.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -34,6 +33,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+from machine import cpu
 
 #: (rounds, steps of a run) by device.
 ROUNDS = {"cpu": (5, 16), "cuda": (3, 60)}
@@ -236,15 +237,7 @@ def machine(device: str) -> str:
     if device == "cuda":
         names = {torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())}
         return f"{torch.cuda.device_count()} {', '.join(sorted(names))}, torch {torch.__version__}"
-    names = {
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    }
-    return (
-        f"{os.cpu_count()} cores of {', '.join(sorted(names))}, Python "
-        f"{platform.python_version()}, torch {torch.__version__}"
-    )
+    return f"{cpu()}, torch {torch.__version__}"
 
 
 def table(found: list[dict[str, Any]]) -> str:

@@ -28,8 +28,6 @@ quarter of a gigabyte); on a GPU it is what tensors take. The first step compile
 
 import argparse
 import json
-import os
-import platform
 import shlex
 import subprocess
 import sys
@@ -39,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from flops import MODELS
+from machine import cpu
 from rounds import ceiling, measure
 from sides import Job
 
@@ -183,13 +182,7 @@ def machine(device: str) -> str:
 
     if device == "cuda":
         return torch.cuda.get_device_name()
-    names = {
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    }
-    cores = f"{os.cpu_count()} cores of {', '.join(sorted(names))}"
-    return f"{cores}, Python {platform.python_version()}"
+    return cpu()
 
 
 def describe(row: dict[str, Any]) -> str:

@@ -92,7 +92,7 @@ def evaluate(
             raise InputError(f"{flag} is for one checkpoint. Name it with --ckpt.")
     given: dict[str, Any] = {"batch_size": batch_size, "max_examples": max_examples, "votes": votes}
     given |= {"data": tuple(data) if data else None, "task": task}
-    given |= {"reset_puzzle_embedding": reset_puzzles or None, "halt": _probability(halt)}
+    given |= {"reset_puzzle_embedding": reset_puzzles or None, "halt": halt}
     update = {name: value for name, value in given.items() if value is not None}
     entries = [entry.model_copy(update=update) for entry in entries]
     _check_files(*files.values())
@@ -115,12 +115,6 @@ def evaluate(
     _write_extras(reports[-1].evaluator, submission, per_task)
     _say_written(*files.values())
     return 0
-
-
-def _probability(halt: float | None) -> float | None:
-    if halt is not None and not 0 < halt < 1:
-        raise InputError(f"--halt {halt} is no probability to stop at. Give one such as 0.9.")
-    return halt
 
 
 def _processes(wanted: int | None, device: str) -> int:

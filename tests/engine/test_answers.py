@@ -1,7 +1,6 @@
 """A file of answers: which are gone on with, which are refused, and what a full disk leaves."""
 
 import fcntl
-import itertools
 import resource
 import signal
 from collections.abc import Callable
@@ -10,15 +9,9 @@ from pathlib import Path
 import pytest
 
 import trm
+from tests.engine.boards import PUZZLES, SOLVED
 from trm.engine.bulk import solve_file
 from trm.errors import InputError, StorageError
-
-SOLVED = "1234341221434321"
-#: Puzzles with four blanks, all different.
-PUZZLES = [
-    "".join("." if cell in blanks else digit for cell, digit in enumerate(SOLVED))
-    for blanks in itertools.combinations(range(16), 4)
-]
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import itertools
 import json
 import signal
 import subprocess
@@ -16,15 +15,9 @@ import pytest
 import torch
 
 import trm
+from tests.engine.boards import PUZZLES, SOLVED
 from trm.engine.bulk import BulkResult, solve_file
 from trm.errors import InputError, StorageError
-
-SOLVED = "1234341221434321"
-#: Puzzles with four blanks, all different.
-PUZZLES = [
-    "".join("." if cell in blanks else digit for cell, digit in enumerate(SOLVED))
-    for blanks in itertools.combinations(range(16), 4)
-]
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from trm.data import Batch
 from trm.engine.evaluate import answer, supervision_steps
 from trm.engine.halting import HaltingPool
 from trm.engine.report import evaluate_model
+from trm.errors import InputError
 from trm.models import LatentState, PuzzleSpec, StepOutput, TinyRecursiveModel
 from trm.tasks.predictions import Predictions
 
@@ -78,6 +79,12 @@ def test_a_higher_threshold_halts_later(model: TinyRecursiveModel) -> None:
         steps.append(found.halt_steps)
     assert all((early <= late).all() for early, late in pairwise(steps))
     assert steps[0].sum() < steps[1].sum() < steps[2].sum()
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -3.0, float("nan")])
+def test_a_threshold_that_is_no_probability(model: TinyRecursiveModel, threshold: float) -> None:
+    with pytest.raises(InputError, match="is no probability to stop at"):
+        HaltingPool(model, batches((4,)), 8, threshold)
 
 
 def test_rows_halt_at_different_steps(model: TinyRecursiveModel) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from trm.data import Batch
 from trm.engine.device import copy_to
+from trm.errors import InputError
 from trm.models import LatentState, StepOutput, TinyRecursiveModel
 from trm.models.layers import Hidden
 from trm.tasks.metrics import EvalBatch
@@ -67,6 +68,9 @@ class HaltingPool:
         size: the number of places.
         threshold: the halting probability above which an example ends.
         step: the model's supervision step, where it was compiled: for this many places only.
+
+    Raises:
+        InputError: if the threshold is no probability between 0 and 1.
     """
 
     def __init__(
@@ -77,6 +81,10 @@ class HaltingPool:
         threshold: float,
         step: Callable[[LatentState, Hidden], StepOutput] | None = None,
     ) -> None:
+        if not 0 < threshold < 1:
+            raise InputError(
+                f"--halt {threshold} is no probability to stop at. Give one such as 0.9."
+            )
         self._model, self._batches = model, iter(batches)
         self._step, self._fixed = step or model, step is not None
         self._logit = math.log(threshold / (1 - threshold))
