@@ -9,6 +9,7 @@ from trm.config import ModelConfig
 from trm.models.layers import (
     Attention,
     Block,
+    TokenSwiGLU,
     rms_norm,
     rotary_table,
     rotate,
@@ -80,3 +81,17 @@ def test_mixers_are_the_published_sizes() -> None:
         "mlp.down.weight": (512, 1536),
     }
     assert math.prod(shapes["mlp.down.weight"]) == 786_432
+
+
+def test_weights_on_the_left_are_the_same_mixer(rng: torch.Generator) -> None:
+    mixer = TokenSwiGLU(9, 16).double()
+    x = torch.randn(3, 9, 5, generator=rng, dtype=torch.float64, requires_grad=True)
+    inputs = (x, *mixer.parameters())
+    plain, left = mixer(x), mixer.on_left(x)
+    torch.testing.assert_close(left, plain)
+    towards = torch.randn(plain.shape, generator=rng, dtype=torch.float64)
+    torch.testing.assert_close(
+        torch.autograd.grad(left, inputs, towards), torch.autograd.grad(plain, inputs, towards)
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(mixer(x), plain)

@@ -65,8 +65,9 @@ class RecursiveCore(nn.Module):
     def cycle(self, state: LatentState, embedded: Hidden) -> LatentState:
         """Refine the latent ``l_cycles`` times, then the answer once."""
         answer, latent = state
+        given = answer + embedded
         for _ in range(self.l_cycles):
-            latent = self.refine(latent, answer + embedded)
+            latent = self.refine(latent, given)
         return LatentState(self.refine(answer, latent), latent)
 
     def refine(self, hidden: Hidden, injected: Hidden) -> Hidden:
