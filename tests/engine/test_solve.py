@@ -1,5 +1,6 @@
 """Asking a trained model."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,17 @@ def test_solve(model: trm.Model) -> None:
     assert solution.valid is True
     assert solution.boards[-1] == SOLVED
     assert len(solution.boards) == 8
-    assert solution.halt_step is not None
+
+
+def test_halting_is_at_the_first_step_that_is_sure(model: trm.Model) -> None:
+    solution = model.solve("123434122143.321")
+    thought = solution.thoughts[0]
+    steps = tuple(
+        dataclasses.replace(thought, step=step, halt_probability=probability)
+        for step, probability in enumerate((0.2, 0.5, 0.7, 0.9), start=1)
+    )
+    assert dataclasses.replace(solution, thoughts=steps).halt_step == 3
+    assert dataclasses.replace(solution, thoughts=steps[:2]).halt_step is None
 
 
 def test_a_solution_as_json(model: trm.Model) -> None:

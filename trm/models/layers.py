@@ -81,7 +81,7 @@ def _each(
     weight: Float[Tensor, "rows columns"], x: Float[Tensor, "batch columns hidden"]
 ) -> Float[Tensor, "batch rows hidden"]:
     """The product with each example; ``weight @ x`` would transpose them into one matrix."""
-    return torch.bmm(weight.expand(len(x), -1, -1), x)
+    return torch.bmm(weight.expand(x.shape[0], -1, -1), x)
 
 
 class Attention(nn.Module):
