@@ -20,6 +20,7 @@ from torch import Tensor
 
 from trm.config import ModelConfig, OptimConfig
 from trm.data import Batch
+from trm.engine import ceiling
 from trm.engine.device import can_compile, to_device
 from trm.engine.evaluate import answer, compiled_step
 from trm.engine.optim import AdamAtan2
@@ -132,12 +133,8 @@ def random_batch(model: Model) -> Batch:
 
 def matrix_product(job: Job) -> Callable[[], object]:
     """One large product, as fast as this device does any."""
-    size = matrix_size(job)
-    left, right = (
-        torch.randn(size, size, dtype=getattr(torch, job.dtype), device=job.device)
-        for _ in range(2)
-    )
-    return lambda: left @ right
+    dtype = getattr(torch, job.dtype)
+    return ceiling.matrix_product(matrix_size(job), torch.device(job.device), dtype)
 
 
 def matrix_size(job: Job) -> int:

@@ -34,7 +34,7 @@ def test_eval_that_halts(trm: Trm, fails: Fails, trained_run: Path) -> None:
 def test_eval_saves_predictions(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
     done = trm("eval", "--ckpt", trained_run, "--max-examples", "8", "--save-predictions", "p.npz")
     assert (tmp_path / "p.npz").stat().st_size > 500
-    assert done.err == "wrote p.npz\n"
+    assert re.search(r": [\d,.]+ samples/s, \S+ TFLOP/s, MFU [\d.]+%\nwrote p\.npz\n$", done.err)
 
 
 def test_eval_of_other_data(fails: Fails, trm: Trm, trained_run: Path) -> None:

@@ -211,4 +211,5 @@ metric = "cell_accuracy"
     broken = online(*both)  # what was measured before is shown all the same
     assert broken.code == 1
     assert re.search(r" sudoku +alice/ours@v1 +7 +exact_accuracy ", broken.out)
-    assert re.fullmatch(r"trm: error: bob/trm: no such repository on the Hub.*\n", broken.err)
+    error = r"trm: error: bob/trm: no such repository on the Hub.*\n"
+    assert re.fullmatch(r"alice/ours@v1: .* samples/s, .*\n" + error, broken.err)

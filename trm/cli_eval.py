@@ -165,7 +165,7 @@ def _show(
     as_json: bool,
     as_markdown: bool,
 ) -> None:
-    from trm.show.tables import markdown, metrics_table, results_table, way_text
+    from trm.show.tables import markdown, metrics_table, results_table, speed_text, way_text
 
     rows, found = [], []
     for entry, report in zip(entries, reports, strict=True):
@@ -182,6 +182,9 @@ def _show(
         out.print(metrics_table(report.metrics))
     else:
         out.print(results_table(rows))
+    for row, report in zip(rows, reports, strict=True):
+        if not as_json:
+            notes.print(f"{row.name}: {speed_text(report.speed)}")
 
 
 def _say(text: str) -> None:

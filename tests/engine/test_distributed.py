@@ -128,7 +128,7 @@ def start(size: int, jobs: list[dict[str, Any]], folder: Path) -> None:
 
 
 def records(run: Path, event: str) -> Iterator[dict[str, Any]]:
-    timed = ("samples_per_s", "eta_s", "elapsed_s", "path")
+    timed = ("samples_per_s", "tflops", "mfu", "input_share", "eta_s", "elapsed_s", "path")
     for record in map(json.loads, (run / layout.METRICS_FILE).read_text().splitlines()):
         if record["event"] == event:
             yield {name: value for name, value in record.items() if name not in timed}

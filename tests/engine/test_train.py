@@ -33,7 +33,7 @@ def fit(config: RunConfig, folder: Path, stop_after: int | None = None, **plan: 
 def records(run: Path, event: str) -> list[dict[str, Any]]:
     lines = (run / layout.METRICS_FILE).read_text().splitlines()
     found = [json.loads(line) for line in lines]
-    timed = ("samples_per_s", "eta_s", "elapsed_s", "path")
+    timed = ("samples_per_s", "tflops", "mfu", "input_share", "eta_s", "elapsed_s", "path")
     return [
         {name: value for name, value in record.items() if name not in timed}
         for record in found
@@ -101,7 +101,7 @@ def test_a_record_has_what_tells_why_a_run_goes_wrong(tiny: Tiny, tmp_path: Path
     assert train[0].keys() == {
         "event", "step", "loss", "answer_loss", "halting_loss", "grad_norm", "exact_accuracy",
         "cell_accuracy", "halting_accuracy", "mean_steps", "num_halted", "lr", "samples_per_s",
-        "eta_s", "elapsed_s",
+        "tflops", "mfu", "input_share", "eta_s", "elapsed_s",
     }  # fmt: skip
     assert train[0]["exact_accuracy"] is None  # no row has halted after one step
     assert train[2]["num_halted"] > 0

@@ -15,12 +15,12 @@ from trm.tasks.metrics import Metric
 
 TRAIN = {
     "event": "train", "step": 20, "loss": 1.23456, "exact_accuracy": None, "mean_steps": None,
-    "samples_per_s": 512.0, "eta_s": 61.0, "elapsed_s": 3.0, "num_halted": 0,
+    "samples_per_s": 512.0, "mfu": 0.354, "eta_s": 61.0, "elapsed_s": 3.0, "num_halted": 0,
 }  # fmt: skip
 
 
-def console(terminal: bool) -> Console:
-    return Console(file=io.StringIO(), force_terminal=terminal, width=150, color_system=None)
+def console(terminal: bool, width: int = 150) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=width, color_system=None)
 
 
 def text(view: Console) -> str:
@@ -30,7 +30,8 @@ def text(view: Console) -> str:
 
 def test_a_record_is_one_greppable_line() -> None:
     expected = (
-        "train step 20/40 loss 1.235 exact_accuracy - mean_steps - samples_per_s 512 eta 0:01:01"
+        "train step 20/40 loss 1.235 exact_accuracy - mean_steps - samples_per_s 512 mfu 0.354 "
+        "eta 0:01:01"
     )
     assert plain_line(TRAIN, 40) == expected
 
@@ -51,8 +52,15 @@ def test_a_terminal_has_a_bar_and_keeps_evaluations() -> None:
         listen({"event": "eval", "step": 20, "exact_accuracy": 0.5})
     shown = text(view)
     assert "step 20/40" in shown
-    assert "loss 1.235  exact -  halts at -  512 samples/s  ETA 0:01:01" in shown
+    assert "loss 1.235  exact -  halts at -  512 samples/s  MFU 35%  ETA 0:01:01" in shown
     assert "eval step 20/40 exact_accuracy 0.5\n" in shown
+
+
+def test_a_narrow_terminal_has_room_for_less() -> None:
+    view = console(terminal=True, width=110)
+    with TrainingView(view, 40) as listen:
+        listen(TRAIN)
+    assert "512 samples/s  ETA 0:01:01" in text(view)
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -149,7 +149,7 @@ def tiny_run(mini_data: Path) -> tuple[str, ...]:
 
 def records(run: Path, event: str) -> list[dict[str, Any]]:
     """The records of one kind in ``metrics.jsonl``, without times."""
-    timed = ("samples_per_s", "eta_s", "elapsed_s")
+    timed = ("samples_per_s", "tflops", "mfu", "input_share", "eta_s", "elapsed_s")
     lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     return [
         {name: value for name, value in record.items() if name not in timed}

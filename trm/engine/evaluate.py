@@ -54,6 +54,7 @@ def evaluate(
     halt: float | None = None,
     step: Step | None = None,
     on_batch: Callable[[EvalBatch], None] | None = None,
+    on_steps: Callable[[int], None] = lambda count: None,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     group: Group = ALONE,
@@ -74,6 +75,8 @@ def evaluate(
             after all.
         step: the model's supervision step, where it was compiled.
         on_batch: also given each batch of answers.
+        on_steps: told, for each batch, how many supervision steps this process took for it: the
+            sum over its examples and their copies.
         on_progress: called with examples done and examples in all.
         should_stop: asked before each batch; true ends the evaluation without a result. All
             processes have to give the same answer.
@@ -91,8 +94,9 @@ def evaluate(
     for examples, puzzles in eval_rows(split, batch_size, max_examples):
         if should_stop():
             return None
-        _, first = next(answered)
-        others = [_turned_back(split, first, *next(answered)) for _ in copies]
+        (_, first), *rest = (next(answered) for _ in range(1 + len(copies)))
+        others = [_turned_back(split, first, *copy) for copy in rest]
+        on_steps(sum(_steps_taken(model, found, halt) for found in (first, *others)))
         answers = _collected(majority([first, *others]), split, examples, puzzles, group)
         done += len(examples)
         if group.is_first:
@@ -102,6 +106,12 @@ def evaluate(
             if on_progress:
                 on_progress(done, total)
     return evaluator.result() if group.is_first else {}
+
+
+def _steps_taken(model: TinyRecursiveModel, found: EvalBatch, halt: float | None) -> int:
+    if halt is None:
+        return len(found.answers) * model.config.halt_max_steps
+    return int(found.halt_steps.sum())
 
 
 def _asked(

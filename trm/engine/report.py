@@ -1,18 +1,21 @@
 """Evaluating a trained model on a data set, and what is said of it."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trm.data import Dataset
+from trm.data import Dataset, num_eval_examples
+from trm.engine.ceiling import Arithmetic, matmul_ceiling
 from trm.engine.device import device_errors
 from trm.engine.distributed import ALONE, Group
 from trm.engine.evaluate import compiled_step, evaluate
 from trm.engine.published import mean_puzzle_embedding
 from trm.engine.solve import Model
 from trm.errors import InputError, did_you_mean
+from trm.models.flops import eval_step_flops
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
 from trm.tasks.predictions import About, Predictions, compact
 
@@ -38,6 +41,9 @@ class Report:
     Attributes:
         votes: answers to each puzzle, of which the majority's was judged.
         halt: the halting probability above which an example ended, None if after all steps.
+        speed: ``seconds`` that it took, all answers and compiling included; ``samples_per_s`` over
+            all processes; ``tflops`` of each process, by the supervision steps really taken, and
+            ``mfu``, their share of what a large matrix product reaches on the same device.
     """
 
     checkpoint: str
@@ -47,6 +53,7 @@ class Report:
     digest: str
     metrics: Mapping[str, Metric]
     evaluator: Evaluator
+    speed: Mapping[str, float]
     votes: int = 1
     halt: float | None = None
 
@@ -81,6 +88,7 @@ class Report:
             "votes": self.votes,
             "halt": self.halt,
             "metrics": {name: metric.as_json() for name, metric in self.metrics.items()},
+            "speed": dict(self.speed),
         }
 
 
@@ -129,6 +137,7 @@ def evaluate_model(
     evaluator.check_has(extras)
     batches: list[EvalBatch] = []
     with device_errors(), _mean_embedding(model, dataset, reset_puzzle_embedding):
+        stopwatch = _Stopwatch(model)
         metrics = evaluate(
             model.network,
             evaluator,
@@ -139,9 +148,11 @@ def evaluate_model(
             halt=halt,
             step=compiled_step(model.network, compiled),
             on_batch=(lambda batch: batches.append(compact(batch))) if save_predictions else None,
+            on_steps=stopwatch.add,
             on_progress=on_progress,
             group=group,
         )
+    speed = stopwatch.speed(num_eval_examples(split, max_examples))
     assert metrics is not None  # nothing asked it to stop
     if save_predictions and group.is_first:
         about = About(
@@ -162,9 +173,30 @@ def evaluate_model(
         digest=dataset.meta.digest,
         metrics=metrics,
         evaluator=evaluator,
+        speed=speed,
         votes=votes,
         halt=halt,
     )
+
+
+class _Stopwatch:
+    """Times an evaluation that begins now, and counts the supervision steps of this process."""
+
+    def __init__(self, model: Model) -> None:
+        network = model.network
+        ceiling = matmul_ceiling(network.device, network.dtype)
+        self._step = Arithmetic(eval_step_flops(network.config, network.spec), ceiling)
+        self._steps = 0
+        self._began = time.perf_counter()
+
+    def add(self, steps: int) -> None:
+        self._steps += steps
+
+    def speed(self, examples: int) -> dict[str, float]:
+        """See :attr:`Report.speed`."""
+        seconds = time.perf_counter() - self._began
+        rate = self._step.at(self._steps / seconds)
+        return {"seconds": seconds, "samples_per_s": examples / seconds, **rate}
 
 
 @contextlib.contextmanager

@@ -144,9 +144,8 @@ class Run:
 
     def _train(self, state: TrainState) -> None:
         schedule = self.schedule
-        window = Window(
-            state.step, self.progress.elapsed_s, self.config.train.batch_size, self.group
-        )
+        size, elapsed = self.config.train.batch_size, self.progress.elapsed_s
+        window = Window(state.model, state.step, elapsed, size, self.group)
         stop = False
         if state.step and schedule.evaluates(state.step) and not self._is_evaluated:
             self._evaluate(window)  # the run was stopped before or while it did so
@@ -155,7 +154,7 @@ class Run:
             self.folder, self.profile_steps, self.group.rank, self._warn
         ) as profiler_step:
             while state.step < schedule.total and not stop:
-                window.add(self._step())
+                window.add(self._step(window))
                 profiler_step()
                 stop, due = self._asked()
                 saves = schedule.saves(state.step) or stop or due
@@ -176,14 +175,16 @@ class Run:
         stop, due = self.group.any(self.should_stop(), due)
         return stop, due
 
-    def _step(self) -> Tensor | None:
+    def _step(self, window: Window) -> Tensor | None:
         train, model, state = self.config.train, self.config.model, self.trainer.state
-        puzzles = to_device(next(self.stream), self.device)
-        min_steps = exploration(
-            train.seed, state.step, train.batch_size, model.halt_exploration_prob,
-            model.halt_max_steps,
-        )[self._rows]  # fmt: skip
-        sums = self.trainer.step(puzzles, copy_to(torch.from_numpy(min_steps), self.device))
+        with window.waiting():
+            puzzles = to_device(next(self.stream), self.device)
+            stays = exploration(
+                train.seed, state.step, train.batch_size, model.halt_exploration_prob,
+                model.halt_max_steps,
+            )[self._rows]  # fmt: skip
+            min_steps = copy_to(torch.from_numpy(stays), self.device)
+        sums = self.trainer.step(puzzles, min_steps)
         if sums is None:
             self._count_left_out()
         return sums

@@ -1,12 +1,18 @@
 """What is said of the steps between two logged lines."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from trm.engine.ceiling import Arithmetic, matmul_ceiling
 from trm.engine.distributed import Group
 from trm.engine.step import METRICS
+from trm.models import TinyRecursiveModel
+from trm.models.flops import train_step_flops
 
 #: Metrics of the rows that halted; the others are of all rows.
 _SHARES = ("exact_accuracy", "cell_accuracy", "halting_accuracy", "mean_steps")
@@ -16,20 +22,35 @@ class Window:
     """The steps since the last logged one: sums on the device, read only when logged.
 
     Args:
+        model: what is trained.
         step: the last one before.
         elapsed: seconds that the run took until then.
         batch_size: examples in a step, over all processes.
         group: those processes.
     """
 
-    def __init__(self, step: int, elapsed: float, batch_size: int, group: Group) -> None:
+    def __init__(
+        self,
+        model: TinyRecursiveModel,
+        step: int,
+        elapsed: float,
+        batch_size: int,
+        group: Group,
+    ) -> None:
         self._batch_size, self._group = batch_size, group
+        # Measured by all processes at once, as they compute at once: they may share a CPU.
+        ceiling = matmul_ceiling(model.device, model.dtype)
+        self._arithmetic = Arithmetic(train_step_flops(model.config, model.spec), ceiling)
+        self._last_step: torch.cuda.Event | None = None
+        if model.device.type == "cuda":
+            self._last_step = torch.cuda.Event()  # type: ignore[no-untyped-call]
         self._began = time.perf_counter() - elapsed
         self._open(step)
 
     def _open(self, step: int) -> None:
         self._sums: Tensor | None = None
         self._added = 0
+        self._waited = 0.0
         self._first = step
         self._since = self._stepped = time.perf_counter()
 
@@ -42,9 +63,22 @@ class Window:
         """Do not count the time since the last step: it went into evaluation and saving."""
         self._since += time.perf_counter() - self._stepped
 
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """The next batch is made in the block, and no step is taken.
+
+        A GPU may have steps to take all the while: then nothing waited.
+        """
+        began = time.perf_counter()
+        yield
+        if self._last_step is None or self._last_step.query():  # type: ignore[no-untyped-call]
+            self._waited += time.perf_counter() - began
+
     def add(self, sums: Tensor | None) -> None:
         """Take in one step's sums, None of a step that was left out."""
         self._stepped = time.perf_counter()
+        if self._last_step is not None:
+            self._last_step.record()
         if sums is not None:
             self._added += 1
             self._sums = sums if self._sums is None else self._sums + sums
@@ -58,11 +92,14 @@ class Window:
         steps, seconds = step - self._first, time.perf_counter() - self._since
         added, count = self._added, sums.pop("count")
         averages = {name: _mean(v, count if name in _SHARES else added) for name, v in sums.items()}
+        rate, input_share = steps * self._batch_size / seconds, self._waited / seconds
         self._open(step)
         return {
             **averages,
             "num_halted": int(count),
-            "samples_per_s": steps * self._batch_size / seconds,
+            "samples_per_s": rate,
+            **self._arithmetic.at(rate / self._group.size),
+            "input_share": input_share,
             "eta_s": (total - step) * seconds / steps,
             "elapsed_s": self.elapsed,
         }

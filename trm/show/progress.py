@@ -10,6 +10,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from trm.engine.track import Record
 
+#: Columns of a terminal that has room for all numbers of a training step, beside its bar.
+_WIDE = 130
+
 
 def plain_line(record: Record, total: int) -> str:
     """A record as one line, ``name value`` pairs in a fixed order.
@@ -86,7 +89,8 @@ class TrainingView:
         if self._progress is None:
             self._console.print(plain_line(record, self._total), soft_wrap=True, highlight=False)
         elif record["event"] == "train":
-            self._progress.update(self._bar, completed=record["step"], numbers=_live(record))
+            numbers = _live(record, self._console.width >= _WIDE)
+            self._progress.update(self._bar, completed=record["step"], numbers=numbers)
         else:
             line = plain_line(record, self._total)
             self._progress.console.print(line, soft_wrap=True, highlight=False)
@@ -177,9 +181,10 @@ class SolvingView:
             self._told = now
 
 
-def _live(record: Record) -> str:
+def _live(record: Record, wide: bool) -> str:
+    mfu = f"MFU {record['mfu']:.0%}  " if wide else ""
     return (
         f"loss {_number(record['loss'])}  exact {_number(record['exact_accuracy'])}  "
         f"halts at {_number(record['mean_steps'])}  {record['samples_per_s']:.0f} samples/s  "
-        f"ETA {duration(record['eta_s'])}"
+        f"{mfu}ETA {duration(record['eta_s'])}"
     )

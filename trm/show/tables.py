@@ -112,6 +112,18 @@ def way_text(votes: int, halt: float | None) -> str:
     )
 
 
+def speed_text(speed: Mapping[str, float]) -> str:
+    """How fast an evaluation was.
+
+    >>> speed_text({"seconds": 2.0, "samples_per_s": 50.0, "tflops": 0.0652, "mfu": 0.794})
+    '50.0 samples/s, 0.0652 TFLOP/s, MFU 79.4%'
+    """
+    return (
+        f"{speed['samples_per_s']:,.1f} samples/s, {speed['tflops']:.3g} TFLOP/s, "
+        f"MFU {speed['mfu']:.1%}"
+    )
+
+
 def markdown(shown: Table) -> str:
     """A table in Markdown.
 
