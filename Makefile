@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TRM := $(CURDIR)/$(BIN)/trm
 
-.PHONY: demo test soak check format lint types coverage docs clean
+.PHONY: demo test soak bench-gpu check format lint types coverage docs clean
 
 # Everything below happens in ./demo: its data in demo/data, its runs in demo/runs.
 demo: $(INSTALLED)
@@ -21,6 +21,14 @@ test: $(INSTALLED)
 # A run that is killed twenty times.
 soak: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/system/test_faults.py --soak
+
+# On one CUDA device, into benchmarks/results. Run again, it goes on where it stopped.
+#   REFERENCE=FOLDER        a checkout of the published code, measured beside this package
+#   KERNELS="plain triton"  all rows with TRM_KERNELS=triton too
+MINUTES ?= 7
+bench-gpu: $(INSTALLED)
+	$(BIN)/python benchmarks/gpu.py --minutes $(MINUTES) \
+		$(if $(REFERENCE),--reference "$(REFERENCE)") $(if $(KERNELS),--kernels $(KERNELS))
 
 check: $(INSTALLED) lint types coverage docs
 

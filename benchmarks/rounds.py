@@ -24,16 +24,29 @@ KEEP_MEMORY = {
 }
 
 
-class Side:
-    """A process that measures; see ``sides.py``. It starts at once, and is waited for later."""
+class MeasurementError(Exception):
+    """A row could not be measured; what its process had to say is on stderr."""
 
-    def __init__(self, job: Job) -> None:
+
+class TooLargeError(MeasurementError):
+    """The batch is too large for the device."""
+
+
+class Side:
+    """A process that measures. It starts at once, and is waited for later.
+
+    Args:
+        job: what.
+        program: the file that is run with it.
+    """
+
+    def __init__(self, job: Job, program: str = "sides.py") -> None:
         self.job = job
-        program = [sys.executable, str(Path(__file__).with_name("sides.py"))]
+        command = [sys.executable, str(Path(__file__).with_name(program)), json.dumps(asdict(job))]
+        environment = os.environ | KEEP_MEMORY | {"TRM_KERNELS": job.kernels}
         self._process = subprocess.Popen(
-            [*program, json.dumps(asdict(job))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | KEEP_MEMORY,
-        )  # fmt: skip
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
 
     def __enter__(self) -> "Side":
         return self
@@ -42,22 +55,31 @@ class Side:
         self._process.kill()
         self._process.communicate()
 
-    def answer(self) -> Any:
-        """Its next line."""
+    def answer(self) -> dict[str, Any]:
+        """Its next line.
+
+        Raises:
+            MeasurementError: if it ended instead.
+        """
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            sys.exit(f"{self.job} failed")
-        found: Any = json.loads(line)
+            raise MeasurementError(f"the process of {self.job.side} ended, {self._process.wait()}")
+        found: dict[str, Any] = json.loads(line)
+        if "out_of_memory" in found:
+            raise TooLargeError(f"{self.job.side}: {found['out_of_memory'].splitlines()[0]}")
         return found
 
-    def measure(self) -> dict[str, Any]:
+    def ask(self) -> None:
         """Let it take its steps."""
         assert self._process.stdin
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
-        found: dict[str, Any] = self.answer()
-        return found
+
+    def measure(self) -> dict[str, Any]:
+        """Let it take its steps, and wait for them."""
+        self.ask()
+        return self.answer()
 
 
 def ceiling(job: Job) -> float:
@@ -75,7 +97,7 @@ def measure(job: Job, rounds: int, ceiling: float) -> dict[str, Any]:
         sides = {name: stack.enter_context(Side(replace(job, side=name))) for name in names}
         for side in sides.values():
             side.answer()  # it is ready
-        first = {name: side.measure()["seconds"] for name, side in sides.items()}
+        first = first_steps(sides, together=job.compile)
         for side in sides.values():
             side.measure()  # in which much still happens for the first time
         measured: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
@@ -83,7 +105,8 @@ def measure(job: Job, rounds: int, ceiling: float) -> dict[str, Any]:
             for name in names[:: -1 if number % 2 else 1]:
                 measured[name].append(sides[name].measure())
     row: dict[str, Any] = {
-        "model": job.model, "dtype": job.dtype, "phase": job.phase, "batch": job.batch,
+        "model": job.model, "dtype": job.dtype, "phase": job.phase, "kernels": job.kernels,
+        "batch": job.batch,
     }  # fmt: skip
     flops = flops_of(job)
     for name in names:
@@ -103,6 +126,15 @@ def measure(job: Job, rounds: int, ceiling: float) -> dict[str, Any]:
         ratios = [theirs / ours for ours, theirs in zip(own, other, strict=True)]
         row["times_reference"] = round(statistics.median(ratios), 3)
     return row
+
+
+def first_steps(sides: dict[str, Side], together: bool) -> dict[str, float]:
+    """Seconds of the first step of each; together where they compile, which takes a minute."""
+    if not together:
+        return {name: side.measure()["seconds"] for name, side in sides.items()}
+    for side in sides.values():
+        side.ask()
+    return {name: side.answer()["seconds"] for name, side in sides.items()}
 
 
 def flops_of(job: Job) -> int:

@@ -1,7 +1,8 @@
 """What ``speed.py`` compares, each side in a process of its own: this file, run with a job.
 
 It answers every line on stdin with a line of JSON on stdout: how long a step took, and the peak
-of memory until then. Started by ``speed.py``; not of use by itself.
+of memory until then, or that the memory was not enough. Started by ``speed.py``; not of use by
+itself.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,8 @@ from torch import Tensor
 from trm.config import ModelConfig, OptimConfig
 from trm.data import Batch
 from trm.engine import ceiling
-from trm.engine.device import can_compile, to_device
-from trm.engine.evaluate import answer, compiled_step
+from trm.engine.device import compile_network, to_device
+from trm.engine.evaluate import answer
 from trm.engine.optim import AdamAtan2
 from trm.engine.step import Trainer, TrainState
 from trm.models import PuzzleSpec, TinyRecursiveModel
@@ -50,6 +51,8 @@ class Job:
         phase: "train" or "eval".
         repeats: steps for each line on stdin after the first, which is for one.
         reference: the folder of the published code.
+        kernels: for the variable ``TRM_KERNELS``.
+        largest: ``batch`` is to be doubled for as long as there is memory.
     """
 
     side: str
@@ -62,6 +65,8 @@ class Job:
     repeats: int
     compile: bool
     reference: str | None
+    kernels: str = "plain"
+    largest: bool = False
 
     @property
     def built(self) -> Model:
@@ -78,26 +83,29 @@ class Job:
         run = model.run.model_copy(update={"model": config})
         return dataclasses.replace(model, run=run, spec=spec, batch=self.batch)
 
-    @property
-    def compiled(self) -> bool:
-        """Whether torch.compile is used: on the CPU it is by neither side."""
-        return self.compile and can_compile(torch.device(self.device))
-
 
 def main() -> None:
     job = Job(**json.loads(sys.argv[1]))
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever else is printed
+    try:
+        for found in measured(job):
+            print(json.dumps(found), file=answers, flush=True)
+    except torch.OutOfMemoryError as error:
+        print(json.dumps({"out_of_memory": str(error)}), file=answers, flush=True)
+
+
+def measured(job: Job) -> Iterator[dict[str, object]]:
+    """That it is ready, then an answer to every line on stdin."""
     torch.manual_seed(0)
     sides = {"trm": own_step, "reference": reference_step, "ceiling": matrix_product}
     step = sides[job.side](job)
-    print(json.dumps("ready"), file=answers, flush=True)
+    yield {"ready": True}
     for number, _ in enumerate(sys.stdin):
         if number == 1 and job.device == "cuda":
             torch.cuda.reset_peak_memory_stats()  # compiling is over
         repeats = job.repeats if number else 1
         seconds = timed(step, repeats, job.device) / repeats
-        found = {"seconds": seconds, "peak_bytes": peak_bytes(job.device)}
-        print(json.dumps(found), file=answers, flush=True)
+        yield {"seconds": seconds, "peak_bytes": peak_bytes(job.device)}
 
 
 def timed(step: Callable[[], object], repeats: int, device: str) -> float:
@@ -148,11 +156,11 @@ def own_step(job: Job) -> Callable[[], object]:
     generator = torch.Generator().manual_seed(0)
     network = TinyRecursiveModel(model.config, model.spec, generator=generator).to(device)
     batch = random_batch(model)
+    compile_network(network, job.compile)
     if job.phase == "eval":
-        take_step = compiled_step(network, job.compiled)
-        return lambda: answer(network, batch, take_step, model.batch)
+        return lambda: answer(network, batch, model.batch)
     state = TrainState.create(network, model.run)
-    trainer = Trainer(state, model.run, total_steps=1000, compiled=job.compiled)
+    trainer = Trainer(state, model.run, total_steps=1000)
     puzzles = to_device(batch, device)
     min_steps = torch.zeros(model.batch, dtype=torch.int32, device=device)
     return lambda: trainer.step(puzzles, min_steps)
@@ -177,7 +185,7 @@ def reference_step(job: Job) -> Callable[[], object]:
         "labels": torch.from_numpy(batch.labels),
         "puzzle_identifiers": torch.from_numpy(batch.puzzle_identifiers),
     }
-    called = torch.compile(head) if job.compiled else head
+    called = torch.compile(head) if job.compile else head
     make = _reference_evaluation if job.phase == "eval" else _reference_training
     return make(head, called, host, model, job.device)
 

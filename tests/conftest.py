@@ -77,6 +77,7 @@ def trained_run(mini_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         assignments=[
             "model.mlp_t=true",
             "model.pos_encodings=none",
+            "model.forward_dtype=float32",
             "model.hidden_size=64",
             "model.num_heads=2",
             "model.l_cycles=2",
@@ -103,7 +104,8 @@ def tiny(mini_data: Path) -> Callable[..., RunConfig]:
     def make(*assignments: str) -> RunConfig:
         task = get_task("sudoku")
         small = (
-            "model.hidden_size=32", "model.num_heads=2", "model.h_cycles=2", "model.l_cycles=2",
+            "model.forward_dtype=float32", "model.hidden_size=32", "model.num_heads=2",
+            "model.h_cycles=2", "model.l_cycles=2",
             "model.halt_max_steps=3", "model.mlp_t=true", "model.pos_encodings=none",
             "train.batch_size=8", "train.max_steps=6", "train.log_every_steps=1",
             "train.eval_every_steps=6", "train.device=cpu", "optim.lr_warmup_steps=2",

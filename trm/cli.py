@@ -61,10 +61,20 @@ out = Console()
 UsageError: type[Any] = typer.BadParameter.__mro__[1]
 
 
+def _share_cores() -> None:
+    """Let threads that wait for each other give up their cores soon; before torch is imported.
+
+    GNU OpenMP's spin for so long that anything else that runs makes each product wait.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
 def main() -> None:
     """The ``trm`` command."""
     # How processes look for each other is said in our own words, or not at all.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    _share_cores()
     try:
         code = run(sys.argv[1:])
     except Exception:

@@ -71,7 +71,7 @@ def evaluate(
     ] = None,
     device: opt.Device = None,
     num_processes: opt.NumProcesses = None,
-    no_compile: opt.NoCompile = False,
+    compiled: opt.Compile = None,
     as_json: AsJson = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="The results as a Markdown table.")
@@ -104,7 +104,7 @@ def evaluate(
         reports: list[Report] = []
         try:
             for entry in entries:
-                reports += [_report(entry, own_device, no_compile, save_predictions, extras, group)]
+                reports += [_report(entry, own_device, compiled, save_predictions, extras, group)]
         except TrmError:
             if reports and group.is_first:  # what was found so far may have taken hours
                 _show(entries[: len(reports)], reports, one, as_json, as_markdown)
@@ -224,7 +224,7 @@ def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[Entry]"
 def _report(
     entry: "Entry",
     device: str,
-    no_compile: bool,
+    compiled: bool | None,
     save_predictions: Path | None,
     extras: Sequence[str],
     group: "Group",
@@ -247,7 +247,7 @@ def _report(
             reset_puzzle_embedding=entry.reset_puzzle_embedding,
             save_predictions=save_predictions,
             extras=extras,
-            compiled=not no_compile,
+            compiled=compiled,
             on_progress=progress,
             group=group,
         )

@@ -90,7 +90,10 @@ Profile = Annotated[
     int, typer.Option(min=0, metavar="N", help="Write a profiler trace of N steps.")
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-NoCompile = Annotated[bool, typer.Option("--no-compile", help="No torch.compile on CUDA.")]
+Compile = Annotated[
+    bool | None,
+    typer.Option("--compile/--no-compile", help="Use torch.compile, or not.  [default: on CUDA]"),
+]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML.")
 ]

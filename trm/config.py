@@ -58,8 +58,10 @@ class ModelConfig(Frozen):
     halt_exploration_prob: float = Field(
         0.1, ge=0, le=1, description="Share of training rows that may not halt at once."
     )
-    forward_dtype: Literal["bfloat16", "float16", "float32", "float64"] = Field(
-        "bfloat16", description="Type of activations; master weights are float32, or float64 too."
+    forward_dtype: Literal["auto", "bfloat16", "float16", "float32", "float64"] = Field(
+        "bfloat16",
+        description="Type of activations; master weights are float32, or float64 too. auto: "
+        "bfloat16 where the device computes in it, else float32.",
     )
 
     @model_validator(mode="after")
@@ -125,7 +127,7 @@ class TrainConfig(Frozen):
         False, description="But let every puzzle begin with the mean of its puzzle embeddings."
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
-    compile: bool = Field(True, description="Use torch.compile on CUDA.")
+    compile: bool | None = Field(None, description="Use torch.compile; unset: on CUDA.")
     log_every_steps: int = Field(10, gt=0, description="Steps between logged lines.")
     eval_every_steps: int | None = Field(
         None,

@@ -39,6 +39,8 @@ from trm.config import (
 from trm.errors import ConfigError, did_you_mean
 
 ENV_PREFIX = "TRM_"
+#: Read elsewhere: it chooses how something is computed, not what.
+_NO_SETTINGS = ("TRM_KERNELS",)
 Settings = Mapping[str, Mapping[str, Any]]
 
 
@@ -206,7 +208,8 @@ def _from_file(path: Path) -> Iterator[tuple[str, Any, str]]:
 
 def _from_environment() -> Iterator[tuple[str, Any, str]]:
     known = {ENV_PREFIX + name.replace(".", "__").upper(): name for name in setting_names()}
-    given = [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]
+    names = [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]
+    given = [name for name in names if name not in _NO_SETTINGS]
     for variable in given:
         if variable.upper() not in known:
             nearest = did_you_mean(variable, known).split(" Known:")[0]

@@ -31,6 +31,11 @@ _REASONS = {
 }
 
 
+def cache_folder() -> Path:
+    """What can be made again is kept there: ``$XDG_CACHE_HOME/trm``, or ``~/.cache/trm``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trm"
+
+
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Turn what the system says of a full or forbidden place into a :class:`StorageError`."""

@@ -15,7 +15,7 @@ from trm.engine.evaluate import answer, supervision_steps
 from trm.engine.halting import HaltingPool
 from trm.engine.report import evaluate_model
 from trm.errors import InputError
-from trm.models import LatentState, PuzzleSpec, StepOutput, TinyRecursiveModel
+from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.tasks.predictions import Predictions
 
 SEQ, MAX_STEPS = 6, 5
@@ -92,25 +92,21 @@ def test_rows_halt_at_different_steps(model: TinyRecursiveModel) -> None:
     assert len(set(found.halt_steps.tolist())) > 2
 
 
-class Counted:
-    """A supervision step that notes how many rows it was asked for."""
-
-    def __init__(self, model: TinyRecursiveModel) -> None:
-        self.model = model
-        self.rows: list[int] = []
-
-    def __call__(self, state: LatentState, embedded: torch.Tensor) -> StepOutput:
-        self.rows.append(len(embedded))
-        done: StepOutput = self.model(state, embedded)
-        return done
-
-
-def test_no_example_pays_for_the_steps_of_another(model: TinyRecursiveModel) -> None:
-    counted = Counted(model)
-    ((_, found),) = HaltingPool(model, batches((40,)), 8, 0.5, counted).answered()
-    assert set(counted.rows) == {8}  # a compiled step has one shape
+@pytest.mark.parametrize("compiled", [False, True])
+def test_no_example_pays_for_the_steps_of_another(
+    model: TinyRecursiveModel, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+    monkeypatch.setattr(model, "is_compiled", compiled)
+    hook = model.register_forward_pre_hook(lambda _, given: rows.append(len(given[1])))
+    ((_, found),) = HaltingPool(model, batches((40,)), 8, 0.5).answered()
+    hook.remove()
     needed = int(found.halt_steps.sum())
-    assert needed <= 8 * len(counted.rows) <= needed + 8 * MAX_STEPS
+    if compiled:
+        assert set(rows) == {8}  # one shape is compiled
+        assert needed <= sum(rows) <= needed + 8 * MAX_STEPS
+    else:
+        assert sum(rows) == needed
 
 
 def test_batches_are_asked_for_as_places_become_free(model: TinyRecursiveModel) -> None:

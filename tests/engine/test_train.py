@@ -184,29 +184,23 @@ def test_a_longer_run_may_go_on_from_a_finished_one(tiny: Tiny, tmp_path: Path) 
     assert [record["step"] for record in records(run, "train")] == list(range(1, 9))
 
 
-def test_a_compiled_step_is_used_in_training_and_evaluation(
+def test_the_network_is_compiled_for_training_and_evaluation(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on CUDA, with a stand-in for the compiler that cannot be asked for its length either."""
-    called: dict[str, int] = {}
+    """With a stand-in for the compiler, which cannot compile what other tests check."""
+    rows: list[int] = []
 
-    class Compiled:
-        def __init__(self, step: Callable[..., Any]) -> None:
-            self.step = step
+    def compiler(refine: Callable[..., Any]) -> Callable[..., Any]:
+        def compiled(hidden: torch.Tensor, injected: torch.Tensor) -> Any:
+            rows.append(len(hidden))
+            return refine(hidden, injected)
 
-        def __len__(self) -> int:
-            raise TypeError("does not support len()")
+        return compiled
 
-        def __call__(self, *arguments: Any) -> Any:
-            name = type(self.step).__name__
-            called[name] = called.get(name, 0) + 1
-            return self.step(*arguments)
-
-    monkeypatch.setattr(torch, "compile", Compiled)
-    monkeypatch.setattr("trm.engine.train.can_compile", lambda device: True)
-    monkeypatch.setattr("trm.engine.evaluate.can_compile", lambda device: True)
-    compiled = fit(tiny(), tmp_path / "compiled")
-    assert called == {"function": 6, "TinyRecursiveModel": 3 * 3}  # 20 examples by 8, 3 steps each
+    monkeypatch.setattr(torch, "compile", compiler)
+    compiled = fit(tiny("train.compile=true"), tmp_path / "compiled")
+    steps = 6 + 3 * 3  # 20 examples by 8 are evaluated in 3 steps each
+    assert rows == [8] * steps * 2 * 3  # one shape; h_cycles, l_cycles + 1
     monkeypatch.undo()
     plain = fit(tiny(), tmp_path / "plain")
     assert records(compiled, "train") == records(plain, "train")

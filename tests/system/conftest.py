@@ -141,6 +141,7 @@ def tiny_run(mini_data: Path) -> tuple[str, ...]:
     return (
         "train", "sudoku", "--preset", "mini", "--mlp-t", "--device", "cpu", "--batch-size", "8",
         "--data", str(mini_data), "--save-every", "5",
+        "--set", "model.forward_dtype=float32",
         "--set", "model.hidden_size=16", "--set", "model.num_heads=1",
         "--set", "model.l_cycles=1", "--set", "model.halt_max_steps=2",
         "--set", "train.log_every_steps=1", "--set", "eval.max_examples=4",

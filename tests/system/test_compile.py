@@ -1,4 +1,4 @@
-"""The training and evaluation steps compile whole.
+"""The network compiles whole, once for each way in which a step uses it.
 
 In a process of its own: the checks of shapes that other tests switch on cannot be compiled.
 """
@@ -8,10 +8,14 @@ import subprocess
 import sys
 
 PROGRAM = """
+import functools
 import torch
+from torch._dynamo.utils import counters
 from trm.config import ModelConfig
 from trm.engine.step import supervise
-from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
+from trm.models import (
+    LatentState, Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
+)
 
 def build(**settings):
     config = ModelConfig(hidden_size=16, num_heads=2, h_cycles=2, l_cycles=2, swiglu_multiple=16,
@@ -21,30 +25,40 @@ def build(**settings):
     tokens = torch.randint(1, 5, (4, 7), dtype=torch.int32, generator=rng)
     return model, Puzzles(tokens, tokens, torch.zeros(4, dtype=torch.int32))
 
-model, puzzles = build(forward_dtype="bfloat16")
-rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
-found = []
-for step in (supervise, torch.compile(supervise, backend="aot_eager", fullgraph=True)):
-    rows = model.puzzle_rows(puzzles.identifiers)
-    done = step(model, rollout, rows, torch.zeros(4, dtype=torch.int32), "stablemax")
-    done.loss.total.backward()
-    gradients = [p.grad for p in model.parameters()]
-    found.append([done.loss.total, done.logits, rows.grad, *gradients])
-    model.zero_grad()
-for plain, compiled in zip(*found):
-    torch.testing.assert_close(plain, compiled, atol=5e-2, rtol=5e-2)
+def trained(model, puzzles):
+    rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
+    for _ in range(2):
+        model.zero_grad()
+        rows = model.puzzle_rows(puzzles.identifiers)
+        done = supervise(model, rollout, rows, torch.zeros(4, dtype=torch.int32), "stablemax")
+        done.loss.total.backward()
+        rollout = replace_halted(model, done.rollout, puzzles)
+    return [done.loss.total, done.logits, rows.grad, *(p.grad for p in model.parameters())]
 
-model, puzzles = build(forward_dtype="float32", mlp_t=True)
-with torch.inference_mode():
-    embedded = model.embed(puzzles.inputs, model.puzzle_rows(puzzles.identifiers))
-    state = model.initial_state(4)
-    compiled = torch.compile(model, backend="eager", fullgraph=True)(state, embedded)
-    torch.testing.assert_close(compiled.logits, model(state, embedded).logits)
+def answered(model, puzzles):
+    with torch.inference_mode():
+        embedded = model.embed(puzzles.inputs, model.puzzle_rows(puzzles.identifiers))
+        state = LatentState(*(part.contiguous() for part in model.initial_state(4)))
+        for _ in range(2):
+            state, *found = model(state, embedded)
+        return found
+
+torch.compile = functools.partial(torch.compile, backend="aot_eager", fullgraph=True)
+for use, graphs in (trained, 3), (answered, 1):  # without a gradient; from where on it has one
+    for settings in {"forward_dtype": "bfloat16"}, {"forward_dtype": "float32", "mlp_t": True}:
+        model, puzzles = build(**settings)
+        expected = use(model, puzzles)
+        model.compile_network()
+        counters.clear()
+        torch._dynamo.reset()
+        for plain, compiled in zip(expected, use(model, puzzles)):
+            torch.testing.assert_close(plain, compiled, atol=5e-2, rtol=5e-2)
+        assert counters["stats"]["unique_graphs"] == graphs, counters["stats"]
 print("compiled")
 """
 
 
-def test_steps_compile_without_a_graph_break() -> None:
+def test_the_network_compiles_without_a_graph_break() -> None:
     # Without measuring coverage, which would trace all of the compiler.
     plain = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     done = subprocess.run(

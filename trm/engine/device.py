@@ -1,14 +1,17 @@
 """Which device to use, and how batches get there."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
 import torch
 
+from trm.config import RunConfig
 from trm.data import Batch
 from trm.errors import ConfigError, TrainingError
-from trm.models import Puzzles
+from trm.models import Puzzles, TinyRecursiveModel
+from trm.storage import cache_folder
 
 
 def pick_device(name: str, local_rank: int = 0) -> torch.device:
@@ -39,6 +42,29 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
     return device
 
 
+def with_dtype(config: RunConfig, local_rank: int = 0) -> RunConfig:
+    """The settings with ``model.forward_dtype = auto`` as the type that it means here.
+
+    Raises:
+        ConfigError: if the device, see :func:`pick_device`, is not there.
+    """
+    if config.model.forward_dtype != "auto":
+        return config
+    dtype = usual_dtype(pick_device(config.train.device, local_rank))
+    model = config.model.model_copy(update={"forward_dtype": dtype})
+    return config.model_copy(update={"model": model})
+
+
+def usual_dtype(device: torch.device) -> str:
+    """``bfloat16`` if the device computes in that type, ``float32`` if it would only convert."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device.type == "cpu":
+        can = getattr(torch.cpu, "get_capabilities", dict[str, bool])()  # not in older torch
+        return "bfloat16" if can.get("avx512_bf16") or can.get("amx_bf16") else "float32"
+    return "float32"
+
+
 def num_processes(name: str, wanted: int | None = None) -> int:
     """How many processes to start here: one for each GPU that ``name`` means, or those wanted.
 
@@ -55,9 +81,22 @@ def num_processes(name: str, wanted: int | None = None) -> int:
     return wanted
 
 
-def can_compile(device: torch.device) -> bool:
-    """Whether torch.compile pays there."""
-    return device.type == "cuda"
+def compile_network(model: TinyRecursiveModel, wanted: bool | None) -> None:
+    """Have the model's network compiled if that is wanted; None: where it always pays."""
+    if wanted or (wanted is None and model.device.type == "cuda"):
+        _keep_compiled()
+        model.compile_network()
+
+
+def _keep_compiled() -> None:
+    """Let the compiler put what it makes where later runs find it, if it was told no other place.
+
+    Its own default is a temporary folder, which is empty when the machine has started again.
+    """
+    with contextlib.suppress(OSError, RuntimeError):  # no home, or not writable
+        folder = cache_folder() / "compile"
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
 @contextlib.contextmanager

@@ -11,34 +11,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trm.data import Batch, Drawn, Split, eval_rows, num_eval_examples
-from trm.engine.device import can_compile, to_device
+from trm.engine.device import to_device
 from trm.engine.distributed import ALONE, Group
 from trm.engine.halting import HaltingPool
 from trm.engine.optim import WeightAverage
 from trm.errors import ConfigError
-from trm.models import LatentState, Puzzles, StepOutput, TinyRecursiveModel
-from trm.models.layers import Hidden
+from trm.models import LatentState, Puzzles, TinyRecursiveModel
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
 from trm.tasks.predictions import majority
-
-Step = Callable[[LatentState, Hidden], StepOutput]
 
 
 def supervision_steps(
     model: TinyRecursiveModel,
     inputs: Int[Tensor, "batch seq"],
     identifiers: Int[Tensor, " batch"],
-    step: Step | None = None,
 ) -> Iterator[tuple[Int[Tensor, "batch seq"], Float[Tensor, " batch"]]]:
     """The answer (batch, seq) and halting logits (batch,) after each supervision step."""
     with torch.inference_mode():
         embedded = model.embed(inputs, model.puzzle_rows(identifiers))
         # Contiguous as the states after it are, or a compiled step would be compiled twice.
         state = LatentState(*(part.contiguous() for part in model.initial_state(len(inputs))))
-        take_step: Step = model if step is None else step
     for _ in range(model.config.halt_max_steps):
         with torch.inference_mode():  # not across the yield, where the caller's code runs
-            state, logits, halt_logits = take_step(state, embedded)
+            state, logits, halt_logits = model(state, embedded)
             answers = logits.argmax(-1).to(torch.int32)
         yield answers, halt_logits
 
@@ -52,7 +47,6 @@ def evaluate(
     max_examples: int | None = None,
     votes: int = 1,
     halt: float | None = None,
-    step: Step | None = None,
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_steps: Callable[[int], None] = lambda count: None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -73,7 +67,6 @@ def evaluate(
         votes: solve so many symmetric copies of each example, and take the majority's answer.
         halt: an example ends at the first step whose halting probability is above this, instead of
             after all.
-        step: the model's supervision step, where it was compiled.
         on_batch: also given each batch of answers.
         on_steps: told, for each batch, how many supervision steps this process took for it: the
             sum over its examples and their copies.
@@ -87,9 +80,9 @@ def evaluate(
     size = -(-batch_size // group.size)
     asked = _asked(split, batch_size, max_examples, copies, group)
     answered = (
-        HaltingPool(model, asked, size, halt, step).answered()
+        HaltingPool(model, asked, size, halt).answered()
         if halt is not None
-        else ((batch, answer(model, batch, step, size)) for batch in asked)
+        else ((batch, answer(model, batch, size)) for batch in asked)
     )
     for examples, puzzles in eval_rows(split, batch_size, max_examples):
         if should_stop():
@@ -176,25 +169,18 @@ def _collected(
     )
 
 
-def compiled_step(model: TinyRecursiveModel, wanted: bool) -> Step | None:
-    """The model's supervision step compiled, None where that is not wanted or does not pay."""
-    return torch.compile(model) if wanted and can_compile(model.device) else None
-
-
-def answer(
-    model: TinyRecursiveModel, batch: Batch, step: Step | None = None, size: int | None = None
-) -> EvalBatch:
+def answer(model: TinyRecursiveModel, batch: Batch, size: int | None = None) -> EvalBatch:
     """The model's answers to a batch after all supervision steps.
 
-    With a compiled ``step`` the batch is filled up to ``size`` rows, so that all have one shape.
+    For a compiled model the batch is filled up to ``size`` rows, so that all have one shape.
     """
     puzzles = to_device(batch, model.device)
-    if step is not None and size is not None:
+    if model.is_compiled and size is not None:
         rows = torch.arange(size, device=model.device).clamp_max(len(batch) - 1)
         puzzles = Puzzles(*(tensor[rows] for tensor in puzzles))
     max_steps = model.config.halt_max_steps
     halt_steps = torch.full_like(puzzles.identifiers, max_steps)
-    steps = supervision_steps(model, puzzles.inputs, puzzles.identifiers, step)
+    steps = supervision_steps(model, puzzles.inputs, puzzles.identifiers)
     last = (puzzles.inputs, torch.zeros(()))  # there is at least one step
     for number, last in enumerate(steps, start=1):
         first = (last[1] > 0) & (halt_steps == max_steps)

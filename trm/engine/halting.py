@@ -6,7 +6,7 @@ no example pays for the steps of its neighbours, and how a row is answered does 
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from trm.data import Batch
 from trm.engine.device import copy_to
 from trm.errors import InputError
-from trm.models import LatentState, StepOutput, TinyRecursiveModel
+from trm.models import LatentState, TinyRecursiveModel
 from trm.models.layers import Hidden
 from trm.tasks.metrics import EvalBatch
 
@@ -65,9 +65,8 @@ class HaltingPool:
     Args:
         model: what answers.
         batches: what is to be answered, in order.
-        size: the number of places.
+        size: the number of places; of a compiled model none is given up.
         threshold: the halting probability above which an example ends.
-        step: the model's supervision step, where it was compiled: for this many places only.
 
     Raises:
         InputError: if the threshold is no probability between 0 and 1.
@@ -79,14 +78,12 @@ class HaltingPool:
         batches: Iterable[Batch],
         size: int,
         threshold: float,
-        step: Callable[[LatentState, Hidden], StepOutput] | None = None,
     ) -> None:
         if not 0 < threshold < 1:
             raise InputError(
                 f"--halt {threshold} is no probability to stop at. Give one such as 0.9."
             )
         self._model, self._batches = model, iter(batches)
-        self._step, self._fixed = step or model, step is not None
         self._logit = math.log(threshold / (1 - threshold))
         self._open: deque[_Open] = deque()
         #: Of each place: whose row it works on (None: of nobody's), which, and its steps so far.
@@ -116,7 +113,7 @@ class HaltingPool:
             count = min(len(free) - filled, len(source.batch) - source.taken)
             self._place(source, np.array(free[filled : filled + count]))
             filled += count
-        if filled < len(free) and not self._fixed:
+        if filled < len(free) and not self._model.is_compiled:
             kept = np.array([p for p, owner in enumerate(self._owners) if owner is not None], int)
             self._owners = [self._owners[place] for place in kept]
             self._row, self._steps = self._row[kept], self._steps[kept]
@@ -154,7 +151,7 @@ class HaltingPool:
     def _advance(self) -> None:
         """One supervision step; the rows that end with it leave."""
         with torch.inference_mode():
-            state, logits, halt_logits = self._step(self._rows.state, self._rows.embedded)
+            state, logits, halt_logits = self._model(self._rows.state, self._rows.embedded)
             halting = halt_logits.float().cpu().numpy()
             self._steps += 1
             ends = (halting > self._logit) | (self._steps >= self._model.config.halt_max_steps)

@@ -12,7 +12,7 @@ from trm.config import RunConfig, setting_names
 from trm.data import Dataset
 from trm.engine import checkpoint, runs
 from trm.engine.build import check_beginning
-from trm.engine.device import device_errors, pick_device
+from trm.engine.device import device_errors, pick_device, with_dtype
 from trm.engine.distributed import ALONE, Group
 from trm.engine.layout import CONFIG_FILE, LAST
 from trm.engine.lock import run_lock
@@ -101,6 +101,7 @@ def plan(
     Raises:
         ConfigError, DataError, CheckpointError: if it cannot start.
     """
+    config = group.together(lambda: with_dtype(config, group.local_rank))
     dataset = group.together(lambda: _open(config, task, group))
     first = group.from_first(lambda: (config, dataset.meta.digest))
     group.together(lambda: _check_same(config, dataset, *first))

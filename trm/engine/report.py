@@ -9,9 +9,9 @@ from typing import Any
 
 from trm.data import Dataset, num_eval_examples
 from trm.engine.ceiling import Arithmetic, matmul_ceiling
-from trm.engine.device import device_errors
+from trm.engine.device import compile_network, device_errors
 from trm.engine.distributed import ALONE, Group
-from trm.engine.evaluate import compiled_step, evaluate
+from trm.engine.evaluate import evaluate
 from trm.engine.published import mean_puzzle_embedding
 from trm.engine.solve import Model
 from trm.errors import InputError, did_you_mean
@@ -103,7 +103,7 @@ def evaluate_model(
     save_predictions: Path | None = None,
     extras: Sequence[str] = (),
     reset_puzzle_embedding: bool = False,
-    compiled: bool = True,
+    compiled: bool | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     group: Group = ALONE,
 ) -> Report:
@@ -120,7 +120,7 @@ def evaluate_model(
         save_predictions: write every answer to this ``.npz`` file.
         extras: what the evaluator will be asked for, see :meth:`Evaluator.check_has`.
         reset_puzzle_embedding: give every puzzle the mean of the model's puzzle embeddings.
-        compiled: use torch.compile on CUDA.
+        compiled: use torch.compile; None: on CUDA.
         on_progress: called with examples done and examples in all.
         group: the processes that evaluate together; the first one has the metrics, and writes.
 
@@ -137,6 +137,7 @@ def evaluate_model(
     evaluator.check_has(extras)
     batches: list[EvalBatch] = []
     with device_errors(), _mean_embedding(model, dataset, reset_puzzle_embedding):
+        compile_network(model.network, compiled)
         stopwatch = _Stopwatch(model)
         metrics = evaluate(
             model.network,
@@ -146,7 +147,6 @@ def evaluate_model(
             max_examples=max_examples,
             votes=votes,
             halt=halt,
-            step=compiled_step(model.network, compiled),
             on_batch=(lambda batch: batches.append(compact(batch))) if save_predictions else None,
             on_steps=stopwatch.add,
             on_progress=on_progress,

@@ -87,7 +87,6 @@ class Trainer:
         state: what is trained.
         config: the run's settings.
         total_steps: the length of the run, for the learning rate.
-        compiled: use torch.compile.
         group: the processes that take each step together, each with its share of the batch.
     """
 
@@ -97,13 +96,11 @@ class Trainer:
         config: RunConfig,
         total_steps: int,
         *,
-        compiled: bool = False,
         group: Group = ALONE,
     ) -> None:
         self.state, self.config, self.total_steps = state, config, total_steps
         self.group = group
         self.failure: Failure | None = None
-        self._supervise = torch.compile(supervise) if compiled else supervise
 
     def step(
         self, puzzles: Puzzles, min_steps: Int[Tensor, " batch"] | None
@@ -153,7 +150,7 @@ class Trainer:
             part = rollout if count == 1 else rollout.rows(place)
             part_rows = rows if rows is None or count == 1 else rows[place]
             stays = min_steps if min_steps is None or count == 1 else min_steps[place]
-            done = self._supervise(self.state.model, part, part_rows, stays, train.loss)
+            done = supervise(self.state.model, part, part_rows, stays, train.loss)
             (done.loss.total / train.batch_size).backward()  # type: ignore[no-untyped-call]
             parts.append(done.rollout)
             measured.append(_measure(done, train.batch_size))

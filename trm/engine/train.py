@@ -12,9 +12,9 @@ from trm.config import RunConfig
 from trm.data import Dataset, Position, TrainStream, exploration, num_eval_examples
 from trm.engine import checkpoint, runs
 from trm.engine.build import begin_with, build_model
-from trm.engine.device import can_compile, copy_to, to_device
+from trm.engine.device import compile_network, copy_to, to_device
 from trm.engine.distributed import ALONE, Group
-from trm.engine.evaluate import averaged, compiled_step, evaluate
+from trm.engine.evaluate import averaged, evaluate
 from trm.engine.layout import METRICS_FILE
 from trm.engine.profile import profiled
 from trm.engine.saving import Saver
@@ -77,14 +77,8 @@ class Run:
         if resume_from is not None:
             self.progress = restore(resume_from, state, group)
         self.schedule = Schedule.of(config, total_steps(config, split))
-        self.trainer = Trainer(
-            state,
-            config,
-            self.schedule.total,
-            compiled=can_compile(self.device) and config.train.compile,
-            group=group,
-        )
-        self._eval_step = compiled_step(model, config.train.compile)
+        compile_network(model, config.train.compile)
+        self.trainer = Trainer(state, config, self.schedule.total, group=group)
         self._rows = group.share(config.train.batch_size)
         self.stream = TrainStream(
             split,
@@ -229,7 +223,6 @@ class Run:
                 batch_size=self.config.eval_batch_size,
                 max_examples=examples,
                 halt=self.config.eval.halt,
-                step=self._eval_step,
                 should_stop=lambda: self._asked()[0],
                 group=self.group,
             )

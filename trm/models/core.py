@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trm.config import ModelConfig
+from trm.errors import ConfigError
 from trm.models.embedding import InputEmbedding, PuzzleEmbedding
 from trm.models.layers import Block, Hidden, rotary_table, truncated_normal_
 
@@ -87,6 +88,9 @@ class TinyRecursiveModel(nn.Module):
         spec: vocabulary, length and number of identifiers of the puzzles.
         generator: where the initial weights are drawn from.
         drawn: False leaves the weights as they happen to be, to be filled in.
+
+    Raises:
+        ConfigError: if ``forward_dtype`` is still ``auto``.
     """
 
     answer_init: Tensor
@@ -101,7 +105,10 @@ class TinyRecursiveModel(nn.Module):
         drawn: bool = True,
     ) -> None:
         super().__init__()
+        if config.forward_dtype == "auto":
+            raise ConfigError("forward_dtype is 'auto', which training decides. Name a type.")
         self.config, self.spec = config, spec
+        self.is_compiled = False
         self.dtype: torch.dtype = getattr(torch, config.forward_dtype)
         num_tokens = config.prefix_len + spec.seq_len
         self.embedding = InputEmbedding(config, spec.vocab_size, num_tokens)
@@ -175,6 +182,16 @@ class TinyRecursiveModel(nn.Module):
         """What the recursion is given of the puzzles; the same at every supervision step."""
         embedded: Tensor = self.embedding(inputs, puzzle_rows, self.dtype)
         return embedded
+
+    def compile_network(self) -> None:
+        """Apply the network through ``torch.compile`` from now on.
+
+        One application is compiled, not the dozens of a step, which would take minutes; there is
+        next to nothing to gain between them.
+        """
+        if not self.is_compiled:
+            self.core.refine = torch.compile(self.core.refine)  # type: ignore[method-assign]
+            self.is_compiled = True
 
     def forward(self, state: LatentState, embedded: Hidden) -> StepOutput:
         """One supervision step. The new state is cut off from the gradient."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from trm import storage
 from trm.errors import DataError, InputError
 from trm.tasks.arc import concept
 
@@ -151,7 +152,7 @@ def test_the_cache_is_in_the_home_folder_unless_told(
 ) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert concept.cache_folder() == tmp_path / ".cache/trm"
+    assert storage.cache_folder() == tmp_path / ".cache/trm"
 
 
 @pytest.mark.parametrize("inside", ["corpus/Order", "deep/down", "."])

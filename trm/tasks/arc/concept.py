@@ -7,7 +7,6 @@ MIT licence): from a folder, or downloaded once.
 import hashlib
 import http.client
 import io
-import os
 import tarfile
 import urllib.request
 import zlib
@@ -15,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from trm.errors import DataError, InputError
-from trm.storage import whole_file
+from trm.storage import cache_folder, whole_file
 from trm.tasks.arc.grids import ArcTask
 from trm.tasks.arc.sources import from_bytes, from_files, from_folder, in_order
 
@@ -64,11 +63,6 @@ def checksum(corpus: Files) -> str:
         sha.update(f"{name}\0{len(text)}\0".encode())
         sha.update(text)
     return sha.hexdigest()
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: ``$XDG_CACHE_HOME/trm``, or ``~/.cache/trm``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trm"
 
 
 def _downloaded() -> Files:

@@ -42,7 +42,7 @@ _MINI = Preset(
             "swiglu_multiple": 16,
             "puzzle_emb_len": 1,
             "halt_max_steps": 2,
-            "forward_dtype": "float32",
+            "forward_dtype": "auto",
         },
         # At lr 2e-3 and weight decay 0.1 it gets no further than the most frequent colours.
         "optim": {"lr": 5e-4, "lr_warmup_steps": 20, "weight_decay": 1.0, "ema_rate": 0.97},

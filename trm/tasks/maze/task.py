@@ -64,7 +64,7 @@ class Maze(Task):
                     "swiglu_multiple": 16,
                     "puzzle_emb_len": 1,
                     "halt_max_steps": 4,
-                    "forward_dtype": "float32",
+                    "forward_dtype": "auto",
                 },
                 "optim": {
                     "lr": 3e-3,

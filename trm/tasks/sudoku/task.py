@@ -60,7 +60,7 @@ class Sudoku(Task):
                     "swiglu_multiple": 16,
                     "puzzle_emb_len": 1,
                     "halt_max_steps": 6,
-                    "forward_dtype": "float32",
+                    "forward_dtype": "auto",
                 },
                 "optim": {
                     "lr": 2e-3,
