@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trm.config import ModelConfig
+from trm.models.gated import chosen_gated, each
 
 Hidden = Float[Tensor, "batch tokens hidden"]
 #: Cosines and sines of the rotary positions.
@@ -50,10 +51,10 @@ class SwiGLU(nn.Module):
         super().__init__()
         self.gate_up = nn.Linear(width, 2 * inner, bias=False)
         self.down = nn.Linear(inner, width, bias=False)
+        self.gated = chosen_gated()
 
     def forward(self, x: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes width"]:
-        gate, up = self.gate_up(x).chunk(2, dim=-1)
-        out: Tensor = self.down(F.silu(gate) * up)
+        out: Tensor = self.down(self.gated(self.gate_up.weight, x, -1))
         return out
 
 
@@ -73,15 +74,9 @@ class TokenSwiGLU(SwiGLU):
         the first weight column by column there.
         """
         weight = self.gate_up.weight
-        gate, up = _each(weight.t().contiguous().t() if x.is_cuda else weight, x).chunk(2, dim=1)
-        return _each(self.down.weight, F.silu(gate) * up)
-
-
-def _each(
-    weight: Float[Tensor, "rows columns"], x: Float[Tensor, "batch columns hidden"]
-) -> Float[Tensor, "batch rows hidden"]:
-    """The product with each example; ``weight @ x`` would transpose them into one matrix."""
-    return torch.bmm(weight.expand(x.shape[0], -1, -1), x)
+        if x.is_cuda:
+            weight = weight.t().contiguous().t()
+        return each(self.down.weight, self.gated(weight, x, 1))
 
 
 class Attention(nn.Module):
