@@ -182,8 +182,8 @@ def _show(
         out.print(metrics_table(report.metrics))
     else:
         out.print(results_table(rows))
-    for row, report in zip(rows, reports, strict=True):
-        if not as_json:
+    if not as_json:
+        for row, report in zip(rows, reports, strict=True):
             notes.print(f"{row.name}: {speed_text(report.speed)}")
 
 

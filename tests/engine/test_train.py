@@ -1,6 +1,7 @@
 """The training loop: exact resuming, records, evaluation and checkpoints."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,9 +199,15 @@ def test_the_network_is_compiled_for_training_and_evaluation(
         return compiled
 
     monkeypatch.setattr(torch, "compile", compiler)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # put back after the test as it was before
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
     compiled = fit(tiny("train.compile=true"), tmp_path / "compiled")
     steps = 6 + 3 * 3  # 20 examples by 8 are evaluated in 3 steps each
     assert rows == [8] * steps * 2 * 3  # one shape; h_cycles, l_cycles + 1
+    kept = tmp_path / "trm/compile"
+    assert kept.is_dir()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(kept)
     monkeypatch.undo()
     plain = fit(tiny(), tmp_path / "plain")
     assert records(compiled, "train") == records(plain, "train")

@@ -93,10 +93,12 @@ def _keep_compiled() -> None:
 
     Its own default is a temporary folder, which is empty when the machine has started again.
     """
+    if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
+        return
     with contextlib.suppress(OSError, RuntimeError):  # no home, or not writable
         folder = cache_folder() / "compile"
         folder.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
 
 
 @contextlib.contextmanager
