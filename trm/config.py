@@ -97,16 +97,30 @@ class OptimConfig(Frozen):
 
     lr: float = Field(1e-4, ge=0, description="Learning rate of the network.")
     lr_warmup_steps: int = Field(2000, ge=0, description="Steps of linear warm-up.")
-    lr_min_ratio: float = Field(
-        1.0, ge=0, le=1, description="Where the cosine ends, as a share of lr; 1: no decay."
+    lr_schedule: Literal["constant", "cosine", "wsd"] = Field(
+        "cosine",
+        description="After the warm-up; wsd: constant, then linear over the last lr_decay_share.",
     )
+    lr_min_ratio: float = Field(
+        1.0, ge=0, le=1, description="Where cosine and wsd end, as a share of lr; 1: no decay."
+    )
+    lr_decay_share: float = Field(0.2, gt=0, le=1, description="Share of the run that wsd decays.")
     weight_decay: float = Field(0.1, ge=0, description="Decoupled weight decay of the network.")
     beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the mean gradient.")
     beta2: float = Field(0.95, ge=0, lt=1, description="Adam's decay of the mean square.")
     puzzle_emb_lr: float = Field(1e-2, ge=0, description="Learning rate of puzzle embeddings.")
     puzzle_emb_weight_decay: float = Field(0.1, ge=0, description="And their weight decay.")
+    grad_clip: float | None = Field(
+        None, gt=0, description="Scale the network's gradient down to this norm where it is larger."
+    )
     ema: bool = Field(True, description="Evaluate and publish a running average of the weights.")
     ema_rate: float = Field(0.999, ge=0, lt=1, description="Share of the average that stays.")
+
+    @model_validator(mode="after")
+    def _decays(self) -> Self:
+        if self.lr_schedule == "wsd" and self.lr_min_ratio == 1:
+            raise ValueError("lr_schedule wsd never falls with lr_min_ratio 1: set that to 0, say")
+        return self
 
 
 class TrainConfig(Frozen):
@@ -120,6 +134,12 @@ class TrainConfig(Frozen):
     max_steps: int | None = Field(None, gt=0, description="End after so many steps instead.")
     seed: int = Field(0, ge=0, description="Decides weights, data order and exploration.")
     loss: Literal["stablemax", "softmax"] = Field("stablemax", description="Loss of the answer.")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of a cell's target that is spread over all tokens."
+    )
+    halting_weight: float = Field(
+        0.5, ge=0, description="Weight of the halting head's loss beside the answer's."
+    )
     init_from: str | None = Field(
         None, description="Begin with the weights of this checkpoint, here or on the Hub."
     )

@@ -27,9 +27,9 @@ def breaks_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def install(*steps: int) -> None:
         taken: list[int] = []
 
-        def loss(*arguments: Any) -> StepLoss:
+        def loss(*arguments: Any, **named: Any) -> StepLoss:
             taken.append(1)
-            found = true_loss(*arguments)
+            found = true_loss(*arguments, **named)
             return found._replace(total=found.total * torch.inf) if len(taken) in steps else found
 
         monkeypatch.setattr(step, "step_loss", loss)

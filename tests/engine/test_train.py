@@ -287,3 +287,22 @@ def test_fewer_steps_than_were_taken_is_an_error(tiny: Tiny, tmp_path: Path) -> 
     fit(tiny(), tmp_path, stop_after=3)
     with pytest.raises(ConfigError, match="has reached step 3 of 2 already"):
         fit(tiny("train.max_steps=2"), tmp_path)
+
+
+def test_clipping_changes_only_steps_whose_gradient_is_larger(tiny: Tiny, tmp_path: Path) -> None:
+    """An optimizer that ignores a gradient's scale still sees that its steps differ in it."""
+    free = fit(tiny(), tmp_path / "free")
+    loose = fit(tiny("optim.grad_clip=1e9"), tmp_path / "loose")
+    tight = fit(tiny("optim.grad_clip=1e-3"), tmp_path / "tight")
+    assert records(free, "train") == records(loose, "train")
+    before, after = records(free, "train"), records(tight, "train")
+    assert before[0] == after[0]  # which is measured before anything moved
+    assert before[-1]["loss"] != after[-1]["loss"]
+    assert after[0]["grad_norm"] > 1e-3  # the norm as it was
+    name = "optimizer.safetensors"
+    (mean,) = (
+        value
+        for key, value in tensors(tight).items()
+        if key.endswith(f"{name}/mean.output_head.weight")
+    )
+    assert mean.norm() <= 1e-3

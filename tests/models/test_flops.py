@@ -7,7 +7,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from trm.config import ModelConfig
+from trm.config import ModelConfig, TrainConfig
 from trm.engine.step import supervise
 from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
 from trm.models.flops import application_flops, eval_step_flops, train_step_flops
@@ -62,7 +62,7 @@ def counted(settings: ModelConfig, *, training: bool, backend: SDPBackend) -> fl
     counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
     with sdpa_kernel(backend), counter:
         if training:
-            supervise(model, rollout, rows, None, "stablemax").loss.total.backward()
+            supervise(model, rollout, rows, None, TrainConfig()).loss.total.backward()
         else:
             with torch.no_grad():
                 model(rollout.latents, model.embed(inputs, rows))

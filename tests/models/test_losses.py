@@ -71,3 +71,34 @@ def test_a_row_with_nothing_scored_does_not_count() -> None:
     loss = step_loss(torch.zeros(1, 3, 4), torch.zeros(1), labels)
     assert loss.answer == 0
     assert loss.scored.tolist() == [False]
+
+
+def test_smoothing_spreads_a_share_of_the_target_over_all_tokens() -> None:
+    logits = torch.tensor([[[0.0, 1.0, -1.0]]])  # s: 1, 2, 0.5
+    log_probability = torch.log(torch.tensor([1.0, 2.0, 0.5]) / 3.5)
+    target = 0.7 * torch.tensor([0.0, 1.0, 0.0]) + 0.3 / 3
+    loss = stablemax_cross_entropy(logits, torch.tensor([[1]]), 0.3)
+    assert loss.item() == pytest.approx(-(target * log_probability).sum().item())
+    soft = softmax_cross_entropy(logits, torch.tensor([[1]]), 0.3)
+    expected = -(target * logits.log_softmax(-1)).sum().item()
+    assert soft.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("loss", [stablemax_cross_entropy, softmax_cross_entropy])
+def test_smoothed_ignored_cells_cost_nothing_either(loss) -> None:
+    logits = torch.randn(1, 2, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    values = loss(logits, torch.tensor([[IGNORE_LABEL, 2]], dtype=torch.int32), 0.2)
+    values.sum().backward()
+    assert values[0, 0] == 0
+    assert logits.grad is not None
+    assert not logits.grad[0, 0].any()
+    assert logits.grad[0, 1].all()
+
+
+def test_the_halting_loss_has_its_weight() -> None:
+    logits, labels = torch.zeros(1, 2, 3), torch.tensor([[1, 2]])
+    for weight in (0.0, 0.05, 0.5):
+        loss = step_loss(logits, torch.tensor([2.0]), labels, halting_weight=weight)
+        assert loss.total == pytest.approx((loss.answer + weight * loss.halting).item())
+    published = step_loss(logits, torch.tensor([2.0]), labels)
+    assert published.total == loss.total

@@ -127,7 +127,7 @@ def test_gradients_of_the_first_step(reference: Reference) -> None:
     model, puzzles = reference.model(), reference.batch(0)
     rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
     rows = model.puzzle_rows(puzzles.identifiers)
-    done = supervise(model, rollout, rows, None, "stablemax")
+    done = supervise(model, rollout, rows, None, TrainConfig())
     (done.loss.total / len(puzzles.inputs)).backward()
     ours = {name: p.grad for name, p in model.named_parameters()}
     expected = reference.group("train.0.grad.model.inner.")

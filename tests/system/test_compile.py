@@ -11,7 +11,7 @@ PROGRAM = """
 import functools
 import torch
 from torch._dynamo.utils import counters
-from trm.config import ModelConfig
+from trm.config import ModelConfig, TrainConfig
 from trm.engine.step import supervise
 from trm.models import (
     LatentState, Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
@@ -30,7 +30,7 @@ def trained(model, puzzles):
     for _ in range(2):
         model.zero_grad()
         rows = model.puzzle_rows(puzzles.identifiers)
-        done = supervise(model, rollout, rows, torch.zeros(4, dtype=torch.int32), "stablemax")
+        done = supervise(model, rollout, rows, torch.zeros(4, dtype=torch.int32), TrainConfig())
         done.loss.total.backward()
         rollout = replace_halted(model, done.rollout, puzzles)
     return [done.loss.total, done.logits, rows.grad, *(p.grad for p in model.parameters())]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trm.config import RunConfig
+from trm.config import RunConfig, TrainConfig
 from trm.engine.step import supervise
 from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
 
@@ -44,7 +44,7 @@ def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Fo
         size = share // train.accumulate
         tokens = torch.zeros(size, spec.seq_len, dtype=torch.int32)
         puzzles = Puzzles(tokens, tokens, torch.zeros(size, dtype=torch.int32))
-        kept = _saved_bytes(model, puzzles, config.train.loss)
+        kept = _saved_bytes(model, puzzles, train)
     copies = 5 if config.optim.ema else 4  # weight, gradient, two moments, average
     copies += num_processes > 1  # the bucket in which gradients travel
     table = 0 if model.puzzle_embedding is None else model.puzzle_embedding.weight.numel()
@@ -60,7 +60,7 @@ def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Fo
     )
 
 
-def _saved_bytes(model: TinyRecursiveModel, puzzles: Puzzles, loss: str) -> int:
+def _saved_bytes(model: TinyRecursiveModel, puzzles: Puzzles, train: TrainConfig) -> int:
     """Bytes of the distinct storages that autograd keeps of a supervision step."""
     storages: dict[int, int] = {}
     alive: list[Tensor] = []  # so that no storage's address is used twice
@@ -73,5 +73,5 @@ def _saved_bytes(model: TinyRecursiveModel, puzzles: Puzzles, loss: str) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
-        supervise(model, rollout, model.puzzle_rows(puzzles.identifiers), None, loss)
+        supervise(model, rollout, model.puzzle_rows(puzzles.identifiers), None, train)
     return sum(storages.values())

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trm.config import RunConfig
+from trm.config import RunConfig, TrainConfig
 from trm.engine.distributed import ALONE, Group
 from trm.engine.optim import AdamAtan2, WeightAverage, learning_rate_scale
 from trm.models import (
@@ -47,12 +47,19 @@ def supervise(
     rollout: RolloutState,
     puzzle_rows: Float[Tensor, "batch width"] | None,
     min_steps: Int[Tensor, " batch"] | None,
-    loss_name: str,
+    train: TrainConfig,
 ) -> Supervised:
     """One supervision step of a rollout whose halted rows have been replaced."""
     puzzles = rollout.puzzles
     latents, logits, halt_logits = model(rollout.latents, model.embed(puzzles.inputs, puzzle_rows))
-    loss = step_loss(logits, halt_logits, puzzles.labels, loss_name)
+    loss = step_loss(
+        logits,
+        halt_logits,
+        puzzles.labels,
+        train.loss,
+        smoothing=train.label_smoothing,
+        halting_weight=train.halting_weight,
+    )
     steps = rollout.steps + 1
     halted = halts(halt_logits.detach(), steps, model.config.halt_max_steps, min_steps)
     return Supervised(RolloutState(latents, steps, halted, puzzles), loss, logits, halt_logits)
@@ -150,7 +157,7 @@ class Trainer:
             part = rollout if count == 1 else rollout.rows(place)
             part_rows = rows if rows is None or count == 1 else rows[place]
             stays = min_steps if min_steps is None or count == 1 else min_steps[place]
-            done = supervise(self.state.model, part, part_rows, stays, train.loss)
+            done = supervise(self.state.model, part, part_rows, stays, train)
             (done.loss.total / train.batch_size).backward()  # type: ignore[no-untyped-call]
             parts.append(done.rollout)
             measured.append(_measure(done, train.batch_size))
@@ -174,6 +181,8 @@ class Trainer:
             loss = total[0]
         gradients = [p.grad for p in optimizer.parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
+        if (limit := self.config.optim.grad_clip) is not None:
+            torch.nn.utils.clip_grads_with_norm_(optimizer.parameters, limit, norm)
         return torch.isfinite(loss) & torch.isfinite(norm), norm
 
     def _fails(self, finite: Bool[Tensor, ""], identifiers: Int[Tensor, " batch"]) -> bool:

@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 IGNORE_LABEL = -100
-HALTING_WEIGHT = 0.5
 
 Logits = Float[Tensor, "batch seq vocab"]
 Labels = Int[Tensor, "batch seq"]
@@ -42,10 +41,12 @@ def wide_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def stablemax_cross_entropy(logits: Logits, labels: Labels) -> Float[Tensor, "batch seq"]:
+def stablemax_cross_entropy(
+    logits: Logits, labels: Labels, smoothing: float = 0.0
+) -> Float[Tensor, "batch seq"]:
     """Cross-entropy of s(x) / sum s(x), s(x) = x + 1 or 1 / (1 - x) (Prieto et al. 2025).
 
-    Ignored labels have loss 0.
+    Ignored labels have loss 0. ``smoothing`` is the share of a target that all tokens have equally.
     """
     x = logits.to(wide_dtype(logits.device))
     # The absolute value keeps the branch that is not taken away from a division by zero.
@@ -53,44 +54,63 @@ def stablemax_cross_entropy(logits: Logits, labels: Labels) -> Float[Tensor, "ba
     scored = labels != IGNORE_LABEL
     index = torch.where(scored, labels, 0).to(torch.int64).unsqueeze(-1)
     log_probability = torch.log(s.gather(-1, index).squeeze(-1) / s.sum(-1))
+    if smoothing:
+        uniform = (s.log() - s.sum(-1, keepdim=True).log()).mean(-1)
+        log_probability = torch.lerp(log_probability, uniform, smoothing)
     return torch.where(scored, -log_probability, 0)
 
 
-def softmax_cross_entropy(logits: Logits, labels: Labels) -> Float[Tensor, "batch seq"]:
-    """The usual cross-entropy, in float32 at least; ignored labels have loss 0."""
+def softmax_cross_entropy(
+    logits: Logits, labels: Labels, smoothing: float = 0.0
+) -> Float[Tensor, "batch seq"]:
+    """The usual cross-entropy, in float32 at least; see :func:`stablemax_cross_entropy`."""
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return F.cross_entropy(
         wide.flatten(0, 1),
         labels.flatten().to(torch.int64),
         ignore_index=IGNORE_LABEL,
         reduction="none",
+        label_smoothing=smoothing,
     ).view(labels.shape)
 
 
-LOSSES: dict[str, Callable[[Logits, Labels], Float[Tensor, "batch seq"]]] = {
+LOSSES: dict[str, Callable[[Logits, Labels, float], Float[Tensor, "batch seq"]]] = {
     "stablemax": stablemax_cross_entropy,
     "softmax": softmax_cross_entropy,
 }
 
 
 def step_loss(
-    logits: Logits, halt_logits: Float[Tensor, " batch"], labels: Labels, loss: str = "stablemax"
+    logits: Logits,
+    halt_logits: Float[Tensor, " batch"],
+    labels: Labels,
+    loss: str = "stablemax",
+    *,
+    smoothing: float = 0.0,
+    halting_weight: float = 0.5,
 ) -> StepLoss:
-    """The answer's loss, a row's cells averaged, and half the halting head's.
+    """The answer's loss, a row's cells averaged, and a share of the halting head's.
 
     The halting head learns whether the answer of this step is exactly right (paper section 4.6).
+
+    Args:
+        logits, halt_logits: of a supervision step.
+        labels: the right tokens, ``IGNORE_LABEL`` where nothing is scored.
+        loss: of ``LOSSES``, the answer's.
+        smoothing: the share of a cell's target that all tokens have equally.
+        halting_weight: the share of the halting loss; published, half.
     """
     scored = labels != IGNORE_LABEL
     counts = scored.sum(-1)
     right = ((logits.argmax(-1) == labels) & scored).sum(-1)
     exact = right == counts
     divisor = counts.clamp_min(1)
-    answer = (LOSSES[loss](logits, labels) / divisor.unsqueeze(-1)).sum()
+    answer = (LOSSES[loss](logits, labels, smoothing) / divisor.unsqueeze(-1)).sum()
     halting = F.binary_cross_entropy_with_logits(
         halt_logits, exact.to(halt_logits.dtype), reduction="sum"
     )
     return StepLoss(
-        total=answer + HALTING_WEIGHT * halting,
+        total=answer + halting_weight * halting,
         answer=answer.detach(),
         halting=halting.detach(),
         cell_accuracy=right / divisor,
