@@ -68,7 +68,8 @@ def test_published_sudoku_recipe(trm: Trm) -> None:
     assert config["optim"] == {
         "lr": 1e-4, "lr_warmup_steps": 2000, "lr_min_ratio": 1.0, "weight_decay": 1.0,
         "beta1": 0.9, "beta2": 0.95, "puzzle_emb_lr": 1e-4, "puzzle_emb_weight_decay": 1.0,
-        "ema": True, "ema_rate": 0.999,
+        "lr_schedule": "cosine", "lr_decay_share": 0.2, "grad_clip": None, "ema": True,
+        "ema_rate": 0.999,
     }  # fmt: skip
 
 
