@@ -280,10 +280,10 @@ def _reference_optimizer(head: Any, optim: OptimConfig, device: str) -> Callable
             theirs.zero_grad()
 
         return move
-    ours = AdamAtan2(head.parameters(), optim)
+    ours = AdamAtan2(dict(head.named_parameters()), optim)
 
     def move_by_ours() -> None:
-        ours.step(_LR)
+        ours.step(1.0)
         ours.zero_grad()
 
     return move_by_ours

@@ -63,13 +63,15 @@ def test_published_sudoku_recipe(trm: Trm) -> None:
         "swiglu_multiple": 256, "mlp_t": False, "pos_encodings": "rope", "rope_theta": 10000.0,
         "rms_norm_eps": 1e-05, "h_cycles": 3, "l_cycles": 6, "puzzle_emb_dim": None,
         "puzzle_emb_len": 16, "halt_max_steps": 16, "halt_exploration_prob": 0.1,
+        "swiglu": "silu", "num_latents": 1, "state_init": "fixed", "damping": 1.0,
         "forward_dtype": "bfloat16",
     }  # fmt: skip
     assert config["optim"] == {
         "lr": 1e-4, "lr_warmup_steps": 2000, "lr_min_ratio": 1.0, "weight_decay": 1.0,
         "beta1": 0.9, "beta2": 0.95, "puzzle_emb_lr": 1e-4, "puzzle_emb_weight_decay": 1.0,
-        "lr_schedule": "cosine", "lr_decay_share": 0.2, "grad_clip": None, "ema": True,
-        "ema_rate": 0.999,
+        "optimizer": "adam_atan2", "muon_lr": 0.02, "muon_weight_decay": 0.005,
+        "muon_momentum": 0.95, "lr_schedule": "cosine", "lr_decay_share": 0.2, "grad_clip": None,
+        "ema": True, "ema_rate": 0.999,
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from trm.engine import launch, layout
 from trm.engine.ceiling import Arithmetic, matmul_ceiling, matrix_product
 from trm.engine.distributed import ALONE, Group
 from trm.engine.report import evaluate_model
-from trm.engine.step import METRICS
+from trm.engine.supervise import METRICS
 from trm.engine.window import Window
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.models.flops import eval_step_flops, train_step_flops
@@ -78,17 +78,18 @@ def test_a_window_says_what_each_process_computed(
     model: TinyRecursiveModel, group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trm.engine.window.matmul_ceiling", lambda device, dtype: 2e9)
-    window = Window(model, 0, 0.0, batch_size=6, group=group)
+    flops = train_step_flops(model.config, model.spec)
+    window = Window(model, 0, 0.0, 6, group, lambda step: step * flops)
     for _ in range(3):
         window.add(None)  # left out, but computed
     found = window.close(3, 10)
-    done = found["samples_per_s"] / group.size * train_step_flops(model.config, model.spec)
+    done = found["samples_per_s"] / group.size * 2 * flops  # the mean of steps 1, 2 and 3
     assert found["tflops"] == pytest.approx(done / 1e12)
     assert found["mfu"] == pytest.approx(done / 2e9)
 
 
 def test_the_share_of_time_that_went_into_batches(model: TinyRecursiveModel) -> None:
-    window = Window(model, 0, 0.0, batch_size=6, group=ALONE)
+    window = Window(model, 0, 0.0, 6, ALONE, lambda step: 1)
     for _ in range(2):
         with window.waiting():
             spin(0.01)
@@ -117,7 +118,7 @@ def test_a_gpu_that_is_busy_waits_for_nothing(
     monkeypatch.setattr(TinyRecursiveModel, "device", torch.device("cuda"))
     monkeypatch.setattr("trm.engine.window.matmul_ceiling", lambda device, dtype: 1e9)
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    window = Window(model, 0, 0.0, batch_size=6, group=ALONE)
+    window = Window(model, 0, 0.0, 6, ALONE, lambda step: 1)
     waited = []
     for step in (1, 2, 3):
         with window.waiting():

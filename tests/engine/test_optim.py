@@ -27,13 +27,13 @@ def adam_atan2_by_hand(
 
 
 def test_adam_atan2_by_hand() -> None:
-    config = OptimConfig(weight_decay=0.3, beta1=0.8, beta2=0.9)
+    config = OptimConfig(lr=0.05, weight_decay=0.3, beta1=0.8, beta2=0.9)
     weights = torch.tensor([1.5, -0.2, 0.0], requires_grad=True)
-    optimizer = AdamAtan2([weights], config)
+    optimizer = AdamAtan2({"w": weights}, config)
     gradients = [[0.1, -3.0, 0.0], [-0.4, 2.0, 0.0], [0.0, 1e-12, 0.0]]
     for gradient in gradients:
         weights.grad = torch.tensor(gradient)
-        optimizer.step(lr=0.05)
+        optimizer.step(1.0)
     expected = [
         adam_atan2_by_hand(start, list(column), 0.05, config)
         for start, column in zip((1.5, -0.2, 0.0), zip(*gradients, strict=True), strict=True)
@@ -59,11 +59,11 @@ def test_the_fused_kernel_is_called_with_its_own_counts(monkeypatch: pytest.Monk
     monkeypatch.setattr(optim, "_on_cuda", lambda parameters: True)
     weight = torch.zeros(1, requires_grad=True)
     weight.grad = torch.ones(1)
-    optimizer = AdamAtan2([weight], OptimConfig())
-    optimizer.step(lr=0.5)
-    optimizer.step(lr=0.5)
+    optimizer = AdamAtan2({"w": weight}, OptimConfig(lr=0.5))
+    optimizer.step(1.0)
+    optimizer.step(1.0)
     optimizer.num_steps = 10  # as a resumed run sets it
-    optimizer.step(lr=0.5)
+    optimizer.step(1.0)
     assert counts == [1, 2, 11]
     assert weight.item() == -1.5
 
@@ -73,13 +73,13 @@ def test_without_the_package_the_plain_step_is_taken(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "adam_atan2", None)
     weight = torch.zeros(1, requires_grad=True)
     weight.grad = torch.ones(1)
-    AdamAtan2([weight], OptimConfig(weight_decay=0)).step(lr=1.0)
+    AdamAtan2({"w": weight}, OptimConfig(lr=1, weight_decay=0)).step(1.0)
     assert weight.item() == pytest.approx(-10 * math.atan(0.1))
 
 
 def test_a_parameter_without_gradient_decays_only() -> None:
     weight = torch.ones(1, requires_grad=True)
-    AdamAtan2([weight], OptimConfig(weight_decay=0.5)).step(lr=0.1)
+    AdamAtan2({"w": weight}, OptimConfig(lr=1, weight_decay=0.5)).step(0.1)
     assert weight.item() == pytest.approx(0.95)
 
 
@@ -88,7 +88,7 @@ def test_step_size_does_not_depend_on_the_scale_of_the_gradient() -> None:
     for scale in (1e-6, 1.0, 1e6):
         weight = torch.zeros(1, requires_grad=True)
         weight.grad = torch.full((1,), scale)
-        AdamAtan2([weight], OptimConfig()).step(lr=1.0)
+        AdamAtan2({"w": weight}, OptimConfig(lr=1)).step(1.0)
         moved.append(weight.item())
     assert moved == pytest.approx([-10 * math.atan(0.1)] * 3)
 

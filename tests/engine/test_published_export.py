@@ -109,6 +109,9 @@ def test_there_and_back(
     ("model", "why"),
     [
         ({"forward_dtype": "float64"}, r"model\.forward_dtype is float64.*Export a model of"),
+        ({"swiglu": "normed"}, r"model\.swiglu is normed, .*nothing like it.*trained with silu"),
+        ({"state_init": "random"}, r"model\.state_init is random, .*trained with fixed"),
+        ({"damping": 0.95}, r"model\.damping is 0\.95, .*trained with 1\.0"),
         ({"swiglu_multiple": 16}, r"model\.swiglu_multiple is 16.*rounds to 256.*=256"),
         ({"hidden_size": 16}, r"answer_init is \(32,\)"),
     ],
@@ -130,6 +133,16 @@ def test_a_width_that_is_rounded_to_the_same_is_exported(
     change(tmp_path / "ours", swiglu_multiple=16)
     file = export_published(tmp_path / "ours", tmp_path / "back")
     assert read_published(file).config.run.model.swiglu_multiple == 256
+
+
+def test_of_several_latents_the_first_is_exported(
+    checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    ours = checkpoint("ours", "model.num_latents=3", "model.swiglu_multiple=256")
+    file = export_published(ours, tmp_path / "back")
+    found, stored = read_published(file).weights, load_file(ours / "model.safetensors")
+    assert stored.keys() - found.keys() == {"other_latent_inits"}
+    assert torch.equal(found["latent_init"], stored["latent_init"])
 
 
 def test_an_export_replaces_nothing(example: Callable[..., Any], tmp_path: Path) -> None:

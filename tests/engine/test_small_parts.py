@@ -54,6 +54,14 @@ def test_no_average_takes_less() -> None:
     assert saved == 4 * 5_028_866
 
 
+def test_muon_remembers_one_number_of_a_weight_of_the_core() -> None:
+    muon = config().model_copy(update={"optim": OptimConfig(optimizer="muon")})
+    spec = PuzzleSpec(11, 81)
+    saved = footprint(config(), spec).state_bytes - footprint(muon, spec).state_bytes
+    others = 2 * 11 * 512 + 2 * 513  # embedding and heads
+    assert saved == 4 * (5_028_866 - others)
+
+
 def test_records_beyond_the_checkpoint_and_broken_lines_are_forgotten(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
     lines = ['{"event": "train", "step": 5}', '{"event": "train", "step": 6}', '{"event": "tr']

@@ -94,7 +94,7 @@ def model_run(name: str, kernels: str, device: torch.device, *, training: bool) 
 
 
 def results(device: torch.device, dtypes: list[str]) -> dict[str, Any]:
-    kernel = chosen_gated()
+    kernel = chosen_gated(ModelConfig())
     with torch.no_grad():
         found = {dtype: products(kernel, device, getattr(torch, dtype)) for dtype in dtypes}
     models = {
@@ -143,7 +143,7 @@ def without_interpreter() -> dict[str, Any]:
     """The kernel on a CPU where no interpreter was asked for, and compiled for a GPU."""
     x, weight = torch.randn(2, 7, 5).bfloat16(), torch.randn(6, 5).bfloat16()
     with torch.no_grad(), Calls() as calls:
-        same = torch.equal(chosen_gated()(weight, x, -1), plain_gated(weight, x, -1))
+        same = torch.equal(chosen_gated(ModelConfig())(weight, x, -1), plain_gated(weight, x, -1))
     return {"same": same, "calls": calls.count, "assembly": assembly()}
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trm.config import ModelConfig
-from trm.models import LatentState, PuzzleSpec, TinyRecursiveModel
+from trm.models import Depth, LatentState, PuzzleSpec, TinyRecursiveModel
 
 SPEC = PuzzleSpec(vocab_size=6, seq_len=9, num_puzzle_identifiers=4)
 
@@ -136,3 +136,43 @@ def test_shapes_are_checked_while_testing() -> None:
     model = build(small())
     with pytest.raises(jaxtyping.TypeCheckError, match="batch"):
         model.embed(torch.zeros(3, 9, dtype=torch.int32), torch.zeros(2, 16))
+
+
+def test_a_depth_given_is_that_of_a_model_of_that_depth() -> None:
+    shallow, deep = build(small(h_cycles=1, l_cycles=3)), build(small())
+    inputs, identifiers = puzzles()
+    embedded = deep.embed(inputs, deep.puzzle_rows(identifiers))
+    ours = deep(deep.initial_state(3), embedded, Depth(1, 3))
+    assert torch.equal(ours.logits, shallow(shallow.initial_state(3), embedded).logits)
+    assert not torch.equal(ours.logits, deep(deep.initial_state(3), embedded).logits)
+
+
+def test_damping_takes_a_share_of_every_update() -> None:
+    model = build(small(h_cycles=1, l_cycles=1, damping=0.75))
+    inputs, identifiers = puzzles()
+    embedded = model.embed(inputs, model.puzzle_rows(identifiers))
+    answer, latent = model.initial_state(3)
+    latent = 0.25 * latent + 0.75 * model.core.refine(latent, answer + embedded)
+    answer = 0.25 * answer + 0.75 * model.core.refine(answer, latent)
+    done = model(model.initial_state(3), embedded)
+    torch.testing.assert_close(done.state.answer, answer)
+    torch.testing.assert_close(done.state.latent, latent)
+
+
+def test_noise_is_added_after_each_application() -> None:
+    model = build(small(h_cycles=2, l_cycles=2))
+    inputs, identifiers = puzzles()
+    embedded = model.embed(inputs, model.puzzle_rows(identifiers))
+    calls: list[Tensor] = []
+
+    def noise(refined: Tensor) -> Tensor:
+        calls.append(refined)
+        return torch.full_like(refined, 0.5)
+
+    state, plain = model.initial_state(3), model(model.initial_state(3), embedded)
+    done = model(state, embedded, None, noise)
+    assert len(calls) == 2 * 3
+    torch.testing.assert_close(done.state.answer, calls[-1].detach() + 0.5)
+    assert not torch.equal(done.logits, plain.logits)
+    silent = model(state, embedded, None, torch.zeros_like)
+    assert torch.equal(silent.logits, plain.logits)

@@ -8,8 +8,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from trm.config import ModelConfig, TrainConfig
-from trm.engine.step import supervise
-from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
+from trm.engine.supervise import supervise
+from trm.models import Depth, Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
 from trm.models.flops import application_flops, eval_step_flops, train_step_flops
 
 SPEC = PuzzleSpec(vocab_size=6, seq_len=9, num_puzzle_identifiers=4)
@@ -22,6 +22,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "mlp": {"mlp_t": True, "pos_encodings": "none"},
     "mlp, no prefix": {"mlp_t": True, "pos_encodings": "none", "puzzle_emb_dim": 0},
     "mlp, learned positions": {"mlp_t": True, "pos_encodings": "learned", "h_cycles": 3},
+    "mlp, three latents": {"mlp_t": True, "pos_encodings": "none", "num_latents": 3},
     "mlp, bfloat16": {"mlp_t": True, "pos_encodings": "none", "forward_dtype": "bfloat16"},
 }
 
@@ -65,7 +66,7 @@ def counted(settings: ModelConfig, *, training: bool, backend: SDPBackend) -> fl
             supervise(model, rollout, rows, None, TrainConfig()).loss.total.backward()
         else:
             with torch.no_grad():
-                model(rollout.latents, model.embed(inputs, rows))
+                model(model.initial_state(BATCH), model.embed(inputs, rows))
     return counter.get_total_flops() / BATCH
 
 
@@ -80,6 +81,13 @@ def test_a_step_is_what_torch_counts(changes: dict[str, Any]) -> None:
         False: eval_step_flops(settings, SPEC),
         True: train_step_flops(settings, SPEC),
     }
+
+
+@pytest.mark.parametrize("latents", [1, 2])
+def test_a_shallower_step_is_that_of_a_shallower_model(latents: int) -> None:
+    deep, shallow = config(h_cycles=3, num_latents=latents), config(l_cycles=1, num_latents=latents)
+    for count in (eval_step_flops, train_step_flops):
+        assert count(deep, SPEC, Depth(2, 1)) == count(shallow, SPEC)
 
 
 def test_what_a_kernel_computes_twice_is_left_out() -> None:

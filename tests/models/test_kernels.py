@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from trm.config import ModelConfig
 from trm.errors import ConfigError
 from trm.models.gated import chosen_gated, plain_gated
 
@@ -69,7 +70,7 @@ def test_the_plain_version_is_chosen_by_default(
 ) -> None:
     if name is not None:
         monkeypatch.setenv("TRM_KERNELS", name)
-    assert chosen_gated() is plain_gated
+    assert chosen_gated(ModelConfig()) is plain_gated
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_an_unknown_choice_is_refused(
 ) -> None:
     monkeypatch.setenv("TRM_KERNELS", name)
     with pytest.raises(ConfigError) as error:
-        chosen_gated()
+        chosen_gated(ModelConfig())
     assert str(error.value) == f"environment TRM_KERNELS: {message}"
 
 
@@ -93,7 +94,7 @@ def test_triton_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "triton", None)
     monkeypatch.delitem(sys.modules, "trm.models.kernels", raising=False)
     with pytest.raises(ConfigError, match=r"^environment TRM_KERNELS: .* pip install triton, "):
-        chosen_gated()
+        chosen_gated(ModelConfig())
 
 
 @needs_triton

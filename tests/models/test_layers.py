@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from trm.config import ModelConfig
+from trm.models.gated import plain_gated
 from trm.models.layers import (
     Attention,
     Block,
@@ -84,7 +85,7 @@ def test_mixers_are_the_published_sizes() -> None:
 
 
 def test_weights_on_the_left_are_the_same_mixer(rng: torch.Generator) -> None:
-    mixer = TokenSwiGLU(9, 16).double()
+    mixer = TokenSwiGLU(9, 16, plain_gated).double()
     x = torch.randn(3, 9, 5, generator=rng, dtype=torch.float64, requires_grad=True)
     inputs = (x, *mixer.parameters())
     plain, left = mixer(x), mixer.on_left(x)

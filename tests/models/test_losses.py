@@ -5,6 +5,7 @@ import torch
 
 from trm.models.losses import (
     IGNORE_LABEL,
+    answer_losses,
     softmax_cross_entropy,
     stablemax_cross_entropy,
     step_loss,
@@ -102,3 +103,21 @@ def test_the_halting_loss_has_its_weight() -> None:
         assert loss.total == pytest.approx((loss.answer + weight * loss.halting).item())
     published = step_loss(logits, torch.tensor([2.0]), labels)
     assert published.total == loss.total
+
+
+def test_rows_count_by_their_weights() -> None:
+    rng = torch.Generator().manual_seed(0)
+    logits, halt_logits = torch.randn(3, 4, 5, generator=rng), torch.randn(3, generator=rng)
+    labels = torch.randint(0, 5, (3, 4), generator=rng)
+    each = [
+        step_loss(logits[i : i + 1], halt_logits[i : i + 1], labels[i : i + 1]) for i in range(3)
+    ]
+    weights = torch.tensor([1.0, 0.7, 0.49])
+    loss = step_loss(logits, halt_logits, labels, weights=weights)
+    expected = sum(w * one.total for w, one in zip(weights, each, strict=True))
+    torch.testing.assert_close(loss.total, expected)
+    plain = step_loss(logits, halt_logits, labels)
+    assert torch.equal(
+        step_loss(logits, halt_logits, labels, weights=torch.ones(3)).total, plain.total
+    )
+    torch.testing.assert_close(answer_losses(logits, labels).sum(), plain.answer)

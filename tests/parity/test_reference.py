@@ -14,7 +14,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from trm.config import ModelConfig, OptimConfig, RunConfig, TrainConfig
-from trm.engine.step import METRICS, Trainer, TrainState, supervise
+from trm.engine.step import Trainer, TrainState
+from trm.engine.supervise import METRICS, supervise
 from trm.models import (
     Puzzles,
     PuzzleSpec,

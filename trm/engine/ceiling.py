@@ -24,7 +24,7 @@ class Arithmetic:
         ceiling: operations a second of this process's device, see :func:`matmul_ceiling`.
     """
 
-    flops: int
+    flops: int | float
     ceiling: float
 
     def at(self, rate: float) -> dict[str, float]:

@@ -175,12 +175,11 @@ class _InitialState(_Part):
 
     def __init__(self, model: TinyRecursiveModel) -> None:
         super().__init__()
-        self.num_tokens = model.config.prefix_len + model.spec.seq_len
-        self.register_buffer("answer_init", model.answer_init)
-        self.register_buffer("latent_init", model.latent_init)
+        for name, part in model.initial_state(1)._asdict().items():
+            self.register_buffer(f"{name}_init", part.contiguous())
 
     def forward(self, tokens: Int[Tensor, "batch seq"]) -> tuple[Hidden, Hidden]:
-        shape = (tokens.shape[0], self.num_tokens, -1)
+        shape = (tokens.shape[0], -1, -1)
         return (
             self.answer_init.expand(shape).contiguous(),
             self.latent_init.expand(shape).contiguous(),

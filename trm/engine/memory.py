@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from trm.config import RunConfig, TrainConfig
-from trm.engine.step import supervise
+from trm.engine.step import TrainState
+from trm.engine.supervise import supervise
 from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
 
 
@@ -45,15 +46,18 @@ def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Fo
         tokens = torch.zeros(size, spec.seq_len, dtype=torch.int32)
         puzzles = Puzzles(tokens, tokens, torch.zeros(size, dtype=torch.int32))
         kept = _saved_bytes(model, puzzles, train)
-    copies = 5 if config.optim.ema else 4  # weight, gradient, two moments, average
+        moments = TrainState.create(model, config).optimizer.moments()
+    copies = 3 if config.optim.ema else 2  # weight, gradient, average
     copies += num_processes > 1  # the bucket in which gradients travel
     table = 0 if model.puzzle_embedding is None else model.puzzle_embedding.weight.numel()
     kept_table = -(-table // num_processes) if train.shard_puzzle_embedding else table
-    latents = 2 * (config.model.prefix_len + spec.seq_len) * config.model.hidden_size
+    parts = 1 + config.model.num_latents  # the answer, and each latent
+    latents = parts * (config.model.prefix_len + spec.seq_len) * config.model.hidden_size
     return Footprint(
         num_parameters=model.num_parameters,
         num_puzzle_numbers=table,
-        state_bytes=4 * (copies * model.num_parameters + kept_table),
+        state_bytes=4 * (copies * model.num_parameters + kept_table)
+        + sum(moment.nbytes for moment in moments.values()),
         activation_bytes=kept,
         rollout_bytes=2 * share * latents * model.dtype.itemsize,
         batch_size=share,

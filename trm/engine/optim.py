@@ -1,7 +1,8 @@
 """Adam-atan2 for the network, its learning rate, and the running average of the weights."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -9,29 +10,64 @@ from torch import Tensor
 from trm.config import OptimConfig
 
 
-class AdamAtan2:
+class Optimizer(ABC):
+    """What moves the network's parameters by their gradients.
+
+    Args:
+        parameters: what to move by name, all of one type and on one device.
+        config: the settings.
+
+    Attributes:
+        num_steps: steps taken, which a run that goes on sets.
+    """
+
+    num_steps: int
+
+    def __init__(self, parameters: Mapping[str, Tensor], config: OptimConfig) -> None:
+        self.named = parameters
+        self.parameters = list(parameters.values())
+        self.config = config
+
+    @abstractmethod
+    def step(self, scale: float) -> None:
+        """Move the parameters by their gradients, which stay; call :meth:`zero_grad` then.
+
+        Args:
+            scale: what the learning rates are multiplied with, see :func:`learning_rate_scale`.
+        """
+
+    @abstractmethod
+    def moments(self) -> dict[str, Tensor]:
+        """What is remembered from step to step, by kind and parameter; to be saved or filled."""
+
+    def gradients(self) -> list[Tensor]:
+        """The gradient of each parameter, zeros where there is none."""
+        return [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
+
+    def zero_grad(self) -> None:
+        """Drop the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+class AdamAtan2(Optimizer):
     """Adam with ``atan2(m, sqrt(v))`` for ``m / (sqrt(v) + eps)`` (Everett et al. 2024).
 
     The arithmetic of the fused CUDA kernel ``adam-atan2`` 0.0.3: weight decay first, the bias
     correction of the mean outside of the arc tangent.
-
-    Args:
-        parameters: what to move, all of one type and on one device.
-        config: betas and weight decay.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], config: OptimConfig) -> None:
-        self.parameters = list(parameters)
-        self.config = config
+    def __init__(self, parameters: Mapping[str, Tensor], config: OptimConfig) -> None:
+        super().__init__(parameters, config)
         self.num_steps = 0
         self.means = [torch.zeros_like(p) for p in self.parameters]
         self.squares = [torch.zeros_like(p) for p in self.parameters]
         self._fused = _fused_kernel(self.parameters)
 
     @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Move the parameters by their gradients, which stay; call :meth:`zero_grad` then."""
-        gradients = self.gradients()
+    def step(self, scale: float) -> None:
+        """See :meth:`Optimizer.step`."""
+        lr, gradients = self.config.lr * scale, self.gradients()
         self.num_steps += 1
         if self._fused is not None:
             self._fused(self, gradients, lr)
@@ -45,14 +81,13 @@ class AdamAtan2:
         angles = [torch.atan2(m, d) for m, d in zip(self.means, denominators, strict=True)]
         torch._foreach_add_(self.parameters, angles, alpha=-lr / (1 - beta1**self.num_steps))
 
-    def gradients(self) -> list[Tensor]:
-        """The gradient of each parameter, zeros where there is none."""
-        return [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
-
-    def zero_grad(self) -> None:
-        """Drop the gradients."""
-        for parameter in self.parameters:
-            parameter.grad = None
+    def moments(self) -> dict[str, Tensor]:
+        """See :meth:`Optimizer.moments`."""
+        return {
+            f"{kind}.{name}": tensor
+            for kind, tensors in (("mean", self.means), ("square", self.squares))
+            for name, tensor in zip(self.named, tensors, strict=True)
+        }
 
 
 class _FusedKernel:

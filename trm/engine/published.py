@@ -179,6 +179,7 @@ def export_published(checkpoint: Path, out: Path) -> Path:
     weights = {name: torch.empty(shape) for name, shape in shapes.items()}
     fill(weights, checkpoint / WEIGHTS_FILE)
     check_finite(weights, checkpoint / WEIGHTS_FILE)
+    weights.pop("other_latent_inits", None)  # evaluation begins with the first latent
     file = f"step_{config.step}"
     saved = io.BytesIO()  # torch.save would say of a full disk neither so nor how
     torch.save(to_published(weights, getattr(torch, config.run.model.forward_dtype)), saved)

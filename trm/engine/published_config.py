@@ -64,6 +64,8 @@ _FIXED: dict[str, Any] = {
     "min_eval_interval": 0,
     "run_name": None,
 }
+#: Settings that its network does not have, and what amounts to it.
+_NOT_PUBLISHED = {"swiglu": "silu", "state_init": "fixed", "damping": 1.0}
 _LOSSES = {"stablemax_cross_entropy": "stablemax", "softmax_cross_entropy": "softmax"}
 #: What an ``arch`` may say beside; nothing else has a meaning in the published code.
 _OTHER_ARCH = {"name", "loss", "H_layers", "no_ACT_continue"}
@@ -268,6 +270,12 @@ def check_expressible(config: CheckpointConfig) -> None:
             "model.forward_dtype is float64, and the published code keeps its weights in float32. "
             "Export a model of another type."
         )
+    for name, published in _NOT_PUBLISHED.items():
+        if (value := getattr(model, name)) != published:
+            raise CheckpointError(
+                f"model.{name} is {value}, and the published code has nothing like it. Export a "
+                f"model trained with {published}."
+            )
     sizes = [model.hidden_size]
     sizes += [model.prefix_len + config.data.seq_len] if model.mlp_t else []
     for size in sizes:

@@ -1,10 +1,12 @@
 """How long a run is, and at which steps something happens beside training."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trm.config import RunConfig
 from trm.data import Split
+from trm.models import Depth
 
 
 def total_steps(config: RunConfig, split: Split) -> int:
@@ -14,6 +16,15 @@ def total_steps(config: RunConfig, split: Split) -> int:
     """
     examples = config.train.epochs * split.num_groups * split.mean_puzzle_examples
     return config.train.max_steps or max(1, int(examples / config.train.batch_size))
+
+
+def depth_at(done: float, curriculum: Iterable[tuple[float, int, int]]) -> Depth | None:
+    """The depth of the recursion when a share of the run is done, None for the model's own.
+
+    Progressive depth (CGAR, Qasim and Zhang 2025, arXiv 2511.08653): shallow steps are cheap, and
+    there is little to refine at first.
+    """
+    return next((Depth(*cycles) for share, *cycles in curriculum if done < share), None)
 
 
 def eval_examples(config: RunConfig, steps: int) -> int:

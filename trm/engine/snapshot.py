@@ -84,7 +84,7 @@ def take_snapshot(
         weights |= state.average.average
     weights = {n: _copy(t) for n, t in weights.items() if n not in collected} | collected
     raw: dict[str, Tensor] = dict(state.model.named_parameters())
-    inner = {_RAW: raw, _OPTIMIZER: _moments(state)}
+    inner = {_RAW: raw, _OPTIMIZER: state.optimizer.moments()}
     copied = {file: {n: _copy(t) for n, t in tensors.items()} for file, tensors in inner.items()}
     if rollout:
         copied[_ROLLOUT] = rollout
@@ -117,7 +117,7 @@ def restore(path: Path, state: TrainState, group: Group = ALONE) -> Progress:
         targets |= state.average.average
     fill(targets, path / WEIGHTS_FILE, shares)
     fill(dict(state.model.named_parameters()), inner / _RAW)
-    fill(_moments(state), inner / _OPTIMIZER)
+    fill(state.optimizer.moments(), inner / _OPTIMIZER)
     state.step = progress.step
     state.optimizer.num_steps = progress.step - progress.left_out
     if progress.step:
@@ -129,17 +129,6 @@ def restore(path: Path, state: TrainState, group: Group = ALONE) -> Progress:
                 f"{inner / _ROLLOUT} lacks the tensor {error}. Use another checkpoint."
             ) from error
     return progress
-
-
-def _moments(state: TrainState) -> dict[str, Tensor]:
-    """The optimizer's running means by name."""
-    names = list(dict(state.model.named_parameters()))
-    kinds = (("mean", state.optimizer.means), ("square", state.optimizer.squares))
-    return {
-        f"{kind}.{name}": tensor
-        for kind, tensors in kinds
-        for name, tensor in zip(names, tensors, strict=True)
-    }
 
 
 def _copy(tensor: Tensor) -> Tensor:

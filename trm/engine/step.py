@@ -9,60 +9,24 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trm.config import RunConfig, TrainConfig
+from trm.config import RunConfig
 from trm.engine.distributed import ALONE, Group
-from trm.engine.optim import AdamAtan2, WeightAverage, learning_rate_scale
+from trm.engine.muon import MuonAdamW
+from trm.engine.optim import AdamAtan2, Optimizer, WeightAverage, learning_rate_scale
+from trm.engine.schedule import depth_at
+from trm.engine.supervise import METRICS, measure, supervise
 from trm.models import (
+    Depth,
     Puzzles,
     RolloutState,
-    StepLoss,
     TinyRecursiveModel,
-    halts,
     joined_rollouts,
     replace_halted,
     start_rollout,
-    step_loss,
 )
+from trm.models.flops import train_step_flops
 
-#: What a step measures, summed; the rows that halted count, as published. Losses: all rows.
-#: Each process has its share of these, but for the norm of the gradient, which is the same in all.
-METRICS = (
-    "count", "loss", "answer_loss", "halting_loss", "exact_accuracy", "cell_accuracy",
-    "halting_accuracy", "mean_steps", "grad_norm",
-)  # fmt: skip
 _LOSS = METRICS.index("loss")
-
-
-class Supervised(NamedTuple):
-    """A supervision step with its loss, before anything is updated."""
-
-    rollout: RolloutState
-    loss: StepLoss
-    logits: Float[Tensor, "batch seq vocab"]
-    halt_logits: Float[Tensor, " batch"]
-
-
-def supervise(
-    model: TinyRecursiveModel,
-    rollout: RolloutState,
-    puzzle_rows: Float[Tensor, "batch width"] | None,
-    min_steps: Int[Tensor, " batch"] | None,
-    train: TrainConfig,
-) -> Supervised:
-    """One supervision step of a rollout whose halted rows have been replaced."""
-    puzzles = rollout.puzzles
-    latents, logits, halt_logits = model(rollout.latents, model.embed(puzzles.inputs, puzzle_rows))
-    loss = step_loss(
-        logits,
-        halt_logits,
-        puzzles.labels,
-        train.loss,
-        smoothing=train.label_smoothing,
-        halting_weight=train.halting_weight,
-    )
-    steps = rollout.steps + 1
-    halted = halts(halt_logits.detach(), steps, model.config.halt_max_steps, min_steps)
-    return Supervised(RolloutState(latents, steps, halted, puzzles), loss, logits, halt_logits)
 
 
 @dataclass
@@ -70,7 +34,7 @@ class TrainState:
     """Everything that training changes."""
 
     model: TinyRecursiveModel
-    optimizer: AdamAtan2
+    optimizer: Optimizer
     average: WeightAverage | None
     rollout: RolloutState | None = None
     step: int = 0
@@ -80,9 +44,10 @@ class TrainState:
         """The state at step 0."""
         parameters = dict(model.named_parameters())
         ema = config.optim.ema
+        kind = MuonAdamW if config.optim.optimizer == "muon" else AdamAtan2
         return cls(
             model,
-            AdamAtan2(parameters.values(), config.optim),
+            kind(parameters, config.optim),
             WeightAverage(parameters, config.optim.ema_rate) if ema else None,
         )
 
@@ -122,11 +87,14 @@ class Trainer:
             min_steps: exploration, see :func:`trm.models.halts`.
         """
         state, model = self.state, self.state.model
-        rollout = start_rollout(model, puzzles) if state.rollout is None else state.rollout
-        rollout = replace_halted(model, rollout, puzzles)
+        generator = self._generator()
+        rollout = state.rollout
+        if rollout is None:
+            rollout = start_rollout(model, puzzles, generator)
+        rollout = replace_halted(model, rollout, puzzles, generator)
         identifiers = rollout.puzzles.identifiers
         rows = model.puzzle_rows(identifiers)
-        state.rollout, sums = self._differentiate(rollout, rows, min_steps)
+        state.rollout, sums = self._differentiate(rollout, rows, min_steps, generator)
         finite, grad_norm = self._sum_gradients(sums[_LOSS])
         state.step += 1
         if self._fails(finite, identifiers):
@@ -140,6 +108,25 @@ class Trainer:
         """The network's learning rate at the step last taken."""
         return self.config.optim.lr * self._scale()
 
+    def step_flops(self, step: int) -> int:
+        """Operations that step 1, 2, ... takes of an example, see :mod:`trm.models.flops`."""
+        return train_step_flops(self.config.model, self.state.model.spec, self._depth(step))
+
+    def _depth(self, step: int) -> Depth | None:
+        return depth_at((step - 1) / self.total_steps, self.config.train.depth_curriculum)
+
+    def _generator(self) -> torch.Generator | None:
+        """What draws the noise and initial states of a step, None if there are none.
+
+        From the seed, the step and the first row alone, so that a run can go on.
+        """
+        train = self.config.train
+        if not train.state_noise and self.config.model.state_init == "fixed":
+            return None
+        first = self.group.share(train.batch_size).start
+        seed = np.random.SeedSequence((train.seed, self.state.step, first)).generate_state(1)
+        return torch.Generator(self.state.model.device).manual_seed(int(seed[0]))
+
     def _scale(self) -> float:
         return learning_rate_scale(self.state.step, self.config.optim, self.total_steps)
 
@@ -148,19 +135,21 @@ class Trainer:
         rollout: RolloutState,
         rows: Float[Tensor, "batch width"] | None,
         min_steps: Int[Tensor, " batch"] | None,
+        generator: torch.Generator | None,
     ) -> tuple[RolloutState, Float[Tensor, " m"]]:
         """The gradients of a supervision step, in parts; what carries over, what it measures."""
         train, count = self.config.train, self.config.train.accumulate
+        depth = self._depth(self.state.step + 1)
         size = len(rollout.steps) // count
         parts, measured = [], []
         for place in (slice(n * size, (n + 1) * size) for n in range(count)):
             part = rollout if count == 1 else rollout.rows(place)
             part_rows = rows if rows is None or count == 1 else rows[place]
             stays = min_steps if min_steps is None or count == 1 else min_steps[place]
-            done = supervise(self.state.model, part, part_rows, stays, train)
+            done = supervise(self.state.model, part, part_rows, stays, train, depth, generator)
             (done.loss.total / train.batch_size).backward()  # type: ignore[no-untyped-call]
             parts.append(done.rollout)
-            measured.append(_measure(done, train.batch_size))
+            measured.append(measure(done, train.batch_size))
         return joined_rollouts(parts), measured[0] if count == 1 else torch.stack(measured).sum(0)
 
     @torch.no_grad()
@@ -207,7 +196,7 @@ class Trainer:
         state.optimizer.zero_grad()
         assert state.rollout is not None
         latents, steps, halted, puzzles = state.rollout
-        broken = torch.stack([~part.isfinite().all(-1).all(-1) for part in latents]).any(0)
+        broken = torch.stack([~part.isfinite().flatten(1).all(1) for part in latents]).any(0)
         state.rollout = RolloutState(latents, steps, halted | broken, puzzles)
 
     def _update(self, identifiers: Tensor, rows: Tensor | None) -> None:
@@ -220,7 +209,7 @@ class Trainer:
                 lr=optim.puzzle_emb_lr * self._scale(),
                 weight_decay=optim.puzzle_emb_weight_decay,
             )
-        state.optimizer.step(self.learning_rate)
+        state.optimizer.step(self._scale())
         state.optimizer.zero_grad()
         if state.average is not None:
             state.average.update()
@@ -246,25 +235,3 @@ class Failure(NamedTuple):
             f"loss or gradient not finite at step {int(self.step)}, with puzzle identifiers "
             f"{', '.join(map(str, shown))}{more}"
         )
-
-
-@torch.no_grad()
-def _measure(done: Supervised, batch_size: int) -> Float[Tensor, " m"]:
-    """What ``METRICS`` names, but for the norm of the gradient; losses as shares of the batch's."""
-    loss, rollout = done.loss, done.rollout
-    counted = rollout.halted & loss.scored
-    return torch.stack(
-        [
-            value.to(loss.total.dtype)
-            for value in (
-                counted.sum(),
-                loss.total / batch_size,
-                loss.answer / batch_size,
-                loss.halting / batch_size,
-                (counted & loss.exact).sum(),
-                torch.where(counted, loss.cell_accuracy, 0).sum(),
-                (counted & ((done.halt_logits >= 0) == loss.exact)).sum(),
-                torch.where(counted, rollout.steps, 0).sum(),
-            )
-        ]
-    ).detach()

@@ -139,7 +139,7 @@ class Run:
     def _train(self, state: TrainState) -> None:
         schedule = self.schedule
         size, elapsed = self.config.train.batch_size, self.progress.elapsed_s
-        window = Window(state.model, state.step, elapsed, size, self.group)
+        window = Window(state.model, state.step, elapsed, size, self.group, self.trainer.step_flops)
         stop = False
         if state.step and schedule.evaluates(state.step) and not self._is_evaluated:
             self._evaluate(window)  # the run was stopped before or while it did so

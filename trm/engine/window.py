@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -10,9 +10,8 @@ from torch import Tensor
 
 from trm.engine.ceiling import Arithmetic, matmul_ceiling
 from trm.engine.distributed import Group
-from trm.engine.step import METRICS
+from trm.engine.supervise import METRICS
 from trm.models import TinyRecursiveModel
-from trm.models.flops import train_step_flops
 
 #: Metrics of the rows that halted; the others are of all rows.
 _SHARES = ("exact_accuracy", "cell_accuracy", "halting_accuracy", "mean_steps")
@@ -27,6 +26,7 @@ class Window:
         elapsed: seconds that the run took until then.
         batch_size: examples in a step, over all processes.
         group: those processes.
+        flops: operations that a step takes of an example, by its number.
     """
 
     def __init__(
@@ -36,11 +36,11 @@ class Window:
         elapsed: float,
         batch_size: int,
         group: Group,
+        flops: Callable[[int], int],
     ) -> None:
-        self._batch_size, self._group = batch_size, group
+        self._batch_size, self._group, self._flops = batch_size, group, flops
         # Measured by all processes at once, as they compute at once: they may share a CPU.
-        ceiling = matmul_ceiling(model.device, model.dtype)
-        self._arithmetic = Arithmetic(train_step_flops(model.config, model.spec), ceiling)
+        self._ceiling = matmul_ceiling(model.device, model.dtype)
         self._last_step: torch.cuda.Event | None = None
         if model.device.type == "cuda":
             self._last_step = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -93,12 +93,14 @@ class Window:
         added, count = self._added, sums.pop("count")
         averages = {name: _mean(v, count if name in _SHARES else added) for name, v in sums.items()}
         rate, input_share = steps * self._batch_size / seconds, self._waited / seconds
+        flops = sum(map(self._flops, range(self._first + 1, step + 1))) / steps
+        arithmetic = Arithmetic(flops, self._ceiling)
         self._open(step)
         return {
             **averages,
             "num_halted": int(count),
             "samples_per_s": rate,
-            **self._arithmetic.at(rate / self._group.size),
+            **arithmetic.at(rate / self._group.size),
             "input_share": input_share,
             "eta_s": (total - step) * seconds / steps,
             "elapsed_s": self.elapsed,

@@ -1,6 +1,6 @@
 """The model: layers, embeddings, the recursion, halting and losses. Only torch below."""
 
-from trm.models.core import LatentState, PuzzleSpec, StepOutput, TinyRecursiveModel
+from trm.models.core import PuzzleSpec, StepOutput, TinyRecursiveModel
 from trm.models.embedding import PuzzleEmbedding, sign_sgd_
 from trm.models.halting import (
     Puzzles,
@@ -10,11 +10,15 @@ from trm.models.halting import (
     replace_halted,
     start_rollout,
 )
-from trm.models.losses import LOSSES, StepLoss, step_loss
+from trm.models.latents import advance
+from trm.models.losses import LOSSES, StepLoss, answer_losses, step_loss
+from trm.models.recursion import Depth, LatentState, Noise
 
 __all__ = [
     "LOSSES",
+    "Depth",
     "LatentState",
+    "Noise",
     "PuzzleEmbedding",
     "PuzzleSpec",
     "Puzzles",
@@ -22,6 +26,8 @@ __all__ = [
     "StepLoss",
     "StepOutput",
     "TinyRecursiveModel",
+    "advance",
+    "answer_losses",
     "halts",
     "joined_rollouts",
     "replace_halted",

@@ -1,7 +1,4 @@
-"""The Tiny Recursive Model: one small network applied again and again to its own answer.
-
-The names of the paper: the *answer* y (published ``z_H``) and the *latent* z (``z_L``).
-"""
+"""The Tiny Recursive Model: one small network applied again and again to its own answer."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,7 +11,8 @@ from torch.func import functional_call
 from trm.config import ModelConfig
 from trm.errors import ConfigError
 from trm.models.embedding import InputEmbedding, PuzzleEmbedding
-from trm.models.layers import Block, Hidden, rotary_table, truncated_normal_
+from trm.models.layers import Hidden, truncated_normal_
+from trm.models.recursion import Depth, LatentState, Noise, RecursiveCore
 
 
 @dataclass(frozen=True)
@@ -26,58 +24,12 @@ class PuzzleSpec:
     num_puzzle_identifiers: int = 1
 
 
-class LatentState(NamedTuple):
-    """What the recursion carries from one supervision step to the next."""
-
-    answer: Hidden
-    latent: Hidden
-
-
 class StepOutput(NamedTuple):
     """What one supervision step gives."""
 
     state: LatentState
     logits: Float[Tensor, "batch seq vocab"]
     halt_logits: Float[Tensor, " batch"]
-
-
-class RecursiveCore(nn.Module):
-    """The network and its recursion (paper, figure 3)."""
-
-    cos: Tensor | None
-    sin: Tensor | None
-
-    def __init__(self, config: ModelConfig, num_tokens: int) -> None:
-        super().__init__()
-        self.h_cycles, self.l_cycles = config.h_cycles, config.l_cycles
-        self.layers = nn.ModuleList(Block(config, num_tokens) for _ in range(config.l_layers))
-        rotary = config.pos_encodings == "rope" and not config.mlp_t
-        table = rotary_table(num_tokens, config.head_dim, config.rope_theta) if rotary else None
-        self.register_buffer("cos", table[0] if table else None, persistent=False)
-        self.register_buffer("sin", table[1] if table else None, persistent=False)
-
-    def forward(self, state: LatentState, embedded: Hidden) -> LatentState:
-        """All h-cycles; only the last one remembers how to go back."""
-        with torch.no_grad():
-            for _ in range(self.h_cycles - 1):
-                state = self.cycle(state, embedded)
-        return self.cycle(state, embedded)
-
-    def cycle(self, state: LatentState, embedded: Hidden) -> LatentState:
-        """Refine the latent ``l_cycles`` times, then the answer once."""
-        answer, latent = state
-        given = answer + embedded
-        for _ in range(self.l_cycles):
-            latent = self.refine(latent, given)
-        return LatentState(self.refine(answer, latent), latent)
-
-    def refine(self, hidden: Hidden, injected: Hidden) -> Hidden:
-        """One application of the network."""
-        hidden = hidden + injected
-        rotary = None if self.cos is None or self.sin is None else (self.cos, self.sin)
-        for layer in self.layers:
-            hidden = layer(hidden, rotary)
-        return hidden
 
 
 class TinyRecursiveModel(nn.Module):
@@ -95,6 +47,7 @@ class TinyRecursiveModel(nn.Module):
 
     answer_init: Tensor
     latent_init: Tensor
+    other_latent_inits: Tensor | None
 
     def __init__(
         self,
@@ -123,6 +76,10 @@ class TinyRecursiveModel(nn.Module):
         self.halt_head = nn.Linear(config.hidden_size, 2)
         self.register_buffer("answer_init", torch.empty(config.hidden_size))
         self.register_buffer("latent_init", torch.empty(config.hidden_size))
+        others = config.num_latents - 1
+        self.register_buffer(
+            "other_latent_inits", torch.empty(others, config.hidden_size) if others else None
+        )
         if drawn:
             self.reset_parameters(generator)
         if self.dtype == torch.float64:
@@ -149,6 +106,8 @@ class TinyRecursiveModel(nn.Module):
                 module.weight.zero_()
         truncated_normal_(self.answer_init, 1.0, generator)
         truncated_normal_(self.latent_init, 1.0, generator)
+        if self.other_latent_inits is not None:
+            truncated_normal_(self.other_latent_inits, 1.0, generator)
         self.halt_head.weight.zero_()
         self.halt_head.bias.fill_(-5.0)
 
@@ -162,13 +121,57 @@ class TinyRecursiveModel(nn.Module):
         """Trained numbers of the network, the puzzle embedding apart."""
         return sum(p.numel() for p in self.parameters())
 
-    def initial_state(self, batch_size: int) -> LatentState:
-        """The state every puzzle begins with."""
-        shape = (batch_size, self.config.prefix_len + self.spec.seq_len, self.config.hidden_size)
+    def initial_state(self, batch_size: int, sample: int = 0) -> LatentState:
+        """The state every puzzle begins with.
+
+        Args:
+            batch_size: of so many puzzles.
+            sample: which of several rollouts: of a model with several latents each begins with
+                another one of them in turn; with ``state_init`` random, with other numbers.
+        """
+        shape = (batch_size, *self._state_shape)
+        if self.config.state_init == "random":
+            # Drawn on the CPU, and the same for all puzzles: so an answer depends on nothing else.
+            generator = torch.Generator().manual_seed(sample)
+            parts = (_drawn((1, *self._state_shape), generator) for _ in LatentState._fields)
+            return LatentState(*(part.to(self.device, self.dtype).expand(shape) for part in parts))
+        latent_init = self._latent_inits()[sample % self.config.num_latents]
         return LatentState(
-            self.answer_init.to(self.dtype).expand(shape),
-            self.latent_init.to(self.dtype).expand(shape),
+            self.answer_init.to(self.dtype).expand(shape), latent_init.to(self.dtype).expand(shape)
         )
+
+    def training_state(
+        self, batch_size: int, generator: torch.Generator | None = None
+    ) -> LatentState:
+        """The state that puzzles begin with in training.
+
+        With ``state_init`` random each has its own (EqR, Huang et al. 2026), drawn by ``generator``
+        on the model's device. With several latents these are (batch, latents, tokens, hidden).
+        """
+        latents = self.config.num_latents
+        if self.config.state_init == "fixed":
+            answer, latent = self.initial_state(batch_size)
+            if latents > 1:
+                each = [self.initial_state(batch_size, sample).latent for sample in range(latents)]
+                latent = torch.stack(each, dim=1)
+            return LatentState(answer, latent)
+        several = (latents,) if latents > 1 else ()
+        return LatentState(
+            *(
+                _drawn((batch_size, *axes, *self._state_shape), generator, self.device).to(
+                    self.dtype
+                )
+                for axes in ((), several)
+            )
+        )
+
+    @property
+    def _state_shape(self) -> tuple[int, int]:
+        return self.config.prefix_len + self.spec.seq_len, self.config.hidden_size
+
+    def _latent_inits(self) -> list[Tensor]:
+        others = () if self.other_latent_inits is None else self.other_latent_inits
+        return [self.latent_init, *others]
 
     def puzzle_rows(
         self, identifiers: Int[Tensor, " batch"]
@@ -193,15 +196,38 @@ class TinyRecursiveModel(nn.Module):
             self.core.refine = torch.compile(self.core.refine)  # type: ignore[method-assign]
             self.is_compiled = True
 
-    def forward(self, state: LatentState, embedded: Hidden) -> StepOutput:
-        """One supervision step. The new state is cut off from the gradient."""
+    def forward(
+        self,
+        state: LatentState,
+        embedded: Hidden,
+        depth: Depth | None = None,
+        noise: Noise | None = None,
+    ) -> StepOutput:
+        """One supervision step. The new state is cut off from the gradient.
+
+        Args:
+            state: the answer and one latent.
+            embedded: the puzzles.
+            depth: of the recursion, if not the model's own.
+            noise: added after each application of the network.
+        """
         # One cast a step; in the recursion a weight is used dozens of times.
         weights = {name: p.to(self.dtype) for name, p in self.core.named_parameters()}
-        answer, latent = functional_call(self.core, weights, (state, embedded))
+        answer, latent = functional_call(self.core, weights, (state, embedded, depth, noise))
         logits = _linear(self.output_head, answer[:, self.config.prefix_len :])
         halting = _linear(self.halt_head, answer[:, 0])
         halt_logits = halting[:, 0].to(torch.promote_types(self.dtype, torch.float32))
         return StepOutput(LatentState(answer.detach(), latent.detach()), logits, halt_logits)
+
+
+def _drawn(
+    shape: tuple[int, ...],
+    generator: torch.Generator | None,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    tensor = torch.empty(shape, device=device)
+    truncated_normal_(tensor, 1.0, generator)
+    return tensor
 
 
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ up embeddings is left out, as is usual, and so is what a kernel computes twice t
 from trm.config import ModelConfig
 from trm.models.core import PuzzleSpec
 from trm.models.layers import swiglu_width
+from trm.models.recursion import Depth
 
 #: The backward pass of a matrix product is two of its size: one for each factor's gradient.
 _FORWARD, _FORWARD_AND_BACKWARD = 1, 3
@@ -24,22 +25,27 @@ def application_flops(config: ModelConfig, spec: PuzzleSpec) -> int:
     return config.l_layers * (mixer + _swiglu_flops(width, tokens, config))
 
 
-def eval_step_flops(config: ModelConfig, spec: PuzzleSpec) -> int:
-    """Operations of one supervision step of an evaluation."""
-    applications = config.h_cycles * (config.l_cycles + 1)
+def eval_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None = None) -> int:
+    """Operations of one supervision step of an evaluation, of the model's own depth if None."""
+    h_cycles, l_cycles = depth or (config.h_cycles, config.l_cycles)
+    applications = h_cycles * (l_cycles + 1)
     return applications * application_flops(config, spec) + _head_flops(config, spec)
 
 
-def train_step_flops(config: ModelConfig, spec: PuzzleSpec) -> int:
+def train_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None = None) -> int:
     """Operations of one training step: a supervision step and its gradient.
 
     The gradient goes back through the last h-cycle only, but through all of that: its first
-    application already takes in the embedded puzzle, whose tokens and rows learn too.
+    application already takes in the embedded puzzle, whose tokens and rows learn too. Several
+    latents take that step forwards, each, before the best of them takes it again.
     """
-    cycle = config.l_cycles + 1
-    applications = (config.h_cycles - 1) * cycle * _FORWARD + cycle * _FORWARD_AND_BACKWARD
+    h_cycles, l_cycles = depth or (config.h_cycles, config.l_cycles)
+    cycle = l_cycles + 1
+    applications = (h_cycles - 1) * cycle * _FORWARD + cycle * _FORWARD_AND_BACKWARD
     heads = _FORWARD_AND_BACKWARD * _head_flops(config, spec)
-    return applications * application_flops(config, spec) + heads
+    tried = config.num_latents if config.num_latents > 1 else 0
+    search = tried * eval_step_flops(config, spec, depth)
+    return applications * application_flops(config, spec) + heads + search
 
 
 def _swiglu_flops(width: int, rows: int, config: ModelConfig) -> int:

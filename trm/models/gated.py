@@ -1,9 +1,11 @@
 """The first half of a SwiGLU, ``silu(gate(x)) * up(x)``: the plain version, and the choice of one.
 
 The environment variable ``TRM_KERNELS`` chooses: ``plain``, as if it were not set, or ``triton``,
-for :mod:`trm.models.kernels`. It is read as a model is built.
+for :mod:`trm.models.kernels`. It is read as a model is built. ``model.swiglu`` chooses what is
+computed: that, or :func:`normed_gated`.
 """
 
+import functools
 import os
 from collections.abc import Callable
 
@@ -12,7 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from trm.config import ModelConfig
 from trm.errors import ConfigError, did_you_mean
+from trm.models.norm import rms_norm
 
 VARIABLE = "TRM_KERNELS"
 #: Takes weight (2 * inner, width) and x, with the axis of x that has ``width``: 1 of three or -1.
@@ -20,16 +24,22 @@ VARIABLE = "TRM_KERNELS"
 Gated = Callable[[Tensor, Tensor, int], Tensor]
 
 
-def chosen_gated() -> Gated:
-    """The version that ``TRM_KERNELS`` names.
+def chosen_gated(config: ModelConfig) -> Gated:
+    """What ``model.swiglu`` asks for, in the version that ``TRM_KERNELS`` names.
 
     Raises:
-        ConfigError: if it names none, or Triton where that is not installed.
+        ConfigError: if it names none, or Triton where that is not installed or has no such kernel.
     """
     name = os.environ.get(VARIABLE, "plain")
     if name not in ("plain", "triton"):
         hint = did_you_mean(name, ("plain", "triton"))
         raise ConfigError(f"environment {VARIABLE}: there are no kernels {name!r}. {hint}")
+    if config.swiglu == "normed":
+        if name != "plain":
+            raise ConfigError(
+                f"environment {VARIABLE}: {name} has no kernel for model.swiglu = normed. Unset it."
+            )
+        return functools.partial(normed_gated, eps=config.rms_norm_eps)
     if name == "plain":
         return plain_gated
     try:
@@ -46,11 +56,30 @@ def plain_gated(
     weight: Float[Tensor, "rows width"], x: Float[Tensor, "*axes"], axis: int
 ) -> Float[Tensor, "*others"]:
     """What every version has to compute: products, ``silu`` and their product, each rounded."""
+    gate, up = _gate_and_up(weight, x, axis)
+    return F.silu(gate) * up
+
+
+def normed_gated(
+    weight: Float[Tensor, "rows width"], x: Float[Tensor, "*axes"], axis: int, *, eps: float
+) -> Float[Tensor, "*others"]:
+    """``sigmoid(gate(x)) * rms_norm(gate(x) * up(x))`` (Dillon 2026, arXiv 2601.19085).
+
+    ``silu(gate) * up`` is ``sigmoid(gate) * gate * up``; the norm takes the size out of that
+    product, which grows with matrices as large as Muon's steps make them.
+    """
+    gate, up = _gate_and_up(weight, x, axis)
+    return gate.sigmoid() * rms_norm(gate * up, eps, axis)
+
+
+def _gate_and_up(
+    weight: Float[Tensor, "rows width"], x: Float[Tensor, "*axes"], axis: int
+) -> tuple[Float[Tensor, "*others"], Float[Tensor, "*others"]]:
     if axis == -1:
         gate, up = F.linear(x, weight).chunk(2, dim=-1)
     else:
         gate, up = each(weight, x).chunk(2, dim=1)
-    return F.silu(gate) * up
+    return gate, up
 
 
 def each(

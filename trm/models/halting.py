@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trm.models.core import LatentState, TinyRecursiveModel
+from trm.models.core import TinyRecursiveModel
+from trm.models.recursion import LatentState
 
 
 class Puzzles(NamedTuple):
@@ -61,11 +62,13 @@ def joined_rollouts(parts: Sequence[RolloutState]) -> RolloutState:
     return RolloutState.of({name: torch.cat([part[name] for part in every]) for name in every[0]})
 
 
-def start_rollout(model: TinyRecursiveModel, puzzles: Puzzles) -> RolloutState:
+def start_rollout(
+    model: TinyRecursiveModel, puzzles: Puzzles, generator: torch.Generator | None = None
+) -> RolloutState:
     """A state whose rows have all halted, so that the first batch takes every place."""
     batch_size, device = len(puzzles.inputs), puzzles.inputs.device
     return RolloutState(
-        latents=model.initial_state(batch_size),
+        latents=model.training_state(batch_size, generator),
         steps=torch.zeros(batch_size, dtype=torch.int32, device=device),
         halted=torch.ones(batch_size, dtype=torch.bool, device=device),
         puzzles=puzzles,
@@ -73,11 +76,17 @@ def start_rollout(model: TinyRecursiveModel, puzzles: Puzzles) -> RolloutState:
 
 
 def replace_halted(
-    model: TinyRecursiveModel, state: RolloutState, puzzles: Puzzles
+    model: TinyRecursiveModel,
+    state: RolloutState,
+    puzzles: Puzzles,
+    generator: torch.Generator | None = None,
 ) -> RolloutState:
-    """Put the new batch's rows in the places of those that halted; the others stay."""
+    """Put the new batch's rows in the places of those that halted; the others stay.
+
+    ``generator`` draws what they begin with, see :meth:`TinyRecursiveModel.training_state`.
+    """
     halted = state.halted
-    fresh = model.initial_state(len(halted))
+    fresh = model.training_state(len(halted), generator)
     return RolloutState(
         latents=LatentState(
             *(_select(halted, n, o) for n, o in zip(fresh, state.latents, strict=True))

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trm.config import ModelConfig
-from trm.models.gated import chosen_gated, each
+from trm.models.gated import Gated, chosen_gated, each
+from trm.models.norm import rms_norm
 
 Hidden = Float[Tensor, "batch tokens hidden"]
 #: Cosines and sines of the rotary positions.
@@ -29,12 +30,6 @@ def truncated_normal_(tensor: Tensor, std: float, generator: torch.Generator | N
     nn.init.trunc_normal_(tensor, 0.0, scale, -cut * scale, cut * scale, generator=generator)
 
 
-def rms_norm(x: Float[Tensor, "*axes"], eps: float, axis: int = -1) -> Float[Tensor, "*axes"]:
-    """Divide by the root mean square of an axis, in float32 at least; no learned scale."""
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    return (wide * torch.rsqrt(wide.square().mean(axis, keepdim=True) + eps)).to(x.dtype)
-
-
 def swiglu_width(width: int, expansion: float, multiple: int) -> int:
     """The inner width of a SwiGLU: 2/3 of the expansion, rounded up to a multiple.
 
@@ -45,13 +40,19 @@ def swiglu_width(width: int, expansion: float, multiple: int) -> int:
 
 
 class SwiGLU(nn.Module):
-    """``down(silu(gate(x)) * up(x))`` on the last axis, without biases."""
+    """``down(silu(gate(x)) * up(x))`` on the last axis, without biases.
 
-    def __init__(self, width: int, inner: int) -> None:
+    Args:
+        width: of the axis.
+        inner: the width between.
+        gated: the first half, see :mod:`trm.models.gated`.
+    """
+
+    def __init__(self, width: int, inner: int, gated: Gated) -> None:
         super().__init__()
         self.gate_up = nn.Linear(width, 2 * inner, bias=False)
         self.down = nn.Linear(inner, width, bias=False)
-        self.gated = chosen_gated()
+        self.gated = gated
 
     def forward(self, x: Float[Tensor, "*axes width"]) -> Float[Tensor, "*axes width"]:
         out: Tensor = self.down(self.gated(self.gate_up.weight, x, -1))
@@ -127,12 +128,13 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig, num_tokens: int) -> None:
         super().__init__()
         self.eps = config.rms_norm_eps
+        gated = chosen_gated(config)
         self.mixer: TokenSwiGLU | Attention
         if config.mlp_t:
-            self.mixer = TokenSwiGLU(num_tokens, _inner(num_tokens, config))
+            self.mixer = TokenSwiGLU(num_tokens, _inner(num_tokens, config), gated)
         else:
             self.mixer = Attention(config.hidden_size, config.num_heads)
-        self.mlp = SwiGLU(config.hidden_size, _inner(config.hidden_size, config))
+        self.mlp = SwiGLU(config.hidden_size, _inner(config.hidden_size, config), gated)
 
     def forward(self, x: Hidden, rotary: Rotary | None) -> Hidden:
         if isinstance(self.mixer, Attention):

@@ -80,6 +80,13 @@ LOSSES: dict[str, Callable[[Logits, Labels, float], Float[Tensor, "batch seq"]]]
 }
 
 
+def answer_losses(
+    logits: Logits, labels: Labels, loss: str = "stablemax", smoothing: float = 0.0
+) -> Float[Tensor, " batch"]:
+    """The answer's loss of each row, its cells averaged; see :func:`step_loss`."""
+    return _cell_losses(logits, labels, loss, smoothing).sum(-1)
+
+
 def step_loss(
     logits: Logits,
     halt_logits: Float[Tensor, " batch"],
@@ -88,6 +95,7 @@ def step_loss(
     *,
     smoothing: float = 0.0,
     halting_weight: float = 0.5,
+    weights: Float[Tensor, " batch"] | None = None,
 ) -> StepLoss:
     """The answer's loss, a row's cells averaged, and a share of the halting head's.
 
@@ -99,21 +107,32 @@ def step_loss(
         loss: of ``LOSSES``, the answer's.
         smoothing: the share of a cell's target that all tokens have equally.
         halting_weight: the share of the halting loss; published, half.
+        weights: how much each row counts in both; published, all alike.
     """
     scored = labels != IGNORE_LABEL
     counts = scored.sum(-1)
     right = ((logits.argmax(-1) == labels) & scored).sum(-1)
     exact = right == counts
-    divisor = counts.clamp_min(1)
-    answer = (LOSSES[loss](logits, labels, smoothing) / divisor.unsqueeze(-1)).sum()
+    cells = _cell_losses(logits, labels, loss, smoothing)
+    if weights is not None:
+        cells = cells * weights.unsqueeze(-1)
+    answer = cells.sum()
     halting = F.binary_cross_entropy_with_logits(
-        halt_logits, exact.to(halt_logits.dtype), reduction="sum"
+        halt_logits, exact.to(halt_logits.dtype), weights, reduction="sum"
     )
     return StepLoss(
         total=answer + halting_weight * halting,
         answer=answer.detach(),
         halting=halting.detach(),
-        cell_accuracy=right / divisor,
+        cell_accuracy=right / counts.clamp_min(1),
         exact=exact,
         scored=counts > 0,
     )
+
+
+def _cell_losses(
+    logits: Logits, labels: Labels, loss: str, smoothing: float
+) -> Float[Tensor, "batch seq"]:
+    """The losses of the cells, as shares of their row's."""
+    counts = (labels != IGNORE_LABEL).sum(-1, keepdim=True)
+    return LOSSES[loss](logits, labels, smoothing) / counts.clamp_min(1)

@@ -1,0 +1,103 @@
+"""Several latents trained side by side, and what puzzles begin with."""
+
+import torch
+from torch import Tensor
+
+from tests.models.test_core import SPEC, build, puzzles, small
+from trm.models import LatentState, TinyRecursiveModel, advance, answer_losses
+
+LABELS = torch.randint(0, 6, (3, 9), generator=torch.Generator().manual_seed(2))
+
+
+def embedded(model: TinyRecursiveModel) -> Tensor:
+    inputs, identifiers = puzzles()
+    return model.embed(inputs, model.puzzle_rows(identifiers))
+
+
+def losses(logits: Tensor) -> Tensor:
+    return answer_losses(logits, LABELS)
+
+
+def test_the_best_latent_takes_the_step_and_all_have_its_answer() -> None:
+    model = build(small(num_latents=3))
+    state = model.training_state(3)
+    assert state.latent.shape == (3, 3, 11, 16)
+    each = [model(LatentState(state.answer, state.latent[:, k]), embedded(model)) for k in range(3)]
+    costs = torch.stack([losses(step.logits) for step in each])
+    winner = costs.argmin(0)
+    assert len(set(winner.tolist())) > 1  # else the choice would not be seen
+    done = advance(model, state, embedded(model), losses)
+    for row, best in enumerate(winner.tolist()):
+        assert torch.equal(done.logits[row], each[best].logits[row])
+        assert torch.equal(done.halt_logits[row], each[best].halt_logits[row])
+        assert torch.equal(done.state.answer[row], each[best].state.answer[row])
+        for k in range(3):  # each goes on with its own latent
+            assert torch.equal(done.state.latent[row, k], each[k].state.latent[row])
+
+
+def test_only_the_best_latent_has_a_gradient() -> None:
+    model = build(small(num_latents=2))
+    state = model.training_state(3)
+    advance(model, state, embedded(model), losses).logits.square().sum().backward()
+    gradients = [p.grad.clone() for p in model.core.parameters()]
+    model.zero_grad()
+    with torch.no_grad():
+        costs = torch.stack(
+            [
+                losses(model(LatentState(state.answer, state.latent[:, k]), embedded(model)).logits)
+                for k in range(2)
+            ]
+        )
+    best = LatentState(state.answer, state.latent[torch.arange(3), costs.argmin(0)])
+    model(best, embedded(model)).logits.square().sum().backward()
+    for ours, theirs in zip(gradients, model.core.parameters(), strict=True):
+        assert torch.equal(ours, theirs.grad)
+
+
+def test_equal_latents_are_the_published_step() -> None:
+    one, two = build(small()), build(small(num_latents=2))
+    two.load_state_dict({**one.state_dict(), "other_latent_inits": one.latent_init[None]})
+    ours = advance(two, two.training_state(3), embedded(two), losses)
+    theirs = one(one.initial_state(3), embedded(one))
+    for part, same in zip((ours.logits, ours.halt_logits), theirs[1:], strict=True):
+        assert torch.equal(part, same)
+    assert torch.equal(ours.state.latent[:, 1], theirs.state.latent)
+
+
+def test_evaluation_begins_with_the_first_latent_and_further_rollouts_with_the_others() -> None:
+    model = build(small(num_latents=3))
+    first = model.training_state(2).latent
+    for sample in range(5):
+        assert torch.equal(model.initial_state(2, sample).latent, first[:, sample % 3])
+        assert torch.equal(model.initial_state(2, sample).answer, model.initial_state(2).answer)
+    assert torch.equal(
+        build(small()).initial_state(2, 7).latent, build(small()).initial_state(2)[1]
+    )
+
+
+def test_random_states_differ_from_puzzle_to_puzzle_and_have_unit_deviation() -> None:
+    model = TinyRecursiveModel(small(state_init="random", hidden_size=128), SPEC)
+    states = [model.training_state(40, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    for part, same, other in zip(*states, strict=True):
+        assert torch.equal(part, same)
+        assert not torch.equal(part, other)
+        assert not torch.equal(part[0], part[1])
+        assert abs(part.std().item() - 1) < 0.02
+    assert not torch.equal(*states[0])
+
+
+def test_random_states_of_an_evaluation_depend_on_the_rollout_alone() -> None:
+    model, again = build(small(state_init="random")), build(small(state_init="random"), seed=5)
+    start = model.initial_state(4)
+    for part, same in zip(start, again.initial_state(2), strict=True):
+        assert torch.equal(part[:2], same)  # neither on the weights nor on the batch
+        assert torch.equal(part[0], part[3])
+        assert not torch.equal(part[0, 0], part[0, 1])
+    assert not torch.equal(start.latent, model.initial_state(4, 1).latent)
+
+
+def test_random_states_of_several_latents() -> None:
+    model = build(small(state_init="random", num_latents=2))
+    state = model.training_state(3, torch.Generator().manual_seed(0))
+    assert (state.answer.shape, state.latent.shape) == ((3, 11, 16), (3, 2, 11, 16))
+    assert not torch.equal(state.latent[:, 0], state.latent[:, 1])
