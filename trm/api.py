@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from trm.errors import InputError
+from trm.errors import ConfigError, InputError
 from trm.plugins import get_task, installed_tasks
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def task_of(folder: Path) -> "Task":
 
 
 def run_config(
-    task: str,
+    task: str | None = None,
     *,
     preset: str | None = None,
     mlp_t: bool = False,
@@ -117,10 +117,10 @@ def run_config(
     """The settings of a run, from all their sources: ``trm config``.
 
     Args:
-        task: the task's name.
-        preset: a named set of settings.
+        task: the task's name; that in ``config_file`` if left out.
+        preset: a named set of settings; that in ``config_file`` if left out.
         mlp_t: mix tokens with an MLP, without positions.
-        config_file: a TOML file.
+        config_file: a TOML file, such as a recipe.
         settings: by dotted name, such as ``{"train.max_steps": 1000}``; these win.
 
     Raises:
@@ -132,7 +132,7 @@ def run_config(
 
 
 def resolve(
-    task_name: str,
+    task_name: str | None,
     preset: str | None,
     mlp_t: bool,
     config_file: Path | None,
@@ -143,6 +143,16 @@ def resolve(
     """The settings of a run with their sources; those of the run ``begun`` come first."""
     from trm import settings
 
+    if config_file is not None:
+        its_task, its_preset = settings.task_and_preset(config_file)
+        if task_name and its_task and task_name != its_task:
+            raise ConfigError(
+                f"file {config_file} has settings of task {its_task}, not {task_name}. Leave the "
+                "task out, or give another file."
+            )
+        task_name, preset = task_name or its_task, preset or its_preset
+    if task_name is None:
+        raise ConfigError("no task was named. Name one, or give settings in a file that does.")
     task = get_task(task_name)
     if mlp_t:
         mixer = {"model.mlp_t": (True, "--mlp-t"), "model.pos_encodings": ("none", "--mlp-t")}

@@ -21,7 +21,10 @@ Version = Annotated[
     bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it, exit.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task; see `trm tasks`.")]
+TaskName = Annotated[
+    str | None,
+    typer.Argument(metavar="[TASK]", help="A task, see `trm tasks`; or the one --config names."),
+]
 Preset = Annotated[str | None, typer.Option(help="A named set of settings of the task.")]
 MlpT = Annotated[bool, typer.Option("--mlp-t", help="Mix tokens with an MLP, without positions.")]
 Seed = Annotated[int | None, typer.Option(help="Decides weights, data order and exploration.")]
@@ -95,7 +98,8 @@ Compile = Annotated[
     typer.Option("--compile/--no-compile", help="Use torch.compile, or not.  [default: on CUDA]"),
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML.")
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings in TOML; a recipe names its task too."),
 ]
 Assignments = Annotated[
     list[str] | None,
@@ -116,6 +120,12 @@ PublishedTask = Annotated[
 Save = Annotated[
     Path | None, typer.Option(metavar="F", help="Draw the boards into a .png or .svg file.")
 ]
+
+
+def check_named(task: str | None, config_file: Path | None) -> None:
+    """Refuse a command line that says nothing of a task."""
+    if task is None and config_file is None:
+        raise typer.BadParameter("Missing argument 'TASK': name one, or a --config that does.")
 
 
 def save_every(text: str) -> dict[str, tuple[Any, str]]:

@@ -23,7 +23,7 @@ out = Console()
 
 @app.command()
 def config(
-    task: opt.TaskName,
+    task: opt.TaskName = None,
     preset: opt.Preset = None,
     mlp_t: opt.MlpT = False,
     config_file: opt.ConfigFile = None,
@@ -33,6 +33,7 @@ def config(
     """Print the resolved settings, and where each came from."""
     from trm.show.tables import settings_table
 
+    opt.check_named(task, config_file)
     resolved = resolve(task, preset, mlp_t, config_file, assignments or ())
     if as_json:
         out.print_json(resolved.config.model_dump_json())
@@ -43,7 +44,7 @@ def config(
 @app.command()
 def train(
     context: typer.Context,
-    task: opt.TaskName,
+    task: opt.TaskName = None,
     preset: opt.Preset = None,
     mlp_t: opt.MlpT = False,
     data: opt.Data = None,
@@ -85,6 +86,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes, exit.")] = False,
 ) -> int:
     """Train a model, on all GPUs; go on with the run if it was interrupted."""
+    opt.check_named(task, config_file)
     flags: dict[str, tuple[Any, str]] = {
         name: (value, flag)
         for name, value, flag in (

@@ -41,6 +41,8 @@ from trm.errors import ConfigError, did_you_mean
 ENV_PREFIX = "TRM_"
 #: Read elsewhere: it chooses how something is computed, not what.
 _NO_SETTINGS = ("TRM_KERNELS",)
+#: What a file says before its settings: for what task they are, and what preset they change.
+_HEAD = ("task", "preset")
 Settings = Mapping[str, Mapping[str, Any]]
 
 
@@ -196,14 +198,31 @@ def _from_run(run: Path, task: str) -> Iterator[tuple[str, Any, str]]:
     return _nested(config.model_dump(exclude={"task"}), f"run {run}")
 
 
+def task_and_preset(path: Path) -> tuple[str | None, str | None]:
+    """What a file of settings is for: the values of ``task`` and ``preset``, if it has them.
+
+    Raises:
+        ConfigError: if there is no such file, it is not TOML, or one of them is no text.
+    """
+    found = _read(path)
+    for name in _HEAD:
+        if not isinstance(found.get(name, ""), str):
+            raise ConfigError(f"file {path}: {name} = {found[name]!r} is no name. Give one.")
+    return found.get("task"), found.get("preset")
+
+
 def _from_file(path: Path) -> Iterator[tuple[str, Any, str]]:
+    settings = {name: value for name, value in _read(path).items() if name not in _HEAD}
+    return _nested(settings, f"file {path}")
+
+
+def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"--config {path}: no such file. Name a TOML file.")
     try:
-        settings = TomlConfigSettingsSource(_Sources, toml_file=path)()
+        return TomlConfigSettingsSource(_Sources, toml_file=path)()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"--config {path}: not TOML: {error}. Correct the file.") from error
-    return _nested(settings, f"file {path}")
 
 
 def _from_environment() -> Iterator[tuple[str, Any, str]]:

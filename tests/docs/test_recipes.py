@@ -1,4 +1,4 @@
-"""``recipes/published.toml``: its tasks are there, and its data can be built as it says."""
+"""The recipes: what they say holds, and can be typed as it stands there."""
 
 import re
 from pathlib import Path
@@ -74,3 +74,34 @@ def test_what_was_reported_is_what_the_readme_and_the_page_say(entry: Entry) -> 
     page = (ROOT / "docs" / "how-to" / "use-a-published-checkpoint.md").read_text()
     data = f"`{entry.data[0]}` | {entry.metric} | {entry.reported:.4f} |"
     assert f"| `{entry.ckpt}` | {entry.task} | {data}" in page
+
+
+RECIPES = sorted(set(FILE.parent.glob("*.toml")) - {FILE})
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_a_recipe_is_all_that_training_takes(file: Path) -> None:
+    config = trm.run_config(config_file=file)
+    assert file.stem.startswith(config.task)
+    text = file.read_text()
+    build, train, evaluate = re.findall(r"^#   (trm .*)$", text, re.M)
+    assert build.startswith(f"trm build-data {config.task}")
+    assert train == f"trm train --config recipes/{file.name}"
+    assert evaluate.startswith("trm eval")
+    # Either all of what was measured is told, or nothing was.
+    names = ("result", "hardware", "time", "seeds")
+    told = [re.findall(rf"^# {name} +(.+)$", text, re.M) for name in names]
+    assert all(len(found) == 1 for found in told)
+    values = [found[0] for found in told]
+    assert values == ["not measured yet", "-", "-", "-"] or "-" not in values
+
+
+def test_the_published_recipe_is_the_tasks_own() -> None:
+    published = trm.run_config(config_file=FILE.parent / "sudoku-published.toml")
+    assert published == trm.run_config("sudoku", mlp_t=True)
+
+
+@pytest.mark.parametrize("preset", ["fast", "strong"])
+def test_a_recipe_of_a_preset_is_that_preset(preset: str) -> None:
+    recipe = trm.run_config(config_file=FILE.parent / f"sudoku-{preset}.toml")
+    assert recipe == trm.run_config("sudoku", preset=preset, mlp_t=True)

@@ -23,6 +23,28 @@ from trm.tasks.sudoku.notation import (
 )
 from trm.tasks.sudoku.symmetry import FIRST_DIGIT, augmentation
 
+#: "Speed is Confidence" (Dillon 2026, arXiv 2601.19085), with the published depth and a prefix of one
+#: token.
+_QUICK: dict[str, dict[str, Any]] = {
+    "model": {"swiglu": "normed", "puzzle_emb_len": 1},
+    "optim": {
+        "optimizer": "muon",
+        "muon_lr": 0.02,
+        "muon_weight_decay": 0.005,
+        "grad_clip": 1.0,
+        "lr_warmup_steps": 100,
+        "lr_min_ratio": 0.0,
+    },
+    "train": {
+        "batch_size": 384,
+        "max_steps": 8000,
+        "loss": "softmax",
+        "label_smoothing": 0.2,
+        "halting_weight": 0.05,
+    },
+    "data": {"augment": "online"},
+}
+
 
 class Sudoku(Task):
     """Fill the blanks so that each row, column and box has every digit once."""
@@ -47,6 +69,18 @@ class Sudoku(Task):
         "8gpu": Preset(
             summary="The published recipe with batches of 4608, made for eight GPUs.",
             settings={"train": {"batch_size": 4608}},
+        ),
+        "fast": Preset(
+            summary="About the published accuracy in ten minutes of one H100; not measured yet.",
+            settings=_QUICK,
+        ),
+        "strong": Preset(
+            summary="The best accuracy in an hour of one H100; not measured yet.",
+            settings={
+                **_QUICK,
+                "model": {**_QUICK["model"], "num_latents": 4},
+                "train": {**_QUICK["train"], "batch_size": 192, "max_steps": 30_000},
+            },
         ),
         "mini": Preset(
             summary="Generated 6x6 boards and a small network: minutes on a CPU.",
