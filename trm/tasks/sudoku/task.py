@@ -23,8 +23,8 @@ from trm.tasks.sudoku.notation import (
 )
 from trm.tasks.sudoku.symmetry import FIRST_DIGIT, augmentation
 
-#: "Speed is Confidence" (Dillon 2026, arXiv 2601.19085), with the published depth and a prefix of one
-#: token.
+#: "Speed is Confidence" (Dillon 2026, arXiv 2601.19085), with the published depth, and a prefix of
+#: one token.
 _QUICK: dict[str, dict[str, Any]] = {
     "model": {"swiglu": "normed", "puzzle_emb_len": 1},
     "optim": {
