@@ -135,7 +135,10 @@ def _results(found: Evaluation | None) -> str:
     ]
     what = f"{found.examples:,} examples of the test split"
     if found.split != "test":
-        what = f"{found.examples:,} examples of held-out training puzzles, **not** the test split"
+        what = (
+            f"{found.examples:,} examples of held-out training puzzles (copies of one may be among "
+            "them), **not** the test split"
+        )
     return f"On {what}, after training step {found.step:,}, each answered once.\n\n" + _table(
         ("metric", "value", "95% interval"), rows
     )
