@@ -128,6 +128,18 @@ def test_the_copies_of_what_is_held_out_are_those_that_were_stored(build: Build)
     assert first.puzzles.tolist() == held.puzzle_offsets[:-1].tolist()
 
 
+def test_equal_puzzles_are_held_out_together() -> None:
+    tokens = np.arange(40, dtype=np.uint8).reshape(10, 4)
+    twice = Split.of_single_examples(np.concatenate((tokens, tokens)), np.tile(tokens, (2, 1)))
+    for share in (0.1, 0.25, 0.5):
+        kept, held = held_out(twice, share)
+        assert not boards(kept) & boards(held)
+        assert held.num_groups == 2 * len(boards(held)) >= round(share * 20)
+    same = Split.of_single_examples(tokens[[0, 0, 0]], tokens[[0, 0, 0]])
+    with pytest.raises(ConfigError, match=r"holds all of 3 training puzzles out\. Give less\.$"):
+        held_out(same, 0.4)
+
+
 def test_without_a_share_nothing_is_changed(build: Build) -> None:
     dataset = build()
     assert with_held_out(dataset, 0.0) is dataset

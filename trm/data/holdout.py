@@ -39,22 +39,34 @@ def with_held_out(dataset: Dataset, share: float) -> Dataset:
 def held_out(split: Split, share: float) -> tuple[Split, Split]:
     """The groups that are trained on, and the share that is held out; each with all its copies.
 
-    Both are in memory, and their groups in the order of the split.
+    Both are in memory, and their groups in the order of the split. Equal puzzles, such as those of
+    two joined data sets, go to the same side, so that a few more may be held out.
 
     Raises:
         ConfigError: if one of them would be empty.
     """
     total = split.num_groups
-    count = round(share * total)
-    if not 0 < count < total:
-        what = "none" if count == 0 else "all"
-        way_out = f"Give 0, or {1 / total:.2g} or more" if count == 0 else "Give less"
+    order = np.random.Generator(np.random.Philox(0)).permutation(total)
+    equal = _first_equal(split)
+    held = np.isin(equal, equal[order[: round(share * total)]])
+    if held.all() or not held.any():
+        what = "all" if held.any() else "none"
+        way_out = "Give less" if held.any() else f"Give 0, or {1 / total:.2g} or more"
         raise ConfigError(
             f"data.validation_share = {share:g} holds {what} of {total:,} training puzzles out. "
             f"{way_out if total > 1 else 'Give 0'}."
         )
-    order = np.random.Generator(np.random.Philox(0)).permutation(total)
-    return _groups(split, np.sort(order[count:])), _groups(split, np.sort(order[:count]))
+    return _groups(split, np.flatnonzero(~held)), _groups(split, np.flatnonzero(held))
+
+
+def _first_equal(split: Split) -> NDArray[np.int64]:
+    """For each group (num_groups,) the first one whose original has the same examples."""
+    begin, counts = split.example_range(np.asarray(split.puzzle_offsets[:-1]))
+    known: dict[bytes, int] = {}
+    return np.array([
+        known.setdefault(split.inputs[b : b + n].tobytes() + split.labels[b : b + n].tobytes(), g)
+        for g, (b, n) in enumerate(zip(begin.tolist(), counts.tolist(), strict=True))
+    ])  # fmt: skip
 
 
 def _groups(split: Split, chosen: NDArray[np.int64]) -> Split:
