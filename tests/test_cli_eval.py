@@ -141,7 +141,7 @@ def test_saved_predictions_voted_on_give_the_same_numbers(
 ) -> None:
     report = evaluated(trm, "--ckpt", trained_run, "--votes", votes, "--save-predictions", "p.npz")
     assert json.loads(trm("vote", "p.npz", "--json").out) == {
-        "predictions": ["p.npz"], "metrics": report["metrics"]
+        "predictions": ["p.npz"], "split": "test", "metrics": report["metrics"]
     }  # fmt: skip
     text = trm("vote", "p.npz").out
     mark = {"1": "", "2": ", 2 votes"}[votes]

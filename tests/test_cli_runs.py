@@ -83,7 +83,7 @@ def test_runs_as_json(trm: Trm, some_runs: Path) -> None:
         "state": "broken off",
         "step": 1000,
         "total_steps": 2000,
-        "best": {"metric": "exact_accuracy", "value": 0.875, "step": 1000},
+        "best": {"metric": "exact_accuracy", "value": 0.875, "step": 1000, "split": "test"},
         "error": None,
         "problems": [],
     }

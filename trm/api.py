@@ -217,6 +217,7 @@ def evaluate(
     checkpoint: "Model | str | Path | None" = None,
     *,
     data: Sequence[str | Path] = (),
+    split: str = "test",
     task: str | None = None,
     batch_size: int | None = None,
     max_examples: int | None = None,
@@ -226,11 +227,12 @@ def evaluate(
     save_predictions: str | Path | None = None,
     device: str = "auto",
 ) -> "Report":
-    """Measure a trained model on the test split of a data set: ``trm eval``.
+    """Measure a trained model on the puzzles of a data set: ``trm eval``.
 
     Args:
         checkpoint: what :func:`trm.load` takes or gives.
         data: data folders; those it was trained on if left out.
+        split: ``validation`` for the training puzzles that the model's run held out.
         task: of a published checkpoint that does not say which it was trained for.
         batch_size: that of the run if left out.
         max_examples: look at so many, chosen once and for all, instead of all.
@@ -243,6 +245,7 @@ def evaluate(
 
     Raises:
         DataError, CheckpointError: if there is no such data, or the model was not made for it.
+        InputError: if its run held nothing out, or not of this data.
         HubError: if it cannot be fetched.
     """
     from trm.engine.report import evaluate_model
@@ -253,6 +256,7 @@ def evaluate(
     return evaluate_model(
         checkpoint,
         data=[str(folder) for folder in data],
+        split=split,
         batch_size=batch_size,
         max_examples=max_examples,
         votes=votes,

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from trm import api
 from trm import cli_options as opt
+from trm.cli_options import PerTask, Submission
 from trm.engine.worker import as_worker, is_started_by_elastic
 from trm.errors import InputError, TrmError
 from trm.storage import check_writable, write_text
@@ -30,28 +31,17 @@ out = Console()
 notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="The metrics as JSON.")]
-Submission = Annotated[
-    Path | None, typer.Option(metavar="F", help="Write the answers as the competition wants them.")
-]
-PerTask = Annotated[
-    Path | None, typer.Option(metavar="F", help="Write the metrics of each single task as JSON.")
-]
 
 
 @app.command("eval")
 def evaluate(
     context: typer.Context,
-    ckpt: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RUN|CHECKPOINT|USER/NAME",
-            help="Here or on the Hub; the newest run's best if left out.",
-        ),
-    ] = None,
+    ckpt: opt.Checkpoints = None,
     manifest: Annotated[
         Path | None, typer.Option("--all", metavar="F", help="All checkpoints of a TOML file.")
     ] = None,
     data: opt.Data = None,
+    split: opt.Split = None,
     task: opt.PublishedTask = None,
     reset_puzzles: opt.ResetPuzzles = False,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Examples at a time.")] = None,
@@ -91,7 +81,7 @@ def evaluate(
         if file is not None and not one:
             raise InputError(f"{flag} is for one checkpoint. Name it with --ckpt.")
     given: dict[str, Any] = {"batch_size": batch_size, "max_examples": max_examples, "votes": votes}
-    given |= {"data": tuple(data) if data else None, "task": task}
+    given |= {"data": tuple(data) if data else None, "split": split, "task": task}
     given |= {"reset_puzzle_embedding": reset_puzzles or None, "halt": halt}
     update = {name: value for name, value in given.items() if value is not None}
     entries = [entry.model_copy(update=update) for entry in entries]
@@ -165,7 +155,14 @@ def _show(
     as_json: bool,
     as_markdown: bool,
 ) -> None:
-    from trm.show.tables import markdown, metrics_table, results_table, speed_text, way_text
+    from trm.show.tables import (
+        markdown,
+        metrics_table,
+        results_table,
+        speed_text,
+        split_text,
+        way_text,
+    )
 
     rows, found = [], []
     for entry, report in zip(entries, reports, strict=True):
@@ -178,7 +175,8 @@ def _show(
     elif as_markdown:
         print(markdown(results_table(rows)))  # noqa: T201
     elif one:
-        _say(f"{report.checkpoint} on {report.data}{way_text(report.votes, report.halt)}")
+        way = split_text(report.split) + way_text(report.votes, report.halt)
+        _say(f"{report.checkpoint} on {report.data}{way}")
         out.print(metrics_table(report.metrics))
     else:
         out.print(results_table(rows))
@@ -240,6 +238,7 @@ def _report(
         return evaluate_model(
             model,
             data=entry.data,
+            split=entry.split,
             batch_size=entry.batch_size,
             max_examples=entry.max_examples,
             votes=entry.votes,
@@ -277,7 +276,7 @@ def vote(
     per_task: PerTask = None,
 ) -> None:
     """Vote again over saved predictions; several files make an ensemble."""
-    from trm.show.tables import metrics_table, way_text
+    from trm.show.tables import metrics_table, split_text, way_text
     from trm.tasks.predictions import Predictions
 
     _check_files(submission, per_task)
@@ -288,9 +287,13 @@ def vote(
     _write_extras(evaluator, submission, per_task)
     if as_json:
         values = {name: metric.as_json() for name, metric in metrics.items()}
-        out.print_json(json.dumps({"predictions": list(files), "metrics": values}))
+        about = next(iter(files.values())).about
+        result = {"predictions": list(files), "split": about.split, "metrics": values}
+        out.print_json(json.dumps(result))
     else:
         for path, found in files.items():
-            _say(f"{path}: {found.about.checkpoint}{way_text(found.about.votes, found.about.halt)}")
+            about = found.about
+            way = split_text(about.split) + way_text(about.votes, about.halt)
+            _say(f"{path}: {about.checkpoint}{way}")
         out.print(metrics_table(metrics))
     _say_written(submission, per_task)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from trm.engine.layout import METRICS_FILE
+from trm.engine.layout import BEST, METRICS_FILE
 from trm.engine.worker import is_started_by_elastic
 from trm.errors import ConfigError, TrainingError
 from trm.plugins import get_task
@@ -152,6 +152,12 @@ def say_how_it_ended(outcome: "Outcome", task: str) -> None:
             hint += f" --nproc {os.environ['LOCAL_WORLD_SIZE']}"
         out.print(f"stopped at step {outcome.step}; go on with: {hint}", soft_wrap=True)
         return
-    best = "" if outcome.best is None else f" best {outcome.best:.4f} at step {outcome.best_step};"
+    best = ""
+    if outcome.best is not None:
+        where = " on held-out training puzzles" if outcome.split == "validation" else ""
+        best = f" best {outcome.best:.4f}{where} at step {outcome.best_step};"
+    if outcome.ended_early:
+        ended = f"ended early at step {outcome.step}: no evaluation since step {outcome.best_step}"
+        out.print(f"{ended} was as good; the best is {outcome.run / BEST}", soft_wrap=True)
     hint = shlex.join(["trm", "eval", "--ckpt", str(outcome.run)])
     out.print(f"done:{best} next: {hint}", soft_wrap=True)

@@ -32,9 +32,17 @@ Data = Annotated[
     list[str] | None,
     typer.Option("--data", metavar="DIR", help="Data folder; may be given several times."),
 ]
+Split = Annotated[
+    Literal["test", "validation"] | None,
+    typer.Option(help="validation: the training puzzles that the run held out.  [default: test]"),
+]
 Augment = Annotated[
     str | None,
     typer.Option(metavar="stored|online", help="online: a new copy of each puzzle in every pass."),
+]
+ValidationShare = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="Choose the best checkpoint on this share of the train split."),
 ]
 MaxSteps = Annotated[int | None, typer.Option(help="End after so many steps.")]
 Epochs = Annotated[int | None, typer.Option(help="End after so many passes over the puzzles.")]
@@ -71,6 +79,10 @@ ResetPuzzles = Annotated[
     typer.Option(
         "--reset-puzzle-embedding", help="Give every puzzle the mean of the puzzle embeddings."
     ),
+]
+Patience = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="End after N evaluations in a row without a new best."),
 ]
 SaveEvery = Annotated[
     str | None, typer.Option(metavar="STEPS|10m", help="Steps or minutes between checkpoints.")
@@ -113,9 +125,23 @@ Checkpoint = Annotated[
         help="Here or on the Hub; the newest run's best if left out.",
     ),
 ]
+Checkpoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ckpt",
+        metavar="RUN|CHECKPOINT|USER/NAME",
+        help="Here or on the Hub; the newest run's best if left out.",
+    ),
+]
 PublishedTask = Annotated[
     str | None,
     typer.Option("--task", help="Of a published checkpoint that does not say which it is for."),
+]
+Submission = Annotated[
+    Path | None, typer.Option(metavar="F", help="Write the answers as the competition wants them.")
+]
+PerTask = Annotated[
+    Path | None, typer.Option(metavar="F", help="Write the metrics of each single task as JSON.")
 ]
 Save = Annotated[
     Path | None, typer.Option(metavar="F", help="Draw the boards into a .png or .svg file.")

@@ -126,6 +126,15 @@ def test_the_best_of_the_records(write: Write) -> None:
     assert read_run(run).best == Best("pass@2", 0.5, 40)
 
 
+def test_what_the_best_was_measured_on(write: Write) -> None:
+    run = write(START, {**evaluated(10, exact_accuracy=0.75), "split": "validation"})
+    assert read_run(run).best == Best("exact_accuracy", 0.75, 10, "validation")
+    found = {"headline": "exact_accuracy", "best": 0.75, "best_step": 10, "split": "validation"}
+    note_best(run, 10, **found)
+    assert read_run(run).best == Best("exact_accuracy", 0.75, 10, "validation")
+    assert read_run(run).as_json()["best"]["split"] == "validation"
+
+
 def test_a_line_cut_short_is_passed_over(write: Write) -> None:
     found = read_run(write(START, train(7), more='{"event": "end", "step": 7, "fini'))
     assert (found.state, found.step, found.problems) == ("broken off", 7, ())

@@ -25,6 +25,7 @@ name = "TRM-Att"
 task = "arc1"
 reset_puzzle_embedding = true
 data = ["data/arc1", "data/more"]
+split = "validation"
 metric = "pass@2"
 reported = 0.446
 votes = 8
@@ -36,11 +37,12 @@ batch_size = 32
     plain, full = read_manifest(file)
     assert plain == Entry(ckpt="runs/sudoku/a")
     assert (plain.name, plain.data, plain.metric, plain.reported) == ("", (), None, None)
+    assert plain.split == "test"
     assert (plain.votes, plain.halt, plain.max_examples, plain.batch_size) == (1, None, None, None)
     assert full.model_dump() == {
         "ckpt": "runs/arc1/b", "name": "TRM-Att", "data": ("data/arc1", "data/more"),
         "task": "arc1", "reset_puzzle_embedding": True, "metric": "pass@2", "reported": 0.446,
-        "votes": 8, "halt": 0.9, "max_examples": 100, "batch_size": 32,
+        "split": "validation", "votes": 8, "halt": 0.9, "max_examples": 100, "batch_size": 32,
     }  # fmt: skip
 
 

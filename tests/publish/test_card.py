@@ -111,6 +111,24 @@ def test_what_people_read(checkpoint: Checkpoint) -> None:
     }
 
 
+def test_held_out_training_puzzles_are_not_called_the_test_split(checkpoint: Checkpoint) -> None:
+    folder = checkpoint("c", "data.validation_share=0.1")
+    file = folder / "evaluation.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "split": "validation"}))
+    card = ModelCard(str(model_card(folder, "alice/demo")))
+    assert (
+        "On 20 examples of held-out training puzzles (copies of one may be among them), **not** "
+        "the test split, after training step 7, "
+    ) in card.content
+    for result in card.data.eval_results or ():
+        assert result.dataset_split == "validation"
+        assert result.dataset_name == "sudoku (generate), held-out training puzzles"
+    assert len(card.data.eval_results or ()) == 2
+    rows = table(card, "Training")
+    assert rows["held out to choose the checkpoint by"] == ["0.1 of the train split"]
+    assert "--set data.validation_share=0.1" in block(card, "sh")
+
+
 def test_what_was_not_measured_is_not_claimed(checkpoint: Checkpoint) -> None:
     card = model_card(checkpoint("c", evaluated=False), "alice/demo")
     assert "model-index" not in card.data.to_dict()

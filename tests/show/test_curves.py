@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from trm.errors import InputError
-from trm.show.curves import labels, over_steps, pass_at_k
+from trm.show.curves import labels, over_steps, pass_at_k, split_mark
 
 MakeRun = Callable[..., Path]
 
@@ -46,6 +46,15 @@ def test_a_metric_over_the_steps(make_run: MakeRun) -> None:
     assert over_steps(run, None) == ("exact_accuracy", [(10, 0.25), (20, 1.0)])
     assert over_steps(run, "exact_accuracy")[1] == [(10, 0.25), (20, 1.0)]
     assert over_steps(run, "mean_steps") == ("mean_steps", [(10, 7.5)])
+
+
+def test_what_was_not_measured_on_the_test_split_is_marked(make_run: MakeRun) -> None:
+    held_out = make_run({"exact_accuracy": 0.25, "split": "validation"}, name="a")
+    assert split_mark(held_out, "exact_accuracy") == " (validation)"
+    assert split_mark(held_out, "train/exact_accuracy") == ""
+    for name, split in (("b", {"split": "test"}), ("c", {})):
+        assert split_mark(make_run({"exact_accuracy": 0.5, **split}, name=name), "loss") == ""
+        assert split_mark(held_out.with_name(name), "exact_accuracy") == ""
 
 
 def test_pass_at_2_is_drawn_where_there_is_one(make_run: MakeRun) -> None:

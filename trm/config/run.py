@@ -61,6 +61,9 @@ class TrainConfig(Frozen):
     save_every_minutes: float | None = Field(
         None, gt=0, description="Minutes between checkpoints, beside those by steps."
     )
+    patience: int | None = Field(
+        None, gt=0, description="End after so many evaluations in a row without a new best."
+    )
     keep_checkpoints: int = Field(2, gt=0, description="Newest checkpoints kept, beside the best.")
     skip_nonfinite: int = Field(
         0, ge=0, description="Leave out so many steps whose loss or gradient is not finite."
@@ -97,6 +100,13 @@ class DataConfig(Frozen):
     augment: Literal["stored", "online"] = Field(
         "stored",
         description="Train on the stored copies of a puzzle, or on a new one in every pass.",
+    )
+    validation_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Hold this share of the training puzzles out, and evaluate on them during "
+        "training instead of on the test split.",
     )
 
     @field_validator("paths", mode="before")
@@ -147,6 +157,11 @@ class RunConfig(Frozen):
     def data_paths(self) -> tuple[str, ...]:
         """The data folders, ``data/TASK`` where none is set."""
         return self.data.paths or (f"data/{self.task}",)
+
+    @property
+    def eval_split(self) -> Literal["test", "validation"]:
+        """What an evaluation during training looks at."""
+        return "validation" if self.data.validation_share else "test"
 
     @property
     def eval_batch_size(self) -> int:

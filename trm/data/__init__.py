@@ -10,6 +10,7 @@ from trm.data.batches import (
     num_eval_examples,
 )
 from trm.data.dataset import Dataset, DatasetMeta, digest, open_dataset, read_meta, write
+from trm.data.holdout import VALIDATION, held_out, with_held_out
 from trm.data.join import join
 from trm.data.published import (
     PUBLISHED_ORDER,
@@ -25,6 +26,7 @@ __all__ = [
     "IGNORE_LABEL",
     "PAD",
     "PUBLISHED_ORDER",
+    "VALIDATION",
     "Augmentation",
     "Batch",
     "CellAugmentation",
@@ -41,6 +43,7 @@ __all__ = [
     "eval_batches",
     "eval_rows",
     "exploration",
+    "held_out",
     "is_published",
     "join",
     "num_eval_examples",
@@ -48,6 +51,7 @@ __all__ = [
     "open_published",
     "read_meta",
     "read_published_meta",
+    "with_held_out",
     "write",
     "write_published",
 ]

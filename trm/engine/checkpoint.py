@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,7 @@ class Progress(Frozen):
     """``training_state/progress.json``: where training stood.
 
     Attributes:
+        since_best: evaluations after the best one.
         left_out: steps that were not finite, and were left out.
     """
 
@@ -64,6 +65,7 @@ class Progress(Frozen):
     evaluated_step: int | None = None
     best: float | None = None
     best_step: int | None = None
+    since_best: int = 0
     elapsed_s: float = 0.0
     left_out: int = 0
 
@@ -72,18 +74,22 @@ class Evaluation(Frozen):
     """``evaluation.json``: what came out when the checkpoint was evaluated, after it was written.
 
     Attributes:
+        split: ``test``, or ``validation`` for training puzzles that were held out.
         headline: the metric that decides which checkpoint is best.
         intervals: the 95% intervals of those metrics that are shares.
         best: the highest headline of the run so far, at ``best_step``.
+        since_best: evaluations after that one.
     """
 
     step: int
     examples: int
+    split: Literal["test", "validation"] = "test"
     headline: str
     metrics: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]] = {}
     best: float
     best_step: int
+    since_best: int = 0
 
 
 def puzzle_spec(meta: DatasetMeta) -> PuzzleSpec:
@@ -115,7 +121,7 @@ def read_evaluation(path: Path) -> Evaluation | None:
 def noted(progress: Progress, found: Evaluation) -> Progress:
     """A run's progress after an evaluation."""
     update = {"evaluated_step": found.step, "best": found.best, "best_step": found.best_step}
-    return progress.model_copy(update=update)
+    return progress.model_copy(update={**update, "since_best": found.since_best})
 
 
 def save_evaluation(path: Path, found: Evaluation) -> None:

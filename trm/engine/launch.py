@@ -9,8 +9,9 @@ from pathlib import Path
 
 from trm import trackers
 from trm.config import RunConfig, setting_names
-from trm.data import Dataset
+from trm.data import Dataset, with_held_out
 from trm.engine import checkpoint, runs
+from trm.engine.best import check_not_ended
 from trm.engine.build import check_beginning
 from trm.engine.device import device_errors, pick_device, with_dtype
 from trm.engine.distributed import ALONE, Group
@@ -28,7 +29,7 @@ from trm.tasks.base import Task
 _FREE_TO_CHANGE = (
     "max_steps", "epochs", "device", "compile", "accumulate", "log_every_steps",
     "eval_every_steps", "save_every_steps", "save_every_minutes", "keep_checkpoints",
-    "skip_nonfinite", "shard_puzzle_embedding", "log_to",
+    "skip_nonfinite", "shard_puzzle_embedding", "log_to", "patience",
 )  # fmt: skip
 
 
@@ -121,8 +122,8 @@ def _open(config: RunConfig, task: Task, group: Group) -> Dataset:
     if config.train.reset_puzzle_embedding and config.train.init_from is None:
         raise ConfigError("--reset-puzzle-embedding needs --init-from CHECKPOINT. Give it too.")
     trackers.check(config.train.log_to)
-    dataset = task.open_data(config.data_paths)
-    dataset.split("test")
+    dataset = with_held_out(task.open_data(config.data_paths), config.data.validation_share)
+    dataset.split(config.eval_split)
     _check_augment(config, dataset)
     return dataset
 
@@ -284,16 +285,13 @@ def _check_resumable(found: Path, config: RunConfig, dataset: Dataset, total: in
                     f"{found} was trained with {group}.{field} = {old!r}, now it is {new!r}. "
                     "Give the settings it began with, or start a new run."
                 )
-    if saved.run.data.augment != config.data.augment:
-        raise ConfigError(
-            f"{found} was trained with data.augment = {saved.run.data.augment}, now it is "
-            f"{config.data.augment}. Give what it began with, or start a new run."
-        )
+    for field in ("augment", "validation_share"):
+        old, new = getattr(saved.run.data, field), getattr(config.data, field)
+        if old != new:
+            raise ConfigError(
+                f"{found} was trained with data.{field} = {old}, now it is {new}. "
+                "Give what it began with, or start a new run."
+            )
     if saved.run.task != config.task:
         raise ConfigError(f"{found} is a run of task {saved.run.task!r}, not {config.task!r}.")
-    evaluated = checkpoint.read_progress(found).evaluated_step == saved.step
-    if saved.step > total or (saved.step == total and evaluated):
-        raise ConfigError(
-            f"{found} has reached step {saved.step} of {total} already. "
-            "Ask for more with --max-steps or --epochs, or start a new run with --run-name."
-        )
+    check_not_ended(found, checkpoint.read_progress(found), total, config.train.patience)

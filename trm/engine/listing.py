@@ -35,11 +35,12 @@ _NAMES = (CONFIG_FILE, METRICS_FILE, LOCK_FILE, CHECKPOINTS)
 
 @dataclass(frozen=True)
 class Best:
-    """The best evaluation of a run, by its task's headline metric."""
+    """The best evaluation of a run, by its task's headline metric, and what was evaluated."""
 
     metric: str
     value: float
     step: int
+    split: str = "test"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class RunInfo:
     def as_json(self) -> dict[str, Any]:
         """For ``trm runs --json``."""
         best = self.best and {
-            "metric": self.best.metric, "value": self.best.value, "step": self.best.step
+            "metric": self.best.metric, "value": self.best.value, "step": self.best.step,
+            "split": self.best.split,
         }  # fmt: skip
         return {
             "run": str(self.folder),
@@ -200,7 +202,7 @@ def _noted_best(folder: Path, problems: list[str]) -> Best | None:
     found = _read_json(file, problems) if os.path.lexists(file) else {}
     metric, value, step = found.get("headline"), found.get("best"), _whole(found.get("best_step"))
     if isinstance(metric, str) and isinstance(value, int | float) and step is not None:
-        return Best(metric, float(value), step)
+        return Best(metric, float(value), step, _split(found))
     return None
 
 
@@ -208,7 +210,7 @@ def _best_of(evaluations: list[Record]) -> Best | None:
     """The best of the records; of equals the later, as in training."""
     for metric in HEADLINES:
         found = [
-            Best(metric, record[metric], step)
+            Best(metric, record[metric], step, _split(record))
             for record in evaluations
             if isinstance(record.get(metric), float)
             and (step := _whole(record.get("step"))) is not None
@@ -216,6 +218,10 @@ def _best_of(evaluations: list[Record]) -> Best | None:
         if found:
             return max(found, key=lambda best: best.value)  # the first of equals, which is newer
     return None
+
+
+def _split(evaluation: Record) -> str:
+    return str(evaluation.get("split", "test"))
 
 
 def _read_json(file: Path, problems: list[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -17,6 +17,7 @@ class Entry(Frozen):
         ckpt: a run or checkpoint, here or on the Hub; None for the newest run.
         name: what to call it in the table.
         task: of a published checkpoint that does not say it.
+        split: ``validation`` for the puzzles that its run held out.
         reported: what its authors measured, as a share.
     """
 
@@ -27,6 +28,7 @@ class Entry(Frozen):
     task: str | None = None
     reset_puzzle_embedding: bool = False
     data: tuple[str, ...] = ()
+    split: Literal["test", "validation"] = "test"
     metric: str | None = None
     reported: float | None = Field(None, ge=0, le=1)
     votes: int = Field(1, ge=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trm.data import Dataset, num_eval_examples
+from trm.data import VALIDATION, Dataset, Split, num_eval_examples, with_held_out
 from trm.engine.ceiling import Arithmetic, matmul_ceiling
 from trm.engine.device import compile_network, device_errors
 from trm.engine.distributed import ALONE, Group
@@ -30,6 +30,7 @@ class Row:
     metric: str
     value: Metric
     reported: float | None = None
+    split: str = "test"
     votes: int = 1
     halt: float | None = None
 
@@ -39,6 +40,7 @@ class Report:
     """What an evaluation found, of what, on what.
 
     Attributes:
+        split: of the data, ``test`` or ``validation``.
         votes: answers to each puzzle, of which the majority's was judged.
         halt: the halting probability above which an example ended, None if after all steps.
         speed: ``seconds`` that it took, all answers and compiling included; ``samples_per_s`` over
@@ -54,6 +56,7 @@ class Report:
     metrics: Mapping[str, Metric]
     evaluator: Evaluator
     speed: Mapping[str, float]
+    split: str = "test"
     votes: int = 1
     halt: float | None = None
 
@@ -74,7 +77,7 @@ class Report:
             raise InputError(f"task {self.task} has no metric {metric!r}. {hint}")
         return Row(
             name or self.checkpoint, self.task, self.step, metric, self.metrics[metric],
-            reported, self.votes, self.halt,
+            reported, self.split, self.votes, self.halt,
         )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
@@ -84,6 +87,7 @@ class Report:
             "step": self.step,
             "task": self.task,
             "data": str(self.data),
+            "split": self.split,
             "digest": self.digest,
             "votes": self.votes,
             "halt": self.halt,
@@ -96,6 +100,7 @@ def evaluate_model(
     model: Model,
     *,
     data: Sequence[str] = (),
+    split: str = "test",
     batch_size: int | None = None,
     max_examples: int | None = None,
     votes: int = 1,
@@ -107,11 +112,12 @@ def evaluate_model(
     on_progress: Callable[[int, int], None] | None = None,
     group: Group = ALONE,
 ) -> Report:
-    """Evaluate a model on the test split of a data set.
+    """Evaluate a model on the test split of a data set, or on what its run held out.
 
     Args:
         model: what :func:`trm.load` gives.
         data: data folders; those it was trained on if left out.
+        split: ``validation`` for the training puzzles that the model's run held out.
         batch_size: that of the run if left out.
         max_examples: look at so many, chosen once and for all, instead of all.
         votes: solve so many symmetric copies of each puzzle, and take the majority's answer.
@@ -126,14 +132,15 @@ def evaluate_model(
 
     Raises:
         DataError, CheckpointError: if there is no such data, or the model was not made for it.
+        InputError: if its run held nothing out, or not of this data.
     """
     paths = tuple(data) or model.config.data_paths
     dataset = model.task.open_data(paths)
     model.made_for.check(dataset)
-    split = dataset.split("test")
+    chosen = _chosen(model, dataset, split)
     if not reset_puzzle_embedding:
-        split = model.made_for.with_identifiers(split, dataset)
-    evaluator = model.task.evaluator(dataset.meta, split)
+        chosen = model.made_for.with_identifiers(chosen, dataset)
+    evaluator = model.task.evaluator(dataset.meta, chosen)
     evaluator.check_has(extras)
     batches: list[EvalBatch] = []
     with device_errors(), _mean_embedding(model, dataset, reset_puzzle_embedding):
@@ -142,7 +149,7 @@ def evaluate_model(
         metrics = evaluate(
             model.network,
             evaluator,
-            split,
+            chosen,
             batch_size=batch_size or model.config.eval_batch_size,
             max_examples=max_examples,
             votes=votes,
@@ -152,19 +159,21 @@ def evaluate_model(
             on_progress=on_progress,
             group=group,
         )
-    speed = stopwatch.speed(num_eval_examples(split, max_examples))
+    speed = stopwatch.speed(num_eval_examples(chosen, max_examples))
     assert metrics is not None  # nothing asked it to stop
     if save_predictions and group.is_first:
         about = About(
             task=model.task.name,
             data=paths,
+            split=split,
+            validation_share=model.config.data.validation_share if split == VALIDATION else 0.0,
             digest=dataset.meta.digest,
             checkpoint=model.name,
             step=model.checkpoint.step,
             votes=votes,
             halt=halt,
         )
-        Predictions.of(about, batches).save(save_predictions, split.names)
+        Predictions.of(about, batches).save(save_predictions, chosen.names)
     return Report(
         checkpoint=model.name,
         step=model.checkpoint.step,
@@ -174,9 +183,30 @@ def evaluate_model(
         metrics=metrics,
         evaluator=evaluator,
         speed=speed,
+        split=split,
         votes=votes,
         halt=halt,
     )
+
+
+def _chosen(model: Model, dataset: Dataset, split: str) -> Split:
+    """The puzzles of a data set to evaluate a model on."""
+    if split == "test":
+        return dataset.split(split)
+    if split != VALIDATION:
+        raise InputError(f"split {split!r} is neither test nor {VALIDATION}. Give one of them.")
+    share, trained_on = model.config.data.validation_share, model.checkpoint.data.digest
+    if not share:
+        raise InputError(
+            f"{model.name} was trained without holding puzzles out. Train with "
+            "--validation-share 0.1, or evaluate on the test split."
+        )
+    if dataset.meta.digest != trained_on:
+        raise InputError(
+            f"{dataset.path} has digest {dataset.meta.digest[:12]}, {model.name} held puzzles out "
+            f"of data of digest {trained_on[:12]}. Give the data that it was trained on."
+        )
+    return with_held_out(dataset, share).split(split)
 
 
 class _Stopwatch:

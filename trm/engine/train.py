@@ -11,6 +11,7 @@ from torch import Tensor
 from trm.config import RunConfig
 from trm.data import Dataset, Position, TrainStream, exploration, num_eval_examples
 from trm.engine import checkpoint, runs
+from trm.engine.best import has_ended_early, judged
 from trm.engine.build import begin_with, build_model
 from trm.engine.device import compile_network, copy_to, to_device
 from trm.engine.distributed import ALONE, Group
@@ -35,6 +36,8 @@ class Outcome:
 
     Attributes:
         finished: whether it went to its end, the last evaluation included.
+        ended_early: whether that came before the last step, for want of a new best.
+        split: what ``best`` was measured on, ``test`` or ``validation``.
     """
 
     run: Path
@@ -42,6 +45,8 @@ class Outcome:
     finished: bool
     best: float | None
     best_step: int | None
+    ended_early: bool = False
+    split: str = "test"
 
 
 @dataclass
@@ -50,6 +55,7 @@ class Run:
 
     Attributes:
         folder: the run folder; the first process writes there.
+        dataset: with the split that ``config.eval_split`` names, see :func:`with_held_out`.
         group: the processes that train together.
         listen: hears every record of the first process, after ``metrics.jsonl``.
         should_stop: asked after each step; true in any process ends the run with a checkpoint.
@@ -90,10 +96,11 @@ class Run:
         )
         with self._recorded():
             self._train(state)
-        finished = state.step >= self.schedule.total and self._is_evaluated
+        finished, progress = self._is_finished, self.progress
         return Outcome(
-            self.folder, state.step, finished, self.progress.best, self.progress.best_step
-        )
+            self.folder, state.step, finished, progress.best, progress.best_step,
+            ended_early=finished and state.step < self.schedule.total, split=config.eval_split,
+        )  # fmt: skip
 
     @contextlib.contextmanager
     def _recorded(self) -> Iterator[None]:
@@ -123,7 +130,7 @@ class Run:
                 self._saver.wait()
             raise
         finally:
-            done = error is None and state.step >= self.schedule.total and self._is_evaluated
+            done = error is None and self._is_finished
             # Without an error where it was told to stop, if need be by a second Ctrl-C.
             self._report({"event": "end", "step": state.step, "finished": done, "error": error})
             self._trackers.close(done)
@@ -136,6 +143,16 @@ class Run:
     def _is_evaluated(self) -> bool:
         return self.progress.evaluated_step == self.trainer.state.step
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether no step is left to take."""
+        at_end = self.trainer.state.step >= self.schedule.total
+        return at_end or has_ended_early(self.progress, self.config.train.patience)
+
+    @property
+    def _is_finished(self) -> bool:
+        return self._is_over and self._is_evaluated
+
     def _train(self, state: TrainState) -> None:
         schedule = self.schedule
         size, elapsed = self.config.train.batch_size, self.progress.elapsed_s
@@ -147,7 +164,7 @@ class Run:
         with profiled(
             self.folder, self.profile_steps, self.group.rank, self._warn
         ) as profiler_step:
-            while state.step < schedule.total and not stop:
+            while not (stop or self._is_over):
                 window.add(self._step(window))
                 profiler_step()
                 stop, due = self._asked()
@@ -212,7 +229,7 @@ class Run:
 
     def _evaluate(self, window: Window) -> None:
         """Measure the checkpoint just saved, and note in it what came out."""
-        state, split = self.trainer.state, self.dataset.split("test")
+        state, split = self.trainer.state, self.dataset.split(self.config.eval_split)
         evaluator = self.task.evaluator(self.dataset.meta, split)
         examples = num_eval_examples(split, eval_examples(self.config, self.schedule.eval_every))
         with averaged(state.model, state.average):
@@ -240,22 +257,14 @@ class Run:
         assert self._saver is not None
         self._saver.wait()  # which reports it
         step, progress = self.trainer.state.step, self.progress
-        values = {name: metric.value for name, metric in metrics.items()}
-        if headline not in values:
+        if headline not in metrics:
             raise PluginError(
                 f"the evaluator of task {self.task.name} has no metric {headline!r}, "
-                f"its headline. {did_you_mean(headline, values)}"
+                f"its headline. {did_you_mean(headline, metrics)}"
             )
-        ours = {"event": "eval", "step": step, **elapsed}
-        self._report({"event": "eval", "step": step, "examples": examples, **values, **ours})
-        best, best_step = values[headline], step
-        if progress.best is not None and progress.best_step is not None and progress.best > best:
-            best, best_step = progress.best, progress.best_step
-        found = checkpoint.Evaluation(
-            step=step, examples=examples, headline=headline, metrics=values,
-            intervals={name: m.interval for name, m in metrics.items() if m.interval},
-            best=best, best_step=best_step,
-        )  # fmt: skip
+        found = judged(progress, step, self.config.eval_split, examples, headline, metrics)
+        ours = {"event": "eval", "step": step, "split": found.split, "examples": examples}
+        self._report({**ours, **found.metrics, **ours, **elapsed})
         if not self._saver.note(found):  # there is nothing that could be the best
             return progress.model_copy(update={"evaluated_step": step})
         return checkpoint.noted(progress, found)

@@ -58,6 +58,10 @@ print(model.solve(puzzle).answer)
 """
 
 
+#: What a data set's name is followed by, where its test split was not looked at.
+_HELD_OUT = {"test": "", "validation": ", held-out training puzzles"}
+
+
 def model_card(checkpoint: Path, repo: str, licence: str = "mit") -> ModelCard:
     """The card of a checkpoint.
 
@@ -129,9 +133,14 @@ def _results(found: Evaluation | None) -> str:
         for name, value in found.metrics.items()
         for interval in (found.intervals.get(name, ()),)
     ]
-    return (
-        f"On {found.examples:,} examples of the test split, after training step {found.step:,}, "
-        "each answered once.\n\n" + _table(("metric", "value", "95% interval"), rows)
+    what = f"{found.examples:,} examples of the test split"
+    if found.split != "test":
+        what = (
+            f"{found.examples:,} examples of held-out training puzzles (copies of one may be among "
+            "them), **not** the test split"
+        )
+    return f"On {what}, after training step {found.step:,}, each answered once.\n\n" + _table(
+        ("metric", "value", "95% interval"), rows
     )
 
 
@@ -143,8 +152,9 @@ def _eval_results(
             task_type="puzzle-solving",
             task_name=task.name,
             dataset_type=dataset or task.name,
-            dataset_name=dataset or f"{task.name} ({config.data.source})",
-            dataset_split="test",
+            dataset_name=(dataset or f"{task.name} ({config.data.source})")
+            + _HELD_OUT[found.split],
+            dataset_split=found.split,
             dataset_args={"digest": config.data.digest, "examples": found.examples},
             metric_type="accuracy" if name == found.headline else name,
             metric_value=value,
@@ -165,6 +175,8 @@ def _training(config: CheckpointConfig, task: Task, dataset: str | None) -> str:
     where = f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else data.source
     rows = [("data", where), ("digest of the data", f"`{data.digest}`")] if data.digest else []
     rows += [(f"{name} split", count) for name, count in counts.items()]
+    if share := config.run.data.validation_share:
+        rows += [("held out to choose the checkpoint by", f"{share:g} of the train split")]
     rows += [("training steps", f"{config.step:,} of {config.run.train.batch_size:,} examples")]
     if not data.digest:
         return _table(("", ""), [("origin", data.source), *rows])

@@ -49,6 +49,14 @@ def over_steps(run: Path, metric: str | None) -> tuple[str, Curve]:
     return name, sorted(found.items())  # of two records of a step the later counts
 
 
+def split_mark(run: Path, metric: str) -> str:
+    """What to add to a metric that evaluations on held-out training puzzles measured."""
+    records = (r for r in newest_first(_file(run), "train") if r.get("event") == "eval")
+    newest = next(records, {})
+    split = newest.get("split", "test") if metric in newest else "test"
+    return "" if split == "test" else f" ({split})"
+
+
 def pass_at_k(path: Path, label: str) -> dict[str, Curve]:
     """pass@k, by what to call each curve.
 

@@ -101,13 +101,19 @@ def plot(
             found |= curves.pass_at_k(path, name if len(files) > 1 else "")
         plot_pass_at_k(picture, found)
         return picture
-    drawn = {}
-    for name, path in zip(names, files, strict=True):
-        metric, drawn[name] = curves.over_steps(path, metric)  # all draw that of the first
+    drawn, marks = [], []
+    for path in files:
+        metric, curve = curves.over_steps(path, metric)  # all draw that of the first
+        drawn.append(curve)
+        marks.append(curves.split_mark(path, metric))
     if metric is None:
         raise InputError("no run was given. Name one.")
     picture = Path(out or f"{metric.replace('/', '_')}.png")
-    plot_runs(picture, drawn, metric)
+    shared = marks[0] if len(set(marks)) == 1 else ""
+    if not shared:
+        names = [name + mark for name, mark in zip(names, marks, strict=True)]
+    ylabel = metric.replace("_", " ") + shared
+    plot_runs(picture, dict(zip(names, drawn, strict=True)), metric, ylabel=ylabel)
     return picture
 
 

@@ -20,13 +20,15 @@ def plain_line(record: Record, total: int) -> str:
     >>> plain_line({"event": "checkpoint", "step": 5, "path": "runs/a"}, 10)
     'checkpoint step 5/10 path runs/a'
     """
-    hidden = ("event", "step", "elapsed_s", "num_halted", "eta_s")
+    hidden: tuple[str, ...] = ("event", "step", "elapsed_s", "num_halted", "eta_s")
     if record["event"] == "warning":
         return f"warning: {record['message']}"
     if record["event"] == "start":
         begun = f", from step {record['step']}" if record["step"] else ""
         several = f", on {record['processes']} processes" if record["processes"] > 1 else ""
         return f"run {record['run']}{begun}{several}"
+    if record.get("split") == "test":  # which goes without saying
+        hidden += ("split",)
     pairs = [f"{name} {_number(value)}" for name, value in record.items() if name not in hidden]
     if "eta_s" in record:
         pairs.append(f"eta {duration(record['eta_s'])}")

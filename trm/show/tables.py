@@ -88,7 +88,8 @@ def results_table(rows: "Iterable[Row]") -> Table:
         reported = "" if row.reported is None else f"{row.reported:.4f}"
         made.add_row(
             row.task, Text(row.name), f"{row.step:,}",
-            Text(row.metric + way_text(row.votes, row.halt)), *_metric_texts(row.value), reported,
+            Text(row.metric + split_text(row.split) + way_text(row.votes, row.halt)),
+            *_metric_texts(row.value), reported,
         )  # fmt: skip
     return made
 
@@ -99,6 +100,15 @@ def files_table(files: Mapping[str, int]) -> Table:
     for name, size in files.items():
         made.add_row(Text(name), f"{size:,}")
     return made
+
+
+def split_text(split: str) -> str:
+    """What to add to a measurement that is not of the test split.
+
+    >>> split_text("test"), split_text("validation")
+    ('', ', validation')
+    """
+    return "" if split == "test" else f", {split}"
 
 
 def way_text(votes: int, halt: float | None) -> str:
@@ -155,7 +165,10 @@ def runs_table(found: "Iterable[RunInfo]", now: datetime | None = None) -> Table
         column.no_wrap = True  # a narrow terminal has the others on several lines
     made.columns[4].min_width = len("exact_accuracy")
     for run in found:
-        best = run.best and f"{run.best.metric} {run.best.value:.4f} at {run.best.step:,}"
+        best = run.best and (
+            f"{run.best.metric} {run.best.value:.4f} at {run.best.step:,}"
+            f"{split_text(run.best.split)}"
+        )
         total = "" if run.total_steps is None else f"/{run.total_steps:,}"
         made.add_row(
             Text(run.task), Text(run.name), run.state,

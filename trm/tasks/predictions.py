@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from trm.config import Frozen, first_problem
-from trm.data import IGNORE_LABEL, PAD, Dataset
+from trm.data import IGNORE_LABEL, PAD, Dataset, Split, with_held_out
 from trm.errors import InputError
 from trm.storage import whole_file
 from trm.tasks.base import Task
@@ -32,12 +32,16 @@ class About(Frozen):
     """Whose answers a file holds, to which puzzles.
 
     Attributes:
+        split: of the data, ``test`` or ``validation``.
+        validation_share: the share of the training puzzles that ``validation`` is.
         votes: answers to each puzzle, of which the majority's was saved.
         halt: the halting probability above which an example ended, None if after all steps.
     """
 
     task: str
     data: tuple[str, ...]
+    split: str = "test"
+    validation_share: float = 0.0
     digest: str
     checkpoint: str
     step: int
@@ -47,7 +51,7 @@ class About(Frozen):
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's answers to examples of a data set's test split, one row an example.
+    """A model's answers to examples of a split of a data set, one row an example.
 
     Attributes:
         answers: all of them, their tokens as :func:`compact` makes them.
@@ -153,14 +157,20 @@ def vote(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) -> Eval
     Raises:
         InputError: if the files are of other data, do not fit it, or are of different examples.
     """
+    about = next(iter(files.values())).about
+    split = with_held_out(dataset, about.validation_share).split(about.split)
     for name, found in files.items():
         if found.about.digest != dataset.meta.digest:
             raise InputError(
                 f"{name} has answers to data of digest {found.about.digest[:12]}, {dataset.path} "
                 f"has {dataset.meta.digest[:12]}. Give the data they are of with --data."
             )
-        _check_fits(name, found.answers, dataset)
-    evaluator = task.evaluator(dataset.meta, dataset.split("test"))
+        theirs = found.about
+        if (theirs.split, theirs.validation_share) != (about.split, about.validation_share):
+            raise InputError(f"{name} and {next(iter(files))} answer different examples. "
+                             "Vote over equals.")  # fmt: skip
+        _check_fits(name, found.answers, dataset, split)
+    evaluator = task.evaluator(dataset.meta, split)
     if evaluator.votes:
         for found in files.values():
             for batch in found.batches():
@@ -178,9 +188,9 @@ def vote(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) -> Eval
     return evaluator
 
 
-def _check_fits(name: str, answers: EvalBatch, dataset: Dataset) -> None:
+def _check_fits(name: str, answers: EvalBatch, dataset: Dataset, split: Split) -> None:
     """Refuse what would be read beyond the end of something; a file may be edited by hand."""
-    split, meta = dataset.split("test"), dataset.meta
+    meta = dataset.meta
     limits = {"examples": len(split.inputs), "puzzles": split.num_puzzles}
     limits |= dict.fromkeys(_TOKENS, meta.vocab_size)
     wrong = None

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trm.data import Dataset, DatasetMeta, open_dataset
-from trm.errors import DataError, InputError
+from trm.data import Dataset, DatasetMeta, open_dataset, with_held_out
+from trm.errors import ConfigError, DataError, InputError
 from trm.tasks.arc import concept
 from trm.tasks.arc.augmentation import ArcAugmentation, turned
 from trm.tasks.arc.build import ArcOptions, build
@@ -285,3 +285,9 @@ def test_the_published_tasks_are_built(tmp_path: Path) -> None:
     assert meta.splits["test"].groups == 20
     dataset = opened(tmp_path / "data")
     assert dataset.split("train").info["name"][0] == b"007bbfb7"
+
+
+def test_no_puzzle_is_held_out_for_each_has_an_embedding(built: Build, tmp_path: Path) -> None:
+    built()
+    with pytest.raises(ConfigError, match="have identifiers, and the embedding of one held out"):
+        with_held_out(opened(tmp_path / "data"), 0.3)
