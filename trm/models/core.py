@@ -156,14 +156,9 @@ class TinyRecursiveModel(nn.Module):
                 latent = torch.stack(each, dim=1)
             return LatentState(answer, latent)
         several = (latents,) if latents > 1 else ()
-        return LatentState(
-            *(
-                _drawn((batch_size, *axes, *self._state_shape), generator, self.device).to(
-                    self.dtype
-                )
-                for axes in ((), several)
-            )
-        )
+        shapes = ((batch_size, *axes, *self._state_shape) for axes in ((), several))
+        parts = (_drawn(shape, generator, self.device) for shape in shapes)
+        return LatentState(*(part.to(self.dtype) for part in parts))
 
     @property
     def _state_shape(self) -> tuple[int, int]:

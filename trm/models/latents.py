@@ -36,8 +36,9 @@ def advance(
         return _called(model, state, embedded, depth, noise)
     answer, latents = state
     with torch.no_grad():
+        # Contiguous as the answer is, or a compiled application would be compiled twice.
         tried = [
-            _called(model, LatentState(answer, latent), embedded, depth, noise)
+            _called(model, LatentState(answer, latent.contiguous()), embedded, depth, noise)
             for latent in latents.unbind(1)
         ]
         losses = torch.stack([answer_losses(step.logits) for step in tried])
