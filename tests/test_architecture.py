@@ -31,7 +31,7 @@ ALLOWED = {
     "api": {"config", "data", "engine", "errors", "plugins", "publish", "settings", "tasks"},
     "__init__": {"api", "engine", "errors", "plugins", "publish", "show"},
     "__main__": {"cli"},
-    "cli_options": {"__init__", "errors"},
+    "cli_options": {"__init__", "errors", "tasks"},
     "cli_data": {"__init__", "api", "cli_options", "data", "errors", "plugins", "show", "tasks"},
     "cli_eval": {"api", "cli_options", "engine", "errors", "plugins", "show", "storage", "tasks"},
     "cli_hub": {"cli_options", "publish", "show"},

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trm.tasks.base import DataOptions, Task
     from trm.tasks.metrics import Evaluator
     from trm.tasks.predictions import Predictions
+    from trm.tasks.thinking import Choice
 
 Layout = Literal["native", "published"]
 
@@ -210,6 +211,10 @@ def evaluate(
     task: str | None = None,
     batch_size: int | None = None,
     max_examples: int | None = None,
+    steps: int | None = None,
+    samples: int = 1,
+    noise: float | None = None,
+    choose: "Choice | None" = None,
     votes: int = 1,
     halt: float | None = None,
     reset_puzzle_embedding: bool = False,
@@ -224,20 +229,28 @@ def evaluate(
         task: of a published checkpoint that does not say which it was trained for.
         batch_size: that of the run if left out.
         max_examples: look at so many, chosen once and for all, instead of all.
-        votes: solve so many symmetric copies of each puzzle, and take the majority's answer.
-        halt: an example ends at the first step whose halting probability is above this, instead of
-            after all.
+        steps: supervision steps at most; those that it was trained with if left out.
+        samples: solve each puzzle so often, all but the first time with noise.
+        noise: its standard deviation.
+        choose: ``halt``, the surest answer, ``vote``, the majority's, ``first``, the first sure.
+        votes: solve so many symmetric copies of each puzzle.
+        halt: end at the first step whose halting probability is above this, not after all.
         reset_puzzle_embedding: give every puzzle the mean of the model's puzzle embeddings.
         save_predictions: write every answer to this ``.npz`` file.
         device: where, for a model that is not loaded yet.
 
     Raises:
+        ConfigError: for a value out of range, or values that do not go together.
         DataError, CheckpointError: if there is no such data, or the model was not made for it.
         HubError: if it cannot be fetched.
     """
     from trm.engine.report import evaluate_model
     from trm.engine.solve import Model, load
+    from trm.tasks.thinking import Thinking
 
+    thinking = Thinking.of(
+        steps=steps, samples=samples, noise=noise, choose=choose, votes=votes, halt=halt
+    )
     if not isinstance(checkpoint, Model):
         checkpoint = load(checkpoint, task=task, device=device)
     return evaluate_model(
@@ -245,8 +258,7 @@ def evaluate(
         data=[str(folder) for folder in data],
         batch_size=batch_size,
         max_examples=max_examples,
-        votes=votes,
-        halt=halt,
+        thinking=thinking,
         reset_puzzle_embedding=reset_puzzle_embedding,
         save_predictions=None if save_predictions is None else Path(save_predictions),
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trm.config import RunConfig
 from trm.engine.device import pick_device
-from trm.engine.evaluate import supervision_steps
+from trm.engine.rollouts import supervision_steps
 from trm.engine.stored import Stored, open_stored
 from trm.errors import InputError
 from trm.models import TinyRecursiveModel

@@ -162,8 +162,13 @@ class TinyRecursiveModel(nn.Module):
         """Trained numbers of the network, the puzzle embedding apart."""
         return sum(p.numel() for p in self.parameters())
 
-    def initial_state(self, batch_size: int) -> LatentState:
-        """The state every puzzle begins with."""
+    def initial_state(self, batch_size: int, sample: int = 0) -> LatentState:
+        """The state every puzzle begins with.
+
+        Args:
+            batch_size: of so many puzzles.
+            sample: which of several rollouts begins; there is one initial state for all of them.
+        """
         shape = (batch_size, self.config.prefix_len + self.spec.seq_len, self.config.hidden_size)
         return LatentState(
             self.answer_init.to(self.dtype).expand(shape),
