@@ -35,7 +35,7 @@ ALLOWED = {
     "cli_data": {"__init__", "api", "cli_options", "data", "errors", "plugins", "show", "tasks"},
     "cli_eval": {"api", "cli_options", "engine", "errors", "plugins", "show", "storage", "tasks"},
     "cli_hub": {"cli_options", "publish", "show"},
-    "cli_solve": {"cli_options", "engine", "errors", "show"},
+    "cli_solve": {"cli_options", "engine", "errors", "show", "tasks"},
     "cli_runs": {"engine", "errors", "show"},
     "cli_launch": {"engine", "errors", "plugins", "settings", "show"},
     "cli_train": {

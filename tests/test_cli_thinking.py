@@ -69,3 +69,50 @@ def test_a_manifest_may_say_it_and_flags_come_before(
 )
 def test_flags_that_eval_refuses(fails: Fails, flags: str, message: str, code: int) -> None:
     assert message in fails("eval", *flags.split(), code=code)  # before a checkpoint is looked for
+
+
+PUZZLE = "123434122143.321"
+
+
+def test_solve_until_a_board_is_valid(trm: Trm, trained_run: Path) -> None:
+    command = ("solve", PUZZLE, "--ckpt", trained_run, "--samples", "3", "--until-valid")
+    done = trm(*command)
+    last = done.out.splitlines()[-1]
+    assert re.match(r"answer \d{16}: valid at step 1, in [123] of 3 rollouts; the model", last)
+    found = json.loads(trm(*command, "--steps", "4", "--json").out)
+    assert (found["valid_step"], found["samples"], found["noise"]) == (1, 3, 0.3)
+    assert len(found["boards"]) == 1
+
+
+def test_solve_what_has_no_valid_board(trm: Trm, trained_run: Path) -> None:
+    """A puzzle that keeps the rules, but has no solution."""
+    done = trm("solve", "12........3...4.", "--ckpt", trained_run, "--samples", "3",
+               "--until-valid", "--steps", "2")  # fmt: skip
+    assert done.code == 0
+    last = done.out.splitlines()[-1]
+    assert re.match(r"answer \d{16}: no valid answer in 2 steps of 3 rollouts; the model", last)
+
+
+def test_solve_a_file_in_several_ways(
+    trm: Trm, fails: Fails, trained_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "p.txt").write_text(f"{PUZZLE}\n.{PUZZLE[1:]}\n")
+    command = ("solve", "p.txt", "--ckpt", trained_run, "--out", "a.csv")
+    flags = ("--samples", "2", "--votes", "2", "--choose", "vote", "--halt", "0.4")
+    assert trm(*command, *flags).out == "a.csv: 2 puzzles, 2 valid (100.0%)\n"
+    assert trm(*command, *flags).out.startswith("a.csv: 2 puzzles (2 were there already)")
+    told = "--samples 2 --noise 0.3 --choose vote --votes 2 --halt 0.4"
+    assert fails(*command) == (
+        f"a.csv was written with {told}. Name another --out, or replace it with --overwrite."
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--noise 0.2", "--noise 0.2 disturbs all samples but the first, and there is one."),
+        ("--until-valid --halt 0.5", "--until-valid ends at a valid board, --halt at a likely"),
+    ],
+)
+def test_flags_that_solve_refuses(fails: Fails, flags: str, message: str) -> None:
+    assert message in fails("solve", PUZZLE, *flags.split())  # before a checkpoint is looked for

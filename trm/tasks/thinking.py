@@ -1,6 +1,7 @@
 """How long a model thinks, and in how many ways: what may be asked of a trained one."""
 
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self, TypedDict
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -13,6 +14,16 @@ Choice = Literal["halt", "vote", "first"]
 NOISE = 0.3
 #: The halting probability that ends an example with the choice ``first``.
 FIRST_HALT = 0.9
+
+
+def flags_of(given: Mapping[str, Any]) -> str:
+    """Settings as flags.
+
+    >>> flags_of({"samples": 4, "until_valid": True})
+    '--samples 4 --until-valid'
+    """
+    flags = {"--" + name.replace("_", "-"): value for name, value in given.items()}
+    return " ".join(flag if value is True else f"{flag} {value}" for flag, value in flags.items())
 
 
 class Thinking(Frozen):
@@ -98,13 +109,12 @@ class Thinking(Frozen):
 
     @property
     def flags(self) -> str:
-        """What to type after ``trm eval``.
+        """What to type after ``trm eval`` or ``trm solve``.
 
         >>> Thinking(steps=32, samples=4, choose="first").flags
         '--steps 32 --samples 4 --choose first'
         """
-        given = self.thinking.model_dump(exclude_defaults=True)
-        return " ".join(f"--{name} {value}" for name, value in given.items())
+        return flags_of(self.model_dump(exclude_defaults=True))
 
     @property
     def text(self) -> str:
@@ -127,6 +137,46 @@ class Thinking(Frozen):
         if how.halt is not None:
             parts.append(f"halting at {how.halt:g}")
         return "".join(f", {part}" for part in parts)
+
+
+class Solving(Thinking):
+    """How puzzles are solved whose answers nobody knows.
+
+    Attributes:
+        until_valid: end at the first step at which some rollout has a valid board, and take that.
+    """
+
+    until_valid: bool = False
+
+    @model_validator(mode="after")
+    def _ends_in_one_way(self) -> Self:
+        if self.until_valid and (self.halt is not None or self.choose == "first"):
+            other = "--halt" if self.choose != "first" else "--choose first"
+            raise ValueError(
+                f"--until-valid ends at a valid board, {other} at a likely one. Leave one of them "
+                "out."
+            )
+        return self
+
+    @property
+    def given(self) -> "How":
+        """The same as named arguments."""
+        return How(
+            steps=self.steps, samples=self.samples, noise=self.noise, choose=self.choose,
+            votes=self.votes, halt=self.halt, until_valid=self.until_valid,
+        )  # fmt: skip
+
+
+class How(TypedDict, total=False):
+    """The fields of :class:`Solving`, as named arguments of a call."""
+
+    steps: int | None
+    samples: int
+    noise: float | None
+    choose: Choice | None
+    votes: int
+    halt: float | None
+    until_valid: bool
 
 
 PUBLISHED = Thinking()
