@@ -36,6 +36,7 @@ ALLOWED = {
     "cli_eval": {"api", "cli_options", "engine", "errors", "plugins", "show", "storage", "tasks"},
     "cli_hub": {"cli_options", "publish", "show"},
     "cli_solve": {"cli_options", "engine", "errors", "show", "tasks"},
+    "cli_sweep": {"cli_options", "engine", "errors", "show", "storage", "tasks"},
     "cli_runs": {"engine", "errors", "show"},
     "cli_launch": {"engine", "errors", "plugins", "settings", "show"},
     "cli_train": {
@@ -44,7 +45,7 @@ ALLOWED = {
     },
     "cli": {
         "__init__", "cli_data", "cli_eval", "cli_hub", "cli_options", "cli_runs", "cli_solve",
-        "cli_train", "engine", "errors", "plugins", "settings", "show", "trackers",
+        "cli_sweep", "cli_train", "engine", "errors", "plugins", "settings", "show", "trackers",
     },
 }  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))

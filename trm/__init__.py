@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trm.engine.listing import list_runs
     from trm.engine.solution import Solution
     from trm.engine.solve import Model, load
+    from trm.engine.sweep import sweep_eval
     from trm.publish.exchange import export_checkpoint, import_checkpoint
     from trm.publish.push import push_hub
     from trm.show.plots import plot
@@ -45,6 +46,7 @@ __all__ = [
     "push_hub",
     "run_config",
     "solve_file",
+    "sweep_eval",
     "tasks",
     "train",
     "vote",
@@ -56,6 +58,7 @@ _LATER = {
     "trm.engine.listing": ("list_runs",),
     "trm.engine.solution": ("Solution",),
     "trm.engine.solve": ("Model", "load"),
+    "trm.engine.sweep": ("sweep_eval",),
     "trm.publish.exchange": ("export_checkpoint", "import_checkpoint"),
     "trm.publish.push": ("push_hub",),
     "trm.show.plots": ("plot",),

@@ -39,7 +39,8 @@ class Report:
     """What an evaluation found, of what, on what.
 
     Attributes:
-        num_steps: supervision steps that this process took, those of all rollouts.
+        num_examples: that were looked at.
+        num_steps: supervision steps that this process took for them, those of all rollouts.
         thinking: for how long, in how many ways.
         speed: ``seconds`` that it took, all answers and compiling included; ``samples_per_s`` over
             all processes; ``tflops`` of each process, by the supervision steps really taken, and
@@ -54,6 +55,7 @@ class Report:
     metrics: Mapping[str, Metric]
     evaluator: Evaluator
     speed: Mapping[str, float]
+    num_examples: int
     num_steps: int
     thinking: Thinking = PUBLISHED
 
@@ -148,7 +150,8 @@ def evaluate_model(
             on_progress=on_progress,
             group=group,
         )
-    speed = stopwatch.speed(num_eval_examples(split, max_examples))
+    num_examples = num_eval_examples(split, max_examples)
+    speed = stopwatch.speed(num_examples)
     assert metrics is not None  # nothing asked it to stop
     if save_predictions and group.is_first:
         about = About(
@@ -169,6 +172,7 @@ def evaluate_model(
         metrics=metrics,
         evaluator=evaluator,
         speed=speed,
+        num_examples=num_examples,
         num_steps=stopwatch.steps,
         thinking=thinking,
     )
