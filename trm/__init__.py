@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from trm.api import build_data, evaluate, open_data, run_config, train, vote
     from trm.engine.bulk import solve_file
     from trm.engine.listing import list_runs
-    from trm.engine.solve import Model, Solution, load
+    from trm.engine.solution import Solution
+    from trm.engine.solve import Model, load
+    from trm.engine.sweep import sweep_eval
     from trm.publish.exchange import export_checkpoint, import_checkpoint
     from trm.publish.push import push_hub
     from trm.show.plots import plot
@@ -44,6 +46,7 @@ __all__ = [
     "push_hub",
     "run_config",
     "solve_file",
+    "sweep_eval",
     "tasks",
     "train",
     "vote",
@@ -53,7 +56,9 @@ _LATER = {
     "trm.api": ("build_data", "evaluate", "open_data", "run_config", "train", "vote"),
     "trm.engine.bulk": ("solve_file",),
     "trm.engine.listing": ("list_runs",),
-    "trm.engine.solve": ("Model", "Solution", "load"),
+    "trm.engine.solution": ("Solution",),
+    "trm.engine.solve": ("Model", "load"),
+    "trm.engine.sweep": ("sweep_eval",),
     "trm.publish.exchange": ("export_checkpoint", "import_checkpoint"),
     "trm.publish.push": ("push_hub",),
     "trm.show.plots": ("plot",),

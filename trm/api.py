@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from trm.errors import ConfigError, InputError
+from trm.errors import InputError
 from trm.plugins import get_task, installed_tasks
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from trm.engine.solve import Model
     from trm.engine.track import Listener
     from trm.engine.train import Outcome
-    from trm.settings import Resolved
     from trm.tasks.base import DataOptions, Task
     from trm.tasks.metrics import Evaluator
     from trm.tasks.predictions import Predictions
+    from trm.tasks.thinking import Choice
 
 Layout = Literal["native", "published"]
 
@@ -126,47 +126,11 @@ def run_config(
     Raises:
         ConfigError: for an unknown name or a value out of range, naming its source.
     """
+    from trm.recipes import resolve
+
     flags = {name: (value, "settings") for name, value in (settings or {}).items()}
     file = None if config_file is None else Path(config_file)
     return resolve(task, preset, mlp_t, file, flags=flags).config
-
-
-def resolve(
-    task_name: str | None,
-    preset: str | None,
-    mlp_t: bool,
-    config_file: Path | None,
-    assignments: Sequence[str] = (),
-    flags: Mapping[str, tuple[Any, str]] | None = None,
-    begun: Path | None = None,
-) -> "Resolved":
-    """The settings of a run with their sources; those of the run ``begun`` come first."""
-    from trm import settings
-
-    if config_file is not None:
-        its_task, its_preset = settings.task_and_preset(config_file)
-        if task_name and its_task and task_name != its_task:
-            raise ConfigError(
-                f"file {config_file} has settings of task {its_task}, not {task_name}. Leave the "
-                "task out, or give another file."
-            )
-        task_name, preset = task_name or its_task, preset or its_preset
-    if task_name is None:
-        raise ConfigError("no task was named. Name one, or give settings in a file that does.")
-    task = get_task(task_name)
-    if mlp_t:
-        mixer = {"model.mlp_t": (True, "--mlp-t"), "model.pos_encodings": ("none", "--mlp-t")}
-        flags = {**mixer, **(flags or {})}
-    return settings.load(
-        task.name,
-        defaults=task.defaults,
-        run=begun,
-        preset=task.preset(preset).settings,
-        preset_name=preset or "",
-        config_file=config_file,
-        flags=flags,
-        assignments=assignments,
-    )
 
 
 def train(
@@ -221,6 +185,10 @@ def evaluate(
     task: str | None = None,
     batch_size: int | None = None,
     max_examples: int | None = None,
+    steps: int | None = None,
+    samples: int = 1,
+    noise: float | None = None,
+    choose: "Choice | None" = None,
     votes: int = 1,
     halt: float | None = None,
     reset_puzzle_embedding: bool = False,
@@ -236,21 +204,29 @@ def evaluate(
         task: of a published checkpoint that does not say which it was trained for.
         batch_size: that of the run if left out.
         max_examples: look at so many, chosen once and for all, instead of all.
-        votes: solve so many symmetric copies of each puzzle, and take the majority's answer.
-        halt: an example ends at the first step whose halting probability is above this, instead of
-            after all.
+        steps: supervision steps at most; those that it was trained with if left out.
+        samples: solve each puzzle so often, all but the first time with noise.
+        noise: its standard deviation.
+        choose: ``halt``, the surest answer, ``vote``, the majority's, ``first``, the first sure.
+        votes: solve so many symmetric copies of each puzzle.
+        halt: end at the first step whose halting probability is above this, not after all.
         reset_puzzle_embedding: give every puzzle the mean of the model's puzzle embeddings.
         save_predictions: write every answer to this ``.npz`` file.
         device: where, for a model that is not loaded yet.
 
     Raises:
+        ConfigError: for a value out of range, or values that do not go together.
         DataError, CheckpointError: if there is no such data, or the model was not made for it.
         InputError: if its run held nothing out, or not of this data.
         HubError: if it cannot be fetched.
     """
     from trm.engine.report import evaluate_model
     from trm.engine.solve import Model, load
+    from trm.tasks.thinking import Thinking
 
+    thinking = Thinking.of(
+        steps=steps, samples=samples, noise=noise, choose=choose, votes=votes, halt=halt
+    )
     if not isinstance(checkpoint, Model):
         checkpoint = load(checkpoint, task=task, device=device)
     return evaluate_model(
@@ -259,8 +235,7 @@ def evaluate(
         split=split,
         batch_size=batch_size,
         max_examples=max_examples,
-        votes=votes,
-        halt=halt,
+        thinking=thinking,
         reset_puzzle_embedding=reset_puzzle_embedding,
         save_predictions=None if save_predictions is None else Path(save_predictions),
     )

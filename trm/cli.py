@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from trm import cli_data, cli_eval, cli_hub, cli_runs, cli_solve, cli_train
+from trm import cli_data, cli_eval, cli_hub, cli_runs, cli_solve, cli_sweep, cli_train
 from trm import cli_options as opt
 from trm.engine.worker import TOLD_BY_LAUNCHER
 from trm.errors import TrmError
@@ -32,6 +32,7 @@ class _InOrderOfUse(TyperGroup):
             "train",
             "runs",
             "eval",
+            "sweep-eval",
             "vote",
             "solve",
             "plot",
@@ -53,6 +54,7 @@ app = typer.Typer(
 app.add_typer(cli_train.app)
 app.add_typer(cli_data.app)
 app.add_typer(cli_eval.app)
+app.add_typer(cli_sweep.app)
 app.add_typer(cli_solve.app)
 app.add_typer(cli_runs.app)
 app.add_typer(cli_hub.app)

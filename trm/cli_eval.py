@@ -48,17 +48,12 @@ def evaluate(
     max_examples: Annotated[
         int | None, typer.Option(min=1, help="Look at so many only, always the same.")
     ] = None,
-    votes: Annotated[
-        int | None,
-        typer.Option(min=1, help="Solve so many symmetric copies of each puzzle, and vote."),
-    ] = None,
-    halt: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P",
-            help="End each puzzle when its halting probability is above P, such as 0.9: faster.",
-        ),
-    ] = None,
+    steps: opt.Steps = None,
+    samples: opt.Samples = None,
+    noise: opt.Noise = None,
+    choose: opt.Choose = None,
+    votes: opt.Votes = None,
+    halt: opt.Halt = None,
     device: opt.Device = None,
     num_processes: opt.NumProcesses = None,
     compiled: opt.Compile = None,
@@ -80,11 +75,12 @@ def evaluate(
     for flag, file in files.items():
         if file is not None and not one:
             raise InputError(f"{flag} is for one checkpoint. Name it with --ckpt.")
-    given: dict[str, Any] = {"batch_size": batch_size, "max_examples": max_examples, "votes": votes}
-    given |= {"data": tuple(data) if data else None, "split": split, "task": task}
-    given |= {"reset_puzzle_embedding": reset_puzzles or None, "halt": halt}
+    given: dict[str, Any] = {"steps": steps, "samples": samples, "noise": noise, "choose": choose,
+        "votes": votes, "halt": halt, "batch_size": batch_size, "max_examples": max_examples,
+        "data": tuple(data) if data else None, "split": split, "task": task,
+        "reset_puzzle_embedding": reset_puzzles or None}  # fmt: skip
     update = {name: value for name, value in given.items() if value is not None}
-    entries = [entry.model_copy(update=update) for entry in entries]
+    entries = [entry.of(**entry.model_dump() | update) for entry in entries]
     _check_files(*files.values())
     processes = _processes(num_processes, device or "auto")
     if processes > 1:
@@ -155,14 +151,7 @@ def _show(
     as_json: bool,
     as_markdown: bool,
 ) -> None:
-    from trm.show.tables import (
-        markdown,
-        metrics_table,
-        results_table,
-        speed_text,
-        split_text,
-        way_text,
-    )
+    from trm.show.tables import markdown, metrics_table, results_table, speed_text, split_text
 
     rows, found = [], []
     for entry, report in zip(entries, reports, strict=True):
@@ -175,7 +164,7 @@ def _show(
     elif as_markdown:
         print(markdown(results_table(rows)))  # noqa: T201
     elif one:
-        way = split_text(report.split) + way_text(report.votes, report.halt)
+        way = split_text(report.split) + report.thinking.text
         _say(f"{report.checkpoint} on {report.data}{way}")
         out.print(metrics_table(report.metrics))
     else:
@@ -241,8 +230,7 @@ def _report(
             split=entry.split,
             batch_size=entry.batch_size,
             max_examples=entry.max_examples,
-            votes=entry.votes,
-            halt=entry.halt,
+            thinking=entry,
             reset_puzzle_embedding=entry.reset_puzzle_embedding,
             save_predictions=save_predictions,
             extras=extras,
@@ -276,7 +264,7 @@ def vote(
     per_task: PerTask = None,
 ) -> None:
     """Vote again over saved predictions; several files make an ensemble."""
-    from trm.show.tables import metrics_table, split_text, way_text
+    from trm.show.tables import metrics_table, split_text
     from trm.tasks.predictions import Predictions
 
     _check_files(submission, per_task)
@@ -293,7 +281,6 @@ def vote(
     else:
         for path, found in files.items():
             about = found.about
-            way = split_text(about.split) + way_text(about.votes, about.halt)
-            _say(f"{path}: {about.checkpoint}{way}")
+            _say(f"{path}: {about.checkpoint}{split_text(about.split)}{about.text}")
         out.print(metrics_table(metrics))
     _say_written(submission, per_task)

@@ -7,6 +7,7 @@ import typer
 
 from trm import __version__
 from trm.errors import ConfigError
+from trm.tasks.thinking import NOISE, Choice
 
 
 def _version(wanted: bool) -> None:
@@ -142,6 +143,31 @@ Submission = Annotated[
 ]
 PerTask = Annotated[
     Path | None, typer.Option(metavar="F", help="Write the metrics of each single task as JSON.")
+]
+Steps = Annotated[
+    int | None, typer.Option(min=1, help="Supervision steps at most, not those of training.")
+]
+Samples = Annotated[
+    int | None, typer.Option(min=1, help="Solve each puzzle so often, all but once with noise.")
+]
+Noise = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="S", help=f"Standard deviation of it.  [default: {NOISE}]"),
+]
+Choose = Annotated[
+    Choice | None,
+    typer.Option(help="The surest answer, the majority's, or the first sure one, which is fast."),
+]
+Votes = Annotated[
+    int | None,
+    typer.Option(min=1, help="Solve so many symmetric copies of each puzzle, and vote."),
+]
+Halt = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P",
+        help="End each puzzle when its halting probability is above P, such as 0.9: faster.",
+    ),
 ]
 Save = Annotated[
     Path | None, typer.Option(metavar="F", help="Draw the boards into a .png or .svg file.")

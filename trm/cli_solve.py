@@ -11,6 +11,7 @@ from rich.console import Console
 
 from trm import cli_options as opt
 from trm.errors import InputError
+from trm.tasks.thinking import Solving
 
 if TYPE_CHECKING:
     from trm.engine.bulk import BulkResult
@@ -29,6 +30,16 @@ def solve(
     task: opt.PublishedTask = None,
     device: opt.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a puzzle.")] = False,
+    steps: opt.Steps = None,
+    samples: opt.Samples = None,
+    noise: opt.Noise = None,
+    choose: opt.Choose = None,
+    votes: opt.Votes = None,
+    halt: opt.Halt = None,
+    until_valid: Annotated[
+        bool,
+        typer.Option("--until-valid", help="End at the first valid board, of whichever sample."),
+    ] = False,
     save: opt.Save = None,
     answers: Annotated[
         Path | None,
@@ -52,15 +63,18 @@ def solve(
 
     _check_flags(answers, {"--json": as_json, "--save": save is not None},
                  {"--batch-size": batch_size is not None, "--overwrite": overwrite})  # fmt: skip
+    given = {"steps": steps, "samples": samples, "noise": noise, "choose": choose, "votes": votes,
+             "halt": halt, "until_valid": until_valid}  # fmt: skip
+    how = Solving.of(**{name: value for name, value in given.items() if value is not None})
     if save is not None:
         check_picture(save)
     model = load(ckpt, task=task, device=device or "auto")
     if model.notes:
         notes.print(f"{model.name}: inferred {'; '.join(model.notes)}")
     if answers is None:
-        _show(model, puzzle, as_json, save)
+        _show(model, puzzle, how, as_json, save)
     else:
-        _solve_file(model, puzzle, answers, batch_size, overwrite)
+        _solve_file(model, puzzle, how, answers, batch_size, overwrite)
 
 
 def _check_flags(answers: Path | None, alone: dict[str, bool], beside: dict[str, bool]) -> None:
@@ -76,9 +90,9 @@ def _check_flags(answers: Path | None, alone: dict[str, bool], beside: dict[str,
             raise InputError(f"{flag} shows answers, --out writes them. Leave one of them out.")
 
 
-def _show(model: "Model", argument: str, as_json: bool, save: Path | None) -> None:
+def _show(model: "Model", argument: str, how: Solving, as_json: bool, save: Path | None) -> None:
     """Solve one puzzle after the other, and draw each."""
-    from trm.engine.solve import Solution
+    from trm.engine.solution import Solution
     from trm.show.pictures import save_pictures
     from trm.show.thinking import show_thoughts, verdict
 
@@ -88,12 +102,12 @@ def _show(model: "Model", argument: str, as_json: bool, save: Path | None) -> No
     for given in puzzles:
         model.identifier(given)  # refuse an unknown one before anything is drawn
     for given in puzzles:
-        thoughts = model.think(given)
+        thoughts = model.think(given, **how.given)
         if as_json:
-            solution = Solution(model.task, given, tuple(thoughts))
+            solution = Solution(model.task, given, tuple(thoughts), how)
             print(json.dumps(solution.as_json()))  # noqa: T201
         else:
-            solution = show_thoughts(out, model.task, given, thoughts)
+            solution = show_thoughts(out, model.task, given, thoughts, how)
             out.print(verdict(solution), highlight=False, soft_wrap=True)
         solutions.append(solution)
     if save is not None:
@@ -101,7 +115,12 @@ def _show(model: "Model", argument: str, as_json: bool, save: Path | None) -> No
 
 
 def _solve_file(
-    model: "Model", argument: str, answers: Path, batch_size: int | None, overwrite: bool
+    model: "Model",
+    argument: str,
+    how: Solving,
+    answers: Path,
+    batch_size: int | None,
+    overwrite: bool,
 ) -> None:
     """Solve a file, and say in the end what came out."""
     from trm.engine.bulk import solve_file
@@ -112,7 +131,7 @@ def _solve_file(
         with SolvingView(Console(stderr=True)) as progress:
             found = solve_file(
                 model, source=source, out=answers,
-                batch_size=batch_size, overwrite=overwrite, on_progress=progress,
+                batch_size=batch_size, overwrite=overwrite, on_progress=progress, **how.given,
             )  # fmt: skip
     except KeyboardInterrupt:
         notes.print(f"stopped; the same command goes on with {answers}")

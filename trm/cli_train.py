@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 
 from trm import cli_options as opt
-from trm.api import resolve
 from trm.cli_launch import machines_of, say_how_it_ended, show_needs, shown, start
 from trm.engine.worker import as_worker
 from trm.errors import ConfigError
@@ -31,6 +30,7 @@ def config(
     as_json: Annotated[bool, typer.Option("--json", help="The settings as JSON.")] = False,
 ) -> None:
     """Print the resolved settings, and where each came from."""
+    from trm.recipes import resolve
     from trm.show.tables import settings_table
 
     opt.check_named(task, config_file)
@@ -88,6 +88,8 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes, exit.")] = False,
 ) -> int:
     """Train a model, on all GPUs; go on with the run if it was interrupted."""
+    from trm.recipes import resolve
+
     opt.check_named(task, config_file)
     flags: dict[str, tuple[Any, str]] = {
         name: (value, flag)

@@ -42,7 +42,7 @@ ENV_PREFIX = "TRM_"
 #: Read elsewhere: it chooses how something is computed, not what.
 _NO_SETTINGS = ("TRM_KERNELS",)
 #: What a file says before its settings: for what task they are, and what preset they change.
-_HEAD = ("task", "preset")
+HEAD = ("task", "preset")
 Settings = Mapping[str, Mapping[str, Any]]
 
 
@@ -198,25 +198,17 @@ def _from_run(run: Path, task: str) -> Iterator[tuple[str, Any, str]]:
     return _nested(config.model_dump(exclude={"task"}), f"run {run}")
 
 
-def task_and_preset(path: Path) -> tuple[str | None, str | None]:
-    """What a file of settings is for: the values of ``task`` and ``preset``, if it has them.
-
-    Raises:
-        ConfigError: if there is no such file, it is not TOML, or one of them is no text.
-    """
-    found = _read(path)
-    for name in _HEAD:
-        if not isinstance(found.get(name, ""), str):
-            raise ConfigError(f"file {path}: {name} = {found[name]!r} is no name. Give one.")
-    return found.get("task"), found.get("preset")
-
-
 def _from_file(path: Path) -> Iterator[tuple[str, Any, str]]:
-    settings = {name: value for name, value in _read(path).items() if name not in _HEAD}
+    settings = {name: value for name, value in read_file(path).items() if name not in HEAD}
     return _nested(settings, f"file {path}")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> dict[str, Any]:
+    """What a file of settings holds, unchecked.
+
+    Raises:
+        ConfigError: if there is no such file, or it is not TOML.
+    """
     if not path.is_file():
         raise ConfigError(f"--config {path}: no such file. Name a TOML file.")
     try:

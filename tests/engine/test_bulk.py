@@ -245,7 +245,7 @@ def test_places_that_cannot_be_used(model: trm.Model, whole: Path, tmp_path: Pat
 def test_too_large_a_batch_says_what_to_do(
     model: trm.Model, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fill_memory(puzzles: object) -> None:
+    def fill_memory(puzzles: object, **_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
 
     monkeypatch.setattr(model, "solve_batch", fill_memory)

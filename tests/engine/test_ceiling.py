@@ -19,6 +19,7 @@ from trm.engine.window import Window
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.models.flops import eval_step_flops, train_step_flops
 from trm.plugins import get_task
+from trm.tasks.thinking import Thinking
 
 CPU = torch.device("cpu")
 DEVICES = [
@@ -149,7 +150,9 @@ def test_an_evaluation_counts_the_steps_really_taken(trained_run: Path, votes: i
     config = model.network.config
     flops = eval_step_flops(config, model.network.spec)
     whole, halted = (
-        evaluate_model(model, votes=votes, batch_size=16, max_examples=20, halt=halt)
+        evaluate_model(
+            model, batch_size=16, max_examples=20, thinking=Thinking(votes=votes, halt=halt)
+        )
         for halt in (None, 0.002)
     )
     counts = []

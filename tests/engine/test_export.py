@@ -16,7 +16,7 @@ from trm.config import ModelConfig, RunConfig
 from trm.data import DatasetMeta, Position
 from trm.engine import export, layout
 from trm.engine.checkpoint import CheckpointConfig, Progress
-from trm.engine.evaluate import supervision_steps
+from trm.engine.rollouts import supervision_steps
 from trm.engine.snapshot import Snapshot
 from trm.engine.stored import open_stored
 from trm.errors import CheckpointError, ConfigError, InputError

@@ -11,12 +11,13 @@ import torch
 import trm
 from trm.config import ModelConfig, RunConfig
 from trm.data import Batch
-from trm.engine.evaluate import answer, supervision_steps
+from trm.engine.evaluate import answer
 from trm.engine.halting import HaltingPool
 from trm.engine.report import evaluate_model
-from trm.errors import InputError
+from trm.engine.rollouts import Asked, supervision_steps
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.tasks.predictions import Predictions
+from trm.tasks.thinking import Thinking
 
 SEQ, MAX_STEPS = 6, 5
 
@@ -38,6 +39,11 @@ def model() -> TinyRecursiveModel:
     return made.eval()
 
 
+def asked(*sizes: int) -> list[Asked]:
+    """Batches, each by one rollout."""
+    return [Asked((batch,)) for batch in batches(sizes)]
+
+
 def batches(sizes: tuple[int, ...]) -> list[Batch]:
     rng, total = np.random.default_rng(1), sum(sizes)
     tokens = rng.integers(1, 7, (2, total, SEQ)).astype(np.int32)
@@ -56,10 +62,12 @@ def batches(sizes: tuple[int, ...]) -> list[Batch]:
 def test_each_row_has_the_answer_of_the_step_at_which_it_halts(
     model: TinyRecursiveModel, sizes: tuple[int, ...], places: int
 ) -> None:
-    given = batches(sizes)
+    given = asked(*sizes)
     found = list(HaltingPool(model, iter(given), places, 0.5).answered())
-    assert [batch for batch, _ in found] == given
-    for batch, answered in found:
+    assert [one for one, _, _ in found] == given
+    for one, answered, rollout in found:
+        (batch,) = one.batches
+        assert rollout.tolist() == [0] * len(batch)
         whole = answer(model, batch)
         inputs, identifiers = map(torch.from_numpy, (batch.inputs, batch.puzzle_identifiers))
         steps = [(a.numpy(), h.numpy()) for a, h in supervision_steps(model, inputs, identifiers)]
@@ -75,20 +83,14 @@ def test_each_row_has_the_answer_of_the_step_at_which_it_halts(
 def test_a_higher_threshold_halts_later(model: TinyRecursiveModel) -> None:
     steps = []
     for threshold in (0.01, 0.5, 0.999999):
-        ((_, found),) = HaltingPool(model, batches((40,)), 8, threshold).answered()
+        ((_, found, _),) = HaltingPool(model, asked(40), 8, threshold).answered()
         steps.append(found.halt_steps)
     assert all((early <= late).all() for early, late in pairwise(steps))
     assert steps[0].sum() < steps[1].sum() < steps[2].sum()
 
 
-@pytest.mark.parametrize("threshold", [0.0, 1.0, -3.0, float("nan")])
-def test_a_threshold_that_is_no_probability(model: TinyRecursiveModel, threshold: float) -> None:
-    with pytest.raises(InputError, match="is no probability to stop at"):
-        HaltingPool(model, batches((4,)), 8, threshold)
-
-
 def test_rows_halt_at_different_steps(model: TinyRecursiveModel) -> None:
-    ((_, found),) = HaltingPool(model, batches((40,)), 8, 0.5).answered()
+    ((_, found, _),) = HaltingPool(model, asked(40), 8, 0.5).answered()
     assert len(set(found.halt_steps.tolist())) > 2
 
 
@@ -99,7 +101,7 @@ def test_no_example_pays_for_the_steps_of_another(
     rows: list[int] = []
     monkeypatch.setattr(model, "is_compiled", compiled)
     hook = model.register_forward_pre_hook(lambda _, given: rows.append(len(given[1])))
-    ((_, found),) = HaltingPool(model, batches((40,)), 8, 0.5).answered()
+    ((_, found, _),) = HaltingPool(model, asked(40), 8, 0.5).answered()
     hook.remove()
     needed = int(found.halt_steps.sum())
     if compiled:
@@ -110,23 +112,24 @@ def test_no_example_pays_for_the_steps_of_another(
 
 
 def test_batches_are_asked_for_as_places_become_free(model: TinyRecursiveModel) -> None:
-    asked = []
+    begun = []
 
-    def endless() -> Iterator[Batch]:
+    def endless() -> Iterator[Asked]:
         for number in range(1000):
-            asked.append(number)
-            yield batches((4,))[0]
+            begun.append(number)
+            yield asked(4)[0]
 
     pool = HaltingPool(model, endless(), 8, 0.5).answered()
     next(pool)
-    assert len(asked) <= 2 + MAX_STEPS * 2
+    assert len(begun) <= 2 + MAX_STEPS * 2
 
 
 @pytest.mark.parametrize("votes", [1, 3])
 def test_a_report_that_halts(trained_run: Path, votes: int) -> None:
     model = trm.load(trained_run, device="cpu")
     whole, halted = (
-        evaluate_model(model, votes=votes, batch_size=16, halt=halt) for halt in (None, 0.5)
+        evaluate_model(model, batch_size=16, thinking=Thinking(votes=votes, halt=halt))
+        for halt in (None, 0.5)
     )
     steps = [report.metrics["mean_steps"].value for report in (whole, halted)]
     assert steps[0] == pytest.approx(steps[1]) or votes > 1

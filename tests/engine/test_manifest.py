@@ -28,6 +28,10 @@ data = ["data/arc1", "data/more"]
 split = "validation"
 metric = "pass@2"
 reported = 0.446
+steps = 32
+samples = 4
+noise = 0.2
+choose = "first"
 votes = 8
 halt = 0.9
 max_examples = 100
@@ -42,7 +46,8 @@ batch_size = 32
     assert full.model_dump() == {
         "ckpt": "runs/arc1/b", "name": "TRM-Att", "data": ("data/arc1", "data/more"),
         "task": "arc1", "reset_puzzle_embedding": True, "metric": "pass@2", "reported": 0.446,
-        "split": "validation", "votes": 8, "halt": 0.9, "max_examples": 100, "batch_size": 32,
+        "split": "validation", "steps": 32, "samples": 4, "noise": 0.2, "choose": "first",
+        "votes": 8, "halt": 0.9, "max_examples": 100, "batch_size": 32,
     }  # fmt: skip
 
 
@@ -64,6 +69,10 @@ def refused(file: Path) -> str:
         ('ckpt = "b"\nreported = 44.6', "reported: Input should be less than or equal to 1. Mend"),
         ('ckpt = "b"\nreported = -1', "reported: Input should be greater than or equal to 0."),
         ('ckpt = "b"\nvotes = 0', "votes: Input should be greater than or equal to 1. Mend it."),
+        (
+            'ckpt = "b"\nhalt = 1.5',
+            "checkpoint 2: --halt 1.5 is no probability to stop at. Give one such as 0.9. Mend it.",
+        ),
         ('ckpt = "b"\nbatch_size = 0', "batch_size: Input should be greater than 0. Mend it."),
         ('ckpt = "b"\ndata = "data/b"', "checkpoint 2: data: Input should be a valid tuple. Mend"),
     ],

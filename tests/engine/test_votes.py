@@ -18,6 +18,7 @@ from trm.errors import ConfigError
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
 from trm.tasks.sudoku.task import Sudoku
+from trm.tasks.thinking import Thinking
 
 #: From the number of the call for a batch, 0 for the originals, to what is wrong with its answers.
 Errors = Callable[[int, np.ndarray], np.ndarray]
@@ -67,7 +68,8 @@ def solver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Batch]]:
 def judged(network: TinyRecursiveModel, split: Split, **more: Any) -> tuple[float, list[EvalBatch]]:
     """Exact accuracy, and the answers that were judged."""
     seen: list[EvalBatch] = []
-    more = {"batch_size": 32, "max_examples": 50, **more}
+    thinking = Thinking(votes=more.pop("votes", 1))
+    more = {"batch_size": 32, "max_examples": 50, "thinking": thinking, **more}
     metrics = evaluate(network, AccuracyEvaluator(), split, on_batch=seen.append, **more)
     assert metrics is not None
     return metrics["exact_accuracy"].value, seen
@@ -173,10 +175,11 @@ def test_a_vote_of_one_asks_for_no_symmetries(
 def test_numbers_do_not_depend_on_the_batch_size(trained_run: Path) -> None:
     model = trm.load(trained_run, device="cpu")
     first, second = (
-        evaluate_model(model, batch_size=size, max_examples=20, votes=3).metrics for size in (20, 7)
+        evaluate_model(model, batch_size=n, max_examples=20, thinking=Thinking(votes=3)).metrics
+        for n in (20, 7)
     )
     assert {n: m.value for n, m in first.items()} == pytest.approx(
         {n: m.value for n, m in second.items()}
     )
-    one = evaluate_model(model, max_examples=20, votes=1).metrics
+    one = evaluate_model(model, max_examples=20, thinking=Thinking(votes=1)).metrics
     assert one == evaluate_model(model, max_examples=20).metrics

@@ -12,6 +12,7 @@ from trm.show.progress import EvaluationView, TrainingView, duration, plain_line
 from trm.show.tables import markdown, metrics_table, results_table, size_text
 from trm.show.thinking import show_thoughts, verdict
 from trm.tasks.metrics import Metric
+from trm.tasks.thinking import Thinking
 
 TRAIN = {
     "event": "train", "step": 20, "loss": 1.23456, "exact_accuracy": None, "mean_steps": None,
@@ -142,6 +143,6 @@ def test_what_was_measured_on_nothing_is_not_shown() -> None:
 
 
 def test_a_name_does_not_break_a_markdown_table() -> None:
-    row = Row("a|b\n[c]", "toy", 1, "solved", Metric.share(0, 0), votes=3)
+    row = Row("a|b\n[c]", "toy", 1, "solved", Metric.share(0, 0), thinking=Thinking(votes=3))
     last = markdown(results_table([row])).splitlines()[-1]
     assert last == "| toy | a\\|b [c] | 1 | solved, 3 votes | - |  | 0 |  |"

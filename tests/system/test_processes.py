@@ -112,15 +112,17 @@ def test_a_profile_of_each_process(
         assert steps == {b"ProfilerStep#10", b"ProfilerStep#11"}
 
 
-@pytest.mark.parametrize("flags", [("--votes", "2"), ("--halt", "0.6")], ids=" ".join)
+@pytest.mark.parametrize(
+    "flags", ["--votes 2", "--halt 0.6", "--samples 3", "--samples 2 --choose first --halt 0.6"]
+)
 def test_two_processes_evaluate_as_one_does(
-    start: Callable[..., Any], trained_run: Path, tmp_path: Path, flags: tuple[str, ...]
+    start: Callable[..., Any], trained_run: Path, tmp_path: Path, flags: str
 ) -> None:
     command = ("eval", "--ckpt", trained_run, "--device", "cpu", "--json", "--batch-size", "13")
     found = []
     for processes in ("1", "2"):
         file = f"{processes}.npz"
-        done = start(*command, "--nproc", processes, "--save-predictions", file, *flags)
+        done = start(*command, "--nproc", processes, "--save-predictions", file, *flags.split())
         assert done.end() == (0, f"wrote {file}\n")
         found.append(json.loads("".join(done.lines)))
     assert found[0]["metrics"] == found[1]["metrics"]

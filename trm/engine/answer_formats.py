@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trm.engine.solve import Solution
+from trm.engine.solution import Solution
 from trm.tasks.base import Puzzle, Task
 
 
@@ -26,8 +26,9 @@ class _Csv:
     _VALUES = {"true": True, "false": False, "": None}
     _NAMES = {value: name for name, value in _VALUES.items()}
 
-    def __init__(self, labelled: bool) -> None:
-        self._columns = (*self._FIELDS, "correct") if labelled else self._FIELDS
+    def __init__(self, labelled: bool, until_valid: bool) -> None:
+        more = {"correct": labelled, "valid_step": until_valid, "valid_rollouts": until_valid}
+        self._columns = (*self._FIELDS, *(name for name, wanted in more.items() if wanted))
         self.header = ",".join(self._columns) + "\n"
 
     def puzzle(self, task: Task, puzzle: Puzzle) -> str:
@@ -41,6 +42,8 @@ class _Csv:
             "halt_step": solution.halt_step,
             "halt_probability": round(solution.thoughts[-1].halt_probability, 6),
             "correct": self._NAMES[correct],
+            "valid_step": solution.valid_step,
+            "valid_rollouts": solution.thoughts[-1].num_valid,
         }
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(found[name] for name in self._columns)
@@ -62,7 +65,7 @@ class _JsonLines:
 
     header = ""
 
-    def __init__(self, labelled: bool) -> None:
+    def __init__(self, labelled: bool, _until_valid: bool) -> None:
         self._labelled = labelled
 
     def puzzle(self, task: Task, puzzle: Puzzle) -> str:

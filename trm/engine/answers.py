@@ -14,15 +14,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 
 from trm.engine.answer_formats import FORMATS, Line
-from trm.engine.solve import Model, Solution
+from trm.engine.solution import USUAL, Solution
+from trm.engine.solve import Model
 from trm.errors import InputError
 from trm.storage import storage_errors, write_text
 from trm.tasks.base import Puzzle
+from trm.tasks.thinking import Solving, flags_of
 
 _WAY_OUT = "Name another --out, or replace it with --overwrite."
 
@@ -84,16 +86,18 @@ class AnswerFile:
         path: the file, made if missing.
         model: who answers.
         labelled: whether right answers are known.
+        how: they come about.
 
     Attributes:
         tally: of the answers in it.
     """
 
-    def __init__(self, path: Path, model: Model, labelled: bool) -> None:
+    def __init__(self, path: Path, model: Model, labelled: bool, how: Solving = USUAL) -> None:
         check_name(path)
         self.path, self.tally = path, Tally()
-        self._format = FORMATS[path.suffix](labelled)
+        self._format = FORMATS[path.suffix](labelled, how.until_valid)
         self._model = model
+        self._how = how.settled.model_dump(exclude_defaults=True)
         self._about = path.with_name(f"{path.name}.about.json")
         #: Where the next answer goes; what stands behind is cut off before it is written.
         self._end = 0
@@ -126,8 +130,11 @@ class AnswerFile:
         probability may depend on what is solved together.
 
         Raises:
-            InputError: if the answers are to other puzzles, or of another model.
+            InputError: if the answers are to other puzzles, of another model, or came about in
+                another way.
         """
+        if self.path.stat().st_size:
+            self._check_how()
         tally, waiting = Tally(), list[Given]()
         for line, end in self._answers():
             given = next(puzzles, None)
@@ -196,12 +203,26 @@ class AnswerFile:
                     return  # half an answer of several lines
                 raise self._misfit(f"has no such answer in line {lines.count}") from error
 
-    def _whose(self) -> dict[str, str]:
+    def _whose(self) -> dict[str, Any]:
         return {
             "task": self._model.task.name,
             "checkpoint": self._model.name,
             "weights": weights_digest(self._model),
+            **({"thinking": self._how} if self._how else {}),  # files without it are older
         }
+
+    def _check_how(self) -> None:
+        """Refuse answers that came about in another way, whose columns may be others too."""
+        try:
+            theirs = json.loads(self._about.read_text(encoding="utf-8")).get("thinking", {})
+            flags = flags_of(theirs)
+        except (OSError, ValueError, AttributeError):
+            return  # of a file that is not there or damaged is spoken later
+        if theirs != self._how:
+            own = flags_of(self._how)
+            parts = [f"was written with {flags}"] * bool(flags)
+            parts += [f"was not written with {own}"] * bool(own)
+            raise self._misfit(", ".join(parts))
 
     def _check_about(self, tally: Tally) -> None:
         """Refuse to go on with what others wrote, as far as it is known who did."""

@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Unpack
 
 import torch
 
 from trm.engine.answers import AnswerFile, Given, check_name
 from trm.engine.rows import Rows
-from trm.engine.solve import BATCH_SIZE, Model, Solution
+from trm.engine.solution import Solution
+from trm.engine.solve import BATCH_SIZE, Model
 from trm.errors import InputError
 from trm.tasks.base import only
+from trm.tasks.thinking import How, Solving
 
 #: On a CPU larger batches are hardly quicker, and answers would come in larger heaps.
 CPU_BATCH_SIZE = 16
@@ -45,6 +48,7 @@ def solve_file(
     batch_size: int | None = None,
     overwrite: bool = False,
     on_progress: Callable[[int, float | None], None] | None = None,
+    **how: Unpack[How],
 ) -> BulkResult:
     """Solve the puzzles of a text in their order; memory does not grow with their number.
 
@@ -61,8 +65,11 @@ def solve_file(
         overwrite: begin anew, whatever is there.
         on_progress: called with the answers in the file and the share of the source that was read,
             None where its size is unknown; first before anything is solved.
+        how: what :meth:`trm.Model.solve` takes: ``steps``, ``samples``, ``noise``, ``choose``,
+            ``votes``, ``halt`` and ``until_valid``.
 
     Raises:
+        ConfigError: for a ``how`` that is out of range, or does not go together.
         InputError: for a line that is no puzzle, naming it, or a file of answers that does not
             fit. Answers that were written stay.
         StorageError: if the disk is full, or the place may not be written.
@@ -73,7 +80,7 @@ def solve_file(
     with _opened(source, out) as text:
         rows = Rows(text, text.name)
         left = _given(model, rows)
-        with AnswerFile(out, model, rows.labelled) as answers:
+        with AnswerFile(out, model, rows.labelled, Solving.of(**how)) as answers:
             if not overwrite:
                 left = answers.go_on(left, size)
             resumed_from = answers.tally.solved
@@ -83,7 +90,7 @@ def solve_file(
                 batch = list(islice(left, size))
                 if not batch:
                     break
-                answers.append(_solved(model, batch), batch)
+                answers.append(_solved(model, batch, how), batch)
             answers.finish()
     found = answers.tally
     return BulkResult(
@@ -103,9 +110,9 @@ def _batch_size(model: Model, wanted: int | None) -> int:
     return wanted
 
 
-def _solved(model: Model, batch: list[Given]) -> list[Solution]:
+def _solved(model: Model, batch: list[Given], how: How) -> list[Solution]:
     try:
-        return model.solve_batch([given.puzzle for given in batch])
+        return model.solve_batch([given.puzzle for given in batch], **how)
     except torch.OutOfMemoryError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{reason} Lower --batch-size, which is {len(batch)}.") from error

@@ -2,40 +2,22 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from torch import Tensor
 
-from trm.data import Batch, Drawn, Split, eval_rows, num_eval_examples
+from trm.data import Batch, Split, eval_rows, num_eval_examples
 from trm.engine.device import to_device
 from trm.engine.distributed import ALONE, Group
 from trm.engine.halting import HaltingPool
+from trm.engine.noise import Noise
 from trm.engine.optim import WeightAverage
-from trm.errors import ConfigError
-from trm.models import LatentState, Puzzles, TinyRecursiveModel
+from trm.engine.rollouts import Answered, Asked, split_copies, supervision_steps, turned_back
+from trm.models import Puzzles, TinyRecursiveModel
+from trm.tasks.choice import chosen
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
-from trm.tasks.predictions import majority
-
-
-def supervision_steps(
-    model: TinyRecursiveModel,
-    inputs: Int[Tensor, "batch seq"],
-    identifiers: Int[Tensor, " batch"],
-) -> Iterator[tuple[Int[Tensor, "batch seq"], Float[Tensor, " batch"]]]:
-    """The answer (batch, seq) and halting logits (batch,) after each supervision step."""
-    with torch.inference_mode():
-        embedded = model.embed(inputs, model.puzzle_rows(identifiers))
-        # Contiguous as the states after it are, or a compiled step would be compiled twice.
-        state = LatentState(*(part.contiguous() for part in model.initial_state(len(inputs))))
-    for _ in range(model.config.halt_max_steps):
-        with torch.inference_mode():  # not across the yield, where the caller's code runs
-            state, logits, halt_logits = model(state, embedded)
-            answers = logits.argmax(-1).to(torch.int32)
-        yield answers, halt_logits
+from trm.tasks.thinking import PUBLISHED, Thinking
 
 
 def evaluate(
@@ -45,8 +27,7 @@ def evaluate(
     *,
     batch_size: int,
     max_examples: int | None = None,
-    votes: int = 1,
-    halt: float | None = None,
+    thinking: Thinking = PUBLISHED,
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_steps: Callable[[int], None] = lambda count: None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -64,33 +45,28 @@ def evaluate(
         split: the examples.
         batch_size: examples at a time, over all processes.
         max_examples: look at so many, chosen once and for all, instead of all.
-        votes: solve so many symmetric copies of each example, and take the majority's answer.
-        halt: an example ends at the first step whose halting probability is above this, instead of
-            after all.
+        thinking: for how long, in how many ways.
         on_batch: also given each batch of answers.
         on_steps: told, for each batch, how many supervision steps this process took for it: the
-            sum over its examples and their copies.
+            sum over its examples and their rollouts.
         on_progress: called with examples done and examples in all.
         should_stop: asked before each batch; true ends the evaluation without a result. All
             processes have to give the same answer.
         group: the processes that evaluate together; the first one has the result.
     """
-    copies = _symmetric_copies(split, votes)
+    thinking = thinking.settled
+    asked = _asked(split, eval_rows(split, batch_size, max_examples), thinking, group)
     total, done = num_eval_examples(split, max_examples), 0
-    size = -(-batch_size // group.size)
-    asked = _asked(split, batch_size, max_examples, copies, group)
-    answered = (
-        HaltingPool(model, asked, size, halt).answered()
-        if halt is not None
-        else ((batch, answer(model, batch, size)) for batch in asked)
-    )
+    answered = _answered(model, asked, -(-batch_size // group.size), thinking)
     for examples, puzzles in eval_rows(split, batch_size, max_examples):
         if should_stop():
             return None
-        (_, first), *rest = (next(answered) for _ in range(1 + len(copies)))
-        others = [_turned_back(split, first, *copy) for copy in rest]
-        on_steps(sum(_steps_taken(model, found, halt) for found in (first, *others)))
-        answers = _collected(majority([first, *others]), split, examples, puzzles, group)
+        parts = [next(answered) for _ in range(1 if _together(thinking) else thinking.rollouts)]
+        on_steps(sum(_steps_taken(model, part, thinking) for part in parts))
+        original = parts[0].asked.batches[0]
+        ballots = [turned_back(split, original, part) for part in parts]
+        own = chosen(thinking.choose or "vote", ballots)
+        answers = _collected(own, split, examples, puzzles, group)
         done += len(examples)
         if group.is_first:
             evaluator.update(answers)
@@ -101,26 +77,54 @@ def evaluate(
     return evaluator.result() if group.is_first else {}
 
 
-def _steps_taken(model: TinyRecursiveModel, found: EvalBatch, halt: float | None) -> int:
-    if halt is None:
-        return len(found.answers) * model.config.halt_max_steps
-    return int(found.halt_steps.sum())
+def _together(thinking: Thinking) -> bool:
+    """Whether the rollouts of an example end together, and not each for itself."""
+    return thinking.choose == "first"
+
+
+def _answered(
+    model: TinyRecursiveModel, asked: Iterator[Asked], size: int, thinking: Thinking
+) -> Iterator[Answered]:
+    """The answers to all that is asked, in its order; on so many rows of the device."""
+    noise = Noise(model, thinking.noise) if thinking.noise else None
+    if thinking.halt is not None:
+        rollouts = thinking.rollouts if _together(thinking) else 1
+        yield from HaltingPool(
+            model, asked, size, thinking.halt,
+            max_steps=thinking.steps, rollouts=rollouts, noise=noise,
+        ).answered()  # fmt: skip
+        return
+    for one in asked:
+        (batch,), (sample,) = one.batches, one.samples
+        found = answer(model, batch, size, thinking.steps, sample, noise)
+        yield Answered(one, found, np.zeros(len(batch), np.int64))
+
+
+def _steps_taken(model: TinyRecursiveModel, part: Answered, thinking: Thinking) -> int:
+    if thinking.halt is None:
+        return len(part.rollout) * (thinking.steps or model.config.halt_max_steps)
+    return int(part.found.halt_steps.sum()) * len(part.asked.batches)
 
 
 def _asked(
     split: Split,
-    batch_size: int,
-    max_examples: int | None,
-    copies: Iterable[Drawn],
+    rows: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    thinking: Thinking,
     group: Group,
-) -> Iterator[Batch]:
-    """This process's share of each batch, followed by its symmetric copies."""
-    for examples, puzzles in eval_rows(split, batch_size, max_examples):
+) -> Iterator[Asked]:
+    """This process's share of each batch, by each of its rollouts."""
+    copies, samples = split_copies(split, thinking.votes), range(thinking.samples)
+    for examples, puzzles in rows:
         own = _own_rows(len(examples), group)
-        yield split.gather(examples[own], puzzles[own])
+        batches = [split.gather(examples[own], puzzles[own])]
         for symmetry, permutation in copies:
             drawn = (np.repeat(symmetry, len(own)), np.repeat(permutation, len(own), axis=0))
-            yield split.gather(examples[own], puzzles[own], drawn)
+            batches.append(split.gather(examples[own], puzzles[own], drawn))
+        each = [(batch, sample) for batch in batches for sample in samples]
+        if _together(thinking):
+            yield Asked(*zip(*each, strict=True))
+        else:
+            yield from (Asked((batch,), (sample,)) for batch, sample in each)
 
 
 def _own_rows(count: int, group: Group) -> NDArray[np.int64]:
@@ -169,7 +173,14 @@ def _collected(
     )
 
 
-def answer(model: TinyRecursiveModel, batch: Batch, size: int | None = None) -> EvalBatch:
+def answer(
+    model: TinyRecursiveModel,
+    batch: Batch,
+    size: int | None = None,
+    max_steps: int | None = None,
+    sample: int = 0,
+    noise: Noise | None = None,
+) -> EvalBatch:
     """The model's answers to a batch after all supervision steps.
 
     For a compiled model the batch is filled up to ``size`` rows, so that all have one shape.
@@ -178,9 +189,9 @@ def answer(model: TinyRecursiveModel, batch: Batch, size: int | None = None) -> 
     if model.is_compiled and size is not None:
         rows = torch.arange(size, device=model.device).clamp_max(len(batch) - 1)
         puzzles = Puzzles(*(tensor[rows] for tensor in puzzles))
-    max_steps = model.config.halt_max_steps
+    max_steps = max_steps or model.config.halt_max_steps
     halt_steps = torch.full_like(puzzles.identifiers, max_steps)
-    steps = supervision_steps(model, puzzles.inputs, puzzles.identifiers)
+    steps = supervision_steps(model, puzzles.inputs, puzzles.identifiers, max_steps, sample, noise)
     last = (puzzles.inputs, torch.zeros(()))  # there is at least one step
     for number, last in enumerate(steps, start=1):
         first = (last[1] > 0) & (halt_steps == max_steps)
@@ -196,38 +207,6 @@ def answer(model: TinyRecursiveModel, batch: Batch, size: int | None = None) -> 
         examples=batch.examples,
         puzzles=batch.puzzles,
     )
-
-
-def _symmetric_copies(split: Split, votes: int) -> list[Drawn]:
-    """How the copies beside the original are made: the same for every example and evaluation."""
-    if votes == 1:
-        return []
-    copied = split.identifiers is not None or split.symmetry is not None
-    if split.augmentation is None or copied:
-        why = "are augmented copies already" if copied else "have none"
-        raise ConfigError(
-            f"--votes {votes} needs symmetries, but these puzzles {why}. Leave it out."
-        )
-    # Of few symmetries all have to come up: so many draws leave out one of eight never.
-    drawn = split.augmentation.draw(100 * votes, np.random.default_rng(0))
-    kinds = np.column_stack(drawn)
-    original = np.concatenate(([0], np.arange(drawn[1].shape[1])))
-    _, first = np.unique(np.concatenate((original[None], kinds)), axis=0, return_index=True)
-    places = np.sort(first)[1:votes] - 1
-    if len(places) < votes - 1:
-        raise ConfigError(
-            f"--votes {votes}: these puzzles have only {1 + len(places)} symmetric copies. "
-            "Ask for fewer."
-        )
-    return [(drawn[0][i : i + 1], drawn[1][i : i + 1]) for i in places]
-
-
-def _turned_back(split: Split, first: EvalBatch, copy: Batch, found: EvalBatch) -> EvalBatch:
-    """The answers to a symmetric copy of a batch, as answers to the batch itself."""
-    assert split.augmentation is not None
-    assert copy.rows is not None
-    back = split.augmentation.undo(found.answers, copy.rows).astype(np.int32)
-    return replace(found, inputs=first.inputs, labels=first.labels, answers=back)
 
 
 @contextlib.contextmanager

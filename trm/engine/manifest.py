@@ -4,14 +4,15 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from trm.config import Frozen, first_problem
+from trm.config import first_problem
 from trm.errors import InputError
+from trm.tasks.thinking import Thinking
 
 
-class Entry(Frozen):
-    """One ``[[checkpoint]]`` of a manifest.
+class Entry(Thinking):
+    """One ``[[checkpoint]]`` of a manifest, and how it is to think.
 
     Attributes:
         ckpt: a run or checkpoint, here or on the Hub; None for the newest run.
@@ -21,8 +22,6 @@ class Entry(Frozen):
         reported: what its authors measured, as a share.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     ckpt: str | None
     name: str = ""
     task: str | None = None
@@ -31,8 +30,6 @@ class Entry(Frozen):
     split: Literal["test", "validation"] = "test"
     metric: str | None = None
     reported: float | None = Field(None, ge=0, le=1)
-    votes: int = Field(1, ge=1)
-    halt: float | None = Field(None, gt=0, lt=1)
     max_examples: int | None = Field(None, gt=0)
     batch_size: int | None = Field(None, gt=0)
 
@@ -59,6 +56,6 @@ def read_manifest(path: Path) -> list[Entry]:
         try:
             found.append(Entry.model_validate(entry))
         except ValidationError as error:
-            reason = first_problem(error)
+            reason = first_problem(error).removeprefix("Value error, ").rstrip(".")
             raise InputError(f"--all {path}: checkpoint {number}: {reason}. Mend it.") from error
     return found

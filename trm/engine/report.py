@@ -18,6 +18,7 @@ from trm.errors import InputError, did_you_mean
 from trm.models.flops import eval_step_flops
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
 from trm.tasks.predictions import About, Predictions, compact
+from trm.tasks.thinking import PUBLISHED, Thinking
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ class Row:
     value: Metric
     reported: float | None = None
     split: str = "test"
-    votes: int = 1
-    halt: float | None = None
+    thinking: Thinking = PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ class Report:
     """What an evaluation found, of what, on what.
 
     Attributes:
+        num_examples: that were looked at.
+        num_steps: supervision steps that this process took for them, those of all rollouts.
         split: of the data, ``test`` or ``validation``.
-        votes: answers to each puzzle, of which the majority's was judged.
-        halt: the halting probability above which an example ended, None if after all steps.
+        thinking: for how long, in how many ways.
         speed: ``seconds`` that it took, all answers and compiling included; ``samples_per_s`` over
             all processes; ``tflops`` of each process, by the supervision steps really taken, and
             ``mfu``, their share of what a large matrix product reaches on the same device.
@@ -56,9 +57,10 @@ class Report:
     metrics: Mapping[str, Metric]
     evaluator: Evaluator
     speed: Mapping[str, float]
+    num_examples: int
+    num_steps: int
     split: str = "test"
-    votes: int = 1
-    halt: float | None = None
+    thinking: Thinking = PUBLISHED
 
     def row(self, name: str, metric: str | None, reported: float | None) -> "Row":
         """One line of a table over several evaluations.
@@ -77,7 +79,7 @@ class Report:
             raise InputError(f"task {self.task} has no metric {metric!r}. {hint}")
         return Row(
             name or self.checkpoint, self.task, self.step, metric, self.metrics[metric],
-            reported, self.split, self.votes, self.halt,
+            reported, self.split, self.thinking,
         )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
@@ -89,8 +91,7 @@ class Report:
             "data": str(self.data),
             "split": self.split,
             "digest": self.digest,
-            "votes": self.votes,
-            "halt": self.halt,
+            **self.thinking.model_dump(),
             "metrics": {name: metric.as_json() for name, metric in self.metrics.items()},
             "speed": dict(self.speed),
         }
@@ -103,8 +104,7 @@ def evaluate_model(
     split: str = "test",
     batch_size: int | None = None,
     max_examples: int | None = None,
-    votes: int = 1,
-    halt: float | None = None,
+    thinking: Thinking = PUBLISHED,
     save_predictions: Path | None = None,
     extras: Sequence[str] = (),
     reset_puzzle_embedding: bool = False,
@@ -120,9 +120,7 @@ def evaluate_model(
         split: ``validation`` for the training puzzles that the model's run held out.
         batch_size: that of the run if left out.
         max_examples: look at so many, chosen once and for all, instead of all.
-        votes: solve so many symmetric copies of each puzzle, and take the majority's answer.
-        halt: an example ends at the first step whose halting probability is above this, instead of
-            after all.
+        thinking: for how long, in how many ways.
         save_predictions: write every answer to this ``.npz`` file.
         extras: what the evaluator will be asked for, see :meth:`Evaluator.check_has`.
         reset_puzzle_embedding: give every puzzle the mean of the model's puzzle embeddings.
@@ -134,6 +132,7 @@ def evaluate_model(
         DataError, CheckpointError: if there is no such data, or the model was not made for it.
         InputError: if its run held nothing out, or not of this data.
     """
+    thinking = thinking.thinking.settled
     paths = tuple(data) or model.config.data_paths
     dataset = model.task.open_data(paths)
     model.made_for.check(dataset)
@@ -152,14 +151,14 @@ def evaluate_model(
             chosen,
             batch_size=batch_size or model.config.eval_batch_size,
             max_examples=max_examples,
-            votes=votes,
-            halt=halt,
+            thinking=thinking,
             on_batch=(lambda batch: batches.append(compact(batch))) if save_predictions else None,
             on_steps=stopwatch.add,
             on_progress=on_progress,
             group=group,
         )
-    speed = stopwatch.speed(num_eval_examples(chosen, max_examples))
+    num_examples = num_eval_examples(chosen, max_examples)
+    speed = stopwatch.speed(num_examples)
     assert metrics is not None  # nothing asked it to stop
     if save_predictions and group.is_first:
         about = About(
@@ -170,8 +169,7 @@ def evaluate_model(
             digest=dataset.meta.digest,
             checkpoint=model.name,
             step=model.checkpoint.step,
-            votes=votes,
-            halt=halt,
+            **thinking.model_dump(),
         )
         Predictions.of(about, batches).save(save_predictions, chosen.names)
     return Report(
@@ -183,9 +181,10 @@ def evaluate_model(
         metrics=metrics,
         evaluator=evaluator,
         speed=speed,
+        num_examples=num_examples,
+        num_steps=stopwatch.steps,
         split=split,
-        votes=votes,
-        halt=halt,
+        thinking=thinking,
     )
 
 
@@ -216,16 +215,16 @@ class _Stopwatch:
         network = model.network
         ceiling = matmul_ceiling(network.device, network.dtype)
         self._step = Arithmetic(eval_step_flops(network.config, network.spec), ceiling)
-        self._steps = 0
+        self.steps = 0
         self._began = time.perf_counter()
 
     def add(self, steps: int) -> None:
-        self._steps += steps
+        self.steps += steps
 
     def speed(self, examples: int) -> dict[str, float]:
         """See :attr:`Report.speed`."""
         seconds = time.perf_counter() - self._began
-        rate = self._step.at(self._steps / seconds)
+        rate = self._step.at(self.steps / seconds)
         return {"seconds": seconds, "samples_per_s": examples / seconds, **rate}
 
 

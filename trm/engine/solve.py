@@ -2,87 +2,27 @@
 
 import inspect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Unpack, overload
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trm.config import RunConfig
 from trm.engine.device import pick_device
-from trm.engine.evaluate import supervision_steps
+from trm.engine.noise import Noise
+from trm.engine.rollouts import symmetric_copies
+from trm.engine.search import Copies, Search
+from trm.engine.solution import Solution, Thought
 from trm.engine.stored import Stored, open_stored
 from trm.errors import InputError
 from trm.models import TinyRecursiveModel
 from trm.plugins import get_task
-from trm.tasks.base import Board, Puzzle, Task, Tokens, only
+from trm.tasks.base import Puzzle, only
+from trm.tasks.thinking import How, Solving
 
 #: Puzzles solved at once.
 BATCH_SIZE = 64
-
-
-@dataclass(frozen=True)
-class Thought:
-    """A board after one supervision step, and the chance that the model gives it to be right."""
-
-    step: int
-    board: Tokens
-    halt_probability: float
-
-
-@dataclass(frozen=True)
-class Solution:
-    """What a model made of a puzzle.
-
-    Attributes:
-        puzzle: as given.
-        thoughts: one for each supervision step.
-    """
-
-    task: Task
-    puzzle: Puzzle
-    thoughts: tuple[Thought, ...]
-
-    @property
-    def answer(self) -> str:
-        """The last board, in the task's own notation."""
-        return self.task.format(self.thoughts[-1].board)
-
-    @property
-    def boards(self) -> tuple[str, ...]:
-        """The board after each supervision step, in the task's own notation."""
-        return tuple(self.task.format(thought.board) for thought in self.thoughts)
-
-    def pictures(self) -> list[tuple[str, Board]]:
-        """The puzzle and the answer to draw, with titles; empty where the task has no pictures."""
-        given, answer = self.puzzle.tokens, self.thoughts[-1].board
-        drawn = (self.task.board(given), self.task.board(answer, given=given))
-        titles = (f"puzzle {self.puzzle.name}".strip(), f"answer after {len(self.thoughts)} steps")
-        return [(title, board) for title, board in zip(titles, drawn, strict=True) if board]
-
-    @property
-    def valid(self) -> bool | None:
-        """Whether the answer keeps the puzzle's rules, None where only a label can tell."""
-        return self.task.is_valid(self.puzzle.tokens, self.thoughts[-1].board)
-
-    @property
-    def halt_step(self) -> int | None:
-        """The first step at which the model would have halted, None if at none."""
-        return next((t.step for t in self.thoughts if t.halt_probability > 0.5), None)
-
-    def as_json(self) -> dict[str, Any]:
-        """For ``trm solve --json``."""
-        return {
-            **({"name": self.puzzle.name} if self.puzzle.name else {}),
-            "puzzle": self.task.format(self.puzzle.tokens),
-            "answer": self.answer,
-            "valid": self.valid,
-            "halt_step": self.halt_step,
-            "halt_probabilities": [round(t.halt_probability, 6) for t in self.thoughts],
-            "boards": list(self.boards),
-        }
 
 
 class Model:
@@ -102,6 +42,7 @@ class Model:
         self.checkpoint, self.names = stored.config, stored.names
         self.made_for = stored.made_for
         self.task = get_task(stored.config.run.task)
+        self._noise: Noise | None = None
 
     @property
     def config(self) -> RunConfig:
@@ -164,16 +105,26 @@ class Model:
 
     @overload
     def solve(  # type: ignore[overload-overlap]
-        self, puzzles: str, *, batch_size: int = BATCH_SIZE, check: bool = True
+        self, puzzles: str, *, batch_size: int = BATCH_SIZE, check: bool = True, **how: Unpack[How]
     ) -> Solution: ...
 
     @overload
     def solve(
-        self, puzzles: Sequence[str], *, batch_size: int = BATCH_SIZE, check: bool = True
+        self,
+        puzzles: Sequence[str],
+        *,
+        batch_size: int = BATCH_SIZE,
+        check: bool = True,
+        **how: Unpack[How],
     ) -> list[Solution]: ...
 
     def solve(
-        self, puzzles: str | Sequence[str], *, batch_size: int = BATCH_SIZE, check: bool = True
+        self,
+        puzzles: str | Sequence[str],
+        *,
+        batch_size: int = BATCH_SIZE,
+        check: bool = True,
+        **how: Unpack[How],
     ) -> Solution | list[Solution]:
         """Solve a puzzle, or many.
 
@@ -181,20 +132,25 @@ class Model:
             puzzles: each in the task's own notation, for Sudoku digits and ``.``, row by row.
             batch_size: how many to solve at once.
             check: refuse one that breaks the puzzle's rules, and not only what cannot be read.
+            how: ``steps``, ``samples``, ``noise``, ``choose``, ``votes``, ``halt`` and
+                ``until_valid``, as the flags of ``trm solve``; see
+                :class:`trm.tasks.thinking.Solving`.
 
         Returns:
             A solution, or where a list was given the solutions in its order.
 
         Raises:
+            ConfigError: for a ``how`` that is out of range, or does not go together.
             InputError: if one is refused; of a list, the message has its number, from 1 on.
         """
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}. Give 1 or more.")
         if isinstance(puzzles, str):
-            return self.solve_batch([self.parse_one(puzzles, check=check)])[0]
+            return self.solve_batch([self.parse_one(puzzles, check=check)], **how)[0]
         parsed = [self._numbered(number, text, check) for number, text in enumerate(puzzles, 1)]
         starts = range(0, len(parsed), batch_size)
-        return [s for start in starts for s in self.solve_batch(parsed[start : start + batch_size])]
+        batches = (parsed[start : start + batch_size] for start in starts)
+        return [solution for batch in batches for solution in self.solve_batch(batch, **how)]
 
     def _numbered(self, number: int, text: str, check: bool) -> Puzzle:
         try:
@@ -202,41 +158,58 @@ class Model:
         except InputError as error:
             raise InputError(f"puzzle {number}: {error}") from error
 
-    def solve_batch(self, puzzles: Sequence[Puzzle]) -> list[Solution]:
-        """Solve puzzles at once.
+    def solve_batch(self, puzzles: Sequence[Puzzle], **how: Unpack[How]) -> list[Solution]:
+        """Solve puzzles at once; see :meth:`solve`.
 
         Raises:
+            ConfigError: for a ``how`` that is out of range, or does not go together.
             InputError: if the model was not trained on a puzzle of one's name.
         """
-        each = zip(*self._think(puzzles), strict=True)
+        solving = Solving.of(**how)
+        thoughts: list[list[Thought]] = [[] for _ in puzzles]
+        for found in self._search(puzzles, solving).thoughts():
+            for number, thought in found.items():
+                thoughts[number].append(thought)
         return [
-            Solution(self.task, puzzle, thoughts)
-            for puzzle, thoughts in zip(puzzles, each, strict=True)
+            Solution(self.task, puzzle, tuple(own), solving)
+            for puzzle, own in zip(puzzles, thoughts, strict=True)
         ]
 
-    def think(self, puzzle: Puzzle) -> Iterator[Thought]:
+    def think(self, puzzle: Puzzle, **how: Unpack[How]) -> Iterator[Thought]:
         """The boards (seq_len,) of a puzzle, one supervision step after the other.
 
         Raises:
+            ConfigError: for a ``how`` that is out of range, or does not go together.
             InputError: if the model was not trained on a puzzle of this name.
         """
-        for (thought,) in self._think([puzzle]):
-            yield thought
+        search = self._search([puzzle], Solving.of(**how))
+        return (found[0] for found in search.thoughts())
 
-    def _think(self, puzzles: Sequence[Puzzle]) -> Iterator[list[Thought]]:
-        """A thought on each puzzle, one supervision step after the other."""
-        device = self.network.device
-        tokens = np.stack([puzzle.tokens for puzzle in puzzles]).astype(np.int32)
+    def _search(self, puzzles: Sequence[Puzzle], solving: Solving) -> Search:
+        how, given = solving.settled, puzzles[0].tokens
+        if how.until_valid and self.task.is_valid(given, given) is None:
+            raise InputError(
+                f"--until-valid: in task {self.task.name} only a label can tell whether an answer "
+                "is right. Leave it out."
+            )
+        augmentation = self.task.augmentation(self.checkpoint.data, "test")
+        copies = symmetric_copies(augmentation, how.votes, self.names is not None)
         rows = [self.identifier(puzzle) for puzzle in puzzles]
-        steps = supervision_steps(
+        return Search(
             self.network,
-            torch.from_numpy(tokens).to(device),
-            torch.tensor(rows, dtype=torch.int32, device=device),
+            self.task,
+            np.stack([puzzle.tokens for puzzle in puzzles]).astype(np.int32),
+            torch.tensor(rows, dtype=torch.int32, device=self.network.device),
+            how,
+            Copies(augmentation, copies),
+            self._noise_of(how.noise) if how.noise else None,
         )
-        for number, (answers, halt_logits) in enumerate(steps, start=1):
-            boards: NDArray[np.int32] = answers.cpu().numpy()
-            chances = halt_logits.float().sigmoid().tolist()
-            yield [Thought(number, *found) for found in zip(boards, chances, strict=True)]
+
+    def _noise_of(self, scale: float) -> Noise:
+        """What was drawn is kept for the next puzzles."""
+        if self._noise is None or self._noise.scale != scale:
+            self._noise = Noise(self.network, scale)
+        return self._noise
 
 
 def load(path: str | Path | None = None, *, task: str | None = None, device: str = "auto") -> Model:

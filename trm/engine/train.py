@@ -27,6 +27,7 @@ from trm.engine.window import Window
 from trm.errors import PluginError, StorageError, TrainingError, did_you_mean
 from trm.tasks.base import Task
 from trm.tasks.metrics import Metric
+from trm.tasks.thinking import Thinking
 from trm.trackers import Trackers, open_trackers
 
 
@@ -239,7 +240,7 @@ class Run:
                 split,
                 batch_size=self.config.eval_batch_size,
                 max_examples=examples,
-                halt=self.config.eval.halt,
+                thinking=Thinking(halt=self.config.eval.halt),
                 should_stop=lambda: self._asked()[0],
                 group=self.group,
             )

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-Points = Sequence[tuple[int, float]]
+Points = Sequence[tuple[float, float]]
 
 #: Okabe and Ito's palette, told apart by colour-blind readers too, without its pale yellow.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", "--", ":", "-.")
-_ENDINGS = (".png", ".svg", ".pdf")
+ENDINGS = (".png", ".svg", ".pdf")
 _WIDTH, _HEIGHT = 6.4, 3.8  # inches
 _LEGEND_LINE, _LEGEND_LETTERS = 0.21, 80  # inches, and what fits the width of a plot
 _LARGEST_K = 1000
@@ -130,7 +130,7 @@ def plot_pass_at_k(path: Path, curves: Mapping[str, Points]) -> None:
             neither a k nor a share.
         StorageError: if the file cannot be written; nothing is left behind.
     """
-    check_ending(path, _ENDINGS)
+    check_ending(path, ENDINGS)
     _check_lines("curve", curves)
     points = [point for curve in curves.values() for point in curve]
     for k, share in points:
@@ -142,7 +142,7 @@ def plot_pass_at_k(path: Path, curves: Mapping[str, Points]) -> None:
     with house_style():
         from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-        figure, axes = _lines(curves)
+        figure, axes = lines_figure(curves)
         axes.set_xscale("log")
         axes.set_xlim(1, max(_LARGEST_K, *ks))
         axes.xaxis.set_major_formatter(FuncFormatter(_grouped))
@@ -170,12 +170,12 @@ def plot_runs(
         InputError: for another ending, no runs, or a run without points.
         StorageError: if the file cannot be written; nothing is left behind.
     """
-    check_ending(path, _ENDINGS)
+    check_ending(path, ENDINGS)
     _check_lines("run", runs)
     with house_style():
         from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-        figure, axes = _lines(runs)
+        figure, axes = lines_figure(runs)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(_grouped))
         axes.set_xlabel("training step")
@@ -235,7 +235,7 @@ def _check_lines(word: str, lines: Mapping[str, Points]) -> None:
             raise InputError(f"{word} {label!r} has no points to plot. Leave it out.")
 
 
-def _lines(lines: Mapping[str, Points]) -> tuple["Figure", "Axes"]:
+def lines_figure(lines: Mapping[str, Points]) -> tuple["Figure", "Axes"]:
     """A figure with a line a label, and a legend above if there is more than one."""
     from matplotlib.figure import Figure
 

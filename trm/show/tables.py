@@ -88,7 +88,7 @@ def results_table(rows: "Iterable[Row]") -> Table:
         reported = "" if row.reported is None else f"{row.reported:.4f}"
         made.add_row(
             row.task, Text(row.name), f"{row.step:,}",
-            Text(row.metric + split_text(row.split) + way_text(row.votes, row.halt)),
+            Text(row.metric + split_text(row.split) + row.thinking.text),
             *_metric_texts(row.value), reported,
         )  # fmt: skip
     return made
@@ -109,17 +109,6 @@ def split_text(split: str) -> str:
     ('', ', validation')
     """
     return "" if split == "test" else f", {split}"
-
-
-def way_text(votes: int, halt: float | None) -> str:
-    """What to add to a measurement, where answers came in another way than the usual one.
-
-    >>> way_text(1, None), way_text(4, None), way_text(4, 0.9)
-    ('', ', 4 votes', ', 4 votes, halting at 0.9')
-    """
-    return (f", {votes} votes" if votes > 1 else "") + (
-        "" if halt is None else f", halting at {halt:g}"
-    )
 
 
 def speed_text(speed: Mapping[str, float]) -> str:

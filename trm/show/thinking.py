@@ -7,15 +7,20 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from trm.engine.solve import Solution, Thought
+from trm.engine.solution import USUAL, Solution, Thought
 from trm.tasks.base import Puzzle, Task, Tokens
+from trm.tasks.thinking import Solving
 
 #: A board of more characters is drawn, and not written on a line too.
 LONGEST_LINE = 100
 
 
 def show_thoughts(
-    console: Console, task: Task, puzzle: Puzzle, thoughts: Iterable[Thought]
+    console: Console,
+    task: Task,
+    puzzle: Puzzle,
+    thoughts: Iterable[Thought],
+    how: Solving = USUAL,
 ) -> Solution:
     """Draw each step's board as it changes, live on a terminal; returns the whole solution."""
     console.print(Text(f"puzzle {puzzle.name}".strip(), style="bold"))
@@ -30,16 +35,28 @@ def show_thoughts(
                 live.update(drawing, refresh=True)
             if not np.array_equal(before, thought.board):
                 console.print(drawing)
-    return Solution(task, puzzle, tuple(seen))
+    return Solution(task, puzzle, tuple(seen), how)
 
 
 def verdict(solution: Solution) -> str:
     """One line on what came out."""
-    says = {True: "valid", False: "not valid", None: "no rule tells whether it is valid"}
     halts = solution.halt_step
     when = "would not have halted" if halts is None else f"would have halted at step {halts}"
     answer = solution.answer if len(solution.answer) <= LONGEST_LINE else "as drawn"
-    return f"answer {answer}: {says[solution.valid]}; the model {when}"
+    return f"answer {answer}: {_validity(solution)}; the model {when}"
+
+
+def _validity(solution: Solution) -> str:
+    """Whether the answer is valid, and where that was looked for, what was found."""
+    says = {True: "valid", False: "not valid", None: "no rule tells whether it is valid"}
+    if not solution.how.until_valid:
+        return says[solution.valid]
+    last, rollouts = solution.thoughts[-1], solution.how.rollouts
+    if solution.valid_step is not None:
+        several = f", in {last.num_valid} of {rollouts} rollouts" if rollouts > 1 else ""
+        return f"valid at step {last.step}{several}"
+    steps = "1 step" if last.step == 1 else f"{last.step} steps"
+    return f"no valid answer in {steps} of {rollouts} rollout{'s' * (rollouts > 1)}"
 
 
 def _drawing(task: Task, puzzle: Tokens, before: Tokens, thought: Thought) -> RenderableType:

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from trm.config import Frozen, first_problem
+from trm.config import first_problem
 from trm.data import IGNORE_LABEL, PAD, Dataset, Split, with_held_out
 from trm.errors import InputError
 from trm.storage import whole_file
 from trm.tasks.base import Task
+from trm.tasks.choice import majority
 from trm.tasks.metrics import EvalBatch, Evaluator
+from trm.tasks.thinking import Thinking
 
 ABOUT = "about"
 _ROWS_AT_ONCE = 8192
@@ -28,14 +30,12 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-class About(Frozen):
-    """Whose answers a file holds, to which puzzles.
+class About(Thinking):
+    """Whose answers a file holds, to which puzzles, and how they came about.
 
     Attributes:
         split: of the data, ``test`` or ``validation``.
         validation_share: the share of the training puzzles that ``validation`` is.
-        votes: answers to each puzzle, of which the majority's was saved.
-        halt: the halting probability above which an example ended, None if after all steps.
     """
 
     task: str
@@ -45,8 +45,6 @@ class About(Frozen):
     digest: str
     checkpoint: str
     step: int
-    votes: int = 1
-    halt: float | None = None
 
 
 @dataclass(frozen=True)
@@ -202,28 +200,3 @@ def _check_fits(name: str, answers: EvalBatch, dataset: Dataset, split: Split) -
             wrong = wrong or f"its {what} go from {values.min()} to {values.max()}, beyond {limit}"
     if wrong:
         raise InputError(f"{name} does not fit {dataset.path}: {wrong}. Write it again.")
-
-
-def majority(ballots: Sequence[EvalBatch]) -> EvalBatch:
-    """The answer that most of several batches of the same examples give to each.
-
-    Of answers with equally many votes the one with the higher mean halting probability wins, of
-    those the first. It keeps the mean halting logit and the fewest steps of its votes.
-    """
-    first = ballots[0]
-    if len(ballots) == 1:
-        return first
-    answers = np.stack([ballot.answers for ballot in ballots])  # (votes, batch, seq_len)
-    logits = np.stack([ballot.halt_logits for ballot in ballots])
-    steps = np.stack([ballot.halt_steps for ballot in ballots])
-    chosen, logit, step = first.answers.copy(), first.halt_logits.copy(), first.halt_steps.copy()
-    for row in range(len(first.answers)):
-        votes: dict[bytes, list[int]] = {}
-        for ballot in range(len(ballots)):
-            votes.setdefault(answers[ballot, row].tobytes(), []).append(ballot)
-        sure = np.tanh(logits[:, row].astype(np.float64) / 2)  # rises as the probability does
-        winners = max(votes.values(), key=lambda ones: (len(ones), sure[ones].mean()))
-        chosen[row] = answers[winners[0], row]
-        logit[row] = logits[winners, row].mean()
-        step[row] = steps[winners, row].min()
-    return replace(first, answers=chosen, halt_logits=logit, halt_steps=step)
