@@ -21,8 +21,8 @@ from trm.tasks.base import Puzzle
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
 from trm.tasks.thinking import Solving, Thinking
 
-#: A halting probability that this model gives to some of its boards.
-SOME = 0.4725
+#: Stands for a halting probability that ends some rollouts early and others not: see ``some``.
+SOME = "some"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,18 @@ def hard(model: trm.Model, split: Split) -> list[str]:
     return [model.task.format(np.asarray(tokens)) for tokens in split.inputs[:16]]
 
 
+@pytest.fixture(scope="module")
+def some(model: trm.Model, hard: list[str]) -> float:
+    """Between those that the model gives to half of the puzzles at the second step."""
+    chances = sorted(s.thoughts[1].halt_probability for s in model.solve(hard))
+    middle = len(chances) // 2
+    return (chances[middle - 1] + chances[middle]) / 2
+
+
+def filled(how: dict[str, Any], some: float) -> dict[str, Any]:
+    return how | {"halt": some} if how.get("halt") == SOME else how
+
+
 @pytest.mark.parametrize(
     "how",
     [
@@ -55,9 +67,9 @@ def hard(model: trm.Model, split: Split) -> list[str]:
     ids=str,
 )
 def test_solving_answers_as_evaluating_does(
-    model: trm.Model, split: Split, how: dict[str, Any]
+    model: trm.Model, split: Split, some: float, how: dict[str, Any]
 ) -> None:
-    seen: list[EvalBatch] = []
+    how, seen = filled(how, some), list[EvalBatch]()
     evaluate(
         model.network, AccuracyEvaluator(), split, batch_size=30, max_examples=30,
         thinking=Thinking(**how), on_batch=seen.append,
@@ -96,7 +108,10 @@ def test_noise_shows_other_boards(model: trm.Model, hard: list[str]) -> None:
     ],
     ids=str,
 )
-def test_no_solution_depends_on_the_batch(model: trm.Model, hard: list[str], how: Any) -> None:
+def test_no_solution_depends_on_the_batch(
+    model: trm.Model, hard: list[str], some: float, how: Any
+) -> None:
+    how = filled(how, some)
     alone = [model.solve(puzzle, **how) for puzzle in hard]
     for batch_size in (3, 64):
         found = model.solve(hard, batch_size=batch_size, **how)
