@@ -1,10 +1,11 @@
 """Several latents trained side by side, and what puzzles begin with."""
 
+import pytest
 import torch
 from torch import Tensor
 
 from tests.models.test_core import SPEC, build, puzzles, small
-from trm.models import LatentState, TinyRecursiveModel, advance, answer_losses
+from trm.models import LatentState, StateNoise, TinyRecursiveModel, advance, answer_losses
 
 LABELS = torch.randint(0, 6, (3, 9), generator=torch.Generator().manual_seed(2))
 
@@ -101,3 +102,23 @@ def test_random_states_of_several_latents() -> None:
     state = model.training_state(3, torch.Generator().manual_seed(0))
     assert (state.answer.shape, state.latent.shape) == ((3, 11, 16), (3, 2, 11, 16))
     assert not torch.equal(state.latent[:, 0], state.latent[:, 1])
+
+
+@pytest.mark.parametrize("h_cycles", [1, 3])
+def test_the_best_latent_learns_under_the_noise_that_it_was_chosen_under(h_cycles: int) -> None:
+    model = build(small(num_latents=3, h_cycles=h_cycles))
+    state = model.training_state(3)
+
+    def noise() -> StateNoise:
+        return StateNoise(0.5, torch.Generator().manual_seed(7))
+
+    each = [
+        model(LatentState(state.answer, state.latent[:, k]), embedded(model), None, noise())
+        for k in range(3)
+    ]
+    winner = torch.stack([losses(step.logits) for step in each]).argmin(0)
+    done = advance(model, state, embedded(model), losses, None, noise())
+    for row, best in enumerate(winner.tolist()):
+        assert torch.equal(done.logits[row], each[best].logits[row])
+    quiet = advance(model, state, embedded(model), losses)
+    assert not torch.equal(done.logits, quiet.logits)

@@ -10,6 +10,7 @@ from trm.config import TrainConfig
 from trm.models import (
     Depth,
     RolloutState,
+    StateNoise,
     StepLoss,
     TinyRecursiveModel,
     advance,
@@ -58,7 +59,7 @@ def supervise(
     puzzles = rollout.puzzles
     noise = None
     if generator is not None and train.state_noise:
-        noise = lambda hidden: train.state_noise * _normal(hidden, generator)  # noqa: E731
+        noise = StateNoise(train.state_noise, generator)
     latents, logits, halt_logits = advance(
         model,
         rollout.latents,
@@ -80,11 +81,6 @@ def supervise(
     steps = rollout.steps + 1
     halted = halts(halt_logits.detach(), steps, model.config.halt_max_steps, min_steps)
     return Supervised(RolloutState(latents, steps, halted, puzzles), loss, logits, halt_logits)
-
-
-def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    shape, device, dtype = like.shape, like.device, like.dtype
-    return torch.randn(shape, generator=generator, device=device, dtype=dtype)
 
 
 @torch.no_grad()

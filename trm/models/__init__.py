@@ -10,7 +10,7 @@ from trm.models.halting import (
     replace_halted,
     start_rollout,
 )
-from trm.models.latents import advance
+from trm.models.latents import StateNoise, advance
 from trm.models.losses import LOSSES, StepLoss, answer_losses, step_loss
 from trm.models.recursion import Depth, LatentState, Noise
 
@@ -23,6 +23,7 @@ __all__ = [
     "PuzzleSpec",
     "Puzzles",
     "RolloutState",
+    "StateNoise",
     "StepLoss",
     "StepOutput",
     "TinyRecursiveModel",

@@ -191,6 +191,18 @@ class TinyRecursiveModel(nn.Module):
             self.core.refine = torch.compile(self.core.refine)  # type: ignore[method-assign]
             self.is_compiled = True
 
+    def recur(
+        self,
+        state: LatentState,
+        embedded: Hidden,
+        depth: Depth | None = None,
+        noise: Noise | None = None,
+    ) -> LatentState:
+        """The recursion of a supervision step alone; see :meth:`forward`."""
+        # One cast a step; in the recursion a weight is used dozens of times.
+        weights = {name: p.to(self.dtype) for name, p in self.core.named_parameters()}
+        return LatentState(*functional_call(self.core, weights, (state, embedded, depth, noise)))
+
     def forward(
         self,
         state: LatentState,
@@ -206,9 +218,7 @@ class TinyRecursiveModel(nn.Module):
             depth: of the recursion, if not the model's own.
             noise: added after each application of the network.
         """
-        # One cast a step; in the recursion a weight is used dozens of times.
-        weights = {name: p.to(self.dtype) for name, p in self.core.named_parameters()}
-        answer, latent = functional_call(self.core, weights, (state, embedded, depth, noise))
+        answer, latent = self.recur(state, embedded, depth, noise)
         logits = _linear(self.output_head, answer[:, self.config.prefix_len :])
         halting = _linear(self.halt_head, answer[:, 0])
         halt_logits = halting[:, 0].to(torch.promote_types(self.dtype, torch.float32))

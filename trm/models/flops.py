@@ -37,15 +37,15 @@ def train_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None 
 
     The gradient goes back through the last h-cycle only, but through all of that: its first
     application already takes in the embedded puzzle, whose tokens and rows learn too. Several
-    latents take that step forwards, each, before the best of them takes it again.
+    latents take the whole step forwards, each, before the best of them takes that cycle again.
     """
     h_cycles, l_cycles = depth or (config.h_cycles, config.l_cycles)
-    cycle = l_cycles + 1
-    applications = (h_cycles - 1) * cycle * _FORWARD + cycle * _FORWARD_AND_BACKWARD
-    heads = _FORWARD_AND_BACKWARD * _head_flops(config, spec)
-    tried = config.num_latents if config.num_latents > 1 else 0
-    search = tried * eval_step_flops(config, spec, depth)
-    return applications * application_flops(config, spec) + heads + search
+    cycle, latents = l_cycles + 1, config.num_latents
+    tried = latents if latents > 1 else 0
+    without_gradient = tried * h_cycles or h_cycles - 1
+    applications = without_gradient * cycle * _FORWARD + cycle * _FORWARD_AND_BACKWARD
+    heads = (_FORWARD_AND_BACKWARD + tried) * _head_flops(config, spec)
+    return applications * application_flops(config, spec) + heads
 
 
 def _swiglu_flops(width: int, rows: int, config: ModelConfig) -> int:
