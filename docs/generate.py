@@ -190,6 +190,8 @@ def _type_names(annotation: Any) -> Iterator[str]:
         yield annotation.__name__ if isinstance(annotation, type) else str(annotation)
     elif annotation == tuple[str, ...]:
         yield "list of str"
+    elif annotation == tuple[tuple[float, int, int], ...]:
+        yield "list of lists of float, int, int"
     else:
         for argument in arguments:
             nested = isinstance(argument, type) or get_args(argument)

@@ -177,7 +177,7 @@ Save = Annotated[
 def check_named(task: str | None, config_file: Path | None) -> None:
     """Refuse a command line that says nothing of a task."""
     if task is None and config_file is None:
-        raise typer.BadParameter("Missing argument 'TASK': name one, or a --config that does.")
+        raise typer.BadParameter("Missing argument 'TASK'. Name one, or a --config that does.")
 
 
 def save_every(text: str) -> dict[str, tuple[Any, str]]:

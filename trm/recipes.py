@@ -28,7 +28,7 @@ def resolve(
             )
         task_name, preset = task_name or its_task, preset or its_preset
     if task_name is None:
-        raise ConfigError("no task was named. Name one, or give settings in a file that does.")
+        raise ConfigError("no task was named. Name one, or settings in a file that does.")
     task = get_task(task_name)
     if mlp_t:
         mixer = {"model.mlp_t": (True, "--mlp-t"), "model.pos_encodings": ("none", "--mlp-t")}

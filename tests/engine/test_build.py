@@ -277,3 +277,39 @@ def test_a_run_that_goes_on_does_not_read_it_again(
         fit(6, "auto", "train.init_from=other/one")
     with pytest.raises(CheckpointError, match="c: no such run or checkpoint"):
         launch.plan(tiny(f"train.init_from={source}"), task, runs_folder=tmp_path, name="b")
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(3, 1), (1, 3), (3, 2), (2, 3)])
+def test_another_number_of_latents_takes_those_that_both_have(
+    checkpoint: Checkpoint, tiny: Tiny, theirs: int, ours: int
+) -> None:
+    folder = checkpoint("theirs", f"model.num_latents={theirs}")
+    config = tiny(f"model.num_latents={ours}", f"train.init_from={folder}")
+    model, stored = begun(config), load_file(folder / "model.safetensors")
+    drawn = build_model(config, opened(config), CPU)
+    assert torch.equal(model.latent_init, stored["latent_init"])
+    assert torch.equal(model.output_head.weight, stored["output_head.weight"])
+    both = min(theirs, ours) - 1
+    if both:
+        assert torch.equal(model.other_latent_inits[:both], stored["other_latent_inits"][:both])
+    if ours > 1:
+        assert torch.equal(model.other_latent_inits[both:], drawn.other_latent_inits[both:])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "message"),
+    [
+        (("model.swiglu=silu",), ("model.swiglu=normed",),
+         r"model\.swiglu = silu, this run has normed: .*Give --set model\.swiglu=silu\."),
+        (("model.damping=0.5",), (), r"model\.damping = 0\.5, this run has 1\.0"),
+        (ATTENTION, ("model.mlp_t=false", "model.pos_encodings=none"),
+         r"model\.pos_encodings = rope, this run has none"),
+    ],
+    ids=["swiglu", "damping", "positions"],
+)  # fmt: skip
+def test_weights_that_would_mean_another_network_are_refused(
+    checkpoint: Checkpoint, tiny: Tiny, theirs: tuple[str], ours: tuple[str], message: str
+) -> None:
+    folder = checkpoint("theirs", *theirs)
+    with pytest.raises(CheckpointError, match=message):
+        begun(tiny(*ours, f"train.init_from={folder}"))

@@ -94,6 +94,13 @@ def test_what_is_saved_and_filled_in_again_goes_on_the_same() -> None:
     assert all(torch.equal(named[name], other[name]) for name in named)
 
 
-def test_a_rate_for_muon_without_muon_is_refused() -> None:
-    with pytest.raises(ValueError, match="muon_lr is for optimizer muon, not adam_atan2"):
-        OptimConfig(muon_lr=0.05)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"muon_lr": 0.05}, "muon_lr does nothing without optimizer muon"),
+        ({"lr_decay_share": 0.5}, "lr_decay_share does nothing without lr_schedule wsd"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        OptimConfig.model_validate(settings)

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.engine.test_train import fit, records, tensors
-from trm.config import RunConfig, TrainConfig
-from trm.engine import layout
-from trm.engine.schedule import depth_at
+from trm.config import ModelConfig, RunConfig, TrainConfig
+from trm.engine import layout, step
+from trm.engine.schedule import depth_at, eval_examples
 from trm.models import Depth
 
 Tiny = Callable[..., RunConfig]
@@ -31,6 +32,9 @@ PARTS = {
     "clipping": ("optim.grad_clip=0.01",),
     "schedule": ("optim.lr_schedule=wsd", "optim.lr_min_ratio=0"),
 }
+PARTS["all at once"] = tuple(
+    setting for name, settings in PARTS.items() if name != "latents" for setting in settings
+)
 #: Each with settings by which it comes to the published recipe, though it is on.
 NEUTRAL = {
     "depth curriculum": ("train.depth_curriculum=[[0.5, 2, 2]]",),
@@ -109,8 +113,56 @@ def test_shallow_steps_are_counted_as_such(tiny: Tiny, tmp_path: Path) -> None:
         ([(0.6, 1, 1), (0.3, 1, 2)], "have to rise"),
         ([(1.0, 1, 1)], "between 0 and 1"),
         ([(0.3, 0, 1)], "at least one cycle"),
+        ([(0.3, 1)], r"lists of \[share, h_cycles, l_cycles\]"),
+        (0.3, r"lists of \[share, h_cycles, l_cycles\]"),
     ],
 )
-def test_curricula_that_are_none(stages: list[tuple[float, int, int]], message: str) -> None:
+def test_curricula_that_are_none(stages: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainConfig(depth_curriculum=stages)
+
+
+@pytest.mark.parametrize("stage", [(0.5, 4, 1), (0.5, 1, 7)])
+def test_no_stage_is_deeper_than_the_model(stage: tuple[float, int, int]) -> None:
+    with pytest.raises(ValueError, match=r"goes deeper at 0\.5 than model\.h_cycles 3 and"):
+        RunConfig(task="sudoku", train=TrainConfig(depth_curriculum=(stage,)))
+
+
+def test_the_normed_swiglu_is_refused_where_it_overflows() -> None:
+    with pytest.raises(ValueError, match="overflows in forward_dtype float16: use bfloat16"):
+        ModelConfig(swiglu="normed", forward_dtype="float16")
+
+
+@pytest.mark.parametrize(
+    ("changes", "examples"),
+    [
+        ({}, 4000),  # the published depth: 24,000 forward passes in 100 steps of 384, 0.6 each
+        ({"num_latents": 4}, 12_000),
+        ({"h_cycles": 1}, 7200),
+    ],
+)
+def test_an_evaluation_looks_at_as_many_as_training_would_take(
+    changes: dict[str, int], examples: int
+) -> None:
+    model = ModelConfig.model_validate(changes)
+    config = RunConfig(task="sudoku", model=model, train=TrainConfig(batch_size=384))
+    assert eval_examples(config, 100) == examples
+
+
+def test_a_row_with_a_latent_that_is_no_number_begins_anew(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervise, calls = step.supervise, []
+
+    def spoil(*arguments: Any) -> Any:
+        done = supervise(*arguments)
+        calls.append(done.rollout)
+        if len(calls) == 2:
+            done.rollout.latents.latent[2, 1] = float("nan")
+            return done._replace(loss=done.loss._replace(total=done.loss.total * float("nan")))
+        return done
+
+    monkeypatch.setattr(step, "supervise", spoil)
+    run = fit(tiny("model.num_latents=2", "train.skip_nonfinite=1"), tmp_path)
+    assert all(tensor.isfinite().all() for tensor in tensors(run).values())
+    assert calls[2].steps.tolist() == [3, 3, 1, 3, 3, 3, 3, 3]

@@ -60,6 +60,8 @@ class ModelConfig(Frozen):
             raise ValueError(f"hidden_size {self.hidden_size} is not divisible by num_heads")
         if not self.mlp_t and self.pos_encodings == "rope" and self.head_dim % 2:
             raise ValueError(f"rotary positions need an even head width, not {self.head_dim}")
+        if self.swiglu == "normed" and self.forward_dtype == "float16":
+            raise ValueError("swiglu normed overflows in forward_dtype float16: use bfloat16")
         if self.puzzle_emb_len and self.puzzle_emb_width > self.puzzle_emb_len * self.hidden_size:
             raise ValueError(f"puzzle_emb_dim {self.puzzle_emb_dim} does not fit puzzle_emb_len")
         return self

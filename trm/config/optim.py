@@ -14,7 +14,11 @@ class OptimConfig(Frozen):
         "adam_atan2",
         description="muon: that for the core's matrices, AdamW for the rest of the network.",
     )
-    lr: float = Field(1e-4, ge=0, description="Learning rate of the network.")
+    lr: float = Field(
+        1e-4,
+        ge=0,
+        description="Learning rate of the network; with muon of its embeddings and heads.",
+    )
     lr_warmup_steps: int = Field(2000, ge=0, description="Steps of linear warm-up.")
     lr_schedule: Literal["constant", "cosine", "wsd"] = Field(
         "cosine",
@@ -24,8 +28,12 @@ class OptimConfig(Frozen):
         1.0, ge=0, le=1, description="Where cosine and wsd end, as a share of lr; 1: no decay."
     )
     lr_decay_share: float = Field(0.2, gt=0, le=1, description="Share of the run that wsd decays.")
-    weight_decay: float = Field(0.1, ge=0, description="Decoupled weight decay of the network.")
-    muon_lr: float = Field(0.02, ge=0, description="Learning rate of what Muon moves.")
+    weight_decay: float = Field(
+        0.1, ge=0, description="Decoupled weight decay of what moves by lr."
+    )
+    muon_lr: float = Field(
+        0.02, ge=0, description="Learning rate of what Muon moves; same schedule as lr."
+    )
     muon_weight_decay: float = Field(0.005, ge=0, description="And its weight decay.")
     muon_momentum: float = Field(0.95, gt=0, lt=1, description="And its momentum, Nesterov's.")
     beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the mean gradient.")
@@ -45,11 +53,22 @@ class OptimConfig(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _muon_is_used(self) -> Self:
-        mine = {"muon_lr", "muon_weight_decay", "muon_momentum"} & self.model_fields_set
-        changed = {
-            name for name in mine if getattr(self, name) != type(self).model_fields[name].default
-        }
-        if changed and self.optimizer != "muon":
-            raise ValueError(f"{min(changed)} is for optimizer muon, not {self.optimizer}")
+    def _is_used(self) -> Self:
+        for name, value in self:
+            setting, needed = _ONLY_WITH.get(name, ("", ""))
+            if setting and getattr(self, setting) != needed and value != _default(name):
+                raise ValueError(f"{name} does nothing without {setting} {needed}")
         return self
+
+
+#: What other settings have to be for these to do something.
+_ONLY_WITH = {
+    "muon_lr": ("optimizer", "muon"),
+    "muon_weight_decay": ("optimizer", "muon"),
+    "muon_momentum": ("optimizer", "muon"),
+    "lr_decay_share": ("lr_schedule", "wsd"),
+}
+
+
+def _default(name: str) -> object:
+    return OptimConfig.model_fields[name].default

@@ -75,6 +75,15 @@ class TrainConfig(Frozen):
         (), description="Trackers that hear of the run too: tensorboard, wandb, trackio."
     )
 
+    @field_validator("depth_curriculum", mode="before")
+    @classmethod
+    def _of_three(cls, stages: Any) -> Any:
+        if not isinstance(stages, list | tuple) or any(
+            not isinstance(stage, list | tuple) or len(stage) != 3 for stage in stages
+        ):
+            raise ValueError("stages are lists of [share, h_cycles, l_cycles]")
+        return stages
+
     @field_validator("depth_curriculum")
     @classmethod
     def _rises(cls, stages: tuple[tuple[float, int, int], ...]) -> tuple[Any, ...]:
@@ -151,6 +160,16 @@ class RunConfig(Frozen):
                 "eval.halt does not go with train.shard_puzzle_embedding, whose processes have to "
                 "look up puzzles together"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Self:
+        for share, *stage in self.train.depth_curriculum:
+            if stage[0] > self.model.h_cycles or stage[1] > self.model.l_cycles:
+                raise ValueError(
+                    f"train.depth_curriculum goes deeper at {share:g} than model.h_cycles "
+                    f"{self.model.h_cycles} and model.l_cycles {self.model.l_cycles}"
+                )
         return self
 
     @property

@@ -13,7 +13,13 @@ from trm.engine.published import mean_puzzle_embedding
 from trm.engine.sharding import ShardedPuzzleEmbedding
 from trm.engine.stored import TABLE, open_stored
 from trm.engine.tensors import check_fits
+from trm.errors import CheckpointError
 from trm.models import TinyRecursiveModel
+
+_LATENTS = "other_latent_inits"
+#: Settings without which the same weights are another network, and that no shape tells.
+_MEANING = ("swiglu", "damping")
+_POSITIONS = ("pos_encodings", "rope_theta")
 
 
 def build_model(
@@ -37,12 +43,17 @@ def build_model(
 def begin_with(model: TinyRecursiveModel, config: RunConfig, group: Group = ALONE) -> None:
     """Fill a new model with the weights of the checkpoint ``train.init_from``.
 
+    It may have been trained with another number of latents: the first ones are taken.
+
     Raises:
         CheckpointError, HubError: if there is none, or it does not fit.
     """
     stored = open_stored(config.train.init_from, task=config.task)
     targets: dict[str, Tensor] = dict(model.state_dict())
     shares = {}
+    own, theirs = targets.pop(_LATENTS, None), stored.shapes().get(_LATENTS)
+    if theirs is not None:
+        targets[_LATENTS] = torch.empty(theirs, device=model.device)
     table = model.puzzle_embedding
     begun = stored.puzzle_embedding() if config.train.reset_puzzle_embedding else None
     if table is not None and begun is not None:
@@ -52,6 +63,9 @@ def begin_with(model: TinyRecursiveModel, config: RunConfig, group: Group = ALON
         count = model.spec.num_puzzle_identifiers
         targets[TABLE], shares[TABLE] = table.shard, (count, group.share(count))
     stored.fill(targets, shares)
+    if own is not None and theirs is not None:
+        both = min(len(own), theirs[0])
+        own[:both].copy_(targets[_LATENTS][:both])
 
 
 def check_beginning(config: RunConfig, dataset: Dataset) -> None:
@@ -66,6 +80,8 @@ def check_beginning(config: RunConfig, dataset: Dataset) -> None:
         model = TinyRecursiveModel(config.model, puzzle_spec(dataset.meta))
     expected: dict[str, Tensor] = dict(model.state_dict())
     found = stored.shapes()
+    expected.pop(_LATENTS, None)
+    found.pop(_LATENTS, None)
     if TABLE in expected and TABLE in found:
         if config.train.reset_puzzle_embedding:  # their number may be another, but not their width
             found[TABLE][0] = len(expected[TABLE])
@@ -75,3 +91,15 @@ def check_beginning(config: RunConfig, dataset: Dataset) -> None:
         expected, found, stored.name,
         settings="this run", way_out="Give the model settings that it was trained with.",
     )  # fmt: skip
+    _check_meaning(stored.name, stored.config.run, config)
+
+
+def _check_meaning(name: str, theirs: RunConfig, ours: RunConfig) -> None:
+    names = _MEANING if ours.model.mlp_t else _MEANING + _POSITIONS
+    for setting in names:
+        trained, wanted = getattr(theirs.model, setting), getattr(ours.model, setting)
+        if trained != wanted:
+            raise CheckpointError(
+                f"{name} was trained with model.{setting} = {trained}, this run has {wanted}: its "
+                f"weights would mean another network. Give --set model.{setting}={trained}."
+            )

@@ -111,7 +111,7 @@ def export_torch(checkpoint: Path, out: Path) -> float:
     """Write ``model.pt2`` and ``initial_state.pt2``, for ``torch.export.load``.
 
     As :func:`export_onnx`, but nothing beside torch is needed, to write or to use them. They hold
-    no pickles from torch 2.9 on; older ones put pickled weights in.
+    no pickles.
 
     Args:
         checkpoint: a checkpoint folder.
@@ -213,7 +213,7 @@ def _export(
 
 
 def _trace(part: _Part, example: tuple[Tensor, ...]) -> ExportedProgram:
-    batch = torch.export.Dim("batch", max=2**31 - 1)  # torch 2.7 must not think of 2**63 - 1
+    batch = torch.export.Dim("batch", max=2**31 - 1)
     shapes = {name: {0: batch} for name in part.inputs}
     return torch.export.export(part, example, dynamic_shapes=shapes, strict=False)
 

@@ -31,10 +31,13 @@ def eval_examples(config: RunConfig, steps: int) -> int:
     """How many examples an evaluation looks at after so many training steps.
 
     As many as take no longer than so many steps: an example costs ``halt_max_steps`` forward
-    passes there, each some 0.6 of a training step's.
+    passes there, each of the published depth 0.6 of a training step's.
     """
+    h_cycles, latents = config.model.h_cycles, config.model.num_latents
+    # In cycles: a gradient costs two more, and latents are tried before one of them learns.
+    training = h_cycles * latents + 3 if latents > 1 else h_cycles + 2
     trained = steps * config.train.batch_size
-    affordable = math.ceil(trained / (0.6 * config.model.halt_max_steps))
+    affordable = math.ceil(trained / (h_cycles / training * config.model.halt_max_steps))
     return config.eval.max_examples or affordable
 
 

@@ -124,8 +124,9 @@ class Trainer:
         if not train.state_noise and self.config.model.state_init == "fixed":
             return None
         first = self.group.share(train.batch_size).start
-        seed = np.random.SeedSequence((train.seed, self.state.step, first)).generate_state(1)
-        return torch.Generator(self.state.model.device).manual_seed(int(seed[0]))
+        sequence = np.random.SeedSequence((train.seed, self.state.step, first))
+        seed = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))  # 63 bits, for torch
+        return torch.Generator(self.state.model.device).manual_seed(seed)
 
     def _scale(self) -> float:
         return learning_rate_scale(self.state.step, self.config.optim, self.total_steps)

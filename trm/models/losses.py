@@ -22,7 +22,7 @@ class StepLoss(NamedTuple):
 
     Attributes:
         total: what is minimised, summed over the batch.
-        answer, halting: its two parts, detached; halting is not yet weighted.
+        answer, halting: its two parts, detached; neither is weighted in any way.
         cell_accuracy: share of each row's scored cells that are right.
         exact: whether all of them are.
         scored: whether a row has any scored cell.
@@ -107,21 +107,22 @@ def step_loss(
         loss: of ``LOSSES``, the answer's.
         smoothing: the share of a cell's target that all tokens have equally.
         halting_weight: the share of the halting loss; published, half.
-        weights: how much each row counts in both; published, all alike.
+        weights: how much each row counts in the total; published, all alike.
     """
     scored = labels != IGNORE_LABEL
     counts = scored.sum(-1)
     right = ((logits.argmax(-1) == labels) & scored).sum(-1)
     exact = right == counts
     cells = _cell_losses(logits, labels, loss, smoothing)
-    if weights is not None:
-        cells = cells * weights.unsqueeze(-1)
-    answer = cells.sum()
-    halting = F.binary_cross_entropy_with_logits(
-        halt_logits, exact.to(halt_logits.dtype), weights, reduction="sum"
+    halts = F.binary_cross_entropy_with_logits(
+        halt_logits, exact.to(halt_logits.dtype), reduction="none"
     )
+    answer, halting = cells.sum(), halts.sum()
+    total = answer + halting_weight * halting
+    if weights is not None:
+        total = (weights * (cells.sum(-1) + halting_weight * halts)).sum()
     return StepLoss(
-        total=answer + halting_weight * halting,
+        total=total,
         answer=answer.detach(),
         halting=halting.detach(),
         cell_accuracy=right / counts.clamp_min(1),

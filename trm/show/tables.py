@@ -1,5 +1,6 @@
 """Tables for a terminal: tasks, settings, data sets, metrics, what a run will take."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from textwrap import shorten
@@ -51,7 +52,9 @@ def setting_text(value: Any) -> str:
         return "unset"
     if isinstance(value, bool):
         return str(value).lower()
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return json.dumps(value) if any(isinstance(v, tuple) for v in value) else ", ".join(value)
+    return str(value)
 
 
 def dataset_table(meta: "DatasetMeta", facts: Mapping[str, Mapping[str, str]]) -> Table:
