@@ -32,6 +32,7 @@ def _several(text: str, what: str, example: str) -> Any:
 def sweep_eval(
     ckpt: opt.Checkpoint = None,
     data: opt.Data = None,
+    split: opt.Split = None,
     task: opt.PublishedTask = None,
     steps: Annotated[str | None, _several("N,...", "Supervision steps at most", "6,12,24")] = None,
     samples: Annotated[
@@ -89,9 +90,9 @@ def sweep_eval(
     sweep.combinations(**ways)  # refuse what is wrong before a model is loaded
     with EvaluationView(notes) as progress:
         found = sweep.sweep_eval(
-            ckpt, **ways, data=tuple(data or ()), task=task, batch_size=batch_size,
-            max_examples=max_examples, out=file, device=device or "auto", compiled=compiled,
-            on_line=_say_line, on_progress=progress,
+            ckpt, **ways, data=tuple(data or ()), split=split or "test", task=task,
+            batch_size=batch_size, max_examples=max_examples, out=file, device=device or "auto",
+            compiled=compiled, on_line=_say_line, on_progress=progress,
         )  # fmt: skip
     _show(found, _common(ckpt, data, task, max_examples), as_json, as_markdown)
     if plot is not None:
@@ -140,7 +141,7 @@ def _common(
 
 def _show(sweep: "Sweep", common: Sequence[str], as_json: bool, as_markdown: bool) -> None:
     from trm.show.sweeps import conclusion, sweep_table
-    from trm.show.tables import markdown
+    from trm.show.tables import markdown, split_text
 
     if as_json:
         out.print_json(json.dumps(sweep.as_json()))
@@ -149,7 +150,8 @@ def _show(sweep: "Sweep", common: Sequence[str], as_json: bool, as_markdown: boo
         print(markdown(sweep_table(sweep)))  # noqa: T201
         print()  # noqa: T201
     else:
-        out.print(f"{sweep.checkpoint} on {', '.join(sweep.data)}", highlight=False, markup=False)
+        what = f"{sweep.checkpoint} on {', '.join(sweep.data)}{split_text(sweep.split)}"
+        out.print(what, highlight=False, markup=False)
         out.print(sweep_table(sweep))
     for line in conclusion(sweep, common):
         out.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -172,3 +172,15 @@ def test_answers_of_before_are_to_the_test_split(trained_run: Path, tmp_path: Pa
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     np.savez(file, **arrays)
     assert trm.vote([file]).result() == report.metrics
+
+
+def test_a_sweep_of_what_was_held_out(held_out_run: Path, tmp_path: Path) -> None:
+    how: Any = {"samples": (1, 2), "max_examples": 20, "out": tmp_path / "s.json"}
+    found = trm.sweep_eval(held_out_run, split="validation", device="cpu", **how)
+    assert json.loads((tmp_path / "s.json").read_text())["split"] == found.split == "validation"
+    model = trm.load(held_out_run, device="cpu")
+    for line in found.lines:
+        report = evaluate_model(model, split="validation", max_examples=20, thinking=line.thinking)
+        assert report.metrics == line.metrics
+    with pytest.raises(InputError, match="a sweep of the validation split, not of the test split"):
+        trm.sweep_eval(model, **how)

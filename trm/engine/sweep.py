@@ -50,6 +50,7 @@ class Sweep(Frozen):
         trained_steps: supervision steps where a line says nothing.
         weights: a digest of those of the checkpoint.
         digest: of the data.
+        split: of it, ``test`` or ``validation``.
         max_examples: looked at, None for all.
         metric: the one to compare by, the task's headline.
         lines: an evaluation each.
@@ -62,6 +63,7 @@ class Sweep(Frozen):
     task: str
     data: tuple[str, ...]
     digest: str
+    split: str = "test"
     max_examples: int | None
     metric: str
     lines: tuple[Line, ...] = ()
@@ -128,6 +130,7 @@ def sweep_eval(
     votes: Sequence[int] = (1,),
     halt: float | None = None,
     data: Sequence[str | Path] = (),
+    split: str = "test",
     task: str | None = None,
     batch_size: int | None = None,
     max_examples: int | None = None,
@@ -148,6 +151,8 @@ def sweep_eval(
         votes: symmetric copies of each puzzle.
         halt: of all combinations, the probability above which a rollout ends.
         data: data folders; those it was trained on if left out.
+        split: ``validation`` for the training puzzles that the model's run held out: to choose on
+            them what is then measured on the test split.
         task: of a published checkpoint that does not say which it was trained for.
         batch_size: that of the run if left out.
         max_examples: look at so many, chosen once and for all, instead of all.
@@ -162,7 +167,8 @@ def sweep_eval(
     Raises:
         ConfigError: for a value out of range.
         DataError, CheckpointError: if there is no such data, or the model was not made for it.
-        InputError: if ``out`` is of another model, other data or other examples.
+        InputError: if ``out`` is of another model, other data or other examples, or the model's
+            run held nothing out.
         HubError: if it cannot be fetched.
     """
     ways = combinations(steps, samples, noise, choose, votes, halt)
@@ -172,13 +178,13 @@ def sweep_eval(
     model = (
         checkpoint if isinstance(checkpoint, Model) else load(checkpoint, task=task, device=device)
     )
-    about = _about(model, data, max_examples)
+    about = _about(model, data, split, max_examples)
     known = {} if file is None else {line.thinking: line for line in _begun(file, about)}
     for number, how in enumerate(ways, start=1):
         if how not in known:
             report = evaluate_model(
-                model, data=about.data, batch_size=batch_size, max_examples=max_examples,
-                thinking=how, compiled=compiled, on_progress=on_progress,
+                model, data=about.data, split=split, batch_size=batch_size,
+                max_examples=max_examples, thinking=how, compiled=compiled, on_progress=on_progress,
             )  # fmt: skip
             known[how] = _line(model, report)
             if file is not None:
@@ -188,10 +194,11 @@ def sweep_eval(
     return about.model_copy(update={"lines": tuple(known[how] for how in ways)})
 
 
-def _about(model: Model, data: Sequence[str | Path], max_examples: int | None) -> Sweep:
+def _about(model: Model, data: Sequence[str | Path], split: str, max_examples: int | None) -> Sweep:
     """A sweep without lines."""
     paths = tuple(map(str, data)) or model.config.data_paths
     dataset = model.task.open_data(paths)
+    some = dataset.split("test" if split == "test" else "train")
     return Sweep(
         checkpoint=model.name,
         step=model.checkpoint.step,
@@ -200,8 +207,9 @@ def _about(model: Model, data: Sequence[str | Path], max_examples: int | None) -
         task=model.task.name,
         data=paths,
         digest=dataset.meta.digest,
+        split=split,
         max_examples=max_examples,
-        metric=model.task.evaluator(dataset.meta, dataset.split("test")).headline,
+        metric=model.task.evaluator(dataset.meta, some).headline,
     )
 
 
@@ -240,6 +248,7 @@ def _begun(file: Path, about: Sweep) -> tuple[Line, ...]:
     for name, say in (
         ("weights", lambda one: one.checkpoint),
         ("digest", lambda one: f"data of digest {one.digest[:12]}"),
+        ("split", lambda one: f"the {one.split} split"),
         ("max_examples", lambda one: f"{one.max_examples or 'all'} examples"),
     ):
         if getattr(theirs, name) != getattr(about, name):
