@@ -4,12 +4,13 @@
 
 The preset ``mini`` of sudoku with the MLP mixer, one thread a run. First the processor time of a
 step with each part is measured, in turns; then each part is trained for so many steps as take as
-long as those of the published recipe. Every run is written as it ends, and is not run again.
+long as those of the preset as it is. Every run is written as it ends, and is not run again.
 """
 
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -31,21 +32,22 @@ from trm.engine.step import Trainer, TrainState
 from trm.models import Puzzles
 from trm.plugins import get_task
 
-PUBLISHED = "published recipe"
+BASE = "preset mini"
+WSD = ("optim.lr_schedule=wsd", "optim.lr_min_ratio=0")
 MUON = ("optim.optimizer=muon",)
 CURRICULUM = ("train.depth_curriculum=[[0.3, 1, 1], [0.6, 1, 2]]",)
 EQR = ("model.state_init=random", "train.state_noise=0.01", "model.damping=0.95")
 #: Each part alone, then those that belong together.
 PARTS: dict[str, tuple[str, ...]] = {
-    PUBLISHED: (),
+    BASE: (),
     "online augmentation": ("data.augment=online",),
     "softmax": ("train.loss=softmax",),
     "label smoothing 0.2": ("train.label_smoothing=0.2",),
     "halting weight 0.05": ("train.halting_weight=0.05",),
     "clipping at 1": ("optim.grad_clip=1",),
     "cosine to 0": ("optim.lr_min_ratio=0",),
-    "constant rate": ("optim.lr_schedule=constant",),
-    "warm-up, stable, decay": ("optim.lr_schedule=wsd", "optim.lr_min_ratio=0"),
+    "constant rate, as published": ("optim.lr_schedule=constant",),
+    "warm-up, stable, decay": WSD,
     "depth curriculum": CURRICULUM,
     "supervision decay 0.7": ("train.supervision_decay=0.7",),
     "depth curriculum, supervision decay (CGAR)": (*CURRICULUM, "train.supervision_decay=0.7"),
@@ -62,6 +64,13 @@ PARTS: dict[str, tuple[str, ...]] = {
         *MUON, "model.swiglu=normed", "train.label_smoothing=0.2", "train.halting_weight=0.05",
         "optim.grad_clip=1", "optim.lr_min_ratio=0", "data.augment=online",
     ),
+    "warm-up, stable, decay; halting weight": (*WSD, "train.halting_weight=0.05"),
+    "warm-up, stable, decay; halting weight; depth curriculum": (
+        *WSD, "train.halting_weight=0.05", *CURRICULUM,
+    ),
+    "warm-up, stable, decay; halting weight; Muon, normed SwiGLU": (
+        *WSD, "train.halting_weight=0.05", *MUON, "model.swiglu=normed",
+    ),
 }  # fmt: skip
 ROUNDS, STEPS_A_ROUND = 5, 10
 
@@ -69,40 +78,52 @@ ROUNDS, STEPS_A_ROUND = 5, 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--json", type=Path, required=True, help="the results; gone on with")
-    parser.add_argument("--steps", type=int, default=300, help="of the published recipe")
+    parser.add_argument("--steps", type=int, default=400, help="of the preset as it is")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--test", type=int, default=2000, help="unseen boards")
+    parser.add_argument("--test", type=int, default=1000, help="unseen boards")
     parser.add_argument("--only", nargs="*", help="these parts")
     parser.add_argument("--processes", type=int, default=1, help="runs at once")
     parser.add_argument("--keep", type=Path, help="keep data and runs in this folder")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     arguments = parser.parse_args()
-    found: dict[str, Any] = {"seconds": {}, "runs": {}}
-    if arguments.json.is_file():
-        found = json.loads(arguments.json.read_text())
+    found = begin(arguments)
     if not arguments.table:
         with tempfile.TemporaryDirectory() as folder:
             measure(arguments, found, arguments.keep or Path(folder))
-    print(f"{found['machine']}; {found['steps']} steps of the published recipe\n")
+    print(f"{found['machine']}; {found['steps']} steps of the preset, {found['test']} boards\n")
     print(table(found))
+
+
+def begin(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is there already, if it was measured in the same way."""
+    same = {"machine": machine.cpu(), "torch": torch.__version__}
+    same |= {"steps": arguments.steps, "test": arguments.test}
+    if not arguments.json.is_file():
+        return {**same, "cost": {}, "runs": {}}
+    found: dict[str, Any] = json.loads(arguments.json.read_text())
+    changed = ", ".join(name for name, value in same.items() if found[name] != value)
+    if changed and not arguments.table:
+        sys.exit(f"{arguments.json}: measured with another {changed}. Move it away to begin anew.")
+    return found
 
 
 def measure(arguments: argparse.Namespace, found: dict[str, Any], folder: Path) -> None:
     """Fill in what is not known yet."""
     torch.set_num_threads(1)
     data = build(folder / "data", arguments.test)
-    wanted = dict.fromkeys([PUBLISHED, *(arguments.only or PARTS)])
-    found |= {"machine": machine.cpu(), "torch": torch.__version__, "commit": machine.commit()}
-    found |= {"steps": arguments.steps, "test": arguments.test}
-    if set(wanted) - found["seconds"].keys():
-        found["seconds"] = step_seconds({name: config(name, data, 0, 30) for name in PARTS})
+    wanted = dict.fromkeys([BASE, *(arguments.only or PARTS)])
+    new = [name for name in wanted if name not in found["cost"]]
+    if new:
+        seconds = step_seconds(
+            {name: config(name, data, 0, 30) for name in {BASE: None, **dict.fromkeys(new)}}
+        )
+        found["cost"] |= {name: seconds[name] / seconds[BASE] for name in new}
     jobs = {}
     for seed in arguments.seeds:
         for name in wanted:
             key = f"{name} / {seed}"
-            ratio = found["seconds"][PUBLISHED] / found["seconds"][name]
             if key not in found["runs"]:
-                jobs[key] = config(name, data, seed, round(arguments.steps * ratio))
+                jobs[key] = config(name, data, seed, round(arguments.steps / found["cost"][name]))
     with ProcessPoolExecutor(arguments.processes) as pool:
         pending = {
             pool.submit(train, c, folder, key.replace("/", "-")): key for key, c in jobs.items()
@@ -184,6 +205,7 @@ def train(config: RunConfig, runs: Path, name: str) -> dict[str, Any]:
         "steps": config.train.max_steps,
         "exact_accuracy": evaluated["exact_accuracy"],
         "seconds": round(time.process_time() - began, 1),
+        "commit": machine.commit(),
     }
 
 
@@ -193,16 +215,16 @@ def table(found: Mapping[str, Any]) -> str:
         "| part | time of a step | steps | exact accuracy | of each seed |",
         "|---|---:|---:|---:|---|",
     ]
-    base = found["seconds"][PUBLISHED]
     for name in PARTS:
         runs = [run for key, run in found["runs"].items() if key.rsplit(" / ", 1)[0] == name]
         if not runs:
             continue
         values = [run["exact_accuracy"] for run in runs]
         each = ", ".join(f"{value:.3f}" for value in values)
-        ratio = found["seconds"][name] / base
         mean = statistics.mean(values)
-        rows.append(f"| {name} | {ratio:.2f} | {runs[0]['steps']} | {mean:.3f} | {each} |")
+        rows.append(
+            f"| {name} | {found['cost'][name]:.2f} | {runs[0]['steps']} | {mean:.3f} | {each} |"
+        )
     return "\n".join(rows)
 
 
