@@ -32,7 +32,7 @@ def test_what_was_saved_says_how_it_came_about(trm: Trm, trained_run: Path) -> N
     found = json.loads(trm(*command, *flags).out)
     assert found["halt"] == 0.9
     text = trm("vote", "p.npz").out
-    assert ", 2 samples with noise 0.3, choose first, halting at 0.9\n" in text
+    assert ", 2 samples with noise 1, choose first, halting at 0.9\n" in text
     metrics = json.loads(trm("vote", "p.npz", "--json").out)["metrics"]
     assert metrics == found["metrics"]
 
@@ -80,7 +80,7 @@ def test_solve_until_a_board_is_valid(trm: Trm, trained_run: Path) -> None:
     last = done.out.splitlines()[-1]
     assert re.match(r"answer \d{16}: valid at step 1, in [123] of 3 rollouts; the model", last)
     found = json.loads(trm(*command, "--steps", "4", "--json").out)
-    assert (found["valid_step"], found["samples"], found["noise"]) == (1, 3, 0.3)
+    assert (found["valid_step"], found["samples"], found["noise"]) == (1, 3, 1.0)
     assert len(found["boards"]) == 1
 
 
@@ -101,7 +101,7 @@ def test_solve_a_file_in_several_ways(
     flags = ("--samples", "2", "--votes", "2", "--choose", "vote", "--halt", "0.4")
     assert trm(*command, *flags).out == "a.csv: 2 puzzles, 2 valid (100.0%)\n"
     assert trm(*command, *flags).out.startswith("a.csv: 2 puzzles (2 were there already)")
-    told = "--samples 2 --noise 0.3 --choose vote --votes 2 --halt 0.4"
+    told = "--samples 2 --noise 1.0 --choose vote --votes 2 --halt 0.4"
     assert fails(*command) == (
         f"a.csv was written with {told}. Name another --out, or replace it with --overwrite."
     )

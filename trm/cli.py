@@ -106,7 +106,7 @@ def run(arguments: list[str]) -> int:
                 errors.print(f"trm: error: {error}")
             return 1
         except UsageError as error:
-            message = " ".join(error.format_message().split())
+            message = " ".join(error.format_message().split()).replace("Value error, ", "")
             if message:  # there is none where a command without arguments has printed its help
                 errors.print(f"trm: error: {message}")
             return 2

@@ -1,7 +1,8 @@
 """The command that compares ways of thinking: ``sweep-eval``."""
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
@@ -69,7 +70,7 @@ def sweep_eval(
 ) -> None:
     """Measure a model in many ways of thinking, and say which is worth it.
 
-    Each line of the result is what trm eval gives with the same flags.
+    Each line of the result is what trm eval gives with the same flags; on one GPU.
     """
     ways: dict[str, Any] = {
         "steps": _values("--steps", steps, int, "no whole number") or (None,),
@@ -88,7 +89,7 @@ def sweep_eval(
     from trm.show.progress import EvaluationView
 
     sweep.combinations(**ways)  # refuse what is wrong before a model is loaded
-    with EvaluationView(notes) as progress:
+    with _told_how_to_go_on(file), EvaluationView(notes) as progress:
         found = sweep.sweep_eval(
             ckpt, **ways, data=tuple(data or ()), split=split or "test", task=task,
             batch_size=batch_size, max_examples=max_examples, out=file, device=device or "auto",
@@ -102,6 +103,20 @@ def sweep_eval(
     for written in (file, plot):
         if written is not None:
             notes.print(f"wrote {written}")
+
+
+@contextlib.contextmanager
+def _told_how_to_go_on(file: Path | None) -> Iterator[None]:
+    """After Ctrl-C say what the same command will do."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        notes.print(
+            "stopped; the same command begins anew, with --out it would go on"
+            if file is None
+            else f"stopped; the same command goes on with {file}"
+        )
+        raise
 
 
 def _values(flag: str, text: str | None, kind: Callable[[str], T], what: str) -> tuple[T, ...]:

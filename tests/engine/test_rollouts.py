@@ -300,7 +300,7 @@ def test_a_report_says_how_its_answers_came_about(trained_run: Path) -> None:
     found = report(trained_run, steps=4, samples=3, choose="first")
     told = {name: found.as_json()[name] for name in Thinking.model_fields}
     assert told == {
-        "steps": 4, "samples": 3, "noise": 0.3, "choose": "first", "votes": 1, "halt": 0.9
+        "steps": 4, "samples": 3, "noise": 1.0, "choose": "first", "votes": 1, "halt": 0.9
     }  # fmt: skip
     mean = found.metrics["mean_steps"].value
     assert found.num_steps == round(mean * 20) * 3

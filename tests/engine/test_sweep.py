@@ -45,7 +45,7 @@ def test_every_sensible_combination_comes_once() -> None:
 
 
 def test_combinations_that_come_to_the_same_are_one() -> None:
-    assert combinations(samples=(2, 2), noise=(None, 0.3), choose=(None, "halt")) == [
+    assert combinations(samples=(2, 2), noise=(None, 1.0), choose=(None, "halt")) == [
         Thinking(samples=2).settled
     ]
     (first,) = combinations(samples=(2,), choose=("first",))
@@ -130,3 +130,39 @@ def test_the_best_and_the_cheapest_of_those_about_as_good() -> None:
     assert found.cheapest == lines[1]  # 0.84 is within 0.826 to 0.945
     assert (found.as_json()["best"], found.as_json()["cheapest"]) == ("--samples 4", "--samples 2")
     assert sweep(lines[0]).best == sweep(lines[0]).cheapest == lines[0]
+
+
+def test_two_sweeps_may_fill_one_file(
+    model: trm.Model, tmp_path: Path, evaluated: list[Thinking]
+) -> None:
+    file = tmp_path / "s.json"
+    how: Any = {"max_examples": 10, "out": file}
+
+    def meanwhile(*_: Any) -> None:
+        if len(evaluated) == 1:
+            trm.sweep_eval(model, samples=(3,), **how)
+
+    trm.sweep_eval(model, samples=(1, 2), on_line=meanwhile, **how)
+    assert sorted(one["samples"] for one in json.loads(file.read_text())["lines"]) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"samples": (1,), "noise": (0.1,)}, "--noise does nothing with one rollout"),
+        ({"samples": (1,), "choose": ("halt",)}, "--choose does nothing with one rollout"),
+        ({"samples": ()}, "a setting has no value to try"),
+    ],
+)
+def test_what_no_combination_would_use_is_refused(how: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        combinations(**how)
+    assert len(combinations(samples=(1,), votes=(1, 2), choose=("halt",))) == 2
+
+
+def test_numbers_that_make_no_sense(model: trm.Model, tmp_path: Path) -> None:
+    for name in ("batch_size", "max_examples"):
+        with pytest.raises(InputError, match=rf"^{name} is 0\. Give 1 or more\.$"):
+            evaluate_model(model, **{name: 0})
+    with pytest.raises(InputError, match=r"s\.csv does not end in \.json\. Name such a file\.$"):
+        trm.sweep_eval(model, out=tmp_path / "s.csv")

@@ -184,3 +184,12 @@ def test_a_sweep_of_what_was_held_out(held_out_run: Path, tmp_path: Path) -> Non
         assert report.metrics == line.metrics
     with pytest.raises(InputError, match="a sweep of the validation split, not of the test split"):
         trm.sweep_eval(model, **how)
+
+
+def test_of_what_was_held_out_as_many_are_looked_at_as_in_training(held_out_run: Path) -> None:
+    model = trm.load(held_out_run, device="cpu")
+    noted = read_evaluation(held_out_run / layout.BEST)
+    assert noted is not None
+    report = evaluate_model(model, split="validation")
+    assert (report.num_examples, noted.examples) == (100, 100)
+    assert {name: metric.value for name, metric in report.metrics.items()} == noted.metrics

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.sweeps import line
 from trm.errors import ConfigError
 from trm.tasks.predictions import About
-from trm.tasks.thinking import FIRST_HALT, NOISE, PUBLISHED, Thinking
+from trm.tasks.thinking import FIRST_HALT, NOISE, PUBLISHED, Solving, Thinking
 
 
 @pytest.mark.parametrize(
@@ -68,3 +69,15 @@ def test_answers_saved_before_there_were_samples_still_say_how_they_came_about()
     about = About.model_validate_json(old)
     assert about.thinking == Thinking(votes=4)
     assert about.text == ", 4 votes"
+
+
+def test_flags_are_of_thinking_alone() -> None:
+    more = line(60, 1.0, samples=4, choose="first")
+    assert more.flags == Thinking(samples=4, choose="first").flags == "--samples 4 --choose first"
+    assert Solving(samples=4, until_valid=True).flags == "--samples 4 --until-valid"
+
+
+@pytest.mark.parametrize("name", ["votes", "samples"])
+def test_more_rollouts_than_anybody_means_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"--{name} 1000000: .*less than or equal to 10000"):
+        Thinking.of(**{name: 1_000_000})

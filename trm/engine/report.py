@@ -119,7 +119,8 @@ def evaluate_model(
         data: data folders; those it was trained on if left out.
         split: ``validation`` for the training puzzles that the model's run held out.
         batch_size: that of the run if left out.
-        max_examples: look at so many, chosen once and for all, instead of all.
+        max_examples: look at so many, chosen once and for all; if left out at all, of what the
+            run held out at as many as training did.
         thinking: for how long, in how many ways.
         save_predictions: write every answer to this ``.npz`` file.
         extras: what the evaluator will be asked for, see :meth:`Evaluator.check_has`.
@@ -133,6 +134,10 @@ def evaluate_model(
         InputError: if its run held nothing out, or not of this data.
     """
     thinking = thinking.thinking.settled
+    for name, number in (("batch_size", batch_size), ("max_examples", max_examples)):
+        if number is not None and number < 1:
+            raise InputError(f"{name} is {number}. Give 1 or more.")
+    max_examples = max_examples or usual_examples(model, split)
     paths = tuple(data) or model.config.data_paths
     dataset = model.task.open_data(paths)
     model.made_for.check(dataset)
@@ -186,6 +191,14 @@ def evaluate_model(
         split=split,
         thinking=thinking,
     )
+
+
+def usual_examples(model: Model, split: str) -> int | None:
+    """How many examples an evaluation looks at if nothing is said, None for all.
+
+    What a run held out is there with all its copies, of which training looked at some.
+    """
+    return model.config.eval.max_examples if split == VALIDATION else None
 
 
 def _chosen(model: Model, dataset: Dataset, split: str) -> Split:

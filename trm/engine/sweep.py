@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from trm.config import Frozen, first_problem
 from trm.engine.answers import weights_digest
-from trm.engine.report import Report, evaluate_model
+from trm.engine.report import Report, evaluate_model, usual_examples
 from trm.engine.solve import Model, load
-from trm.errors import InputError
+from trm.errors import ConfigError, InputError
 from trm.models.flops import eval_step_flops
 from trm.storage import check_writable, write_text
 from trm.tasks.metrics import Metric
@@ -105,8 +105,18 @@ def combinations(
     One sample has no noise, and one rollout nothing to choose from.
 
     Raises:
-        ConfigError: if a value is out of range.
+        ConfigError: if a value is out of range, or would not be used in any of them.
     """
+    steps, samples, votes = list(steps), list(samples), list(votes)
+    most = max(samples, default=1)
+    for name, values, count in (
+        ("noise", noise, most),
+        ("choose", choose, most * max(votes, default=1)),
+    ):
+        if count == 1 and any(value is not None for value in values):
+            raise ConfigError(f"--{name} does nothing with one rollout. Add --samples 1,4, say.")
+    if not (steps and samples and votes and noise and choose):
+        raise ConfigError("a setting has no value to try. Give one or more, or leave it out.")
     found: dict[Thinking, None] = {}
     for num_steps, num_votes, num_samples in product(steps, votes, samples):
         noises = noise if num_samples != 1 else (None,)
@@ -175,9 +185,12 @@ def sweep_eval(
     file = None if out is None else Path(out)
     if file is not None:
         check_writable(file)
+    if file is not None and file.suffix != ".json":
+        raise InputError(f"--out {file} does not end in .json. Name such a file.")
     model = (
         checkpoint if isinstance(checkpoint, Model) else load(checkpoint, task=task, device=device)
     )
+    max_examples = max_examples or usual_examples(model, split)
     about = _about(model, data, split, max_examples)
     known = {} if file is None else {line.thinking: line for line in _begun(file, about)}
     for number, how in enumerate(ways, start=1):
@@ -226,7 +239,9 @@ def _line(model: Model, report: Report) -> Line:
 
 
 def _write(file: Path, about: Sweep, lines: Iterable[Line]) -> None:
-    whole = about.model_copy(update={"lines": tuple(lines)})
+    # Another process may have added lines meanwhile.
+    known = {line.thinking: line for line in (*_begun(file, about), *lines)}
+    whole = about.model_copy(update={"lines": tuple(known.values())})
     write_text(file, json.dumps(whole.as_json(), indent=2) + "\n")
 
 

@@ -60,9 +60,10 @@ def conclusion(sweep: "Sweep", common: Sequence[str] = ()) -> Iterator[str]:
         common: further arguments of ``trm eval``.
     """
     best, cheapest = sweep.best, sweep.cheapest
+    where = "" if sweep.split == "test" else " on held-out puzzles"
     for what, line in {"best": best, "cheapest within its interval": cheapest}.items():
         command = " ".join(["trm eval", shlex.join(common), line.thinking.flags])
-        value = f"{sweep.metric} {sweep.value(line).value:.4f}"
+        value = f"{sweep.metric} {sweep.value(line).value:.4f}{where}"
         cost = f"{line.gflop_per_puzzle:.3g} GFLOP a puzzle"
         yield f"{what} ({value}, {cost}): {' '.join(command.split())}"
 
