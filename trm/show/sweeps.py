@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from trm.engine.sweep import Line, Sweep
 
 
+#: Costs that differ by less are drawn as equal ones, so far from each other.
+_EQUAL, _APART = 0.02, 1.03
+
+
 def sweep_table(sweep: "Sweep") -> Table:
     """A line for each evaluation; votes and halting stand in it where they are used."""
     votes, halts = (
@@ -85,9 +89,9 @@ def plot_sweep(path: Path, sweep: "Sweep") -> None:
     """
     check_ending(path, ENDINGS)
     curves, along = _curves(sweep.lines), _along(sweep.lines)
-    beside = {name: _beside(number, len(curves)) for number, name in enumerate(curves)}
+    places = _places(curves, along)
     points = {
-        name: [(_place(line, beside[name], along), sweep.value(line).value) for line in lines]
+        name: [(x, sweep.value(line).value) for x, line in zip(places[name], lines, strict=True)]
         for name, lines in curves.items()
     }
     with house_style():
@@ -109,16 +113,27 @@ def plot_sweep(path: Path, sweep: "Sweep") -> None:
         save_figure(path, figure)
 
 
-def _beside(number: int, count: int) -> float:
-    """By how much a line is moved, for what costs the same would hide each other."""
-    ratio: float = min(1.06, 1.3 ** (1 / count)) ** (number - (count - 1) / 2)
-    return ratio
+def _places(curves: "Mapping[str, Sequence[Line]]", along: str) -> "dict[str, list[float]]":
+    """Where the points of each line go: at their cost, but those of equal cost beside each other.
 
+    The one sample that all lines begin with stays where it is.
+    """
+    own = [
+        (line.gflop_per_puzzle, name)
+        for name, lines in curves.items()
+        for line in lines
+        if along == "steps" or line.samples > 1
+    ]
 
-def _place(line: "Line", beside: float, along: str) -> float:
-    """Where a point goes; where all lines have one in common it stays where it is."""
-    shared = along == "samples" and line.samples == 1
-    return line.gflop_per_puzzle * (1.0 if shared else beside)
+    def place(line: "Line", name: str) -> float:
+        cost = line.gflop_per_puzzle
+        near = list(dict.fromkeys(who for other, who in own if abs(other / cost - 1) < _EQUAL))
+        if (cost, name) not in own:
+            return cost
+        ratio: float = _APART ** (near.index(name) - (len(near) - 1) / 2)
+        return cost * ratio
+
+    return {name: [place(line, name) for line in lines] for name, lines in curves.items()}
 
 
 def _mark(
