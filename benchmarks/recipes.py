@@ -196,6 +196,8 @@ def train(config: RunConfig, runs: Path, name: str) -> dict[str, Any]:
     """One run, and what its evaluation found in the end."""
     torch.set_num_threads(1)
     task = get_task(config.task)
+    # By its steps too: a run of another length is gone on with else.
+    name = f"{name}, {config.train.max_steps} steps"
     planned = launch.plan(config, task, runs_folder=runs, name=name)
     records: list[Any] = []
     began = time.process_time()
