@@ -9,34 +9,21 @@ import pytest
 import torch
 
 import trm
-from trm.config import ModelConfig, RunConfig
+from tests.engine.halting_model import MAX_STEPS, SEQ, halting_model
+from trm.config import RunConfig
 from trm.data import Batch
 from trm.engine.evaluate import answer
 from trm.engine.halting import HaltingPool
 from trm.engine.report import evaluate_model
 from trm.engine.rollouts import Asked, supervision_steps
-from trm.models import PuzzleSpec, TinyRecursiveModel
+from trm.models import TinyRecursiveModel
 from trm.tasks.predictions import Predictions
 from trm.tasks.thinking import Thinking
-
-SEQ, MAX_STEPS = 6, 5
 
 
 @pytest.fixture(scope="module")
 def model() -> TinyRecursiveModel:
-    """One whose rows halt at different steps, some at none."""
-    config = ModelConfig(
-        hidden_size=16, num_heads=2, swiglu_multiple=16, puzzle_emb_len=2, h_cycles=1, l_cycles=1,
-        halt_max_steps=MAX_STEPS, forward_dtype="float64",
-    )  # fmt: skip
-    random = torch.Generator().manual_seed(3)
-    made = TinyRecursiveModel(config, PuzzleSpec(7, SEQ, 4), generator=random)
-    with torch.no_grad():
-        made.halt_head.weight.normal_(generator=random)
-        made.halt_head.bias.fill_(-4)
-        assert made.puzzle_embedding is not None
-        made.puzzle_embedding.weight.normal_(generator=random)
-    return made.eval()
+    return halting_model()
 
 
 def asked(*sizes: int) -> list[Asked]:

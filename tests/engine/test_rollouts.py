@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import trm
+from tests.engine.halting_model import MAX_STEPS, SEQ, halting_model
 from tests.engine.test_halting import MAX_STEPS, SEQ, batches
 from trm.config import ModelConfig
 from trm.data import Batch, Split
@@ -25,19 +26,7 @@ from trm.tasks.thinking import Thinking
 
 @pytest.fixture(scope="module")
 def model() -> TinyRecursiveModel:
-    """One whose rows halt at different steps, and whose answers noise changes."""
-    config = ModelConfig(
-        hidden_size=16, num_heads=2, swiglu_multiple=16, puzzle_emb_len=2, h_cycles=1, l_cycles=1,
-        halt_max_steps=MAX_STEPS, forward_dtype="float64",
-    )  # fmt: skip
-    random = torch.Generator().manual_seed(3)
-    made = TinyRecursiveModel(config, PuzzleSpec(7, SEQ, 4), generator=random)
-    with torch.no_grad():
-        made.halt_head.weight.normal_(generator=random)
-        made.halt_head.bias.fill_(-4)
-        assert made.puzzle_embedding is not None
-        made.puzzle_embedding.weight.normal_(generator=random)
-    return made.eval()
+    return halting_model()
 
 
 def by_hand(
