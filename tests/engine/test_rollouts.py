@@ -9,7 +9,7 @@ import torch
 
 import trm
 from tests.engine.halting_model import MAX_STEPS, SEQ, halting_model
-from tests.engine.test_halting import MAX_STEPS, SEQ, batches
+from tests.engine.test_halting import batches
 from trm.config import ModelConfig
 from trm.data import Batch, Split
 from trm.engine.evaluate import answer, evaluate
