@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from trm.config import RunConfig
-from trm.engine import launch, runs, step
+from trm.engine import launch, runs, supervise
 from trm.errors import TrainingError
 from trm.models import StepLoss, TinyRecursiveModel
 from trm.plugins import get_task
@@ -22,7 +22,7 @@ EVERY_STEP = ("train.save_every_steps=1", "train.keep_checkpoints=10")
 @pytest.fixture
 def breaks_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Make the loss of some steps of a run infinite."""
-    true_loss = step.step_loss
+    true_loss = supervise.step_loss
 
     def install(*steps: int) -> None:
         taken: list[int] = []
@@ -32,7 +32,7 @@ def breaks_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             found = true_loss(*arguments, **named)
             return found._replace(total=found.total * torch.inf) if len(taken) in steps else found
 
-        monkeypatch.setattr(step, "step_loss", loss)
+        monkeypatch.setattr(supervise, "step_loss", loss)
 
     return install
 

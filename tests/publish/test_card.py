@@ -22,7 +22,6 @@ from tests.checkpoints import files_of, write_checkpoint
 from tests.hub import HubServer
 from tests.hub.commands import Online
 from trm import settings
-from trm.api import resolve
 from trm.cli import run
 from trm.config import GROUPS, RunConfig, setting_names
 from trm.engine.checkpoint import read_config
@@ -30,6 +29,7 @@ from trm.engine.published import import_published
 from trm.engine.stored import open_stored
 from trm.plugins import get_task, installed_tasks
 from trm.publish.card import model_card
+from trm.recipes import resolve
 
 Checkpoint = Callable[..., Path]
 PUBLISHED = Path(__file__).parents[1] / "parity" / "data" / "published_checkpoint"
