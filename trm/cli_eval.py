@@ -44,10 +44,8 @@ def evaluate(
     split: opt.Split = None,
     task: opt.PublishedTask = None,
     reset_puzzles: opt.ResetPuzzles = False,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples at a time.")] = None,
-    max_examples: Annotated[
-        int | None, typer.Option(min=1, help="Look at so many only, always the same.")
-    ] = None,
+    batch_size: opt.EvalBatchSize = None,
+    max_examples: opt.MaxExamples = None,
     steps: opt.Steps = None,
     samples: opt.Samples = None,
     noise: opt.Noise = None,

@@ -144,6 +144,10 @@ Submission = Annotated[
 PerTask = Annotated[
     Path | None, typer.Option(metavar="F", help="Write the metrics of each single task as JSON.")
 ]
+EvalBatchSize = Annotated[int | None, typer.Option(min=1, help="Examples at a time.")]
+MaxExamples = Annotated[
+    int | None, typer.Option(min=1, help="Look at so many only, always the same.")
+]
 Steps = Annotated[
     int | None, typer.Option(min=1, help="Supervision steps at most, not those of training.")
 ]

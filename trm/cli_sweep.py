@@ -47,10 +47,8 @@ def sweep_eval(
     ] = None,
     votes: Annotated[str, _several("V,...", "Symmetric copies of each puzzle", "1,8")] = "1",
     halt: opt.Halt = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples at a time.")] = None,
-    max_examples: Annotated[
-        int | None, typer.Option(min=1, help="Look at so many only, always the same.")
-    ] = None,
+    batch_size: opt.EvalBatchSize = None,
+    max_examples: opt.MaxExamples = None,
     device: opt.Device = None,
     compiled: opt.Compile = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from trm.config import RunConfig
@@ -53,6 +54,12 @@ def with_dtype(config: RunConfig, local_rank: int = 0) -> RunConfig:
     dtype = usual_dtype(pick_device(config.train.device, local_rank))
     model = config.model.model_copy(update={"forward_dtype": dtype})
     return config.model_copy(update={"model": model})
+
+
+def seeded(device: torch.device, *what: int) -> torch.Generator:
+    """A generator of random numbers on a device, by whatever the numbers are to depend on."""
+    seed = np.random.SeedSequence(what).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(seed >> np.uint64(1)))  # 63 bits, for torch
 
 
 def usual_dtype(device: torch.device) -> str:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trm.engine.device import seeded
 from trm.models import TinyRecursiveModel
 from trm.models.layers import Hidden
 
@@ -60,7 +61,6 @@ class Noise:
         return latent.index_add(0, index, drawn[place])
 
     def _drawn(self, sample: int, step: int) -> Float[Tensor, "tokens hidden"]:
-        seed = np.random.SeedSequence((_SEED, sample, step)).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(seed[0] >> np.uint64(1)))
+        generator = seeded(torch.device("cpu"), _SEED, sample, step)
         drawn = torch.randn(self._shape, generator=generator) * self.scale
         return drawn.to(self._device, self._dtype)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trm.config import RunConfig
+from trm.engine.device import seeded
 from trm.engine.distributed import ALONE, Group
 from trm.engine.muon import MuonAdamW
 from trm.engine.optim import AdamAtan2, Optimizer, WeightAverage, learning_rate_scale
@@ -124,9 +125,7 @@ class Trainer:
         if not train.state_noise and self.config.model.state_init == "fixed":
             return None
         first = self.group.share(train.batch_size).start
-        sequence = np.random.SeedSequence((train.seed, self.state.step, first))
-        seed = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))  # 63 bits, for torch
-        return torch.Generator(self.state.model.device).manual_seed(seed)
+        return seeded(self.state.model.device, train.seed, self.state.step, first)
 
     def _scale(self) -> float:
         return learning_rate_scale(self.state.step, self.config.optim, self.total_steps)

@@ -151,9 +151,9 @@ class TinyRecursiveModel(nn.Module):
         latents = self.config.num_latents
         if self.config.state_init == "fixed":
             answer, latent = self.initial_state(batch_size)
-            if latents > 1:
-                each = [self.initial_state(batch_size, sample).latent for sample in range(latents)]
-                latent = torch.stack(each, dim=1)
+            if latents > 1:  # views, as of one latent: this is asked for in every step
+                inits = torch.stack(self._latent_inits()).to(self.dtype).unsqueeze(1)
+                latent = inits.expand(batch_size, latents, *self._state_shape)
             return LatentState(answer, latent)
         several = (latents,) if latents > 1 else ()
         shapes = ((batch_size, *axes, *self._state_shape) for axes in ((), several))
