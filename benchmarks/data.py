@@ -86,7 +86,7 @@ def measure(task: str, flags: list[str]) -> dict[str, Any]:
 def time_batches(folder: Path) -> dict[str, float]:
     """Examples a second of a training stream, and seconds to open it and make the first batch."""
     from trm.data import TrainStream, read_meta
-    from trm.plugins import get_task
+    from trm.tasks.registry import get_task
 
     task = get_task(read_meta(folder).task)
     started = time.perf_counter()

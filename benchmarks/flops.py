@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 
 from trm.config import ModelConfig, RunConfig
-from trm.engine.checkpoint import CheckpointConfig
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.models.flops import application_flops, eval_step_flops, train_step_flops
-from trm.plugins import get_task
+from trm.runs.checkpoint import CheckpointConfig
+from trm.tasks.registry import get_task
 
 
 @dataclass(frozen=True)

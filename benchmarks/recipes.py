@@ -25,12 +25,13 @@ import torch
 from trm import settings
 from trm.config import RunConfig
 from trm.data import Dataset, TrainStream
-from trm.engine import launch
-from trm.engine.build import build_model
-from trm.engine.device import with_dtype
-from trm.engine.step import Trainer, TrainState
 from trm.models import Puzzles
-from trm.plugins import get_task
+from trm.runtime.device import with_dtype
+from trm.tasks.registry import get_task
+from trm.training.initial_model import build_model
+from trm.training.plan import plan_run
+from trm.training.step import Trainer, TrainState
+from trm.training.train import train_plan
 
 BASE = "preset mini"
 WSD = ("optim.lr_schedule=wsd", "optim.lr_min_ratio=0")
@@ -198,10 +199,10 @@ def train(config: RunConfig, runs: Path, name: str) -> dict[str, Any]:
     task = get_task(config.task)
     # By its steps too: a run of another length is gone on with else.
     name = f"{name}, {config.train.max_steps} steps"
-    planned = launch.plan(config, task, runs_folder=runs, name=name)
+    planned = plan_run(config, task, runs_folder=runs, name=name)
     records: list[Any] = []
     began = time.process_time()
-    launch.train(planned, task, listen=records.append)
+    train_plan(planned, task, listen=records.append)
     (evaluated,) = [record for record in records if record["event"] == "eval"]
     return {
         "steps": config.train.max_steps,

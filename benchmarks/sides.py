@@ -21,12 +21,12 @@ from torch import Tensor
 
 from trm.config import ModelConfig, OptimConfig
 from trm.data import Batch
-from trm.engine import ceiling
-from trm.engine.device import compile_network, to_device
-from trm.engine.evaluate import answer
-from trm.engine.optim import AdamAtan2
-from trm.engine.step import Trainer, TrainState
+from trm.evaluation.evaluate import answer
 from trm.models import PuzzleSpec, TinyRecursiveModel
+from trm.runtime import peak_flops
+from trm.runtime.device import compile_network, to_device
+from trm.training.optim.adam_atan2 import AdamAtan2
+from trm.training.step import Trainer, TrainState
 
 #: What each size changes of the published architecture, and the tokens of its puzzles.
 SIZES: dict[str, tuple[dict[str, Any], int | None]] = {
@@ -142,7 +142,7 @@ def random_batch(model: Model) -> Batch:
 def matrix_product(job: Job) -> Callable[[], object]:
     """One large product, as fast as this device does any."""
     dtype = getattr(torch, job.dtype)
-    return ceiling.matrix_product(matrix_size(job), torch.device(job.device), dtype)
+    return peak_flops.matrix_product(matrix_size(job), torch.device(job.device), dtype)
 
 
 def matrix_size(job: Job) -> int:

@@ -18,8 +18,8 @@ from pydantic.fields import FieldInfo
 
 from trm import settings
 from trm.config import GROUPS
-from trm.plugins import get_task
 from trm.settings import ENV_PREFIX, Resolved
+from trm.tasks.registry import get_task
 
 REFERENCE = Path(__file__).parent / "reference"
 

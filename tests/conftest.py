@@ -14,17 +14,24 @@ from jaxtyping import install_import_hook
 from tests.hub import HubServer
 from tests.hub.commands import Commands, Online
 
+#: Packages whose shapes are checked.
+CHECKED = (
+    "models", "training", "evaluation", "checkpoints", "runtime", "inference.halting_pool",
+    "inference.latent_noise", "inference.model", "inference.rollouts", "inference.search",
+)  # fmt: skip
+
 os.environ.pop("COLUMNS", None)  # which the command line would read as it is imported
-install_import_hook(["trm.models", "trm.engine"], "beartype.beartype")
+install_import_hook([f"trm.{part}" for part in CHECKED], "beartype.beartype")
 
 from trm import settings  # noqa: E402
 from trm.cli import run  # noqa: E402
 from trm.config import RunConfig  # noqa: E402
 from trm.data import DatasetMeta, read_meta  # noqa: E402
-from trm.engine import launch  # noqa: E402
-from trm.plugins import get_task  # noqa: E402
+from trm.tasks.registry import get_task  # noqa: E402
+from trm.training.plan import plan_run  # noqa: E402
+from trm.training.train import train_plan  # noqa: E402
 
-from tests.checkpoints import write_checkpoint  # noqa: E402  isort: skip
+from tests.made_checkpoints import write_checkpoint  # noqa: E402  isort: skip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -90,8 +97,8 @@ def trained_run(mini_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         ],
     )
     runs = tmp_path_factory.mktemp("runs")
-    plan = launch.plan(resolved.config, task, runs_folder=runs, name="trained")
-    outcome = launch.train(plan, task)
+    plan = plan_run(resolved.config, task, runs_folder=runs, name="trained")
+    outcome = train_plan(plan, task)
     assert outcome.best is not None
     assert outcome.best > 0.7
     return outcome.run
@@ -124,7 +131,7 @@ def tiny(mini_data: Path) -> Callable[..., RunConfig]:
 def checkpoint(
     tiny: Callable[..., RunConfig], mini_data: Path, tmp_path: Path
 ) -> Callable[..., Path]:
-    """Write a checkpoint of that size; see :func:`tests.checkpoints.write_checkpoint`."""
+    """Write a checkpoint of that size; see :func:`tests.made_checkpoints.write_checkpoint`."""
     data = read_meta(mini_data)
 
     def make(name: str, *assignments: str, source: str = data.source, **more: Any) -> Path:

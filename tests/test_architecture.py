@@ -10,46 +10,26 @@ import pytest
 import trm
 
 PACKAGE = Path(trm.__file__).parent
-#: What each part may import, beside itself. Downwards only.
-ALLOWED = {
-    "errors": set(),
-    "config": set(),
-    "storage": {"errors"},
-    "hub": {"errors"},
-    "settings": {"config", "errors"},
-    "plugins": {"errors", "tasks.base", "trackers.base"},
-    "data": {"config", "errors", "storage"},
-    "models": {"config", "errors"},
-    "tasks": {"config", "data", "errors", "plugins", "storage"},
-    "trackers": {"config", "errors", "plugins", "storage"},
-    "engine": {
-        "config", "data", "errors", "hub", "models", "plugins", "storage", "tasks", "trackers",
-    },
-    "show": {"data", "engine", "errors", "plugins", "settings", "storage", "tasks"},
-    "publish": {"config", "engine", "errors", "hub", "models", "plugins", "settings", "storage",
-                "tasks"},
-    "recipes": {"__init__", "errors", "plugins", "settings"},
-    "api": {"config", "data", "engine", "errors", "plugins", "publish", "recipes", "settings",
-            "tasks"},
-    "__init__": {"api", "engine", "errors", "plugins", "publish", "show"},
-    "__main__": {"cli"},
-    "cli_options": {"__init__", "errors", "tasks"},
-    "cli_data": {"__init__", "api", "cli_options", "data", "errors", "plugins", "show", "tasks"},
-    "cli_eval": {"api", "cli_options", "engine", "errors", "plugins", "show", "storage", "tasks"},
-    "cli_hub": {"cli_options", "publish", "show"},
-    "cli_solve": {"cli_options", "engine", "errors", "show", "tasks"},
-    "cli_sweep": {"cli_options", "engine", "errors", "show", "storage", "tasks"},
-    "cli_runs": {"engine", "errors", "show"},
-    "cli_launch": {"engine", "errors", "plugins", "settings", "show"},
-    "cli_train": {
-        "cli_launch", "cli_options", "engine", "errors", "plugins", "publish", "recipes",
-        "settings", "show",
-    },
-    "cli": {
-        "__init__", "cli_data", "cli_eval", "cli_hub", "cli_options", "cli_runs", "cli_solve",
-        "cli_sweep", "cli_train", "engine", "errors", "plugins", "settings", "show", "trackers",
-    },
-}  # fmt: skip
+#: From top to bottom. A part may import the parts of every later line, and none of its own line.
+LAYERS = (
+    {"__main__"},
+    {"cli"},
+    {"commands"},
+    {"__init__"},
+    {"training", "show"},
+    {"evaluation", "publish"},
+    {"inference"},
+    {"checkpoints"},
+    {"runs", "runtime"},
+    {"recipes", "datasets"},
+    {"tasks", "trackers"},
+    {"data", "models"},
+    {"plugins", "settings"},
+    {"config", "hub", "storage"},
+    {"errors"},
+)
+#: The types that the hook specifications name.
+HOOKED = {"trm.tasks.base", "trm.trackers.base"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -80,17 +60,17 @@ def imports(file: Path) -> set[str]:
     return {name for name in found if name.split(".")[0] == "trm"}
 
 
+def layer_of(part: str) -> int:
+    (found,) = (number for number, parts in enumerate(LAYERS) if part in parts)
+    return found
+
+
 @pytest.mark.parametrize("file", MODULES, ids=name_of)
 def test_imports_go_down(file: Path) -> None:
     own = part_of(name_of(file))
-    wrong = [
-        name
-        for name in imports(file)
-        if part_of(name) != own
-        and part_of(name) not in ALLOWED[own]
-        and name.removeprefix("trm.") not in ALLOWED[own]
-    ]
-    assert wrong == []
+    allowed = HOOKED if own == "plugins" else set()
+    others = {name for name in imports(file) - allowed if part_of(name) != own}
+    assert {name for name in others if layer_of(part_of(name)) <= layer_of(own)} == set()
 
 
 def test_a_task_imports_no_other_task() -> None:
@@ -109,7 +89,7 @@ def test_only_the_command_line_prints() -> None:
             for node in ast.walk(ast.parse(file.read_text()))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         ]
-        assert "print" not in calls or file.stem.startswith("cli"), file
+        assert "print" not in calls or file.parent.name == "commands" or file.stem == "cli", file
 
 
 def test_models_import_torch_and_nothing_of_the_rest() -> None:
@@ -138,5 +118,5 @@ def test_what_needs_no_torch_does_not_import_it(arguments: str) -> None:
 
 
 def test_files_are_short() -> None:
-    long = {name_of(file): n for file in MODULES if (n := len(file.read_text().splitlines())) > 300}
+    long = {name_of(file): n for file in MODULES if (n := len(file.read_text().splitlines())) > 400}
     assert long == {}

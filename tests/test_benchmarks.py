@@ -16,7 +16,7 @@ import pytest
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 
-from trm.engine.checkpoint import CheckpointConfig
+from trm.runs.checkpoint import CheckpointConfig
 
 Run = Callable[..., str]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.fresh_plugins import forget_plugins
 from trm import __version__
-from trm.plugins import PluginWarning, load_plugins
+from trm.plugins import PluginWarning
 
 Trm = Callable[..., Any]
 Fails = Callable[..., str]
@@ -145,11 +146,11 @@ def test_a_broken_plugin_is_one_line_and_the_rest_works(
             raise ImportError("no module named 'missing'")
 
     monkeypatch.setattr("trm.plugins.entry_points", lambda group: [Broken()])
-    load_plugins.cache_clear()
+    forget_plugins()
     try:
         done = trm("tasks")
     finally:
-        load_plugins.cache_clear()
+        forget_plugins()
     assert done.code == 0
     assert "sudoku" in done.out
     expected = "trm: warning: plugin broken skipped: ImportError: no module named 'missing'\n"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.checkpoints import files_of
 from tests.hub import HubServer
 from tests.hub.commands import Commands, Done, Online, refused, succeeded
+from tests.made_checkpoints import files_of
 from trm.hub import HubName, parse_name
 
 Checkpoint = Callable[..., Path]

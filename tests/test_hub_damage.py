@@ -15,9 +15,9 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from tests.checkpoints import files_of
 from tests.hub import HubServer
 from tests.hub.commands import Online, refused
+from tests.made_checkpoints import files_of
 
 RAN = Path(tempfile.gettempdir()) / f"trm-tests-ran-code-{os.getpid()}"
 Files = dict[str, bytes]

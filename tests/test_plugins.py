@@ -9,20 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.fresh_plugins import forget_plugins
 from trm import plugins
 from trm.data import DatasetMeta
 from trm.errors import PluginError
-from trm.plugins import (
-    PluginWarning,
-    get_task,
-    get_tracker,
-    hookimpl,
-    installed_tasks,
-    installed_trackers,
-    load_plugins,
-)
+from trm.plugins import PluginWarning, hookimpl
 from trm.tasks.base import DataOptions, Task
+from trm.tasks.registry import get_task, list_tasks
 from trm.trackers import Tracker
+from trm.trackers.registry import get_tracker, list_trackers
 
 BUILT_IN = ["arc1", "arc2", "maze", "sudoku"]
 BUILT_IN_TRACKERS = ["tensorboard", "wandb", "trackio"]
@@ -83,9 +78,9 @@ class Misspelt:
 
 @pytest.fixture(autouse=True)
 def _fresh_plugins() -> Iterator[None]:
-    load_plugins.cache_clear()
+    forget_plugins()
     yield
-    load_plugins.cache_clear()
+    forget_plugins()
 
 
 @pytest.fixture
@@ -111,16 +106,16 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def test_built_in_tasks_come_through_the_hook(install: Callable[..., None]) -> None:
     install()
-    assert list(installed_tasks()) == BUILT_IN
-    assert {installed.origin for installed in installed_tasks().values()} == {"built in"}
+    assert list(list_tasks()) == BUILT_IN
+    assert {installed.origin for installed in list_tasks().values()} == {"built in"}
     assert get_task("sudoku").name == "sudoku"
 
 
 def test_an_installed_plugin_adds_its_tasks(install: Callable[..., None]) -> None:
     toy = Toy()
     install(toys=Plugin(toy))
-    assert list(installed_tasks()) == [*BUILT_IN, "toy"]
-    assert installed_tasks()["toy"].origin == "toys 0.1.0"
+    assert list(list_tasks()) == [*BUILT_IN, "toy"]
+    assert list_tasks()["toy"].origin == "toys 0.1.0"
     assert get_task("toy") is toy
 
 
@@ -129,7 +124,7 @@ def test_an_entry_point_without_a_distribution_goes_by_its_own_name(
 ) -> None:
     entry = SimpleNamespace(name="local", dist=None, load=lambda: Plugin(Toy()))
     monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
-    assert installed_tasks()["toy"].origin == "local"
+    assert list_tasks()["toy"].origin == "local"
 
 
 def test_an_unknown_task_is_answered_with_the_nearest(install: Callable[..., None]) -> None:
@@ -160,14 +155,14 @@ def test_a_broken_plugin_is_one_warning_and_the_rest_works(
 ) -> None:
     install(broken=plugin, toys=Plugin(Toy()))
     with pytest.warns(PluginWarning, match=f"^plugin broken 0.1.0 skipped: {reason}$") as caught:
-        assert list(installed_tasks()) == [*BUILT_IN, "toy"]
+        assert list(list_tasks()) == [*BUILT_IN, "toy"]
     assert len(caught) == 1
 
 
 def test_a_broken_plugin_provides_none_of_its_tasks(install: Callable[..., None]) -> None:
     install(broken=Plugin(Toy(), "not a task"))
     with pytest.warns(PluginWarning, match="not a Task"):
-        assert list(installed_tasks()) == BUILT_IN
+        assert list(list_tasks()) == BUILT_IN
 
 
 def test_the_warning_comes_once_however_often_tasks_are_asked_for(
@@ -175,7 +170,7 @@ def test_the_warning_comes_once_however_often_tasks_are_asked_for(
 ) -> None:
     install(broken=RuntimeError("broken"))
     with pytest.warns(PluginWarning, match="RuntimeError: broken"):
-        installed_tasks()
+        list_tasks()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         get_task("sudoku")
@@ -186,7 +181,7 @@ def test_a_plugin_without_a_hook_provides_nothing(install: Callable[..., None]) 
     install(empty=SimpleNamespace())
     neither = "neither trm_register_tasks nor trm_register_trackers is marked with trm.hookimpl"
     with pytest.warns(PluginWarning, match=neither):
-        assert list(installed_tasks()) == BUILT_IN
+        assert list(list_tasks()) == BUILT_IN
 
 
 def _with(**attributes: object) -> Plugin:
@@ -212,7 +207,7 @@ def test_a_task_that_would_break_commands_is_skipped(
 ) -> None:
     install(odd=plugin)
     with pytest.warns(PluginWarning, match=reason):
-        assert list(installed_tasks()) == BUILT_IN
+        assert list(list_tasks()) == BUILT_IN
 
 
 def test_two_plugins_of_one_task_are_an_error_naming_both(install: Callable[..., None]) -> None:
@@ -221,7 +216,7 @@ def test_two_plugins_of_one_task_are_an_error_naming_both(install: Callable[...,
         r"^two plugins provide a task 'toy': one 0.1.0 and two 0.1.0\. Uninstall one of them\.$"
     )
     with pytest.raises(PluginError, match=message):
-        installed_tasks()
+        list_tasks()
 
 
 def test_a_plugin_cannot_replace_a_built_in_task(install: Callable[..., None]) -> None:
@@ -232,14 +227,14 @@ def test_a_plugin_cannot_replace_a_built_in_task(install: Callable[..., None]) -
 
 def test_built_in_trackers_come_through_their_hook(install: Callable[..., None]) -> None:
     install()
-    assert list(installed_trackers()) == BUILT_IN_TRACKERS
-    assert {installed.origin for installed in installed_trackers().values()} == {"built in"}
+    assert list(list_trackers()) == BUILT_IN_TRACKERS
+    assert {installed.origin for installed in list_trackers().values()} == {"built in"}
 
 
 def test_a_plugin_may_provide_trackers_only(install: Callable[..., None]) -> None:
     install(scrolls=TrackerPlugin(Scroll))
-    assert list(installed_tasks()) == BUILT_IN
-    assert installed_trackers()["scroll"].origin == "scrolls 0.1.0"
+    assert list(list_tasks()) == BUILT_IN
+    assert list_trackers()["scroll"].origin == "scrolls 0.1.0"
     assert get_tracker("scroll") is Scroll
 
 
@@ -275,7 +270,7 @@ def test_a_plugin_with_a_broken_tracker_is_skipped(
 ) -> None:
     install(odd=TrackerPlugin(tracker))
     with pytest.warns(PluginWarning, match=f"^plugin odd 0.1.0 skipped: TypeError: {reason}"):
-        assert list(installed_trackers()) == BUILT_IN_TRACKERS
+        assert list(list_trackers()) == BUILT_IN_TRACKERS
 
 
 def test_two_plugins_of_one_tracker_are_an_error_but_no_matter_of_tasks(
@@ -285,4 +280,4 @@ def test_two_plugins_of_one_tracker_are_an_error_but_no_matter_of_tasks(
     message = r"^two plugins provide a tracker 'scroll': one 0.1.0 and two 0.1.0\. Uninstall one"
     with pytest.raises(PluginError, match=message):
         get_tracker("scroll")
-    assert list(installed_tasks()) == BUILT_IN
+    assert list(list_tasks()) == BUILT_IN

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 from pydantic import ValidationError
 
-from trm import api
+from trm import recipes
 from trm.config import GROUPS, ModelConfig, RunConfig, TrainConfig, setting_names
 from trm.errors import ConfigError
 from trm.settings import Resolved, load
@@ -334,23 +334,23 @@ def test_what_is_unset_follows_from_the_rest() -> None:
 def test_a_file_may_say_what_it_is_for(tmp_path: Path) -> None:
     file = tmp_path / "recipe.toml"
     file.write_text('task = "sudoku"\npreset = "mini"\n[train]\nmax_steps = 7\n')
-    named = api.run_config(config_file=file)
+    named = recipes.run_config(config_file=file)
     assert (named.task, named.model.hidden_size, named.train.max_steps) == ("sudoku", 96, 7)
-    assert named == api.run_config("sudoku", preset="mini", settings={"train.max_steps": 7})
+    assert named == recipes.run_config("sudoku", preset="mini", settings={"train.max_steps": 7})
     with pytest.raises(
         ConfigError, match=r"has settings of task sudoku, not maze\. Leave the task"
     ):
-        api.run_config("maze", config_file=file)
-    other = api.run_config(preset="8gpu", config_file=file)  # the command line wins
+        recipes.run_config("maze", config_file=file)
+    other = recipes.run_config(preset="8gpu", config_file=file)  # the command line wins
     assert (other.model.hidden_size, other.train.batch_size) == (512, 4608)
 
 
 def test_a_file_that_names_no_task_needs_one(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("[train]\nmax_steps = 7\n")
-    assert api.run_config("sudoku", config_file=file).train.max_steps == 7
+    assert recipes.run_config("sudoku", config_file=file).train.max_steps == 7
     with pytest.raises(ConfigError, match=r"no task was named\. Name one"):
-        api.run_config(config_file=file)
+        recipes.run_config(config_file=file)
     file.write_text("task = 3\n")
     with pytest.raises(ConfigError, match=r"settings\.toml: task = 3 is no name\. Give one"):
-        api.run_config(config_file=file)
+        recipes.run_config(config_file=file)

@@ -3,7 +3,7 @@
 Everything that the commands do is one call here.
 
 >>> import trm
->>> sorted(trm.tasks())
+>>> sorted(trm.list_tasks())
 ['arc1', 'arc2', 'maze', 'sudoku']
 """
 
@@ -11,22 +11,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from trm.errors import TrmError
-from trm.plugins import InstalledTask, hookimpl
+from trm.plugins import hookimpl
 
 if TYPE_CHECKING:
-    from trm.api import build_data, evaluate, open_data, run_config, train, vote
-    from trm.engine.bulk import solve_file
-    from trm.engine.listing import list_runs
-    from trm.engine.solution import Solution
-    from trm.engine.solve import Model, load
-    from trm.engine.sweep import sweep_eval
+    from trm.datasets import build_data, open_data
+    from trm.evaluation.predictions import vote
+    from trm.evaluation.report import evaluate
+    from trm.evaluation.sweep import sweep_eval
+    from trm.inference.model import Model, load
+    from trm.inference.solution import Solution
+    from trm.inference.solve_file import solve_file
     from trm.publish.exchange import export_checkpoint, import_checkpoint
     from trm.publish.push import push_hub
+    from trm.recipes import run_config
+    from trm.runs.listing import list_runs
     from trm.show.plots import plot
-
-    def tasks() -> dict[str, InstalledTask]:
-        """Every installed task by name, with the plugin it comes from."""
-
+    from trm.tasks.registry import list_tasks
+    from trm.training.train import train
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "hookimpl",
     "import_checkpoint",
     "list_runs",
+    "list_tasks",
     "load",
     "open_data",
     "plot",
@@ -47,27 +49,29 @@ __all__ = [
     "run_config",
     "solve_file",
     "sweep_eval",
-    "tasks",
     "train",
     "vote",
 ]
 #: What is imported when it is first used, for ``trm --help`` has to be quick.
 _LATER = {
-    "trm.api": ("build_data", "evaluate", "open_data", "run_config", "train", "vote"),
-    "trm.engine.bulk": ("solve_file",),
-    "trm.engine.listing": ("list_runs",),
-    "trm.engine.solution": ("Solution",),
-    "trm.engine.solve": ("Model", "load"),
-    "trm.engine.sweep": ("sweep_eval",),
+    "trm.datasets": ("build_data", "open_data"),
+    "trm.evaluation.predictions": ("vote",),
+    "trm.evaluation.report": ("evaluate",),
+    "trm.evaluation.sweep": ("sweep_eval",),
+    "trm.inference.model": ("Model", "load"),
+    "trm.inference.solution": ("Solution",),
+    "trm.inference.solve_file": ("solve_file",),
     "trm.publish.exchange": ("export_checkpoint", "import_checkpoint"),
     "trm.publish.push": ("push_hub",),
+    "trm.recipes": ("run_config",),
+    "trm.runs.listing": ("list_runs",),
     "trm.show.plots": ("plot",),
+    "trm.tasks.registry": ("list_tasks",),
+    "trm.training.train": ("train",),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "tasks":
-        return importlib.import_module("trm.tasks")
     for module, names in _LATER.items():
         if name in names:
             return getattr(importlib.import_module(module), name)

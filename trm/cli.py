@@ -13,11 +13,12 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from trm import cli_data, cli_eval, cli_hub, cli_runs, cli_solve, cli_sweep, cli_train
-from trm import cli_options as opt
-from trm.engine.worker import TOLD_BY_LAUNCHER
+from trm.commands import data, evaluate, hub, runs, solve, sweep, train
+from trm.commands import options as opt
 from trm.errors import TrmError
-from trm.plugins import PluginWarning, installed_tasks
+from trm.plugins import PluginWarning
+from trm.runtime.worker import TOLD_BY_LAUNCHER
+from trm.tasks.registry import list_tasks
 
 
 class _InOrderOfUse(TyperGroup):
@@ -51,13 +52,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(cli_train.app)
-app.add_typer(cli_data.app)
-app.add_typer(cli_eval.app)
-app.add_typer(cli_sweep.app)
-app.add_typer(cli_solve.app)
-app.add_typer(cli_runs.app)
-app.add_typer(cli_hub.app)
+app.add_typer(train.app)
+app.add_typer(data.app)
+app.add_typer(evaluate.app)
+app.add_typer(sweep.app)
+app.add_typer(solve.app)
+app.add_typer(runs.app)
+app.add_typer(hub.app)
 out = Console()
 # Typer's copy of click is private; its exception classes are reached through a public one.
 UsageError: type[Any] = typer.BadParameter.__mro__[1]
@@ -85,7 +86,7 @@ def main() -> None:
         traceback.print_exc()
         code = 1
     if "torch.distributed" in sys.modules:
-        from trm.engine.distributed import leave
+        from trm.runtime.process_group import leave
 
         leave(code)
     sys.exit(code)
@@ -128,4 +129,4 @@ def tasks() -> None:
     """List the installed tasks, their presets, and the plugin each comes from."""
     from trm.show.tables import tasks_table
 
-    out.print(tasks_table(installed_tasks()))
+    out.print(tasks_table(list_tasks()))

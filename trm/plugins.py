@@ -1,22 +1,23 @@
-"""Tasks and trackers come from plugins: the hooks, and how to get one by name.
+"""The hooks that a plugin may implement, and the plugins that are installed.
 
 A plugin is a module or object that implements :class:`HookSpecs` and is installed under the
-entry-point group ``trm.plugins``. What is built in comes through the same hooks.
+entry-point group ``trm.plugins``. What is built in comes through the same hooks. Each kind of
+plugin has its registry beside its base class: :mod:`trm.tasks.registry`,
+:mod:`trm.trackers.registry`.
 """
 
 import importlib
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from inspect import isabstract
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from trm.errors import PluginError, did_you_mean
+from trm.errors import PluginError
 
 if TYPE_CHECKING:
     from trm.tasks.base import Task
@@ -26,8 +27,6 @@ ENTRY_POINT_GROUP = "trm.plugins"
 BUILT_IN = ("trm.tasks.arc", "trm.tasks.maze", "trm.tasks.sudoku", "trm.trackers")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-#: Flags of ``trm build-data`` for every task.
-_RESERVED_OPTIONS = {"preset", "out", "out_folder", "overwrite", "layout", "help"}
 
 hookspec = pluggy.HookspecMarker("trm")
 hookimpl = pluggy.HookimplMarker("trm")
@@ -38,11 +37,11 @@ class HookSpecs:
 
     @hookspec
     def trm_register_tasks(self, register: "Callable[[Task], None]") -> None:
-        """Call ``register(task)`` for each :class:`~trm.tasks.base.Task` this plugin provides."""
+        """Call ``register(task)`` for each :class:`~trm.tasks.base.Task` that the plugin has."""
 
     @hookspec
     def trm_register_trackers(self, register: "Callable[[type[Tracker]], None]") -> None:
-        """Call ``register(cls)`` for each :class:`~trm.trackers.base.Tracker` class of it."""
+        """Call ``register(cls)`` for each :class:`~trm.trackers.base.Tracker` of the plugin."""
 
 
 class PluginWarning(UserWarning):
@@ -50,67 +49,71 @@ class PluginWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class InstalledTask:
-    """A task, and where it came from, such as ``built in`` or ``trm-parity 0.1.0``."""
+class Plugin:
+    """An installed plugin: where it comes from, and what it registered with each hook."""
 
-    task: "Task"
     origin: str
+    registered: dict[str, tuple[Any, ...]]
 
 
-@dataclass(frozen=True)
-class InstalledTracker:
-    """A tracker, and where it came from; see :class:`InstalledTask`."""
-
-    tracker: "type[Tracker]"
-    origin: str
-
-
-def get_task(name: str) -> "Task":
-    """The installed task of this name.
-
-    Raises:
-        PluginError: if there is none; the message has the nearest name and the list.
-    """
-    tasks = installed_tasks()
-    if name not in tasks:
-        raise PluginError(f"unknown task {name!r}. {did_you_mean(name, tasks)}")
-    return tasks[name].task
+@cache
+def load_plugins() -> tuple[Plugin, ...]:
+    """Every plugin, the built-in ones first. A broken one is skipped with one warning."""
+    plugins = []
+    for origin, load in _plugins():
+        try:
+            plugins.append(Plugin(origin, _registered(load(), origin)))
+        except Exception as error:  # whatever a third party's code may raise
+            warn_skipped(origin, error)
+    return tuple(plugins)
 
 
-def get_tracker(name: str) -> "type[Tracker]":
-    """The installed tracker of this name.
+@cache
+def plugins_of(kind: str, hook: str, check: Callable[[Any], None]) -> dict[str, tuple[Any, str]]:
+    """Everything that plugins register with a hook, and its origin, by name.
 
-    Raises:
-        PluginError: if there is none; the message has the nearest name and the list.
-    """
-    trackers = installed_trackers()
-    if name not in trackers:
-        raise PluginError(f"unknown tracker {name!r}. {did_you_mean(name, trackers)}")
-    return trackers[name].tracker
-
-
-def installed_tasks() -> dict[str, InstalledTask]:
-    """Every installed task by name; a broken plugin is warned of and skipped.
+    Args:
+        kind: what it is called in messages, such as ``task``.
+        hook: the name of the hook.
+        check: raises TypeError for something that would break a command later. The plugin that
+            registered it is skipped with one warning.
 
     Raises:
-        PluginError: if two plugins provide a task of the same name.
+        PluginError: if two plugins provide the same name.
     """
-    found = ((task, plugin.origin) for plugin in load_plugins() for task in plugin.tasks)
-    return {name: InstalledTask(*one) for name, one in _by_name("task", found).items()}
+    found: dict[str, tuple[Any, str]] = {}
+    for plugin in load_plugins():
+        try:
+            for thing in plugin.registered[hook]:
+                check(thing)
+        except Exception as error:  # whatever a third party's code may raise
+            warn_skipped(plugin.origin, error)
+            continue
+        for thing in plugin.registered[hook]:
+            if thing.name in found:
+                raise PluginError(
+                    f"two plugins provide a {kind} {thing.name!r}: {found[thing.name][1]} and "
+                    f"{plugin.origin}. Uninstall one of them."
+                )
+            found[thing.name] = (thing, plugin.origin)
+    return found
 
 
-def installed_trackers() -> dict[str, InstalledTracker]:
-    """Every installed tracker by name; a broken plugin is warned of and skipped.
+def check_name_and_summary(kind: str, cls: str, thing: Any) -> None:
+    """Check what every kind of plugin has.
 
     Raises:
-        PluginError: if two plugins provide a tracker of the same name.
+        TypeError: if ``name`` or ``summary`` is missing, or the name cannot be typed as a flag.
     """
-    found = ((tracker, plugin.origin) for plugin in load_plugins() for tracker in plugin.trackers)
-    return {name: InstalledTracker(*one) for name, one in _by_name("tracker", found).items()}
+    for attribute in ("name", "summary"):
+        if not isinstance(getattr(thing, attribute, None), str):
+            raise TypeError(f"registered a {cls} without a {attribute}")
+    if not _NAME.fullmatch(thing.name):
+        raise TypeError(f"{thing.name!r} is no name for a {kind}: use a-z, 0-9 and -")
 
 
 def reason_of(error: BaseException) -> str:
-    """What an error of somebody else's code says, on one line.
+    """The type and message of an error, on one line.
 
     >>> reason_of(ImportError("no module named\\n'frob'"))
     "ImportError: no module named 'frob'"
@@ -118,46 +121,10 @@ def reason_of(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
 
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-_T = TypeVar("_T", bound=_Named)
-
-
-def _by_name(kind: str, found: Iterable[tuple[_T, str]]) -> dict[str, tuple[_T, str]]:
-    by_name: dict[str, tuple[_T, str]] = {}
-    for thing, origin in found:
-        if thing.name in by_name:
-            raise PluginError(
-                f"two plugins provide a {kind} {thing.name!r}: {by_name[thing.name][1]} and "
-                f"{origin}. Uninstall one of them."
-            )
-        by_name[thing.name] = (thing, origin)
-    return by_name
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """A plugin that works: where it came from, and what it provides."""
-
-    origin: str
-    tasks: "tuple[Task, ...]"
-    trackers: "tuple[type[Tracker], ...]"
-
-
-@cache
-def load_plugins() -> tuple[Plugin, ...]:
-    """Every plugin, the built-in ones first; a broken one is warned of, once, and skipped."""
-    plugins = []
-    for origin, load in _plugins():
-        try:
-            plugins.append(_provided(load(), origin))
-        except Exception as error:  # whatever a third party's code may raise
-            reason = reason_of(error)
-            warnings.warn(f"plugin {origin} skipped: {reason}", PluginWarning, stacklevel=2)
-    return tuple(plugins)
+def warn_skipped(origin: str, error: Exception) -> None:
+    """Warn that a plugin is skipped, and why."""
+    message = f"plugin {origin} skipped: {reason_of(error)}"
+    warnings.warn(message, PluginWarning, stacklevel=3)
 
 
 def _plugins() -> Iterator[tuple[str, Callable[[], object]]]:
@@ -168,70 +135,16 @@ def _plugins() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.name, entry.load
 
 
-def _provided(plugin: object, origin: str) -> Plugin:
-    """What one plugin provides; with a manager of its own, so that it fails alone."""
+def _registered(plugin: object, origin: str) -> dict[str, tuple[Any, ...]]:
+    """What one plugin registers, by hook. It gets its own manager, so that it fails alone."""
     manager = pluggy.PluginManager("trm")
     manager.add_hookspecs(HookSpecs)
     manager.register(plugin, name=origin)
-    manager.check_pending()  # a hook that does not exist is a mistake, not a wish
-    hook = manager.hook
-    if not hook.trm_register_tasks.get_hookimpls() + hook.trm_register_trackers.get_hookimpls():
-        raise TypeError(
-            "neither trm_register_tasks nor trm_register_trackers is marked with trm.hookimpl"
-        )
-    tasks: list[Task] = []
-    trackers: list[type[Tracker]] = []
-    hook.trm_register_tasks(register=tasks.append)
-    hook.trm_register_trackers(register=trackers.append)
-    for task in tasks:
-        _check_task(task)
-    for tracker in trackers:
-        _check_tracker(tracker)
-    return Plugin(origin, tuple(tasks), tuple(trackers))
-
-
-def _check_task(task: object) -> None:
-    """Refuse what would break a command later, for every task.
-
-    Raises:
-        TypeError: saying what is wrong with the task.
-    """
-    from trm.tasks.base import DataOptions, Preset, Task
-
-    kind = type(task).__name__
-    if not isinstance(task, Task):
-        raise TypeError(f"registered a {kind}, not a Task")
-    _check_words("task", kind, task)
-    if not issubclass(task.data_options, DataOptions):
-        raise TypeError(f"data_options of {task.name} is no DataOptions")
-    reserved = _RESERVED_OPTIONS & task.data_options.model_fields.keys()
-    if reserved:
-        raise TypeError(f"{task.name} has a data option {min(reserved)!r}, a flag of every task")
-    if not all(isinstance(preset, Preset) for preset in task.presets.values()):
-        raise TypeError(f"{task.name} has a preset that is no Preset")
-
-
-def _check_tracker(tracker: object) -> None:
-    """Refuse what could not be opened later.
-
-    Raises:
-        TypeError: saying what is wrong with the tracker.
-    """
-    from trm.trackers.base import Tracker
-
-    if not isinstance(tracker, type):
-        raise TypeError(f"registered a {type(tracker).__name__}, not a subclass of Tracker")
-    if not issubclass(tracker, Tracker):
-        raise TypeError(f"registered the class {tracker.__name__}, no subclass of Tracker")
-    if isabstract(tracker):
-        missing = ", ".join(sorted(tracker.__abstractmethods__))
-        raise TypeError(f"registered the class {tracker.__name__} without {missing}")
-    _check_words("tracker", tracker.__name__, tracker)
-
-
-def _check_words(kind: str, cls: str, thing: _Named) -> None:
-    for attribute in ("name", "summary"):
-        if not isinstance(getattr(thing, attribute, None), str):
-            raise TypeError(f"registered a {cls} without a {attribute}")
-    if not _NAME.fullmatch(thing.name):
-        raise TypeError(f"{thing.name!r} is no name for a {kind}: use a-z, 0-9 and -")
+    manager.check_pending()  # a hook that does not exist is a mistake
+    hooks = [name for name in vars(HookSpecs) if name.startswith("trm_register_")]
+    if not any(getattr(manager.hook, name).get_hookimpls() for name in hooks):
+        raise TypeError(f"neither {' nor '.join(hooks)} is marked with trm.hookimpl")
+    registered: dict[str, list[Any]] = {name: [] for name in hooks}
+    for name, things in registered.items():
+        getattr(manager.hook, name)(register=things.append)
+    return {name: tuple(things) for name, things in registered.items()}

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from trm import settings
+from trm.config import RunConfig
 from trm.errors import ConfigError
-from trm.plugins import get_task
+from trm.tasks.registry import get_task
 
 
 def resolve(
@@ -56,3 +57,28 @@ def task_and_preset(path: Path) -> tuple[str | None, str | None]:
         if not isinstance(found.get(name, ""), str):
             raise ConfigError(f"file {path}: {name} = {found[name]!r} is no name. Give one.")
     return found.get("task"), found.get("preset")
+
+
+def run_config(
+    task: str | None = None,
+    *,
+    preset: str | None = None,
+    mlp_t: bool = False,
+    config_file: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """The settings of a run, from all their sources: ``trm config``.
+
+    Args:
+        task: the task's name; that in ``config_file`` if left out.
+        preset: a named set of settings; that in ``config_file`` if left out.
+        mlp_t: mix tokens with an MLP, without positions.
+        config_file: a TOML file, such as a recipe.
+        settings: by dotted name, such as ``{"train.max_steps": 1000}``; these win.
+
+    Raises:
+        ConfigError: for an unknown name or a value out of range, naming its source.
+    """
+    flags = {name: (value, "settings") for name, value in (settings or {}).items()}
+    file = None if config_file is None else Path(config_file)
+    return resolve(task, preset, mlp_t, file, flags=flags).config

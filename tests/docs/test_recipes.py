@@ -8,7 +8,7 @@ import pytest
 
 import trm
 from trm.config import RunConfig
-from trm.engine.manifest import Entry, read_manifest
+from trm.evaluation.manifest import Entry, read_manifest
 from trm.hub import parse_name
 from trm.tasks.arc.evaluate import ArcEvaluator
 from trm.tasks.metrics import AccuracyEvaluator
@@ -43,7 +43,7 @@ def test_each_of_the_five_is_named_once() -> None:
     names = [entry.ckpt for entry in ENTRIES]
     assert len(set(names)) == len(names) == 5
     assert all(parse_name(str(name)) for name in names)
-    assert {entry.task for entry in ENTRIES} == HEADLINES.keys() <= trm.tasks().keys()
+    assert {entry.task for entry in ENTRIES} == HEADLINES.keys() <= trm.list_tasks().keys()
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
@@ -51,7 +51,7 @@ def test_the_file_says_how_to_build_the_data(entry: Entry) -> None:
     (folder,) = entry.data
     task, options = built()[folder]
     assert task == entry.task
-    chosen = trm.tasks()[task].task.options(options.pop("preset", None), **options)
+    chosen = trm.list_tasks()[task].task.options(options.pop("preset", None), **options)
     # By the numbers of its puzzle identifiers, or where there are none by its place.
     if task in ("arc1", "arc2"):
         assert (chosen.model_dump()["published_order"], chosen.seed) == (True, 42)

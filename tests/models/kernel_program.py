@@ -15,7 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from trm.config import ModelConfig
 from trm.models import PuzzleSpec, TinyRecursiveModel
-from trm.models.gated import Gated, chosen_gated, plain_gated
+from trm.models.layers import chosen_gated
+from trm.models.swiglu import Gated, plain_gated
 
 #: Batch, width, columns, inner: whole tiles, parts of one, more than one, and Sudoku's 97 tokens.
 SHAPES = [(1, 64, 128, 64), (3, 5, 7, 3), (1, 97, 33, 48), (3, 97, 130, 70), (2, 200, 1, 129)]

@@ -8,9 +8,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from trm.config import ModelConfig, TrainConfig
-from trm.engine.supervise import supervise
 from trm.models import Depth, Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
 from trm.models.flops import application_flops, eval_step_flops, train_step_flops
+from trm.training.supervision import supervise
 
 SPEC = PuzzleSpec(vocab_size=6, seq_len=9, num_puzzle_identifiers=4)
 BATCH = 3

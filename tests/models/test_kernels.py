@@ -16,7 +16,8 @@ import torch
 
 from trm.config import ModelConfig
 from trm.errors import ConfigError
-from trm.models.gated import chosen_gated, plain_gated
+from trm.models.layers import chosen_gated
+from trm.models.swiglu import plain_gated
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="Triton is not installed"

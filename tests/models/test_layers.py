@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from trm.config import ModelConfig
-from trm.models.gated import plain_gated
 from trm.models.layers import (
     Attention,
     Block,
@@ -17,6 +16,7 @@ from trm.models.layers import (
     swiglu_width,
     truncated_normal_,
 )
+from trm.models.swiglu import plain_gated
 
 
 @pytest.fixture

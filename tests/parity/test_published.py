@@ -13,11 +13,11 @@ import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 
-from trm.engine.published import export_published, import_published, read_published
-from trm.engine.published_config import YAML_FILE
-from trm.engine.stored import open_stored
+from trm.checkpoints.opened import open_stored
+from trm.checkpoints.published.convert import export_published, import_published, read_published
+from trm.checkpoints.published.names import PREFIX
+from trm.checkpoints.published.yaml_config import YAML_FILE
 from trm.models import TinyRecursiveModel
-from trm.models.published import PREFIX
 
 FOLDER = Path(__file__).parent / "data" / "published_checkpoint"
 FILE = FOLDER / "step_65104"

@@ -13,9 +13,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from trm.checkpoints.published.names import from_published
 from trm.config import ModelConfig, OptimConfig, RunConfig, TrainConfig
-from trm.engine.step import Trainer, TrainState
-from trm.engine.supervise import METRICS, supervise
 from trm.models import (
     Puzzles,
     PuzzleSpec,
@@ -25,7 +24,8 @@ from trm.models import (
     step_loss,
 )
 from trm.models.losses import stablemax_cross_entropy
-from trm.models.published import from_published
+from trm.training.step import Trainer, TrainState
+from trm.training.supervision import METRICS, supervise
 
 OUR_METRIC = {
     "count": "count",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkpoints import files_of
 from tests.hub import HubServer
 from tests.hub.commands import Done, Online, refused, succeeded
+from tests.made_checkpoints import files_of
 
 Checkpoint = Callable[..., Path]
 Train = Callable[..., Done]

@@ -18,18 +18,18 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.checkpoints import files_of, write_checkpoint
 from tests.hub import HubServer
 from tests.hub.commands import Online
+from tests.made_checkpoints import files_of, write_checkpoint
 from trm import settings
+from trm.checkpoints.opened import open_stored
+from trm.checkpoints.published.convert import import_published
 from trm.cli import run
 from trm.config import GROUPS, RunConfig, setting_names
-from trm.engine.checkpoint import read_config
-from trm.engine.published import import_published
-from trm.engine.stored import open_stored
-from trm.plugins import get_task, installed_tasks
 from trm.publish.card import model_card
 from trm.recipes import resolve
+from trm.runs.checkpoint import read_config
+from trm.tasks.registry import get_task, list_tasks
 
 Checkpoint = Callable[..., Path]
 PUBLISHED = Path(__file__).parents[1] / "parity" / "data" / "published_checkpoint"
@@ -213,9 +213,7 @@ CHANGES = st.fixed_dictionaries(
     {}, optional={**{name: values(name) for name in setting_names()}, **CHOSEN}
 )
 TASKS = [
-    (name, preset)
-    for name, found in installed_tasks().items()
-    for preset in (None, *found.task.presets)
+    (name, preset) for name, found in list_tasks().items() for preset in (None, *found.task.presets)
 ]
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import trm
-from tests.checkpoints import files_of
-from trm.engine.checkpoint import check_whole, read_config
+from tests.made_checkpoints import files_of
 from trm.errors import CheckpointError, InputError, PluginError
+from trm.runs.checkpoint import check_whole, read_config
 
 Checkpoint = Callable[..., Path]
 PUBLISHED = Path(__file__).parents[1] / "parity" / "data" / "published_checkpoint"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkpoints import files_of
 from tests.hub import HubServer
 from tests.hub.commands import Online, refused, succeeded
+from tests.made_checkpoints import files_of
 
 Checkpoint = Callable[..., Path]
 COPIED = ("config.json", "evaluation.json", "model.safetensors")

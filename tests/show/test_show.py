@@ -7,12 +7,13 @@ import pytest
 from rich.console import Console
 
 import trm
-from trm.engine.report import Row
+from trm.commands.processes import size_text
+from trm.evaluation.report import Row
+from trm.inference.options import Thinking
 from trm.show.progress import EvaluationView, TrainingView, duration, plain_line
-from trm.show.tables import markdown, metrics_table, results_table, size_text
-from trm.show.thinking import show_thoughts, verdict
+from trm.show.solving import show_thoughts, verdict
+from trm.show.tables import markdown, metrics_table, results_table
 from trm.tasks.metrics import Metric
-from trm.tasks.thinking import Thinking
 
 TRAIN = {
     "event": "train", "step": 20, "loss": 1.23456, "exact_accuracy": None, "mean_steps": None,

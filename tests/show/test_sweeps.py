@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.sweeps import line, sweep
-from trm.engine.sweep import Line
+from tests.evaluation.sweeps import line, sweep
 from trm.errors import InputError
+from trm.evaluation.sweep import Line
 from trm.show.sweeps import _along, _curves, conclusion, line_text, plot_sweep, sweep_table
 from trm.show.tables import markdown
 

@@ -12,7 +12,7 @@ import functools
 import torch
 from torch._dynamo.utils import counters
 from trm.config import ModelConfig, TrainConfig
-from trm.engine.supervise import supervise
+from trm.training.supervision import supervise
 from trm.models import (
     LatentState, Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from trm.engine.runs import newest_whole
+from trm.runs.folder import newest_whole
 
 Records = Callable[..., list[dict[str, Any]]]
 RUN = "runs/sudoku/a"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trm.errors import InputError
-from trm.plugins import get_task
+from trm.tasks.registry import get_task
 
 SUDOKU, MAZE = {"size": 4}, {"size": 3}
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests.fresh_plugins import forget_plugins
 from trm import plugins
 from trm.config import RunConfig
 from trm.errors import ConfigError, PluginError
-from trm.plugins import get_tracker, hookimpl, installed_trackers
+from trm.plugins import hookimpl
 from trm.trackers import Tracker, check, numbers, open_trackers
+from trm.trackers.registry import get_tracker, list_trackers
 
 BUILT_IN = ["tensorboard", "wandb", "trackio"]
 RECORDS = [{"event": "train", "step": step, "loss": 1.0} for step in (1, 2, 3)]
@@ -60,10 +62,10 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
         entry = SimpleNamespace(name="test", dist=None, load=Plugin)
         monkeypatch.setattr(plugins, "entry_points", lambda group: [entry])
-        plugins.load_plugins.cache_clear()
+        forget_plugins()
 
     yield install
-    plugins.load_plugins.cache_clear()
+    forget_plugins()
 
 
 def play(names: list[str], config: RunConfig) -> list[str]:
@@ -81,9 +83,7 @@ def heard(tracker: type[Listening]) -> list[str]:
 
 
 def test_the_built_in_trackers_come_through_the_hook() -> None:
-    assert [name for name, one in installed_trackers().items() if one.origin == "built in"] == (
-        BUILT_IN
-    )
+    assert [name for name, one in list_trackers().items() if one.origin == "built in"] == (BUILT_IN)
 
 
 def test_every_tracker_is_told_everything(install: Install, config: RunConfig) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from trm.config import RunConfig
-from trm.plugins import installed_trackers, load_plugins
+from trm.plugins import load_plugins
 from trm.trackers import check, open_trackers
+from trm.trackers.registry import list_trackers
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "track.md"
 
@@ -35,7 +36,7 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.mark.usefixtures("_installed")
 def test_the_example_of_the_documentation_works(tmp_path: Path) -> None:
-    assert installed_trackers()["csv"].origin == "my-csv 1.2"
+    assert list_trackers()["csv"].origin == "my-csv 1.2"
     check(["csv"])
     warnings: list[str] = []
     for step in (0, 1):  # a run, and the same going on

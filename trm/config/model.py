@@ -1,10 +1,20 @@
 """The settings of the network and its recursion."""
 
+from dataclasses import dataclass
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from trm.config.base import Frozen
+
+
+@dataclass(frozen=True)
+class PuzzleSpec:
+    """What a model has to know of its puzzles."""
+
+    vocab_size: int
+    seq_len: int
+    num_puzzle_identifiers: int = 1
 
 
 class ModelConfig(Frozen):

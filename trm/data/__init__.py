@@ -12,7 +12,7 @@ from trm.data.batches import (
 from trm.data.dataset import Dataset, DatasetMeta, digest, open_dataset, read_meta, write
 from trm.data.holdout import VALIDATION, held_out, with_held_out
 from trm.data.join import join
-from trm.data.published import (
+from trm.data.published_layout import (
     PUBLISHED_ORDER,
     PublishedMeta,
     is_published,

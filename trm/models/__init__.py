@@ -1,8 +1,8 @@
 """The model: layers, embeddings, the recursion, halting and losses. Only torch below."""
 
-from trm.models.core import PuzzleSpec, StepOutput, TinyRecursiveModel
-from trm.models.embedding import PuzzleEmbedding, sign_sgd_
-from trm.models.halting import (
+from trm.config.model import PuzzleSpec
+from trm.models.best_latent import StateNoise, advance
+from trm.models.carry import (
     Puzzles,
     RolloutState,
     halts,
@@ -10,7 +10,8 @@ from trm.models.halting import (
     replace_halted,
     start_rollout,
 )
-from trm.models.latents import StateNoise, advance
+from trm.models.core import StepOutput, TinyRecursiveModel
+from trm.models.embedding import PuzzleEmbedding, sign_sgd_
 from trm.models.losses import LOSSES, StepLoss, answer_losses, step_loss
 from trm.models.recursion import Depth, LatentState, Noise
 

@@ -1,6 +1,5 @@
 """The Tiny Recursive Model: one small network applied again and again to its own answer."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -8,20 +7,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from trm.config import ModelConfig
+from trm.config.model import ModelConfig, PuzzleSpec
 from trm.errors import ConfigError
 from trm.models.embedding import InputEmbedding, PuzzleEmbedding
 from trm.models.layers import Hidden, truncated_normal_
 from trm.models.recursion import Depth, LatentState, Noise, RecursiveCore
-
-
-@dataclass(frozen=True)
-class PuzzleSpec:
-    """What a model has to know of its puzzles."""
-
-    vocab_size: int
-    seq_len: int
-    num_puzzle_identifiers: int = 1
 
 
 class StepOutput(NamedTuple):

@@ -106,3 +106,15 @@ class InputEmbedding(nn.Module):
             # The sum of two embeddings, brought back to the variance of one.
             embedded = math.sqrt(0.5) * (embedded + self.position.weight.to(dtype))
         return self.scale * embedded
+
+
+def mean_puzzle_embedding(
+    weights: Float[Tensor, "num width"], rows: int
+) -> Float[Tensor, "rows width"]:
+    """A puzzle embedding of another size: the mean of all rows in each of ``rows``, as published.
+
+    Args:
+        weights: the trained table.
+        rows: how many puzzle identifiers the new one is for.
+    """
+    return weights.mean(dim=0, keepdim=True).expand(rows, -1)

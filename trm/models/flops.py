@@ -6,7 +6,7 @@ up embeddings is left out, as is usual, and so is what a kernel computes twice t
 """
 
 from trm.config import ModelConfig
-from trm.models.core import PuzzleSpec
+from trm.config.model import PuzzleSpec
 from trm.models.layers import swiglu_width
 from trm.models.recursion import Depth
 

@@ -12,13 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.library import triton_op, wrap_triton
 
-from trm.models.gated import plain_gated
+from trm.models.swiglu import plain_gated
 
 
 def triton_gated(
     weight: Float[Tensor, "rows width"], x: Float[Tensor, "..."], axis: int
 ) -> Float[Tensor, "..."]:
-    """:func:`trm.models.gated.plain_gated`, by the kernel where it can compute that.
+    """:func:`trm.models.swiglu.plain_gated`, by the kernel where it can compute that.
 
     That is without a gradient and in 16 bits, on an NVIDIA GPU; or in float32 and float16 on a CPU,
     where Triton's interpreter is asked for (``TRITON_INTERPRET=1``), to test it.

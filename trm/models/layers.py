@@ -4,7 +4,9 @@ Paper section 4; published ``models/layers.py``. A weight is used in the type it
 :class:`trm.models.core.TinyRecursiveModel` casts all of them once per supervision step.
 """
 
+import functools
 import math
+import os
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from trm.config import ModelConfig
-from trm.models.gated import Gated, chosen_gated, each
+from trm.errors import ConfigError, did_you_mean
 from trm.models.norm import rms_norm
+from trm.models.swiglu import Gated, each, normed_gated, plain_gated
 
 Hidden = Float[Tensor, "batch tokens hidden"]
 #: Cosines and sines of the rotary positions.
@@ -45,7 +48,7 @@ class SwiGLU(nn.Module):
     Args:
         width: of the axis.
         inner: the width between.
-        gated: the first half, see :mod:`trm.models.gated`.
+        gated: the first half, see :mod:`trm.models.swiglu`.
     """
 
     def __init__(self, width: int, inner: int, gated: Gated) -> None:
@@ -146,3 +149,34 @@ class Block(nn.Module):
 
 def _inner(width: int, config: ModelConfig) -> int:
     return swiglu_width(width, config.expansion, config.swiglu_multiple)
+
+
+VARIABLE = "TRM_KERNELS"
+
+
+def chosen_gated(config: ModelConfig) -> Gated:
+    """What ``model.swiglu`` asks for, in the version that ``TRM_KERNELS`` names.
+
+    Raises:
+        ConfigError: if it names none, or Triton where that is not installed or has no such kernel.
+    """
+    name = os.environ.get(VARIABLE, "plain")
+    if name not in ("plain", "triton"):
+        hint = did_you_mean(name, ("plain", "triton"))
+        raise ConfigError(f"environment {VARIABLE}: there are no kernels {name!r}. {hint}")
+    if config.swiglu == "normed":
+        if name != "plain":
+            raise ConfigError(
+                f"environment {VARIABLE}: {name} has no kernel for model.swiglu = normed. Unset it."
+            )
+        return functools.partial(normed_gated, eps=config.rms_norm_eps)
+    if name == "plain":
+        return plain_gated
+    try:
+        from trm.models.kernels import triton_gated
+    except ImportError as error:
+        raise ConfigError(
+            f"environment {VARIABLE}: triton cannot be imported ({error}). Run pip install triton, "
+            f"or unset {VARIABLE}."
+        ) from error
+    return triton_gated

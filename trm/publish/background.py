@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from trm import hub
-from trm.engine.layout import BEST
-from trm.engine.track import Listener, Record
 from trm.errors import TrmError
 from trm.plugins import reason_of
 from trm.publish.push import MAY_LACK, repository, stage
+from trm.runs.layout import BEST
+from trm.runs.metrics_file import Listener, Record
 
 
 @contextlib.contextmanager

@@ -8,10 +8,10 @@ import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from trm import settings
-from trm.engine.checkpoint import CheckpointConfig, Evaluation, read_config, read_evaluation
 from trm.models import TinyRecursiveModel
-from trm.plugins import get_task
+from trm.runs.checkpoint import CheckpointConfig, Evaluation, read_config, read_evaluation
 from trm.tasks.base import Task
+from trm.tasks.registry import get_task
 
 _TEMPLATE = """---
 {header}

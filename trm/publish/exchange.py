@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trm.engine.layout import WEIGHTS_FILE
-from trm.engine.stored import locate
+from trm.checkpoints.opened import locate
 from trm.errors import CheckpointError
+from trm.runs.layout import WEIGHTS_FILE
 
 if TYPE_CHECKING:
-    from trm.engine.published import Published
+    from trm.checkpoints.published.convert import Published
 
 Kind = Literal["published", "onnx", "torch-export"]
 
@@ -31,7 +31,7 @@ def import_checkpoint(
         HubError: if it cannot be fetched.
         InputError: if ``out`` exists.
     """
-    from trm.engine.published import import_published
+    from trm.checkpoints.published.convert import import_published
 
     path, name = locate(str(source))
     if (path / WEIGHTS_FILE).is_file():
@@ -59,7 +59,8 @@ def export_checkpoint(
         CheckpointError: if there is no such checkpoint, or it cannot be expressed.
         InputError: if ``out`` exists.
     """
-    from trm.engine import export, published
+    from trm.checkpoints.published import convert
+    from trm.publish import export
 
     path, name = locate(None if checkpoint is None else str(checkpoint))
     if not (path / WEIGHTS_FILE).is_file():
@@ -67,6 +68,6 @@ def export_checkpoint(
             f"{name} is a checkpoint of the published trainer. Import it first: trm import."
         )
     if kind == "published":
-        published.export_published(path, Path(out))
+        convert.export_published(path, Path(out))
         return None
     return {"onnx": export.export_onnx, "torch-export": export.export_torch}[kind](path, Path(out))

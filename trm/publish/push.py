@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trm import hub
-from trm.engine.checkpoint import check_whole, write_sums
-from trm.engine.layout import (
+from trm.checkpoints.opened import open_stored
+from trm.errors import CheckpointError, HubError, InputError
+from trm.publish.card import model_card
+from trm.runs.checkpoint import check_whole, write_sums
+from trm.runs.layout import (
     CONFIG_FILE,
     EVALUATION_FILE,
     NAMES_FILE,
@@ -18,9 +21,6 @@ from trm.engine.layout import (
     SUMS_FILE,
     WEIGHTS_FILE,
 )
-from trm.engine.stored import open_stored
-from trm.errors import CheckpointError, HubError, InputError
-from trm.publish.card import model_card
 from trm.storage import whole_folder
 
 CARD_FILE = "README.md"

@@ -85,10 +85,10 @@ def plot(
     Raises:
         InputError: if a path has nothing to draw.
     """
-    from trm.show import curves
+    from trm.show import plot_data
 
     files = [Path(path) for path in paths]
-    names = curves.labels(files)
+    names = plot_data.labels(files)
     if pass_at_k or any(path.is_file() for path in files):
         if metric is not None:
             raise InputError(
@@ -96,16 +96,16 @@ def plot(
                 "Leave it out."
             )
         picture = Path(out or "pass_at_k.png")
-        found: dict[str, curves.Curve] = {}
+        found: dict[str, plot_data.Curve] = {}
         for name, path in zip(names, files, strict=True):
-            found |= curves.pass_at_k(path, name if len(files) > 1 else "")
+            found |= plot_data.pass_at_k(path, name if len(files) > 1 else "")
         plot_pass_at_k(picture, found)
         return picture
     drawn, marks = [], []
     for path in files:
-        metric, curve = curves.over_steps(path, metric)  # all draw that of the first
+        metric, curve = plot_data.over_steps(path, metric)  # all draw that of the first
         drawn.append(curve)
-        marks.append(curves.split_mark(path, metric))
+        marks.append(plot_data.split_mark(path, metric))
     if metric is None:
         raise InputError("no run was given. Name one.")
     picture = Path(out or f"{metric.replace('/', '_')}.png")

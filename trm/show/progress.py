@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from trm.engine.track import Record
+from trm.runs.metrics_file import Record
 
 #: Columns of a terminal that has room for all numbers of a training step, beside its bar.
 _WIDE = 130

@@ -13,7 +13,7 @@ from trm.show.tables import table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from trm.engine.sweep import Line, Sweep
+    from trm.evaluation.sweep import Line, Sweep
 
 
 #: Costs that differ by less are drawn as equal ones, so far from each other.

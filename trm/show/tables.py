@@ -12,12 +12,11 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from trm.data import DatasetMeta
-    from trm.engine.listing import RunInfo
-    from trm.engine.memory import Footprint
-    from trm.engine.report import Row
-    from trm.plugins import InstalledTask
+    from trm.evaluation.report import Row
+    from trm.runs.listing import RunInfo
     from trm.settings import Resolved
     from trm.tasks.metrics import Metric
+    from trm.tasks.registry import InstalledTask
 
 
 def table(*columns: str) -> Table:
@@ -191,30 +190,3 @@ def age_text(seconds: float) -> str:
     if seconds < 48 * 3600:
         return f"{seconds // 3600:.0f} h"
     return f"{seconds // (24 * 3600):.0f} days"
-
-
-def footprint_lines(found: "Footprint", total_steps: int, num_processes: int = 1) -> Iterable[str]:
-    """What a run would take, for ``--dry-run``."""
-    yield f"parameters        {found.num_parameters:,}"
-    yield f"puzzle embedding  {found.num_puzzle_numbers:,} numbers"
-    batch = found.batch_size * num_processes
-    shares = f", {found.batch_size:,} on each of {num_processes} devices"
-    yield f"steps             {total_steps:,} of {batch:,} examples" + shares * (num_processes > 1)
-    yield (
-        f"memory a device   {size_text(found.total_bytes)} ({size_text(found.state_bytes)} weights "
-        f"and optimizer, {size_text(found.rollout_bytes)} carried over, "
-        f"{size_text(found.activation_bytes)} activations if not compiled)"
-    )
-
-
-def size_text(num_bytes: float) -> str:
-    """Bytes for people.
-
-    >>> size_text(5_300_000)
-    '5.1 MiB'
-    """
-    for unit in ("B", "KiB", "MiB"):
-        if num_bytes < 1024:
-            return f"{num_bytes:.1f} {unit}" if unit != "B" else f"{num_bytes:.0f} B"
-        num_bytes /= 1024
-    return f"{num_bytes:.1f} GiB"

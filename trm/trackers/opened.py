@@ -8,8 +8,9 @@ from typing import Any
 
 from trm.config import RunConfig
 from trm.errors import ConfigError
-from trm.plugins import get_tracker, reason_of
+from trm.plugins import reason_of
 from trm.trackers.base import Tracker
+from trm.trackers.registry import get_tracker
 
 
 def check(names: Iterable[str]) -> None:

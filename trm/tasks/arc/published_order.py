@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm.data import Drawn
-from trm.tasks.arc.copies import TRIES, Hasher
+from trm.tasks.arc.distinct_copies import TRIES, Hasher
 from trm.tasks.arc.grids import ArcTask, Pair
 from trm.tasks.arc.names import FIRST_COLOR, NUM_SYMMETRIES, VOCAB_SIZE
 
@@ -55,7 +55,8 @@ def shuffled_and_drawn(
 
     Args:
         parts: training, evaluation and further tasks, as the published builder is given them.
-        num_copies: of each task; some have fewer, as in :func:`trm.tasks.arc.copies.draw_distinct`.
+        num_copies: of each task; some have fewer, see
+            :func:`trm.tasks.arc.distinct_copies.draw_distinct`.
         seed: of the builder.
     """
     rng = np.random.RandomState(seed)  # whose numbers never change

@@ -11,11 +11,11 @@ from trm import data
 from trm.data import DatasetMeta, Split
 from trm.errors import InputError
 from trm.tasks.base import DataOptions
+from trm.tasks.csv_tables import common_num_cells, divide
 from trm.tasks.maze.csv_source import HUB_REPOSITORY, MazeTable, read_csv
 from trm.tasks.maze.geometry import NUM_SYMMETRIES, VOCABULARY, size_of
 from trm.tasks.maze.solver import path_cells, solve
 from trm.tasks.maze.symmetry import all_copies
-from trm.tasks.tables import common_num_cells, divide
 
 
 class MazeOptions(DataOptions):

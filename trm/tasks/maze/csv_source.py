@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm.errors import InputError
+from trm.tasks.csv_tables import read_rows
 from trm.tasks.maze.geometry import VOCABULARY, WALL, size_of
 from trm.tasks.maze.solver import is_valid_path, path_cells
-from trm.tasks.tables import read_rows
 
 HUB_REPOSITORY = "sapientinc/maze-30x30-hard-1k"
 

@@ -11,11 +11,11 @@ from trm import data
 from trm.data import DatasetMeta, Split
 from trm.errors import InputError
 from trm.tasks.base import DataOptions
+from trm.tasks.csv_tables import common_num_cells, divide
 from trm.tasks.sudoku import symmetry
 from trm.tasks.sudoku.csv_source import HUB_REPOSITORY, PuzzleTable, read_csv
 from trm.tasks.sudoku.geometry import Geometry
 from trm.tasks.sudoku.notation import vocabulary
-from trm.tasks.tables import common_num_cells, divide
 
 
 class SudokuOptions(DataOptions):

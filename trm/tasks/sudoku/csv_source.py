@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm.errors import InputError, TrmError
+from trm.tasks.csv_tables import COLUMNS, read_rows
 from trm.tasks.sudoku.geometry import Geometry, is_valid_solution
-from trm.tasks.tables import COLUMNS, read_rows
 
 HUB_REPOSITORY = "sapientinc/sudoku-extreme"
 

@@ -1,0 +1,170 @@
+"""Checkpoints by name: a run, a folder, a file of ours or theirs, or one of the Hub."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.hub import HubServer
+from tests.hub.commands import Online, refused
+from trm.checkpoints.opened import TABLE, open_stored
+from trm.errors import CheckpointError, PluginError
+
+Checkpoint = Callable[..., Path]
+Example = Callable[..., Any]
+WEIGHTS = "model.safetensors"
+MLP = {"mlp_t": True, "pos_encodings": "none"}
+
+
+@pytest.fixture
+def run(checkpoint: Checkpoint, tmp_path: Path) -> Path:
+    """A run whose best checkpoint is not its last."""
+    folder = tmp_path / "runs" / "sudoku" / "mine"
+    for step, link in ((3, "best"), (9, "last")):
+        checkpoint(f"runs/sudoku/mine/checkpoints/step-{step:06d}", step=step)
+        (folder / link).symlink_to(f"checkpoints/step-{step:06d}")
+    return folder
+
+
+def test_what_a_name_means(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.parents[2])
+    best = "runs/sudoku/mine/best"
+    steps = {
+        None: (3, "runs/sudoku/mine/checkpoints/step-000003"),
+        "runs/sudoku/mine": (3, "runs/sudoku/mine/checkpoints/step-000003"),
+        "runs/sudoku/mine/last": (9, "runs/sudoku/mine/last"),
+        best: (3, best),
+        f"{best}/{WEIGHTS}": (3, best),
+    }
+    for name, (step, shown) in steps.items():
+        stored = open_stored(name)
+        assert (stored.config.step, stored.name) == (step, shown)
+    assert open_stored(run).name == f"{run}/checkpoints/step-000003"
+    monkeypatch.chdir("/")
+    assert open_stored(runs_folder=run.parents[1]).config.step == 3
+
+
+def test_theirs_is_a_file_or_a_folder(example: Example) -> None:
+    made = example(**MLP)
+    for name in (made.file, made.folder):
+        stored = open_stored(name, task="sudoku")
+        assert (stored.name, stored.path, stored.config.step) == (str(name), made.file, 7)
+        assert stored.notes
+    with pytest.raises(PluginError, match="unknown task 'sudokoo'"):
+        open_stored(made.file, task="sudokoo")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none", r"^none: no such run or checkpoint\. See what is in runs/\.$"),
+        (None, r"^no run in runs/\. Train one: trm train TASK, or give --ckpt\.$"),
+        ("empty", r"^empty is neither a run with a checkpoint nor a checkpoint"),
+        ("notes.txt", r"^notes\.txt is a file; a checkpoint is a folder with"),
+    ],
+)
+def test_a_name_that_means_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | None, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("weights follow")
+    with pytest.raises(CheckpointError, match=message):
+        open_stored(name)
+
+
+def test_a_checkpoint_of_another_task(checkpoint: Checkpoint) -> None:
+    folder = checkpoint("c")
+    assert open_stored(folder, task="sudoku").config.run.task == "sudoku"
+    with pytest.raises(CheckpointError, match=r"c was trained for task sudoku, not maze\.$"):
+        open_stored(folder, task="maze")
+
+
+def test_ours_has_the_numbers_of_its_file(checkpoint: Checkpoint) -> None:
+    folder = checkpoint("c", names=["<blank>", "p1", "p2"])
+    stored, saved = open_stored(folder), load_file(folder / WEIGHTS)
+    assert stored.shapes() == {name: list(tensor.shape) for name, tensor in saved.items()}
+    assert stored.names is not None
+    assert stored.names.tolist() == [b"<blank>", b"p1", b"p2"]
+    assert stored.made_for.names is stored.names
+    table = stored.puzzle_embedding()
+    assert table is not None
+    assert torch.equal(table, saved[TABLE])
+    network = stored.model().state_dict()
+    assert network.keys() == saved.keys()
+    assert all(torch.equal(network[name], saved[name]) for name in saved)
+
+
+def test_theirs_has_the_numbers_of_its_file(example: Example) -> None:
+    made = example(rows=5, **MLP)
+    stored = open_stored(made.file, task="sudoku")
+    network = stored.model().state_dict()
+    assert stored.shapes() == {name: list(tensor.shape) for name, tensor in network.items()}
+    table = stored.puzzle_embedding()
+    assert table is not None
+    theirs = next(tensor for name, tensor in made.tensors.items() if "puzzle_emb" in name)
+    assert torch.equal(table, theirs)
+    assert torch.equal(network[TABLE], theirs)
+    assert sum(map(torch.numel, network.values())) == sum(map(torch.numel, made.tensors.values()))
+
+
+def test_a_share_of_the_rows(checkpoint: Checkpoint, example: Example) -> None:
+    ours = checkpoint("c", names=[str(number) for number in range(5)])
+    for name in (ours, example(rows=5, **MLP).file):
+        stored = open_stored(name, task="sudoku")
+        targets = dict(stored.model().state_dict())
+        whole, targets[TABLE] = targets[TABLE], torch.zeros(2, targets[TABLE].shape[1])
+        stored.fill(targets, {TABLE: (5, slice(2, 4))})
+        assert torch.equal(targets[TABLE], whole[2:4])
+        with pytest.raises(CheckpointError, match=r"puzzle_embedding\.weight is \(5, 32\), but "):
+            stored.fill(targets, {TABLE: (6, slice(2, 4))})
+
+
+def test_a_model_without_puzzle_embedding(checkpoint: Checkpoint) -> None:
+    assert open_stored(checkpoint("c", "model.puzzle_emb_dim=0")).puzzle_embedding() is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["answer_init", "output_head.weight", TABLE])
+def test_numbers_that_are_not_finite(checkpoint: Checkpoint, name: str, value: float) -> None:
+    folder = checkpoint("c")
+    tensors = load_file(folder / WEIGHTS)
+    tensors[name].view(-1)[1] = value
+    save_file(tensors, folder / WEIGHTS)
+    message = f"^{re.escape(str(folder))}: {re.escape(name)} has numbers that are not finite\\."
+    with pytest.raises(CheckpointError, match=message):
+        open_stored(folder).model()
+
+
+def test_no_memory_is_taken_for_a_model_that_is_not_stored(checkpoint: Checkpoint) -> None:
+    folder = checkpoint("c")
+    text = (folder / "config.json").read_text()
+    assert '"num_puzzle_identifiers": 1' in text
+    more = text.replace('"num_puzzle_identifiers": 1', '"num_puzzle_identifiers": 10000000000000')
+    (folder / "config.json").write_text(more)
+    with pytest.raises(CheckpointError, match=r"puzzle_embedding\.weight is \(1, 32\), but config"):
+        open_stored(folder).model()
+
+
+def test_names_that_are_damaged_are_known_at_once(checkpoint: Checkpoint) -> None:
+    folder = checkpoint("c", names=["<blank>", "p1"])
+    shutil.copy(folder / "config.json", folder / "identifiers.npy")
+    with pytest.raises(CheckpointError, match=r"identifiers\.npy is damaged: "):
+        open_stored(folder)
+
+
+def test_a_task_that_no_file_tells_is_asked_for(
+    hub: HubServer, online: Online, example: Example
+) -> None:
+    made = example("arc1", vocab_size=12, seq_len=900, **MLP)
+    hub.add_repo("bob/arc", {"step_7": made.file.read_bytes()})
+    solve = ("solve", "--device", "cpu", "--ckpt", "bob/arc", "0")
+    message = refused(online(*solve))
+    assert "could be of task arc1 or arc2. Say which: --task." in message
+    program = "import trm; print(trm.load('bob/arc', task='arc2', device='cpu').task.name)"
+    assert online.program(program) == "arc2\n"

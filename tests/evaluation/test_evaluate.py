@@ -1,0 +1,191 @@
+"""Evaluation, alone and of a trained run."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import trm
+from trm.config import ModelConfig, RunConfig
+from trm.data import eval_batches, write
+from trm.errors import CheckpointError, DataError, InputError
+from trm.evaluation.evaluate import answer
+from trm.evaluation.report import evaluate_model
+from trm.models import PuzzleSpec, TinyRecursiveModel
+from trm.tasks.base import Puzzle
+from trm.tasks.sudoku.task import Sudoku
+from trm.training.optim.ema import WeightAverage, averaged
+from trm.training.plan import plan_run
+from trm.training.train import train_plan
+
+
+@pytest.fixture(scope="module")
+def model(trained_run: Path) -> trm.Model:
+    return trm.load(trained_run, device="cpu")
+
+
+def test_report_agrees_with_the_saved_predictions(model: trm.Model, tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "answers.npz"
+    report = evaluate_model(model, save_predictions=file, batch_size=7)
+    with np.load(file) as saved:
+        exact = (saved["answers"] == saved["labels"]).all(axis=1)
+        assert len(exact) == 100
+        assert report.metrics["exact_accuracy"].value == pytest.approx(exact.mean())
+        assert report.metrics["mean_steps"].value == pytest.approx(saved["halt_steps"].mean())
+        assert saved["examples"].tolist() == list(range(100))
+    assert report.as_json()["metrics"]["valid_sudoku"]["count"] == 100
+
+
+def test_numbers_do_not_depend_on_the_batch_size(model: trm.Model) -> None:
+    first, second = (evaluate_model(model, batch_size=size).metrics for size in (100, 33))
+    assert {n: m.value for n, m in first.items()} == pytest.approx(
+        {n: m.value for n, m in second.items()}
+    )
+
+
+def test_progress_ends_at_the_number_of_examples(model: trm.Model) -> None:
+    seen: list[tuple[int, int]] = []
+    evaluate_model(model, batch_size=8, max_examples=20, on_progress=lambda *n: seen.append(n))
+    assert seen == [(8, 20), (16, 20), (20, 20)]
+
+
+def test_halt_step_is_the_first_at_which_the_head_says_so(model: trm.Model) -> None:
+    split = Sudoku().open_data(model.config.data_paths).split("test")
+    batch = next(eval_batches(split, 16))
+    found = answer(model.network, batch)
+    for row in range(16):
+        thoughts = list(model.think(Puzzle(batch.inputs[row])))
+        first = next((t.step for t in thoughts if t.halt_probability > 0.5), 8)
+        assert found.halt_steps[row] == first
+
+
+def test_data_of_another_length_is_refused(model: trm.Model, tmp_path: Path) -> None:
+    options = Sudoku.data_options(source="generate", size=6, num_train=2, num_test=2, num_aug=0)
+    Sudoku().build_data(tmp_path / "six", options, np.random.default_rng(0))
+    with pytest.raises(CheckpointError, match=r"puzzles of length 36, .* was trained for 16"):
+        evaluate_model(model, data=[str(tmp_path / "six")])
+
+
+def test_data_that_is_not_there_is_refused(model: trm.Model, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such data folder"):
+        evaluate_model(model, data=[str(tmp_path / "absent")])
+
+
+def test_averaged_weights_go_in_and_out() -> None:
+    config = ModelConfig(hidden_size=8, num_heads=2, puzzle_emb_len=1)
+    network = TinyRecursiveModel(config, PuzzleSpec(4, 3))
+    average = WeightAverage(dict(network.named_parameters()), 0.5)
+    own = network.output_head.weight.detach().clone()
+    average.average["output_head.weight"].zero_()
+    with averaged(network, average):
+        assert network.output_head.weight.abs().sum() == 0
+    assert torch.equal(network.output_head.weight, own)
+
+
+def with_names(source: Path, out: Path, names: list[str], test_names: list[str]) -> Path:
+    """Ten puzzles of ``source`` to train on and four to test on, each with a name of these."""
+    dataset = Sudoku().open_data([source])
+    all_names = np.array([b"<blank>", *(name.encode() for name in names)])
+    splits = {}
+    for split_name, chosen in (("train", names[:10]), ("test", test_names)):
+        split, count = dataset.split(split_name), len(chosen)
+        splits[split_name] = replace(
+            split, inputs=split.inputs[:count], labels=split.labels[:count],
+            example_offsets=np.arange(count + 1), puzzle_offsets=np.arange(count + 1),
+            symmetry=None, permutation=None,
+            info={name: array[:count] for name, array in split.info.items()},
+            identifiers=np.array([1 + names.index(name) for name in chosen], np.int32),
+            names=all_names,
+        )  # fmt: skip
+    meta = dataset.meta.model_copy(update={"num_puzzle_identifiers": len(all_names)})
+    write(out, meta, splits)
+    return out
+
+
+NAMES = [f"p{number}" for number in range(14)]
+
+
+@pytest.fixture(scope="module")
+def named_folder(mini_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_names(mini_data, tmp_path_factory.mktemp("named") / "d", NAMES, NAMES[10:])
+
+
+@pytest.fixture
+def named(tiny: Callable[..., RunConfig], named_folder: Path, tmp_path: Path) -> trm.Model:
+    """A model whose answer depends on the name of the puzzle."""
+    config = tiny(f"data.paths=['{named_folder}']", "train.max_steps=1", "optim.ema=false")
+    plan = plan_run(config, Sudoku(), runs_folder=tmp_path, name="a")
+    model = trm.load(train_plan(plan, Sudoku()).run, device="cpu")
+    table = model.network.puzzle_embedding
+    assert table is not None
+    generator = torch.Generator().manual_seed(0)
+    table.weight.copy_(torch.randn(table.weight.shape, generator=generator) * 9)
+    return model
+
+
+def predictions(model: trm.Model, data: Path, tmp_path: Path) -> dict[str, Any]:
+    evaluate_model(model, data=[str(data)], save_predictions=tmp_path / "p.npz")
+    with np.load(tmp_path / "p.npz") as saved:
+        return {name: saved[name].tolist() for name in saved.files}
+
+
+def test_puzzles_are_known_by_their_names(
+    named: trm.Model, named_folder: Path, mini_data: Path, tmp_path: Path
+) -> None:
+    """Data in which the names have other numbers, and some are missing, give the same answers."""
+    expected = predictions(named, named_folder, tmp_path)
+    assert expected["names"] == [b"p10", b"p11", b"p12", b"p13"]
+    assert expected["puzzle_identifiers"] == [11, 12, 13, 14]
+    few = NAMES[10:][::-1]
+    for number, names in enumerate((NAMES[::-1], few, ["other", *few])):
+        folder = with_names(mini_data, tmp_path / str(number), names, NAMES[10:])
+        found = predictions(named, folder, tmp_path)
+        for name in ("answers", "halt_logits", "puzzle_identifiers", "names"):
+            assert found[name] == expected[name]
+    swapped = with_names(mini_data, tmp_path / "swapped", NAMES, NAMES[10:][::-1])
+    assert predictions(named, swapped, tmp_path)["halt_logits"] != expected["halt_logits"]
+
+
+def test_names_that_the_model_does_not_know_are_counted_and_named(
+    named: trm.Model, mini_data: Path, tmp_path: Path
+) -> None:
+    names = [*NAMES[:10], "zz", "aa", "p12", "mm"]
+    folder = with_names(mini_data, tmp_path / "other", names, names[10:])
+    message = (
+        r"/checkpoints/step-000001 does not know 3 of the 4 puzzle identifiers of \S+/other, such "
+        r"as aa, mm, zz: their embedding would mean nothing\. Give the data that it was trained"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        evaluate_model(named, data=[str(folder)])
+
+
+def test_a_model_without_names_knows_none(
+    model: trm.Model, named_folder: Path, named: trm.Model, mini_data: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=r"has 15 puzzle identifiers, .* with 1\. Give"):
+        evaluate_model(model, data=[str(named_folder)])
+    assert evaluate_model(named, data=[str(mini_data)]).metrics["exact_accuracy"].count == 100
+
+
+def test_a_puzzle_to_solve_is_known_by_its_name(named: trm.Model) -> None:
+    tokens = named.parse("1234" + "." * 12)[0].tokens
+    assert named.identifier(Puzzle(tokens, "p3")) == 4
+    assert named.identifier(Puzzle(tokens, "<blank>")) == 0
+    message = (
+        r"^the model was not trained on a puzzle named 'p99', .* Give one of its 14, such as p0\.$"
+    )
+    with pytest.raises(InputError, match=message):
+        list(named.think(Puzzle(tokens, "p99")))
+    first, second = (list(named.think(Puzzle(tokens, name))) for name in ("p1", "p2"))
+    assert first[-1].halt_probability != second[-1].halt_probability
+
+
+def test_damaged_names_are_named(named: trm.Model) -> None:
+    file = named.path / "identifiers.npy"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match=r"/identifiers\.npy is damaged: .*Use another check"):
+        trm.load(named.path)

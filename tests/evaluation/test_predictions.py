@@ -1,0 +1,208 @@
+"""Saved answers and votes over them."""
+
+import math
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trm.errors import InputError
+from trm.evaluation.predictions import About, Predictions, compact, majority
+from trm.tasks.metrics import EvalBatch
+
+Make = Callable[..., EvalBatch]
+ABOUT = About(task="toy", data=("data/toy",), digest="d" * 64, checkpoint="runs/a", step=3)
+FIELDS = [field.name for field in fields(EvalBatch)]
+
+
+def equal(first: EvalBatch, second: EvalBatch) -> bool:
+    return all(
+        np.array_equal(getattr(first, name), getattr(second, name))
+        and getattr(first, name).dtype == getattr(second, name).dtype
+        for name in FIELDS
+    )
+
+
+def elected(ballots: list[EvalBatch], row: int) -> tuple[list[int], float, int]:
+    """The winner of one example in plain words: its answer, mean logit and fewest steps."""
+    given = [
+        (ballot.answers[row].tolist(), float(ballot.halt_logits[row]), int(ballot.halt_steps[row]))
+        for ballot in ballots
+    ]
+    counts = Counter(str(answer) for answer, _, _ in given)
+
+    def rank(answer: list[int]) -> tuple[int, float]:
+        chances = [1 / (1 + math.exp(-logit)) for other, logit, _ in given if other == answer]
+        return counts[str(answer)], round(sum(chances) / len(chances), 12)
+
+    best = max((answer for answer, _, _ in given), key=rank)  # the first of equals
+    logits, steps = zip(*((x, n) for answer, x, n in given if answer == best), strict=True)
+    return best, sum(logits) / len(logits), min(steps)
+
+
+@given(st.data(), st.integers(1, 5), st.integers(1, 3))
+@settings(deadline=None, derandomize=True, max_examples=80)
+def test_the_majority_is_that_of_a_count(
+    batch: Make, data: st.DataObject, voters: int, rows: int
+) -> None:
+    def several(one: st.SearchStrategy[Any]) -> list[Any]:
+        return data.draw(st.lists(one, min_size=rows, max_size=rows))
+
+    answer = st.lists(st.integers(1, 2), min_size=2, max_size=2)
+    logit = st.sampled_from([-4.0, -0.5, 0.0, 1.0, 1.5, 3.0])
+    ballots = [
+        batch(several(answer), several(logit), several(st.integers(1, 4))) for _ in range(voters)
+    ]
+    found = majority(ballots)
+    for row in range(rows):
+        answer_of, logit_of, steps_of = elected(ballots, row)
+        assert found.answers[row].tolist() == answer_of
+        assert found.halt_logits[row] == pytest.approx(logit_of)
+        assert found.halt_steps[row] == steps_of
+    for name in FIELDS:
+        assert getattr(found, name).dtype == getattr(ballots[0], name).dtype
+        if name not in ("answers", "halt_logits", "halt_steps"):
+            assert np.array_equal(getattr(found, name), getattr(ballots[0], name))
+
+
+def test_a_vote_of_one_is_the_batch_itself(batch: Make) -> None:
+    only = batch([[1, 2], [2, 2]], [0.5, -0.5])
+    assert majority([only]) is only
+
+
+def test_the_ballots_are_left_as_they_were(batch: Make) -> None:
+    ballots = [batch([[1, 2]], [0.5]), batch([[2, 2]], [1.5]), batch([[2, 2]], [2.5])]
+    before = [
+        replace(b, answers=b.answers.copy(), halt_logits=b.halt_logits.copy()) for b in ballots
+    ]
+    majority(ballots)
+    assert all(map(equal, ballots, before))
+
+
+def test_of_equally_many_the_surer_answer_wins_and_of_those_the_first(batch: Make) -> None:
+    assert majority([batch([[1, 1]], [0.1]), batch([[2, 2]], [0.2])]).answers.tolist() == [[2, 2]]
+    assert majority([batch([[1, 1]], [0.1]), batch([[2, 2]], [0.1])]).answers.tolist() == [[1, 1]]
+
+
+def test_a_model_may_be_as_sure_as_numbers_go(batch: Make) -> None:
+    ballots = [batch([[1, 1]], [-1e30]), batch([[2, 2]], [1e30]), batch([[1, 2]], [-2e4])]
+    assert majority(ballots).answers.tolist() == [[2, 2]]
+
+
+def test_what_is_saved_is_read_back(batch: Make, tmp_path: Path) -> None:
+    batches = [batch([[1, 2], [2, 100]], [0.5, -3.5], [2, 7]), batch([[0, 2]])]
+    Predictions.of(ABOUT, [compact(one) for one in batches]).save(tmp_path / "deep" / "p.npz")
+    found = Predictions.load(tmp_path / "deep" / "p.npz")
+    assert found.about == ABOUT
+    (again,) = found.batches()
+    for name in FIELDS:
+        expected = np.concatenate([getattr(one, name) for one in batches])
+        assert np.array_equal(getattr(again, name), expected)
+        assert getattr(again, name).dtype == expected.dtype
+    assert [file.name for file in (tmp_path / "deep").iterdir()] == ["p.npz"]
+
+
+def test_a_file_is_plain_arrays_with_a_byte_a_token(batch: Make, tmp_path: Path) -> None:
+    names = np.array([b"<blank>", b"a1"])
+    Predictions.of(ABOUT, [batch([[1, 2], [2, 2]])]).save(tmp_path / "p", names)
+    with np.load(tmp_path / "p", allow_pickle=False) as saved:
+        assert saved["names"].tolist() == [b"<blank>", b"a1"]
+        assert {saved[name].dtype for name in ("inputs", "labels", "answers")} == {np.dtype("u1")}
+        assert saved["labels"].tolist() == [[1, 0], [1, 0]]
+
+
+def test_a_compact_batch_takes_one_byte_a_token(batch: Make) -> None:
+    small = compact(batch([[1, 2]]))
+    assert {getattr(small, name).itemsize for name in ("inputs", "labels", "answers")} == {1}
+    assert small.labels.tolist() == [[1, 0]]
+
+
+@pytest.fixture
+def file(batch: Make, tmp_path: Path) -> Path:
+    """A file of predictions."""
+    answers = np.random.default_rng(0).integers(1, 9, (50, 40)).tolist()
+    Predictions.of(ABOUT, [batch(answers)]).save(tmp_path / "p.npz")
+    return tmp_path / "p.npz"
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        Predictions.load(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(str(path))
+    assert message.endswith((" --save-predictions.", ". Write it again."))
+    return message.removeprefix(str(path))
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3, 200, -1])
+def test_a_file_that_was_cut_is_refused(file: Path, cut: int) -> None:
+    file.write_bytes(file.read_bytes()[:cut])
+    assert refused(file).startswith(" holds no predictions: it is no .npz file. Name a file of")
+
+
+def test_a_file_with_changed_bytes_is_refused(file: Path) -> None:
+    whole = file.read_bytes()
+    for place in (60, 500, len(whole) // 2):
+        changed = bytes(255 - byte for byte in whole[place : place + 9])
+        file.write_bytes(whole[:place] + changed + whole[place + 9 :])
+        assert refused(file).startswith((" holds no predictions: ", " is damaged: "))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"about": None}, "holds no predictions: 'about is not a file in the archive'"),
+        ({"answers": None}, "holds no predictions: 'answers is not a file in the archive'"),
+        ({"puzzles": np.arange(3)}, "holds no predictions: its arrays differ in length"),
+        ({"puzzles": np.array(3)}, "holds no predictions: its puzzles are int64 of shape ()"),
+        ({"answers": np.ones((50, 4, 10), "u1")}, "its answers are uint8 of shape (50, 4, 10)"),
+        ({"answers": np.ones((50, 41), "u1")}, "its answers and labels differ in length"),
+        ({"labels": np.ones((50, 40))}, "its labels are float64 of shape (50, 40)"),
+        ({"halt_logits": np.array(["x"] * 50)}, "its halt_logits are <U1 of shape (50,)"),
+        ({"puzzles": np.array({}, object)}, "holds no predictions: Object arrays cannot be loaded"),
+        ({"about": np.frombuffer(b"{", np.uint8)}, "is damaged: Invalid JSON"),
+        ({"about": np.frombuffer(b"{}", np.uint8)}, "is damaged: task: Field required"),
+    ],
+)
+def test_a_file_with_other_arrays_is_refused(
+    file: Path, change: Mapping[str, Any], message: str
+) -> None:
+    with np.load(file) as before:
+        arrays = {name: before[name] for name in before.files} | change
+    np.savez(file, **{name: array for name, array in arrays.items() if array is not None})
+    assert message in refused(file)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("hello")
+    np.save(tmp_path / "array.npy", np.arange(3))
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("about.npy", "hello")
+    for name in ("text", "array.npy", "z.zip"):
+        assert " holds no predictions: " in refused(tmp_path / name)
+    with pytest.raises(InputError, match=r"/absent: no such file\. Write one: trm eval --save-pre"):
+        Predictions.load(tmp_path / "absent")
+
+
+def test_a_file_that_could_not_be_written_is_not_there(
+    batch: Make, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = file.read_bytes()
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a crash")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(RuntimeError):
+        Predictions.of(ABOUT, [batch([[1, 2]])]).save(file)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]

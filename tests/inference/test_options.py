@@ -1,0 +1,83 @@
+"""How long and in how many ways a model thinks: defaults, and what does not go together."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.evaluation.sweeps import line
+from trm.errors import ConfigError
+from trm.evaluation.predictions import About
+from trm.inference.options import FIRST_HALT, NOISE, PUBLISHED, Solving, Thinking
+
+
+@pytest.mark.parametrize(
+    ("given", "settled"),
+    [
+        ({}, {}),
+        ({"votes": 4}, {"choose": "vote"}),
+        ({"samples": 4}, {"noise": NOISE, "choose": "halt"}),
+        ({"samples": 4, "votes": 2, "noise": 0.0}, {"noise": 0.0, "choose": "halt"}),
+        ({"samples": 2, "choose": "vote"}, {"noise": NOISE, "choose": "vote"}),
+        ({"samples": 2, "choose": "first"}, {"noise": NOISE, "halt": FIRST_HALT}),
+        ({"votes": 2, "choose": "first", "halt": 0.5}, {"halt": 0.5}),
+    ],
+)
+def test_what_is_left_out_is_filled_in(given: dict[str, Any], settled: dict[str, Any]) -> None:
+    assert Thinking.of(**given).settled == Thinking(**{**given, **settled})
+    assert Thinking.of(**given).settled.settled == Thinking(**given).settled
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"halt": 1.0}, "--halt 1.0 is no probability to stop at. Give one such as 0.9."),
+        ({"halt": 0.0}, "--halt 0.0 is no probability to stop at. Give one such as 0.9."),
+        ({"halt": float("nan")}, "--halt nan is no probability to stop at. Give one such as 0.9."),
+        ({"noise": 0.2}, "--noise 0.2 disturbs all samples but the first, and there is one. Add "
+         "--samples 2 or more."),
+        ({"noise": 0.2, "votes": 4}, "--noise 0.2 disturbs all samples but the first"),
+        ({"choose": "vote"}, "--choose vote has one answer to choose from. Add --samples or "
+         "--votes."),
+        ({"choose": "most", "samples": 2}, "--choose most: Input should be 'halt', 'vote' or "),
+        ({"samples": 0}, "--samples 0: Input should be greater than or equal to 1. Give another"),
+        ({"steps": 0}, "--steps 0: Input should be greater than or equal to 1. Give another"),
+        ({"samples": 2, "noise": -1}, "--noise -1: Input should be greater than or equal to 0."),
+        ({"samples": 2, "noise": float("inf")}, "--noise inf: Input should be a finite number."),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        Thinking.of(**given)
+
+
+def test_flags_and_text_say_the_same() -> None:
+    full = Thinking(steps=1, samples=2, noise=0.25, choose="first", votes=3, halt=0.9999999)
+    assert full.flags == (
+        "--steps 1 --samples 2 --noise 0.25 --choose first --votes 3 --halt 0.9999999"
+    )
+    assert full.text.startswith(", 1 step, 3 votes, 2 samples with noise 0.25, choose first, halt")
+    assert Thinking(votes=2, choose="halt").text == ", 2 votes, choose halt"
+    assert (PUBLISHED.flags, PUBLISHED.text, Thinking(votes=2).text) == ("", "", ", 2 votes")
+
+
+def test_answers_saved_before_there_were_samples_still_say_how_they_came_about() -> None:
+    old = (
+        '{"task": "toy", "data": ["d"], "digest": "x", "checkpoint": "a", "step": 3, "votes": 4, '
+        '"halt": null}'
+    )
+    about = About.model_validate_json(old)
+    assert about.thinking == Thinking(votes=4)
+    assert about.text == ", 4 votes"
+
+
+def test_flags_are_of_thinking_alone() -> None:
+    more = line(60, 1.0, samples=4, choose="first")
+    assert more.flags == Thinking(samples=4, choose="first").flags == "--samples 4 --choose first"
+    assert Solving(samples=4, until_valid=True).flags == "--samples 4 --until-valid"
+
+
+@pytest.mark.parametrize("name", ["votes", "samples"])
+def test_more_rollouts_than_anybody_means_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"--{name} 1000000: .*less than or equal to 10000"):
+        Thinking.of(**{name: 1_000_000})

@@ -1,0 +1,309 @@
+"""Thinking longer and in several ways: the answers depend on nothing but the example."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import trm
+from tests.inference.halting_model import MAX_STEPS, SEQ, halting_model
+from tests.inference.test_halting_pool import batches
+from trm.config import ModelConfig
+from trm.data import Batch, Split
+from trm.evaluation.evaluate import answer, evaluate
+from trm.evaluation.report import Report, evaluate_model
+from trm.inference.choice import chosen
+from trm.inference.halting_pool import HaltingPool
+from trm.inference.latent_noise import Noise
+from trm.inference.options import Thinking
+from trm.inference.rollouts import Answered, Asked, Lockstep, initial_state, turned_back
+from trm.models import PuzzleSpec, TinyRecursiveModel
+from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
+from trm.tasks.sudoku.task import Sudoku
+
+
+@pytest.fixture(scope="module")
+def model() -> TinyRecursiveModel:
+    return halting_model()
+
+
+def by_hand(
+    model: TinyRecursiveModel, batch: Batch, steps: int, sample: int = 0, scale: float = 0.0
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Answers and halting logits after each of so many supervision steps."""
+    noise = Noise(model, scale)
+    with torch.inference_mode():
+        identifiers = torch.from_numpy(batch.puzzle_identifiers)
+        embedded = model.embed(torch.from_numpy(batch.inputs), model.puzzle_rows(identifiers))
+        state = initial_state(model, len(batch), (sample,))
+        found = []
+        for step in range(steps):
+            if sample:
+                drawn = noise._drawn(sample, step)
+                state = state._replace(latent=state.latent + drawn)
+            state, logits, halt_logits = model(state, embedded)
+            found.append((logits.argmax(-1).numpy(), halt_logits.float().numpy()))
+    return found
+
+
+@pytest.mark.parametrize("steps", [1, MAX_STEPS, 2 * MAX_STEPS])
+@pytest.mark.parametrize("sample", [0, 2])
+def test_steps_may_be_more_or_fewer_than_in_training(
+    model: TinyRecursiveModel, steps: int, sample: int
+) -> None:
+    (batch,) = batches((9,))
+    found = answer(model, batch, None, steps, sample, Noise(model, 0.5))
+    answers, logits = by_hand(model, batch, steps, sample, 0.5)[-1]
+    assert np.array_equal(found.answers, answers)
+    assert np.array_equal(found.halt_logits, logits)
+    assert (found.halt_steps <= steps).all()
+
+
+def test_noise_changes_answers_and_is_that_of_its_sample(model: TinyRecursiveModel) -> None:
+    (batch,) = batches((60,))
+    found = [answer(model, batch, None, None, s, Noise(model, 1.0)).answers for s in (0, 1, 2)]
+    again = answer(model, batch, None, None, 1, Noise(model, 1.0)).answers
+    assert np.array_equal(again, found[1])
+    assert np.array_equal(found[0], answer(model, batch).answers)
+    changed = [(found[a] != found[b]).any(axis=1).mean() for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert min(changed) > 0.1
+
+
+def test_noise_is_gaussian_and_leaves_what_it_is_given(model: TinyRecursiveModel) -> None:
+    latent = torch.zeros(6, 2 + SEQ, 16, dtype=torch.float64)
+    samples, steps = np.array([0, 1, 2, 1, 1, 0]), np.array([0, 0, 0, 1, 0, 7])
+    found = Noise(model, 0.3).disturb(latent, samples, steps)
+    assert not latent.any()
+    assert not found[[0, 5]].any()
+    assert torch.equal(found[1], found[4])
+    assert not any(torch.equal(found[a], found[b]) for a, b in ((1, 2), (1, 3), (2, 3)))
+    many = torch.cat([Noise(model, 0.3)._drawn(s, t) for s in range(1, 9) for t in range(9)])
+    assert float(many.mean()) == pytest.approx(0, abs=0.01)
+    assert float(many.std()) == pytest.approx(0.3, abs=0.01)
+
+
+def test_what_is_not_kept_is_drawn_again(
+    model: TinyRecursiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latent = torch.zeros(4, 2 + SEQ, 16, dtype=torch.float64)
+    samples, steps = np.array([1, 2, 3, 1]), np.array([0, 1, 2, 3])
+    expected = Noise(model, 0.3).disturb(latent, samples, steps)
+    monkeypatch.setattr("trm.inference.latent_noise._KEPT", 1)
+    little = Noise(model, 0.3)
+    for _ in range(2):
+        assert torch.equal(little.disturb(latent, samples, steps), expected)
+    assert little._kept.cache_info().currsize == 1
+
+
+def test_rows_in_step_are_the_samples_one_after_the_other(model: TinyRecursiveModel) -> None:
+    (batch,) = batches((5,))
+    both = np.concatenate([batch.inputs] * 3), np.concatenate([batch.puzzle_identifiers] * 3)
+    rows = Lockstep(model, *map(torch.from_numpy, both), (0, 1, 3), Noise(model, 0.7))
+    for step in range(2):
+        answers, _ = rows.step()
+        for place, sample in enumerate((0, 1, 3)):
+            expected = by_hand(model, batch, step + 1, sample, 0.7)[-1][0]
+            assert np.array_equal(answers[5 * place : 5 * place + 5].numpy(), expected)
+    rows.keep(np.array([1, 6, 13]))
+    answers, _ = rows.step()
+    for row, (sample, place) in enumerate(((0, 1), (1, 1), (3, 3))):
+        expected = by_hand(model, batch, 3, sample, 0.7)[-1][0][place]
+        assert np.array_equal(answers[row].numpy(), expected)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_rollouts_end_with_the_first_of_them(
+    model: TinyRecursiveModel, size: int, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "is_compiled", compiled)
+    rows: set[int] = set()
+    hook = model.register_forward_pre_hook(lambda _, given: rows.add(len(given[1])))
+    given = [Asked((batch,) * 3, (0, 1, 2)) for batch in batches((30, 1, 12))]
+    pool = HaltingPool(
+        model, iter(given), size, 0.5, max_steps=8, rollouts=3, noise=Noise(model, 0.5)
+    )
+    found = list(pool.answered())
+    hook.remove()
+    assert max(rows) == 3 * max(1, size // 3)
+    assert len(rows) == 1 or not compiled
+    assert [one.asked for one in found] == given
+    for asked, answered, rollout in found:
+        each = [by_hand(model, asked.batches[0], 8, sample, 0.5) for sample in range(3)]
+        logits = np.array([[halting for _, halting in steps] for steps in each])
+        sure = (logits > 0).any(axis=0)  # (steps, batch)
+        ends = np.where(sure.any(axis=0), sure.argmax(axis=0), 7)
+        assert answered.halt_steps.tolist() == (ends + 1).tolist()
+        for row, step in enumerate(ends):
+            winner = int(logits[:, step, row].argmax())
+            assert rollout[row] == winner
+            assert np.array_equal(answered.answers[row], each[winner][step][0][row])
+            assert answered.halt_logits[row] == pytest.approx(logits[winner, step, row])
+    assert len({int(winner) for one in found for winner in one.rollout}) == 3
+
+
+@pytest.mark.parametrize("choose", ["vote", "halt"])
+def test_in_places_each_rollout_halts_for_itself(model: TinyRecursiveModel, choose: Any) -> None:
+    (batch,) = batches((40,))
+    noise, given = Noise(model, 0.5), [Asked((batch,), (sample,)) for sample in range(3)]
+    pool = HaltingPool(model, given, 16, 0.5, noise=noise)
+    ballots = [found for _, found, _ in pool.answered()]
+    for sample, ballot in enumerate(ballots):
+        steps = by_hand(model, batch, MAX_STEPS, sample, 0.5)
+        for row, step in enumerate(ballot.halt_steps):
+            assert np.array_equal(ballot.answers[row], steps[step - 1][0][row])
+    best = chosen(choose, ballots)
+    assert (best.answers != ballots[0].answers).any()
+
+
+@pytest.fixture(scope="module")
+def split(mini_data: Path) -> Split:
+    return Sudoku().open_data([mini_data]).split("test")
+
+
+@pytest.fixture(scope="module")
+def network() -> TinyRecursiveModel:
+    """An untrained model of 4x4 boards, whose answers are anything."""
+    config = ModelConfig(
+        hidden_size=16, num_heads=2, swiglu_multiple=16, h_cycles=1, l_cycles=1,
+        halt_max_steps=3, forward_dtype="float64",
+    )  # fmt: skip
+    random = torch.Generator().manual_seed(1)
+    made = TinyRecursiveModel(config, PuzzleSpec(6, 16), generator=random)
+    with torch.no_grad():
+        made.halt_head.weight.normal_(generator=random)
+        made.halt_head.bias.fill_(-4)
+    return made.eval()
+
+
+def answers_of(
+    network: TinyRecursiveModel, split: Split, batch_size: int = 20, **how: Any
+) -> tuple[EvalBatch, int]:
+    """All answers to forty examples, and how many supervision steps they took."""
+    seen: list[EvalBatch] = []
+    steps: list[int] = []
+    evaluate(
+        network, AccuracyEvaluator(), split, batch_size=batch_size, max_examples=40,
+        thinking=Thinking(**how), on_batch=seen.append, on_steps=steps.append,
+    )  # fmt: skip
+    names = EvalBatch.__dataclass_fields__
+    return EvalBatch(**{n: np.concatenate([getattr(b, n) for b in seen]) for n in names}), sum(
+        steps
+    )
+
+
+def same(first: EvalBatch, second: EvalBatch) -> bool:
+    names = ("answers", "halt_steps", "examples", "inputs", "labels")
+    equal = all(np.array_equal(getattr(first, n), getattr(second, n)) for n in names)
+    return equal and np.allclose(first.halt_logits, second.halt_logits, rtol=1e-6)
+
+
+@pytest.mark.parametrize("votes", [1, 3])
+def test_samples_without_noise_agree(network: TinyRecursiveModel, split: Split, votes: int) -> None:
+    one, steps = answers_of(network, split, votes=votes)
+    choose = "vote" if votes > 1 else "halt"
+    for samples in (2, 5):
+        found, more = answers_of(
+            network, split, votes=votes, samples=samples, noise=0, choose=choose
+        )
+        assert same(found, one)
+        assert more == samples * steps
+
+
+@pytest.mark.parametrize("choose", ["halt", "vote", "first"])
+@pytest.mark.parametrize("votes", [1, 2])
+def test_no_answer_depends_on_the_batch(
+    network: TinyRecursiveModel, split: Split, choose: str, votes: int
+) -> None:
+    how = {"samples": 3, "noise": 0.7, "choose": choose, "votes": votes, "halt": 0.1}
+    first, steps = answers_of(network, split, **how)
+    for batch_size in (7, 40):
+        found, same_steps = answers_of(network, split, batch_size, **how)
+        assert same(found, first)
+        assert steps == same_steps
+
+
+@pytest.mark.parametrize("choose", ["halt", "vote"])
+def test_one_that_is_never_sure_answers_as_without_halting(
+    network: TinyRecursiveModel, split: Split, choose: str
+) -> None:
+    how = {"samples": 3, "noise": 0.7, "choose": choose, "votes": 2}
+    whole, steps = answers_of(network, split, **how)
+    halted, same_steps = answers_of(network, split, **how, halt=1 - 1e-12)
+    assert np.array_equal(whole.answers, halted.answers)
+    assert np.allclose(whole.halt_logits, halted.halt_logits, rtol=1e-9)
+    assert steps == same_steps == 40 * 6 * network.config.halt_max_steps
+
+
+def test_the_first_to_halt_is_the_quickest_of_those_that_halt_alone(
+    network: TinyRecursiveModel, split: Split
+) -> None:
+    how = {"samples": 4, "noise": 0.7, "halt": 0.1, "steps": 6}
+    first, steps = answers_of(network, split, **how, choose="first")
+    _, all_steps = answers_of(network, split, samples=4, noise=0.7, steps=6)
+    assert steps == int(first.halt_steps.sum()) * 4 < all_steps == 40 * 4 * 6
+    noise, alone = Noise(network, 0.7), []
+    for sample in range(4):
+        asked = [Asked((split.gather(first.examples, first.puzzles),), (sample,))]
+        ((_, found, _),) = HaltingPool(network, asked, 40, 0.1, max_steps=6, noise=noise).answered()
+        alone.append(found)
+    quickest = np.min([found.halt_steps for found in alone], axis=0)
+    assert first.halt_steps.tolist() == quickest.tolist()
+    assert len(set(quickest.tolist())) > 1
+    for row, step in enumerate(quickest):
+        ends = [found for found in alone if found.halt_steps[row] == step]
+        surest = max(ends, key=lambda found: float(found.halt_logits[row]))
+        assert np.array_equal(first.answers[row], surest.answers[row])
+
+
+def test_winning_copies_are_turned_back(split: Split) -> None:
+    examples = np.arange(6)
+    original = split.gather(examples, examples)
+    kinds = split.augmentation.draw(2, np.random.default_rng(5)) if split.augmentation else None
+    assert kinds is not None
+    copies = [
+        split.gather(examples, examples, (np.repeat(kinds[0][i], 6), np.tile(kinds[1][i], (6, 1))))
+        for i in range(2)
+    ]
+    batch = (original, original, *copies)
+    rollout = np.array([0, 1, 2, 3, 2, 0])
+    answers = np.stack([batch[which].labels[row] for row, which in enumerate(rollout)])
+    found = EvalBatch(
+        inputs=original.inputs, labels=original.labels, answers=answers,
+        halt_logits=np.zeros(6, np.float32), halt_steps=np.ones(6, np.int32),
+        puzzle_identifiers=original.puzzle_identifiers, examples=examples, puzzles=examples,
+    )  # fmt: skip
+    assert (answers != original.labels).any()
+    back = turned_back(split, original, Answered(Asked(batch, (0, 1, 0, 0)), found, rollout))
+    assert np.array_equal(back.answers, original.labels)
+
+
+def report(run: Path, **how: Any) -> Report:
+    model = trm.load(run, device="cpu")
+    return evaluate_model(model, max_examples=20, batch_size=8, thinking=Thinking(**how))
+
+
+def test_a_report_says_how_its_answers_came_about(trained_run: Path) -> None:
+    found = report(trained_run, steps=4, samples=3, choose="first")
+    told = {name: found.as_json()[name] for name in Thinking.model_fields}
+    assert told == {
+        "steps": 4, "samples": 3, "noise": 1.0, "choose": "first", "votes": 1, "halt": 0.9
+    }  # fmt: skip
+    mean = found.metrics["mean_steps"].value
+    assert found.num_steps == round(mean * 20) * 3
+
+
+def test_one_sample_is_the_published_evaluation_bit_for_bit(trained_run: Path) -> None:
+    model = trm.load(trained_run, device="cpu")
+    split = model.task.open_data(model.config.data_paths).split("test")
+    seen: list[EvalBatch] = []
+    evaluate(
+        model.network, AccuracyEvaluator(), split, batch_size=32, max_examples=32,
+        thinking=Thinking(samples=1), on_batch=seen.append,
+    )  # fmt: skip
+    batch = split.gather(seen[0].examples, seen[0].puzzles)
+    answers, logits = by_hand(model.network, batch, 8)[-1]
+    assert np.array_equal(seen[0].answers, answers)
+    assert np.array_equal(seen[0].halt_logits, logits)

@@ -1,0 +1,169 @@
+"""How fast a run or an evaluation is, beside what its device could do at most."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import trm
+from trm.config import ModelConfig, RunConfig
+from trm.evaluation.report import evaluate_model
+from trm.inference.options import Thinking
+from trm.models import PuzzleSpec, TinyRecursiveModel
+from trm.models.flops import eval_step_flops, train_step_flops
+from trm.runs import layout
+from trm.runtime.peak_flops import Arithmetic, matmul_ceiling, matrix_product
+from trm.runtime.process_group import ALONE, Group
+from trm.tasks.registry import get_task
+from trm.training.plan import plan_run
+from trm.training.step_metrics import Window
+from trm.training.supervision import METRICS
+from trm.training.train import train_plan
+
+CPU = torch.device("cpu")
+DEVICES = [
+    CPU,
+    pytest.param(
+        torch.device("cuda"), marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="GPU")
+    ),
+]
+
+
+@pytest.fixture
+def model() -> TinyRecursiveModel:
+    config = ModelConfig(hidden_size=16, num_heads=1, forward_dtype="float32")
+    return TinyRecursiveModel(config, PuzzleSpec(6, 9))
+
+
+def spin(seconds: float) -> None:
+    """Use up so much time."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_nothing_is_faster_than_the_ceiling(device: torch.device, dtype: torch.dtype) -> None:
+    ceiling = matmul_ceiling(device, dtype)
+    thin, wide = (torch.randn(n, 256, device=device, dtype=dtype) for n in (1, 256))
+    began = time.perf_counter()
+    for _ in range(20):
+        (thin @ wide)[0, 0].item()
+    assert ceiling > 20 * 2 * 256 * 256 / (time.perf_counter() - began)
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+def test_measuring_leaves_the_random_numbers_alone(device: torch.device) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3), torch.rand(3, device=device)
+    torch.manual_seed(5)
+    matmul_ceiling(device, torch.float32)
+    assert torch.equal(torch.rand(3), expected[0])
+    assert torch.equal(torch.rand(3, device=device), expected[1])
+
+
+def test_the_matrices_are_random_and_the_same_each_time() -> None:
+    first, second = (matrix_product(64, CPU, torch.bfloat16)() for _ in range(2))
+    assert torch.equal(first, second)
+    assert first.float().std() == pytest.approx(8, rel=0.1)  # of 64 products of normal numbers
+
+
+def test_a_rate_as_operations_and_as_a_share() -> None:
+    assert Arithmetic(flops=10**9, ceiling=4e12).at(500.0) == {"tflops": 0.5, "mfu": 0.125}
+
+
+@pytest.mark.parametrize("group", [ALONE, Group(0, 2)], ids=["alone", "one of two"])
+def test_a_window_says_what_each_process_computed(
+    model: TinyRecursiveModel, group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trm.training.step_metrics.matmul_ceiling", lambda device, dtype: 2e9)
+    flops = train_step_flops(model.config, model.spec)
+    window = Window(model, 0, 0.0, 6, group, lambda step: step * flops)
+    for _ in range(3):
+        window.add(None)  # left out, but computed
+    found = window.close(3, 10)
+    done = found["samples_per_s"] / group.size * 2 * flops  # the mean of steps 1, 2 and 3
+    assert found["tflops"] == pytest.approx(done / 1e12)
+    assert found["mfu"] == pytest.approx(done / 2e9)
+
+
+def test_the_share_of_time_that_went_into_batches(model: TinyRecursiveModel) -> None:
+    window = Window(model, 0, 0.0, 6, ALONE, lambda step: 1)
+    for _ in range(2):
+        with window.waiting():
+            spin(0.01)
+        spin(0.01)
+        window.add(torch.zeros(len(METRICS)))
+    found = window.close(2, 10)
+    seconds = 2 * 6 / found["samples_per_s"]
+    assert 0.02 <= found["input_share"] * seconds <= seconds - 0.02
+    window.add(torch.zeros(len(METRICS)))
+    assert window.close(3, 10)["input_share"] == 0
+
+
+def test_a_gpu_that_is_busy_waits_for_nothing(
+    model: TinyRecursiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With stand-ins for a GPU that takes until the second batch to be done with the first."""
+    steps: list[str] = []
+
+    class Event:
+        def record(self) -> None:
+            steps.append("recorded")
+
+        def query(self) -> bool:
+            return len(steps) != 1
+
+    monkeypatch.setattr(TinyRecursiveModel, "device", torch.device("cuda"))
+    monkeypatch.setattr("trm.training.step_metrics.matmul_ceiling", lambda device, dtype: 1e9)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    window = Window(model, 0, 0.0, 6, ALONE, lambda step: 1)
+    waited = []
+    for step in (1, 2, 3):
+        with window.waiting():
+            spin(0.001)
+        window.add(None)
+        found = window.close(step, 3)
+        waited.append(found["input_share"] > 0)
+    assert waited == [True, False, True]
+
+
+def test_a_run_logs_its_arithmetic(tiny: Callable[..., RunConfig], tmp_path: Path) -> None:
+    config, task = tiny(), get_task("sudoku")
+    planned = plan_run(config, task, runs_folder=tmp_path, name="a")
+    run = train_plan(planned, task).run
+    lines = map(json.loads, (run / layout.METRICS_FILE).read_text().splitlines())
+    train = [record for record in lines if record["event"] == "train"]
+    flops = train_step_flops(config.model, PuzzleSpec(6, 16))
+    for record in train:
+        assert record["tflops"] == pytest.approx(record["samples_per_s"] * flops / 1e12)
+        assert record["mfu"] > 0
+        assert 0 < record["input_share"] < 1
+    assert len({round(record["tflops"] / record["mfu"], 9) for record in train}) == 1
+
+
+@pytest.mark.parametrize("votes", [1, 3])
+def test_an_evaluation_counts_the_steps_really_taken(trained_run: Path, votes: int) -> None:
+    model = trm.load(trained_run, device="cpu")
+    config = model.network.config
+    flops = eval_step_flops(config, model.network.spec)
+    whole, halted = (
+        evaluate_model(
+            model, batch_size=16, max_examples=20, thinking=Thinking(votes=votes, halt=halt)
+        )
+        for halt in (None, 0.002)
+    )
+    counts = []
+    for report in (whole, halted):
+        assert report.as_json()["speed"] == report.speed
+        assert report.speed["samples_per_s"] * report.speed["seconds"] == pytest.approx(20)
+        assert report.speed["mfu"] > 0
+        counts.append(report.speed["tflops"] * 1e12 * report.speed["seconds"] / flops)
+    assert counts[0] == pytest.approx(20 * votes * config.halt_max_steps)
+    assert counts[1] < 0.99 * counts[0]
+    if votes == 1:
+        assert counts[1] == pytest.approx(20 * halted.metrics["mean_steps"].value)

@@ -1,0 +1,42 @@
+"""Trains a list of runs, alone or as one of the processes that a test started: see `jobs_of`.
+
+RANK=0 WORLD_SIZE=2 MASTER_ADDR=... MASTER_PORT=... python ranks.py JOBS.json
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trm.config import RunConfig
+from trm.runtime.process_group import ALONE, Group, group_of, joined
+from trm.tasks.registry import get_task
+from trm.training.plan import plan_run
+from trm.training.train import train_plan
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.training.scripted import Scripted
+
+
+def train(job: dict[str, Any], group: Group) -> None:
+    """One run: to its end, or as far as ``stop_after``; what it finds may be told."""
+    config = RunConfig.model_validate(job["config"])
+    task = Scripted(job["headlines"]) if "headlines" in job else get_task(config.task)
+    folder, seen = Path(job["folder"]), []
+    plan = plan_run(config, task, runs_folder=folder.parents[1], name=folder.name, group=group)
+
+    def stops() -> bool:  # as a signal to the last process alone would have it
+        seen.append(1)
+        return group.rank == group.size - 1 and len(seen) == job.get("stop_after")
+
+    train_plan(plan, task, group=group, should_stop=stops)
+
+
+if __name__ == "__main__":
+    group = group_of(os.environ) or ALONE
+    with joined(group, torch.device("cpu")):
+        for job in json.loads(Path(sys.argv[1]).read_text()):
+            train(job, group)

@@ -1,0 +1,120 @@
+"""Checkpoints in the background: one at a time, and a run that does not mind when one fails."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trm.config import RunConfig
+from trm.data import Position
+from trm.errors import StorageError
+from trm.runs.checkpoint import Evaluation, Progress
+from trm.runs.folder import checkpoints
+from trm.tasks.registry import get_task
+from trm.training.checkpoint_writer import Saver
+from trm.training.plan import plan_run
+from trm.training.snapshot import Snapshot
+from trm.training.train import train_plan
+
+
+class Slow(Snapshot):
+    """Stands in for a snapshot: it is written when the test says so, or fails."""
+
+    def __init__(self, step: int, error: Exception | None = None) -> None:
+        state = {"progress": Progress(step=step, position=Position()), "error": error}
+        self.__dict__.update(state, go=threading.Event())
+
+    def write(self, path: Path) -> None:
+        assert self.go.wait(60)
+        if self.error is not None:
+            raise self.error
+        path.mkdir(parents=True)
+
+
+@pytest.fixture
+def heard() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture
+def saver(tmp_path: Path, heard: list[dict[str, Any]]) -> Saver:
+    return Saver(tmp_path, 2, None, heard.append)  # type: ignore[arg-type]
+
+
+def done(step: int, error: Exception | None = None) -> Any:
+    found = Slow(step, error)
+    found.go.set()
+    return found
+
+
+def names(run: Path) -> list[str]:
+    return sorted(path.name for path in (run / "checkpoints").iterdir())
+
+
+def test_training_goes_on_while_it_is_written(
+    saver: Saver, tmp_path: Path, heard: list[dict[str, Any]]
+) -> None:
+    first: Any = Slow(1)
+    saver.save(first)
+    saver.poll()
+    assert (heard, checkpoints(tmp_path)) == ([], [])
+    first.go.set()
+    saver.save(done(2))  # waits for the one before
+    assert [record["step"] for record in heard] == [1]
+    assert saver.wait()
+    assert names(tmp_path) == ["step-000001", "step-000002"]
+    assert (tmp_path / "last").resolve().name == "step-000002"
+
+
+def test_one_that_fails_is_a_warning_and_the_others_stay(
+    saver: Saver, tmp_path: Path, heard: list[dict[str, Any]]
+) -> None:
+    saver.save(done(1))
+    saver.save(done(2, StorageError("the disk is full.")))
+    assert not saver.wait()
+    assert heard[-1] == {
+        "event": "warning", "step": 2,
+        "message": "checkpoint of step 2 was not saved: the disk is full.",
+    }  # fmt: skip
+    assert not saver.note(Evaluation(
+        step=2, examples=1, headline="m", metrics={"m": 1.0}, best=1.0, best_step=2
+    ))  # fmt: skip
+    assert names(tmp_path) == ["step-000001"]
+    saver.save(done(3))
+    saver.finish()
+    assert names(tmp_path) == ["step-000001", "step-000003"]
+
+
+def test_the_last_one_has_to_be_written(saver: Saver) -> None:
+    saver.save(done(1, StorageError("the disk is full.")))
+    with pytest.raises(StorageError, match="the disk is full"):
+        saver.finish()
+
+
+def test_another_error_is_one(saver: Saver) -> None:
+    saver.save(done(1, RuntimeError("a mistake")))
+    with pytest.raises(RuntimeError, match="a mistake"):
+        saver.wait()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    for name in (".step-000003.abc.tmp", ".step-000001.old", "step-000002", "damaged-step-000004"):
+        (folder / name).mkdir(parents=True)
+    Saver(tmp_path, 2, None, lambda record: None)
+    assert names(tmp_path) == ["damaged-step-000004", "step-000002"]
+
+
+def test_minutes_make_one_due(tiny: Callable[..., RunConfig], tmp_path: Path) -> None:
+    config = tiny("train.save_every_minutes=1e-9", "train.keep_checkpoints=9")
+    plan = plan_run(config, get_task("sudoku"), runs_folder=tmp_path, name="a")
+    run = train_plan(plan, get_task("sudoku")).run
+    saved = [path.name for path in checkpoints(run)]
+    assert saved[0] == "step-000001"
+    assert saved[-1] == "step-000006"
+    rare = tiny("train.save_every_minutes=60", "train.keep_checkpoints=9")
+    plan = plan_run(rare, get_task("sudoku"), runs_folder=tmp_path, name="b")
+    run = train_plan(plan, get_task("sudoku")).run
+    assert [path.name for path in checkpoints(run)] == ["step-000006"]

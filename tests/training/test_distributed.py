@@ -1,0 +1,276 @@
+"""Runs of several processes: the same examples, losses and weights as one process has."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from trm import settings
+from trm.data import write
+from trm.errors import ConfigError
+from trm.evaluation.evaluate import _own_rows
+from trm.runs import layout
+from trm.runtime.process_group import ALONE, Group, group_of
+from trm.tasks.registry import get_task
+
+SIZES = (1, 2, 4)
+#: What is trained, as assignments; all runs take twenty steps.
+RUNS = {
+    "float64": ("model.forward_dtype=float64",),
+    "float32": ("model.forward_dtype=float32",),
+    "online": ("model.forward_dtype=float64", "data.augment=online", "train.max_steps=6"),
+    "many": ("model.forward_dtype=float64", "DATA=many"),
+    "sharded": ("model.forward_dtype=float64", "DATA=many", "train.shard_puzzle_embedding=true"),
+    "recipe": (
+        "model.forward_dtype=float64",
+        "model.swiglu=normed",
+        "model.num_latents=2",
+        "model.damping=0.9",
+        "train.depth_curriculum=[[0.5,1,1]]",
+        "train.supervision_decay=0.7",
+        "optim.grad_clip=0.1",
+        "train.max_steps=6",
+    ),
+    "accumulated": ("model.forward_dtype=float64", "train.accumulate=2"),
+    "resumed": ("model.forward_dtype=float64", "DATA=many"),
+    "resharded": ("model.forward_dtype=float64", "DATA=many", "train.shard_puzzle_embedding=true"),
+}
+
+
+@pytest.fixture(scope="module")
+def many(mini_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The puzzles of ``mini_data``, each copy with one of 37 identifiers."""
+    data = get_task("sudoku").open_data([str(mini_data)])
+    names = np.array([b"p%d" % number for number in range(37)])
+    splits = {
+        name: replace(s, identifiers=(np.arange(s.num_puzzles) % 37).astype(np.int32), names=names)
+        for name, s in ((name, data.split(name)) for name in ("train", "test"))
+    }
+    folder = tmp_path_factory.mktemp("many") / "sudoku"
+    write(folder, data.meta.model_copy(update={"num_puzzle_identifiers": 37}), splits)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(
+    mini_data: Path, many: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, int], Path]:
+    """The run folder of a run by its name and number of processes."""
+    folder = tmp_path_factory.mktemp("ranks")
+    data = {"mini": mini_data, "many": many}
+
+    def job(name: str, size: int, *more: str, **job: Any) -> dict[str, Any]:
+        given = [a for a in RUNS[name] if not a.startswith("DATA=")]
+        where = data["many" if "DATA=many" in RUNS[name] else "mini"]
+        return {
+            "config": config_of(where, *given, *more).model_dump(),
+            "folder": str(folder / "sudoku" / f"{name}-{size}"),
+            **job,
+        }
+
+    def begun(size: int, stop_after: int) -> list[dict[str, Any]]:
+        return [job(n, size, stop_after=stop_after) for n in ("resumed", "resharded")]
+
+    whole = [name for name in RUNS if name not in ("resumed", "resharded")]
+    start(1, [*(job(name, 1) for name in whole), *begun(1, 7)], folder)
+    start(2, [*(job(name, 2) for name in whole)], folder)
+    start(4, [*(job(name, 4) for name in whole), *begun(4, 9)], folder)
+    # Dealt anew: from one process to two, and from four to one.
+    for name in ("resumed", "resharded"):
+        begun_alone = folder / "sudoku" / f"{name}-1"
+        shutil.copytree(begun_alone, folder / "sudoku" / f"{name}-2", symlinks=True)
+    start(2, [job("resumed", 2), job("resharded", 2)], folder)
+    unsharded = "train.shard_puzzle_embedding=false"
+    start(1, [job("resumed", 4), job("resharded", 4, unsharded)], folder)
+    return lambda name, size: folder / "sudoku" / f"{name}-{size}"
+
+
+def config_of(data: Path, *assignments: str) -> Any:
+    """Settings of a run of seconds."""
+    task = get_task("sudoku")
+    small = (
+        "model.hidden_size=32", "model.num_heads=2", "model.h_cycles=2", "model.l_cycles=2",
+        "model.halt_max_steps=3", "model.halt_exploration_prob=0.5", "train.batch_size=16",
+        "train.max_steps=20", "train.log_every_steps=1", "train.eval_every_steps=10",
+        "train.device=cpu", "optim.lr_warmup_steps=2", "optim.lr=0.001", "optim.ema_rate=0.9",
+        "eval.max_examples=21", f"data.paths=['{data}']",
+    )  # fmt: skip
+    return settings.load(
+        "sudoku",
+        defaults=task.defaults,
+        preset=task.presets["mini"].settings,
+        assignments=[*small, *assignments],
+    ).config
+
+
+def start(size: int, jobs: list[dict[str, Any]], folder: Path) -> None:
+    """Train the jobs, one after the other, in so many processes."""
+    file = folder / "jobs.json"
+    file.write_text(json.dumps(jobs))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("ranks.py"), file],
+            env={
+                **os.environ, "RANK": str(rank), "WORLD_SIZE": str(size), "OMP_NUM_THREADS": "1",
+                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]  # fmt: skip
+    errors = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * size, errors
+
+
+def records(run: Path, event: str) -> Iterator[dict[str, Any]]:
+    timed = ("samples_per_s", "tflops", "mfu", "input_share", "eta_s", "elapsed_s", "path")
+    for record in map(json.loads, (run / layout.METRICS_FILE).read_text().splitlines()):
+        if record["event"] == event:
+            yield {name: value for name, value in record.items() if name not in timed}
+
+
+def assert_alike(run: Path, other: Path, tolerance: float) -> None:
+    """Whether two runs logged the same steps, with the same numbers."""
+    for ours, theirs in zip(records(run, "train"), records(other, "train"), strict=True):
+        assert ours["step"] == theirs["step"]
+        numbers = {name for name, value in theirs.items() if isinstance(value, int | float)}
+        assert {name for name in ours if name not in numbers and ours[name] is not None} == {
+            "event"
+        }
+        for name in numbers:
+            near = pytest.approx(theirs[name], rel=tolerance, abs=1e-15)
+            assert ours[name] == near, (ours["step"], name)
+
+
+def tensors(run: Path) -> dict[str, torch.Tensor]:
+    """Every number of the last checkpoint."""
+    last = run / layout.LAST
+    files = sorted(last.rglob("*.safetensors"))
+    return {f"{f.relative_to(last)}/{n}": t for f in files for n, t in load_file(f).items()}
+
+
+@pytest.mark.parametrize("size", SIZES[1:])
+@pytest.mark.parametrize(
+    ("name", "like", "tolerance"),
+    [
+        ("float64", "float64", 1e-9),
+        ("float32", "float32", 1e-4),
+        ("online", "online", 1e-9),
+        ("recipe", "recipe", 1e-9),
+        ("many", "many", 1e-9),
+        ("sharded", "many", 1e-9),
+        ("accumulated", "float64", 1e-9),
+        ("resumed", "many", 1e-9),
+        ("resharded", "many", 1e-9),
+    ],
+)
+def test_any_number_of_processes_computes_the_same(
+    trained: Callable[[str, int], Path], name: str, like: str, size: int, tolerance: float
+) -> None:
+    one, several = trained(like, 1), trained(name, size)
+    assert_alike(several, one, tolerance)
+    assert list(records(several, "eval")) == list(records(one, "eval"))
+    assert len(list(records(several, "eval"))) >= 1
+    weights, same = tensors(several), tensors(one)
+    assert weights.keys() == same.keys()
+    for key, tensor in weights.items():  # the carried-over rows too
+        torch.testing.assert_close(tensor, same[key], rtol=1e-3, atol=tolerance * 10, msg=key)
+
+
+@pytest.mark.parametrize(("name", "like"), [("accumulated", "float64"), ("sharded", "many")])
+def test_one_process_may_take_parts_and_have_one_shard(
+    trained: Callable[[str, int], Path], name: str, like: str
+) -> None:
+    assert_alike(trained(name, 1), trained(like, 1), 1e-9)
+
+
+def test_a_run_says_on_how_many_processes_it_began(trained: Callable[[str, int], Path]) -> None:
+    starts = [(r["step"], r["processes"]) for r in records(trained("resumed", 4), "start")]
+    assert starts == [(0, 4), (9, 1)]
+
+
+def test_shares_are_in_order_and_everything_is_in_one() -> None:
+    for count in range(20):
+        for size in range(1, 6):
+            shares = [Group(rank, size).share(count) for rank in range(size)]
+            rows = [row for share in shares for row in range(count)[share]]
+            assert rows == list(range(count))
+            if not count:
+                continue
+            asked = [_own_rows(count, Group(rank, size)) for rank in range(size)]
+            assert {len(own) for own in asked} == {-(-count // size)}
+            for own, share in zip(asked, shares, strict=True):
+                wanted = range(count)[share]
+                assert own[: len(wanted)].tolist() == list(wanted)
+                assert set(own) <= set(range(count))
+
+
+@pytest.mark.parametrize(
+    ("environment", "group"),
+    [
+        ({}, None),
+        ({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}, Group(3, 8, 1)),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, Group(1, 2, 0)),
+        (
+            {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1"},
+            Group(5, 8, 1),
+        ),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, None),  # sbatch itself, before srun
+    ],
+)
+def test_launchers_are_known_by_their_environment(
+    environment: dict[str, str], group: Group | None
+) -> None:
+    assert group_of(environment) == group
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK = 2 is no process of WORLD_SIZE = 2"),
+        ({"RANK": "one", "WORLD_SIZE": "2"}, "RANK = 'one', .* have to be numbers"),
+    ],
+)
+def test_environments_that_contradict_themselves(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        group_of(environment)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("gpu7", "gpu7"),
+        ("gpu[003-010,12],x1", "gpu003"),
+        ("a-b,c", "a-b"),
+        ("rack1-node[2,4]", "rack1-node2"),
+    ],
+)
+def test_srun_processes_meet_at_the_first_machine(nodes: str, first: str) -> None:
+    from trm.runtime.process_group import _meeting_point
+
+    found = _meeting_point({"SLURM_STEP_NODELIST": nodes, "SLURM_JOB_ID": "41234"})
+    assert found == {"MASTER_ADDR": first, "MASTER_PORT": "21234"}
+
+
+def test_a_process_alone_exchanges_nothing() -> None:
+    rows = torch.arange(6).view(3, 2)
+    assert ALONE.gather(rows) is rows
+    assert ALONE.any(True, False) == (True, False)
+    collected = ALONE.collect_on_first(rows, 3)
+    assert torch.equal(collected, rows)
+    assert collected is not rows

@@ -1,0 +1,145 @@
+"""What is decided before a run starts: how long it is, on what, and where it goes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trm.config import RunConfig, TrainConfig
+from trm.data import DatasetMeta, Split, write
+from trm.errors import ConfigError, DataError
+from trm.tasks.sudoku.task import Sudoku
+from trm.training.loop import eval_examples, total_steps
+from trm.training.plan import Plan, plan_run
+
+Tiny = Callable[..., RunConfig]
+
+
+def build(out: Path, *, published: bool = False, seed: int = 0, **options: int) -> Path:
+    """Twelve puzzles of 4x4 to train on and four to test on."""
+    chosen = {"source": "generate", "size": 4, "num_train": 12, "num_test": 4, "num_aug": 2}
+    task = Sudoku()
+    make = task.build_published if published else task.build_data
+    make(out, task.options(**chosen | options), np.random.default_rng(seed))
+    return out
+
+
+def plan(config: RunConfig, *folders: Path, task: Sudoku | None = None, **more: str) -> Plan:
+    """Plan a run on these folders."""
+    data = config.data.model_copy(update={"paths": tuple(map(str, folders))})
+    config = config.model_copy(update={"data": data}) if folders else config
+    return plan_run(config, task or Sudoku(), **{"name": "a", **more})
+
+
+def test_length_of_a_run(tiny: Tiny) -> None:
+    config = tiny("train.max_steps=none", "train.epochs=50000", "train.batch_size=768")
+    split = Sudoku().open_data(config.data_paths).split("train")
+    assert total_steps(config, split) == 50_000 * 1000 // 768
+    assert total_steps(tiny(), split) == 6
+
+
+@given(
+    examples=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 4)), min_size=1, max_size=6),
+    epochs=st.integers(1, 100_000),
+    batch_size=st.integers(1, 5000),
+)
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_length_is_the_published_one(
+    examples: list[tuple[int, int]], epochs: int, batch_size: int
+) -> None:
+    """``int(epochs * total_groups * mean_puzzle_examples / global_batch_size)`` there."""
+    counts, copies = (np.array(numbers) for numbers in zip(*examples, strict=True))
+    tokens = np.ones((counts.sum(), 2), np.uint8)
+    example_offsets, puzzle_offsets = (
+        np.concatenate(([0], np.cumsum(n))) for n in (counts, copies)
+    )
+    split = Split(tokens, tokens, example_offsets, puzzle_offsets)
+    train = TrainConfig(epochs=epochs, batch_size=batch_size)
+    rows, puzzles = int((counts * copies).sum()), int(copies.sum())
+    mean_puzzle_examples = rows / puzzles
+    expected = int(epochs * len(counts) * mean_puzzle_examples / batch_size)
+    assert total_steps(RunConfig(task="toy", train=train), split) == max(expected, 1)
+
+
+def test_the_published_layout_makes_runs_of_the_same_length(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny("train.max_steps=none", "train.epochs=100", "train.batch_size=7")
+    native, published = (
+        build(tmp_path / name, published=name == "published") for name in ("native", "published")
+    )
+    assert plan(config, native).total_steps == plan(config, published).total_steps == 1200 // 7
+
+
+def test_an_evaluation_takes_no_longer_than_the_training_before_it() -> None:
+    published = RunConfig(task="sudoku")
+    assert eval_examples(published, 6510) > 422_786
+    assert eval_examples(published, 1) == 80
+    explicit = published.model_copy(
+        update={"eval": published.eval.model_copy(update={"max_examples": 7})}
+    )
+    assert eval_examples(explicit, 6510) == 7
+
+
+def test_several_folders_are_one_data_set(tiny: Tiny, tmp_path: Path) -> None:
+    folders = [build(tmp_path / "a"), build(tmp_path / "b", seed=1, num_train=8)]
+    config = tiny("train.max_steps=none", "train.epochs=4", "train.batch_size=8")
+    planned = plan(config, *folders)
+    assert planned.dataset.split("train").num_groups == 20
+    assert planned.dataset.split("test").num_groups == 8
+    assert planned.total_steps == 10
+
+
+def test_a_folder_that_trains_on_what_another_tests_on(tiny: Tiny, tmp_path: Path) -> None:
+    first = build(tmp_path / "a")
+    dataset = Sudoku().open_data([first])
+    write(tmp_path / "b", dataset.meta, {"train": dataset.split("test")})
+    with pytest.raises(DataError, match=r"/b trains on 4 of the examples that \S+/a tests on"):
+        plan(tiny(), first, tmp_path / "b")
+
+
+class Plain(Sudoku):
+    """Sudoku as if it had no symmetries."""
+
+    def augmentation(self, meta: DatasetMeta, split: str) -> None:  # type: ignore[override]
+        return None
+
+
+def test_new_copies_need_symmetries(tiny: Tiny) -> None:
+    message = r"^data\.augment = online: task sudoku has no symmetries\. Unset it\.$"
+    with pytest.raises(ConfigError, match=message):
+        plan(tiny("data.augment=online"), task=Plain())
+    plan(tiny(), task=Plain())
+
+
+def test_new_copies_of_puzzles_with_a_name_each_are_refused(tiny: Tiny, tmp_path: Path) -> None:
+    dataset = Sudoku().open_data([build(tmp_path / "a")])
+    names = np.array([b"<blank>", b"p1"])
+    splits = {
+        name: replace(split, names=names, identifiers=np.ones(split.num_puzzles, np.int32))
+        for name, split in dataset.splits.items()
+    }
+    meta = dataset.meta.model_copy(update={"num_puzzle_identifiers": 2})
+    write(tmp_path / "named", meta, splits)
+    message = (
+        r"online: \S+/named has an identifier for each stored copy, or only .* Train on the st"
+    )
+    with pytest.raises(ConfigError, match=message):
+        plan(tiny("data.augment=online"), tmp_path / "named")
+    plan(tiny(), tmp_path / "named")
+
+
+def test_new_copies_of_copies_are_refused(tiny: Tiny, tmp_path: Path) -> None:
+    copies = build(tmp_path / "copies", published=True)
+    with pytest.raises(ConfigError, match="or only copies that are augmented already"):
+        plan(tiny("data.augment=online"), copies)
+    plan(tiny(), copies)
+    plan(tiny("data.augment=online"), build(tmp_path / "alone", published=True, num_aug=0))
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".."])
+def test_a_run_name_is_the_name_of_a_folder(tiny: Tiny, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"is no name for a folder\. Give one such as"):
+        plan(tiny(), name=name)

@@ -1,0 +1,1 @@
+"""Reading trained models: by name, with checks that they fit the data."""

@@ -1,0 +1,1 @@
+"""The files of the published trainer: reading and writing its checkpoints."""

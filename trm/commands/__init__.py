@@ -1,0 +1,1 @@
+"""The commands of ``trm``, one file a group."""

@@ -1,0 +1,171 @@
+"""The commands on data: ``build-data``, whose flags come from each task's options, and
+``inspect-data``."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperGroup
+
+from trm import datasets
+from trm.commands import options as opt
+from trm.datasets import Layout
+from trm.errors import InputError
+from trm.tasks.registry import get_task, list_tasks
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from trm.data import Dataset
+    from trm.tasks.base import DataOptions, Task
+
+app = typer.Typer()
+out, err = Console(), Console(stderr=True)
+
+
+class _Tasks(TyperGroup):
+    """One command a task; plugins are loaded when one is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(list_tasks())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        single = typer.Typer(add_completion=False)
+        task = get_task(cmd_name)
+        single.command(cmd_name, help=f"Build data. {escape(task.summary)}")(_builder(task))
+        return typer.main.get_command(single)
+
+
+_build = typer.Typer(
+    cls=_Tasks, no_args_is_help=True, subcommand_metavar="TASK [OPTIONS]", help="Build a data set."
+)
+app.add_typer(_build, name="build-data")
+
+
+@_build.callback()
+def _options() -> None:
+    """Build a task's data set: puzzles to train on, and others to test on."""
+
+
+def _builder(task: "Task") -> Callable[..., None]:
+    """A function whose signature has the task's options, for Typer to read."""
+    fields = task.data_options.model_fields
+
+    def build(
+        preset: str | None, out_folder: Path | None, overwrite: bool, layout: Layout, **given: Any
+    ) -> None:
+        chosen = {name: value for name, value in given.items() if value is not None}
+        options = task.options(preset, **chosen)
+        _build_data(task, out_folder or Path("data") / task.name, overwrite, layout, options)
+
+    parameters = [
+        _parameter("preset", str | None, None, "A named set of options: "
+                   + (", ".join(n for n, p in task.presets.items() if p.data)
+                      or "this task has none") + "."),
+        _parameter("out_folder", Path | None, None, f"Data folder (default: data/{task.name})",
+                   "--out"),
+        _parameter("overwrite", bool, False, "Replace a data set that is there.", "--overwrite"),
+        _parameter("layout", Layout, "native", "native, or published: every augmented example "
+                   "written out, as the published trainer reads it. (default: native)",
+                   "--layout"),
+        *(
+            _parameter(name, field.annotation | None, None,  # type: ignore[operator]
+                       _help(name, field), *_switch(name, field))
+            for name, field in fields.items()
+        ),
+    ]  # fmt: skip
+    build.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return build
+
+
+def _parameter(name: str, kind: Any, default: Any, text: str, *flags: str) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, typer.Option(*flags, help=text, show_default=False)],
+    )
+
+
+def _switch(name: str, field: "FieldInfo") -> list[str]:
+    """A yes-or-no option that is off by default has a flag to turn it on, and no other."""
+    return ["--" + name.replace("_", "-")] if field.default is False else []
+
+
+def _help(name: str, field: "FieldInfo") -> str:
+    if field.is_required():
+        default = "required"
+    else:
+        value = field.get_default(call_default_factory=True)
+        default = "default: " + ("unset" if value is None else str(value))
+    text = field.description or name
+    return escape(text if field.default is False else f"{text} ({default})")
+
+
+def _build_data(
+    task: "Task", folder: Path, overwrite: bool, layout: Layout, options: "DataOptions"
+) -> None:
+    meta = datasets.build_chosen(task, folder, layout, overwrite, options)
+    counts = ", ".join(
+        f"{name} {split.groups:,} puzzles ({split.puzzles:,} with augmentations)"
+        for name, split in meta.splits.items()
+    )
+    out.print(f"{folder}: {counts}, digest {meta.digest[:12]}", highlight=False, soft_wrap=True)
+    for remark in task.remarks(meta):
+        err.print(f"trm: warning: {remark}", highlight=False, soft_wrap=True)
+
+
+@app.command("inspect-data")
+def inspect_data(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data folder.")],
+    split: Annotated[str | None, typer.Option(help="Show boards of this split only.")] = None,
+    boards: Annotated[int, typer.Option(min=0, help="Boards to show of a split.")] = 2,
+    puzzle: Annotated[
+        str | None, typer.Option("--task", metavar="ID", help="Show all of this puzzle (ARC).")
+    ] = None,
+    as_text: Annotated[
+        bool, typer.Option("--text", help="Only the puzzles, one a line, for trm solve.")
+    ] = False,
+    save: opt.Save = None,
+) -> None:
+    """Show what a data set holds: counts, digest and a few boards."""
+    from trm.show.board_pictures import save_pictures
+    from trm.show.examples import Example, examples_of, show_example
+
+    task = datasets.task_of(folder)
+    dataset = task.open_data([folder])
+    names = [split] if split else list(dataset.splits)
+    shown: list[Example] = []
+    for name in names:
+        shown += examples_of(task, name, dataset.split(name), boards, puzzle)
+    if puzzle is not None and not shown:
+        raise InputError(f"{folder} has no puzzle named {puzzle!r}. trm inspect-data shows some.")
+    if save is not None:
+        save_pictures(save, [picture for example in shown for picture in example.pictures()])
+    if as_text:
+        for example in shown:
+            out.print(example.text, highlight=False, soft_wrap=True, markup=False)
+        return
+    if puzzle is None:
+        _print_facts(task, dataset)
+    for example in shown:
+        show_example(out, example)
+
+
+def _print_facts(task: "Task", dataset: "Dataset") -> None:
+    from trm import data
+    from trm.show.tables import dataset_table
+
+    meta = dataset.meta
+    native = not data.is_published(dataset.path)
+    whole = not native or data.digest(meta, dataset.splits) == meta.digest
+    says = "as built" if whole else "[bold red]the files have changed since[/]"
+    out.print(f"task     {meta.task}\nsource   {meta.source}, seed {meta.seed}", highlight=False)
+    out.print(f"tokens   {meta.seq_len} of {meta.vocab_size} kinds", highlight=False)
+    out.print(f"digest   {meta.digest[:16]}" + (f", {says}" if native else ""), highlight=False)
+    facts = {name: task.describe(meta, found) for name, found in dataset.splits.items()}
+    out.print(dataset_table(meta, facts))

@@ -1,0 +1,283 @@
+"""The commands that judge: ``eval`` and ``vote``."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from trm.commands import options as opt
+from trm.commands.options import PerTask, Submission
+from trm.errors import InputError, TrmError
+from trm.runtime.worker import as_worker, is_started_by_elastic
+from trm.storage import check_writable, write_text
+
+if TYPE_CHECKING:
+    from trm.evaluation.manifest import Entry
+    from trm.evaluation.report import Report
+    from trm.runtime.process_group import Group
+    from trm.tasks.metrics import Evaluator
+
+app = typer.Typer()
+out = Console()
+#: What is said beside the result, so that standard output has nothing else.
+notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="The metrics as JSON.")]
+
+
+@app.command("eval")
+def evaluate(
+    context: typer.Context,
+    ckpt: opt.Checkpoints = None,
+    manifest: Annotated[
+        Path | None, typer.Option("--all", metavar="F", help="All checkpoints of a TOML file.")
+    ] = None,
+    data: opt.Data = None,
+    split: opt.Split = None,
+    task: opt.PublishedTask = None,
+    reset_puzzles: opt.ResetPuzzles = False,
+    batch_size: opt.EvalBatchSize = None,
+    max_examples: opt.MaxExamples = None,
+    steps: opt.Steps = None,
+    samples: opt.Samples = None,
+    noise: opt.Noise = None,
+    choose: opt.Choose = None,
+    votes: opt.Votes = None,
+    halt: opt.Halt = None,
+    device: opt.Device = None,
+    num_processes: opt.NumProcesses = None,
+    compiled: opt.Compile = None,
+    as_json: AsJson = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="The results as a Markdown table.")
+    ] = False,
+    save_predictions: Annotated[
+        Path | None, typer.Option(metavar="F", help="Write every answer to this .npz file.")
+    ] = None,
+    submission: Submission = None,
+    per_task: PerTask = None,
+) -> int:
+    """Measure trained models on a data set's test split, on all GPUs."""
+    entries = _entries(ckpt, manifest)
+    one = len(entries) == 1 and manifest is None
+    files = {"--save-predictions": save_predictions, "--submission": submission,
+             "--per-task": per_task}  # fmt: skip
+    for flag, file in files.items():
+        if file is not None and not one:
+            raise InputError(f"{flag} is for one checkpoint. Name it with --ckpt.")
+    given: dict[str, Any] = {"steps": steps, "samples": samples, "noise": noise, "choose": choose,
+        "votes": votes, "halt": halt, "batch_size": batch_size, "max_examples": max_examples,
+        "data": tuple(data) if data else None, "split": split, "task": task,
+        "reset_puzzle_embedding": reset_puzzles or None}  # fmt: skip
+    update = {name: value for name, value in given.items() if value is not None}
+    entries = [entry.of(**entry.model_dump() | update) for entry in entries]
+    _check_files(*files.values())
+    processes = _processes(num_processes, device or "auto")
+    if processes > 1:
+        return _launch(context.obj or [], processes)
+    extras = _extras(submission, per_task)
+    with as_worker(os.environ), _together(device or "auto") as (own_device, group):
+        reports: list[Report] = []
+        try:
+            for entry in entries:
+                reports += [_report(entry, own_device, compiled, save_predictions, extras, group)]
+        except TrmError:
+            if reports and group.is_first:  # what was found so far may have taken hours
+                _show(entries[: len(reports)], reports, one, as_json, as_markdown)
+            raise
+    if not group.is_first:
+        return 0
+    _show(entries, reports, one, as_json, as_markdown)
+    _write_extras(reports[-1].evaluator, submission, per_task)
+    _say_written(*files.values())
+    return 0
+
+
+def _processes(wanted: int | None, device: str) -> int:
+    """How many to start; one where a launcher has started this one, or is not needed."""
+    from trm.runtime.device import num_processes
+    from trm.runtime.process_group import group_of
+
+    group = group_of(os.environ)
+    if group is not None and (group.size > 1 or is_started_by_elastic(os.environ)):
+        return 1
+    return num_processes(device, wanted)
+
+
+def _launch(arguments: list[str], processes: int) -> int:
+    """Run this command line in several processes; what they say besides goes to a folder."""
+    from trm.runtime.launcher import Machines, launch
+
+    folder = Path(tempfile.mkdtemp(prefix="trm-eval-"))
+    try:
+        code = launch(
+            arguments, Machines(processes, max_restarts=0), folder,
+            way_out=lambda: "Read it, and evaluate again.", shows_errors=True,
+        )  # fmt: skip
+    except TrmError as error:
+        if str(folder) not in str(error):  # else there is a log in it to read
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    return code
+
+
+@contextlib.contextmanager
+def _together(device: str) -> "Iterator[tuple[str, Group]]":
+    """The processes that evaluate, and the device of this one."""
+    from trm.runtime.device import pick_device
+    from trm.runtime.process_group import ALONE, group_of, joined
+
+    group = group_of(os.environ) or ALONE
+    own = pick_device(device, group.local_rank)
+    with joined(group, own):
+        yield str(own), group
+
+
+def _show(
+    entries: "Sequence[Entry]",
+    reports: "Sequence[Report]",
+    one: bool,
+    as_json: bool,
+    as_markdown: bool,
+) -> None:
+    from trm.show.tables import markdown, metrics_table, results_table, speed_text, split_text
+
+    rows, found = [], []
+    for entry, report in zip(entries, reports, strict=True):
+        row = report.row(entry.name, entry.metric, entry.reported)
+        named = {"name": row.name, "metric": row.metric, "reported": row.reported}
+        rows.append(row)
+        found.append(({} if one else named) | report.as_json())
+    if as_json:
+        out.print_json(json.dumps(found[0] if one else found))
+    elif as_markdown:
+        print(markdown(results_table(rows)))  # noqa: T201
+    elif one:
+        way = split_text(report.split) + report.thinking.text
+        _say(f"{report.checkpoint} on {report.data}{way}")
+        out.print(metrics_table(report.metrics))
+    else:
+        out.print(results_table(rows))
+    if not as_json:
+        for row, report in zip(rows, reports, strict=True):
+            notes.print(f"{row.name}: {speed_text(report.speed)}")
+
+
+def _say(text: str) -> None:
+    out.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _say_notes(name: str, inferred: Sequence[str]) -> None:
+    """What a published checkpoint leaves out."""
+    if inferred:
+        notes.print(f"{name}: inferred {'; '.join(inferred)}")
+
+
+def _say_written(*files: Path | None) -> None:
+    for file in files:
+        if file is not None:
+            notes.print(f"wrote {file}")
+
+
+def _check_files(*files: Path | None) -> None:
+    """Refuse what cannot be written before an evaluation, and not after it."""
+    for file in files:
+        if file is not None:
+            check_writable(file)
+
+
+def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[Entry]":
+    from trm.evaluation.manifest import Entry, read_manifest
+
+    if manifest is not None:
+        if ckpt:
+            raise InputError("--all and --ckpt exclude each other. Give one of them.")
+        return read_manifest(manifest)
+    names: Sequence[str | None] = ckpt or [None]
+    return [Entry(ckpt=name) for name in names]
+
+
+def _report(
+    entry: "Entry",
+    device: str,
+    compiled: bool | None,
+    save_predictions: Path | None,
+    extras: Sequence[str],
+    group: "Group",
+) -> "Report":
+    from trm.evaluation.report import evaluate_model
+    from trm.inference.model import load
+    from trm.show.progress import EvaluationView
+
+    model = load(entry.ckpt, task=entry.task, device=device)
+    if group.is_first:
+        _say_notes(model.name, model.notes)
+    with EvaluationView(Console(stderr=True)) as progress:
+        return evaluate_model(
+            model,
+            data=entry.data,
+            split=entry.split,
+            batch_size=entry.batch_size,
+            max_examples=entry.max_examples,
+            thinking=entry,
+            reset_puzzle_embedding=entry.reset_puzzle_embedding,
+            save_predictions=save_predictions,
+            extras=extras,
+            compiled=compiled,
+            on_progress=progress,
+            group=group,
+        )
+
+
+def _extras(submission: Path | None, per_task: Path | None) -> list[str]:
+    """What an evaluator will be asked for beside its metrics."""
+    files = {"submission": submission, "per_task": per_task}
+    return [name for name, file in files.items() if file is not None]
+
+
+def _write_extras(evaluator: "Evaluator", submission: Path | None, per_task: Path | None) -> None:
+    if submission is not None:
+        write_text(submission, json.dumps(evaluator.submission()) + "\n")
+    if per_task is not None:
+        write_text(per_task, json.dumps(evaluator.per_task()) + "\n")
+
+
+@app.command()
+def vote(
+    predictions: Annotated[
+        list[Path], typer.Argument(metavar="PREDICTIONS...", help="Files of trm eval.")
+    ],
+    data: opt.Data = None,
+    as_json: AsJson = False,
+    submission: Submission = None,
+    per_task: PerTask = None,
+) -> None:
+    """Vote again over saved predictions; several files make an ensemble."""
+    from trm.evaluation.predictions import Predictions, vote_saved
+    from trm.show.tables import metrics_table, split_text
+
+    _check_files(submission, per_task)
+    files = {str(path): Predictions.load(path) for path in predictions}
+    evaluator = vote_saved(files, data or ())
+    evaluator.check_has(_extras(submission, per_task))
+    metrics = evaluator.result()
+    _write_extras(evaluator, submission, per_task)
+    if as_json:
+        values = {name: metric.as_json() for name, metric in metrics.items()}
+        about = next(iter(files.values())).about
+        result = {"predictions": list(files), "split": about.split, "metrics": values}
+        out.print_json(json.dumps(result))
+    else:
+        for path, found in files.items():
+            about = found.about
+            _say(f"{path}: {about.checkpoint}{split_text(about.split)}{about.text}")
+        out.print(metrics_table(metrics))
+    _say_written(submission, per_task)

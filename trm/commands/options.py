@@ -1,0 +1,198 @@
+"""The arguments and flags that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from trm import __version__
+from trm.errors import ConfigError
+from trm.inference.options import NOISE, Choice
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"trm {__version__}")
+        raise typer.Exit
+
+
+#: What ``trm export`` writes.
+Kind = Literal["published", "onnx", "torch-export"]
+Version = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it, exit.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+TaskName = Annotated[
+    str | None,
+    typer.Argument(metavar="[TASK]", help="A task, see `trm tasks`; or the one --config names."),
+]
+Preset = Annotated[str | None, typer.Option(help="A named set of settings of the task.")]
+MlpT = Annotated[bool, typer.Option("--mlp-t", help="Mix tokens with an MLP, without positions.")]
+Seed = Annotated[int | None, typer.Option(help="Decides weights, data order and exploration.")]
+Data = Annotated[
+    list[str] | None,
+    typer.Option("--data", metavar="DIR", help="Data folder; may be given several times."),
+]
+Split = Annotated[
+    Literal["test", "validation"] | None,
+    typer.Option(help="validation: the training puzzles that the run held out.  [default: test]"),
+]
+Augment = Annotated[
+    str | None,
+    typer.Option(metavar="stored|online", help="online: a new copy of each puzzle in every pass."),
+]
+ValidationShare = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="Choose the best checkpoint on this share of the train split."),
+]
+MaxSteps = Annotated[int | None, typer.Option(help="End after so many steps.")]
+Epochs = Annotated[int | None, typer.Option(help="End after so many passes over the puzzles.")]
+BatchSize = Annotated[int | None, typer.Option(help="Examples in a step, over all devices.")]
+Accumulate = Annotated[
+    int | None, typer.Option(metavar="K", help="Take each batch in K parts; saves memory.")
+]
+NumProcesses = Annotated[
+    int | None,
+    typer.Option("--nproc", min=1, metavar="N", help="Processes here; left out: one a GPU."),
+]
+NumNodes = Annotated[
+    int | None, typer.Option("--nnodes", min=1, metavar="N", help="Machines that train together.")
+]
+NodeRank = Annotated[int, typer.Option(min=0, metavar="R", help="Which of them this is, from 0.")]
+Endpoint = Annotated[
+    str | None,
+    typer.Option("--rdzv-endpoint", metavar="HOST:PORT", help="Where they meet, on machine 0."),
+]
+MaxRestarts = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Start again so often if a process dies; 3 if several."),
+]
+Shard = Annotated[
+    bool,
+    typer.Option("--shard-puzzle-embedding", help="Each process keeps a share of that table."),
+]
+InitFrom = Annotated[
+    str | None,
+    typer.Option("--init-from", metavar="CHECKPOINT", help="Begin with the weights of this one."),
+]
+ResetPuzzles = Annotated[
+    bool,
+    typer.Option(
+        "--reset-puzzle-embedding", help="Give every puzzle the mean of the puzzle embeddings."
+    ),
+]
+Patience = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="End after N evaluations in a row without a new best."),
+]
+SaveEvery = Annotated[
+    str | None, typer.Option(metavar="STEPS|10m", help="Steps or minutes between checkpoints.")
+]
+Keep = Annotated[int | None, typer.Option(metavar="N", help="Newest checkpoints to keep.")]
+SkipNonfinite = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Leave out so many steps whose numbers are not finite."),
+]
+LogTo = Annotated[
+    str | None, typer.Option(metavar="NAMES", help="tensorboard,wandb,trackio: tell them too.")
+]
+PushTo = Annotated[
+    str | None,
+    typer.Option(
+        "--push-to", metavar="USER/NAME", help="Push each new best checkpoint to the Hub."
+    ),
+]
+Profile = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Write a profiler trace of N steps.")
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Compile = Annotated[
+    bool | None,
+    typer.Option("--compile/--no-compile", help="Use torch.compile, or not.  [default: on CUDA]"),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings in TOML; a recipe names its task too."),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as model.hidden_size=384."),
+]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--ckpt",
+        metavar="RUN|CHECKPOINT|USER/NAME",
+        help="Here or on the Hub; the newest run's best if left out.",
+    ),
+]
+Checkpoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ckpt",
+        metavar="RUN|CHECKPOINT|USER/NAME",
+        help="Here or on the Hub; the newest run's best if left out.",
+    ),
+]
+PublishedTask = Annotated[
+    str | None,
+    typer.Option("--task", help="Of a published checkpoint that does not say which it is for."),
+]
+Submission = Annotated[
+    Path | None, typer.Option(metavar="F", help="Write the answers as the competition wants them.")
+]
+PerTask = Annotated[
+    Path | None, typer.Option(metavar="F", help="Write the metrics of each single task as JSON.")
+]
+EvalBatchSize = Annotated[int | None, typer.Option(min=1, help="Examples at a time.")]
+MaxExamples = Annotated[
+    int | None, typer.Option(min=1, help="Look at so many only, always the same.")
+]
+Steps = Annotated[
+    int | None, typer.Option(min=1, help="Supervision steps at most, not those of training.")
+]
+Samples = Annotated[
+    int | None, typer.Option(min=1, help="Solve each puzzle so often, all but once with noise.")
+]
+Noise = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="S", help=f"Standard deviation of it.  [default: {NOISE}]"),
+]
+Choose = Annotated[
+    Choice | None,
+    typer.Option(help="The surest answer, the majority's, or the first sure one, which is fast."),
+]
+Votes = Annotated[
+    int | None,
+    typer.Option(min=1, help="Solve so many symmetric copies of each puzzle, and vote."),
+]
+Halt = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P",
+        help="End each puzzle when its halting probability is above P, such as 0.9: faster.",
+    ),
+]
+Save = Annotated[
+    Path | None, typer.Option(metavar="F", help="Draw the boards into a .png or .svg file.")
+]
+
+
+def check_named(task: str | None, config_file: Path | None) -> None:
+    """Refuse a command line that says nothing of a task."""
+    if task is None and config_file is None:
+        raise typer.BadParameter("Missing argument 'TASK'. Name one, or a --config that does.")
+
+
+def save_every(text: str) -> dict[str, tuple[Any, str]]:
+    """``500`` steps or ``10m`` minutes as settings."""
+    number, minutes = text.removesuffix("m"), text.endswith("m")
+    try:
+        value = float(number) if minutes else int(number)
+    except ValueError:
+        raise ConfigError(
+            f"--save-every {text!r} is neither steps, such as 500, nor minutes, such as 10m. "
+            "Give one of them."
+        ) from None
+    name = "train.save_every_minutes" if minutes else "train.save_every_steps"
+    return {name: (value, "--save-every")}

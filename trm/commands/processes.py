@@ -1,0 +1,193 @@
+"""Starting the processes of ``trm train``, and showing what they say."""
+
+import contextlib
+import os
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from trm.errors import ConfigError, TrainingError
+from trm.runs.layout import BEST, METRICS_FILE
+from trm.runtime.worker import is_started_by_elastic
+from trm.tasks.registry import get_task
+
+if TYPE_CHECKING:
+    from trm.runs.metrics_file import Listener, Record
+    from trm.runtime.launcher import Machines
+    from trm.runtime.process_group import Group
+    from trm.settings import Resolved
+    from trm.training.footprint import Footprint
+    from trm.training.loop import Outcome
+    from trm.training.plan import Plan
+
+out = Console()
+
+
+def machines_of(
+    resolved: "Resolved",
+    num_processes: int | None,
+    num_nodes: int | None,
+    node_rank: int,
+    endpoint: str | None,
+    max_restarts: int | None,
+) -> "Machines | None":
+    """The processes to start; None where this process trains, alone or as a launcher's."""
+    from trm.runtime import device
+    from trm.runtime.launcher import Machines
+    from trm.runtime.process_group import group_of
+
+    given = num_processes or num_nodes or node_rank or endpoint or max_restarts
+    started = is_started_by_elastic(os.environ)
+    group = group_of(os.environ)
+    if started or (not given and group is not None and group.size > 1):
+        there = os.environ.get("LOCAL_WORLD_SIZE", "1")
+        if num_processes and int(there) != num_processes:
+            raise ConfigError(
+                f"--nproc {num_processes}, but the launcher started {there} processes here. "
+                "Leave --nproc out."
+            )
+        return None
+    count = device.num_processes(resolved.config.train.device, num_processes)
+    if count == 1 and (num_nodes or 1) == 1 and not (node_rank or endpoint or max_restarts):
+        return None
+    restarts = 3 if max_restarts is None else max_restarts
+    return Machines(count, num_nodes or 1, node_rank, endpoint, restarts)
+
+
+def start(
+    resolved: "Resolved",
+    runs: Path,
+    run_name: str | None,
+    resume: str,
+    machines: "Machines",
+    arguments: list[str],
+    dry_run: bool,
+) -> int:
+    """Start several processes, each of which runs this command line again."""
+    from trm.runs.folder import last_checkpoint
+    from trm.runs.lock import refuse_if_locked
+    from trm.runs.metrics_file import note_end
+    from trm.runtime import launcher
+    from trm.training.plan import check_shares, plan_run
+
+    num_processes = machines.num_processes * machines.num_nodes
+    check_shares(resolved.config, num_processes)
+    named = run_name is not None or resume not in ("auto", "never")
+    if machines.num_nodes > 1 and not named:
+        raise ConfigError(
+            f"--nnodes {machines.num_nodes} needs --run-name NAME, the same on all machines."
+        )
+    task = get_task(resolved.config.task)
+    plan = plan_run(resolved.config, task, runs_folder=runs, name=run_name, resume=resume)
+    if dry_run:
+        return show_needs(resolved, plan, num_processes)
+    if machines.num_nodes == 1:  # a machine that comes back may find the run still locked
+        refuse_if_locked(plan.folder)
+    folder, more = plan.folder, [] if named else ["--run-name", plan.folder.name]
+    del plan  # and with it what was read of the data
+    if resume == "never":  # that was for this moment; processes may be started again
+        more += ["--resume", "auto"]
+    if machines.num_nodes > 1:
+        others = machines.num_nodes - 1
+        more_machines = f"{others} more machine{'s' if others > 1 else ''}"
+        out.print(f"waiting for {more_machines} at {machines.endpoint}", highlight=False)
+
+    def way_out() -> str:
+        if last_checkpoint(folder) is None:
+            return "It had saved nothing yet; start it again."
+        return f"Go on with --resume {folder}."
+
+    try:
+        return launcher.launch([*arguments, *more], machines, folder, way_out=way_out)
+    except TrainingError as error:
+        note_end(folder / METRICS_FILE, str(error))
+        raise
+
+
+def show_needs(resolved: "Resolved", plan: "Plan", num_processes: int) -> int:
+    """What ``--dry-run`` prints."""
+    from trm.commands.processes import footprint_lines
+    from trm.show.tables import settings_table
+
+    out.print(settings_table(resolved))
+    for line in footprint_lines(plan.footprint(num_processes), plan.total_steps, num_processes):
+        out.print(line, highlight=False, soft_wrap=True)
+    return 0
+
+
+@contextlib.contextmanager
+def shown(plan: "Plan", group: "Group") -> Iterator["Listener"]:
+    """Draw the progress in the first process; the others are silent."""
+    from trm.runs import checkpoint
+    from trm.show.progress import TrainingView
+
+    if not group.is_first:
+        yield lambda record: None
+        return
+    for warning in plan.warnings:
+        out.print(f"warning: {warning}", highlight=False, soft_wrap=True)
+    attempt, most = (
+        os.environ.get(f"TORCHELASTIC_{name}", "0") for name in ("RESTART_COUNT", "MAX_RESTARTS")
+    )
+    if attempt != "0":
+        what = f"a process died: all are started again, {attempt} of {most} times"
+        out.print(f"warning: {what}; see {plan.folder / 'logs'}", highlight=False, soft_wrap=True)
+    first = checkpoint.read_config(plan.resume_from).step if plan.resume_from else 0
+    with TrainingView(out, plan.total_steps, first) as listen:
+
+        def show(record: "Record") -> None:
+            # Nobody reads on, as after `| head`: rich ends the process, but the run goes on.
+            with contextlib.suppress(SystemExit, BrokenPipeError):
+                listen(record)
+
+        yield show
+
+
+def say_how_it_ended(outcome: "Outcome", task: str) -> None:
+    if not outcome.finished:
+        hint = shlex.join(["trm", "train", task, "--resume", str(outcome.run)])
+        if int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1:
+            hint = "the same command on all machines"
+        elif "LOCAL_WORLD_SIZE" in os.environ:
+            hint += f" --nproc {os.environ['LOCAL_WORLD_SIZE']}"
+        out.print(f"stopped at step {outcome.step}; go on with: {hint}", soft_wrap=True)
+        return
+    best = ""
+    if outcome.best is not None:
+        where = " on held-out training puzzles" if outcome.split == "validation" else ""
+        best = f" best {outcome.best:.4f}{where} at step {outcome.best_step};"
+    if outcome.ended_early:
+        ended = f"ended early at step {outcome.step}: no evaluation since step {outcome.best_step}"
+        out.print(f"{ended} was as good; the best is {outcome.run / BEST}", soft_wrap=True)
+    hint = shlex.join(["trm", "eval", "--ckpt", str(outcome.run)])
+    out.print(f"done:{best} next: {hint}", soft_wrap=True)
+
+
+def footprint_lines(found: "Footprint", total_steps: int, num_processes: int = 1) -> Iterable[str]:
+    """What a run would take, for ``--dry-run``."""
+    yield f"parameters        {found.num_parameters:,}"
+    yield f"puzzle embedding  {found.num_puzzle_numbers:,} numbers"
+    batch = found.batch_size * num_processes
+    shares = f", {found.batch_size:,} on each of {num_processes} devices"
+    yield f"steps             {total_steps:,} of {batch:,} examples" + shares * (num_processes > 1)
+    yield (
+        f"memory a device   {size_text(found.total_bytes)} ({size_text(found.state_bytes)} weights "
+        f"and optimizer, {size_text(found.rollout_bytes)} carried over, "
+        f"{size_text(found.activation_bytes)} activations if not compiled)"
+    )
+
+
+def size_text(num_bytes: float) -> str:
+    """Bytes for people.
+
+    >>> size_text(5_300_000)
+    '5.1 MiB'
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if num_bytes < 1024:
+            return f"{num_bytes:.1f} {unit}" if unit != "B" else f"{num_bytes:.0f} B"
+        num_bytes /= 1024
+    return f"{num_bytes:.1f} GiB"

@@ -1,0 +1,61 @@
+"""Lists of checkpoints to evaluate, as TOML."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from trm.config import first_problem
+from trm.errors import InputError
+from trm.inference.options import Thinking
+
+
+class Entry(Thinking):
+    """One ``[[checkpoint]]`` of a manifest, and how it is to think.
+
+    Attributes:
+        ckpt: a run or checkpoint, here or on the Hub; None for the newest run.
+        name: what to call it in the table.
+        task: of a published checkpoint that does not say it.
+        split: ``validation`` for the puzzles that its run held out.
+        reported: what its authors measured, as a share.
+    """
+
+    ckpt: str | None
+    name: str = ""
+    task: str | None = None
+    reset_puzzle_embedding: bool = False
+    data: tuple[str, ...] = ()
+    split: Literal["test", "validation"] = "test"
+    metric: str | None = None
+    reported: float | None = Field(None, ge=0, le=1)
+    max_examples: int | None = Field(None, gt=0)
+    batch_size: int | None = Field(None, gt=0)
+
+
+def read_manifest(path: Path) -> list[Entry]:
+    """The checkpoints that a manifest names.
+
+    Raises:
+        InputError: if the file is missing, is not TOML, or has an entry that cannot be used.
+    """
+    try:
+        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"--all {path}: no such file. Name a TOML file.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"--all {path}: not TOML: {error}. Correct the file.") from error
+    entries = raw.get("checkpoint")
+    if not isinstance(entries, list) or not entries or raw.keys() != {"checkpoint"}:
+        raise InputError(
+            f"--all {path} must hold [[checkpoint]] tables, each with a ckpt, and nothing else."
+        )
+    found = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            found.append(Entry.model_validate(entry))
+        except ValidationError as error:
+            reason = first_problem(error).removeprefix("Value error, ").rstrip(".")
+            raise InputError(f"--all {path}: checkpoint {number}: {reason}. Mend it.") from error
+    return found

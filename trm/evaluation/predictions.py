@@ -1,0 +1,229 @@
+"""Saved answers, and voting over them: again without the model, or over several models at once."""
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, is_zipfile
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from trm.config import first_problem
+from trm.data import IGNORE_LABEL, PAD, Dataset, Split, with_held_out
+from trm.errors import InputError
+from trm.inference.choice import majority
+from trm.inference.options import Thinking
+from trm.storage import whole_file
+from trm.tasks.base import Task
+from trm.tasks.metrics import EvalBatch, Evaluator
+from trm.tasks.registry import get_task
+
+ABOUT = "about"
+_ROWS_AT_ONCE = 8192
+_FIELDS = tuple(field.name for field in fields(EvalBatch))
+_TOKENS = ("inputs", "labels", "answers")
+#: What reading a damaged ``.npz`` file, or one of something else, may raise.
+_UNREADABLE = (
+    KeyError, ValueError, TypeError, AttributeError, OSError, BadZipFile, zlib.error,
+)  # fmt: skip
+
+
+class About(Thinking):
+    """Whose answers a file holds, to which puzzles, and how they came about.
+
+    Attributes:
+        split: of the data, ``test`` or ``validation``.
+        validation_share: the share of the training puzzles that ``validation`` is.
+    """
+
+    task: str
+    data: tuple[str, ...]
+    split: str = "test"
+    validation_share: float = 0.0
+    digest: str
+    checkpoint: str
+    step: int
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's answers to examples of a split of a data set, one row an example.
+
+    Attributes:
+        answers: all of them, their tokens as :func:`compact` makes them.
+    """
+
+    about: About
+    answers: EvalBatch
+
+    @classmethod
+    def of(cls, about: About, batches: Sequence[EvalBatch]) -> "Predictions":
+        """The answers of several batches, one after the other."""
+        small = [compact(batch) for batch in batches]
+        parts = {n: np.concatenate([getattr(b, n) for b in small]) for n in _FIELDS}
+        return cls(about, EvalBatch(**parts))
+
+    def batches(self) -> Iterator[EvalBatch]:
+        """The answers again, some at a time, with :data:`trm.data.IGNORE_LABEL` in its place."""
+        for start in range(0, len(self.answers.answers), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            parts: Any = {name: getattr(self.answers, name)[rows] for name in _FIELDS}
+            parts |= {name: parts[name].astype(np.int32) for name in _TOKENS}
+            parts["labels"][parts["labels"] == PAD] = IGNORE_LABEL
+            yield EvalBatch(**parts)
+
+    def save(self, path: Path, names: NDArray[np.bytes_] | None = None) -> None:
+        """Write the fields of :class:`~trm.tasks.metrics.EvalBatch` as a compressed ``.npz``.
+
+        Tokens are uint8, with 0 where no cell is scored.
+
+        Args:
+            path: the file, which appears whole or not at all.
+            names: of the puzzle identifiers; each row's is saved as ``names``.
+        """
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self.answers, name) for name in _FIELDS}
+        if names is not None:
+            arrays["names"] = names[arrays["puzzle_identifiers"]]
+        about = np.frombuffer(self.about.model_dump_json().encode(), np.uint8)
+        with whole_file(path) as file:
+            np.savez_compressed(file, allow_pickle=False, **{ABOUT: about}, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "Predictions":
+        """Read a file that :meth:`save` wrote.
+
+        Raises:
+            InputError: if it is none, or damaged.
+        """
+        if not path.is_file():
+            raise InputError(f"{path}: no such file. Write one: trm eval --save-predictions {path}")
+        try:
+            if not is_zipfile(path):
+                raise ValueError("it is no .npz file")
+            with np.load(path, allow_pickle=False) as saved:
+                about = About.model_validate_json(saved[ABOUT].tobytes())
+                arrays = {name: saved[name] for name in _FIELDS}
+            _check_arrays(arrays)
+        except ValidationError as error:
+            reason = first_problem(error)
+            raise InputError(f"{path} is damaged: {reason}. Write it again.") from error
+        except _UNREADABLE as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"{path} holds no predictions: {reason}. Name a file of trm eval "
+                "--save-predictions."
+            ) from error
+        return cls(about, EvalBatch(**arrays))
+
+
+def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse arrays that are no answers, whoever wrote them."""
+    for name, array in arrays.items():
+        kinds, dimensions = "f" if name == "halt_logits" else "iu", 2 if name in _TOKENS else 1
+        if array.dtype.kind not in kinds or array.ndim != dimensions:
+            raise ValueError(f"its {name} are {array.dtype} of shape {array.shape}")
+    if len({len(array) for array in arrays.values()}) > 1:
+        raise ValueError("its arrays differ in length")
+    if len({arrays[name].shape for name in _TOKENS}) > 1:
+        raise ValueError("its answers and labels differ in length")
+
+
+def compact(batch: EvalBatch) -> EvalBatch:
+    """A batch whose tokens take one byte each: 400,000 ARC answers are gigabytes otherwise.
+
+    Labels are 0 where no cell is scored.
+    """
+    parts = {name: getattr(batch, name) for name in _TOKENS}
+    parts["labels"] = np.where(parts["labels"] == IGNORE_LABEL, PAD, parts["labels"])
+    small: Any = {name: tokens.astype(np.uint8, copy=False) for name, tokens in parts.items()}
+    return replace(batch, **small)
+
+
+def count_votes(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) -> Evaluator:
+    """Judge the answers of one or several evaluations, which are made one by voting.
+
+    A task whose evaluator votes gets all answers; of other tasks the majority answer to each
+    example is judged.
+
+    Args:
+        task: the task.
+        dataset: what the answers are to.
+        files: the predictions by name.
+
+    Raises:
+        InputError: if the files are of other data, do not fit it, or are of different examples.
+    """
+    about = next(iter(files.values())).about
+    split = with_held_out(dataset, about.validation_share).split(about.split)
+    for name, found in files.items():
+        if found.about.digest != dataset.meta.digest:
+            raise InputError(
+                f"{name} has answers to data of digest {found.about.digest[:12]}, {dataset.path} "
+                f"has {dataset.meta.digest[:12]}. Give the data they are of with --data."
+            )
+        theirs = found.about
+        if (theirs.split, theirs.validation_share) != (about.split, about.validation_share):
+            raise InputError(f"{name} and {next(iter(files))} answer different examples. "
+                             "Vote over equals.")  # fmt: skip
+        _check_fits(name, found.answers, dataset, split)
+    evaluator = task.evaluator(dataset.meta, split)
+    if evaluator.votes:
+        for found in files.values():
+            for batch in found.batches():
+                evaluator.update(batch)
+    else:
+        first, *others = files
+        for name in others:
+            same = (np.array_equal(getattr(files[name].answers, which),
+                                   getattr(files[first].answers, which))
+                    for which in ("examples", "puzzles"))  # fmt: skip
+            if not all(same):
+                raise InputError(f"{name} and {first} answer different examples. Vote over equals.")
+        for ballots in zip(*(found.batches() for found in files.values()), strict=True):
+            evaluator.update(majority(ballots))
+    return evaluator
+
+
+def _check_fits(name: str, answers: EvalBatch, dataset: Dataset, split: Split) -> None:
+    """Refuse what would be read beyond the end of something; a file may be edited by hand."""
+    meta = dataset.meta
+    limits = {"examples": len(split.inputs), "puzzles": split.num_puzzles}
+    limits |= dict.fromkeys(_TOKENS, meta.vocab_size)
+    wrong = None
+    if answers.answers.shape[1] != meta.seq_len:
+        wrong = f"its answers have {answers.answers.shape[1]} cells, not {meta.seq_len}"
+    for what, limit in limits.items():
+        values: NDArray[Any] = getattr(answers, what)
+        if values.size and not (values.min() >= 0 and values.max() < limit):
+            wrong = wrong or f"its {what} go from {values.min()} to {values.max()}, beyond {limit}"
+    if wrong:
+        raise InputError(f"{name} does not fit {dataset.path}: {wrong}. Write it again.")
+
+
+def vote(predictions: Sequence[str | Path], *, data: Sequence[str | Path] = ()) -> Evaluator:
+    """Vote again over saved predictions; several files make an ensemble: ``trm vote``.
+
+    Args:
+        predictions: files of :func:`evaluate`.
+        data: data folders; those the predictions were made on if left out.
+
+    Returns:
+        An evaluator that has judged the votes: its ``result()``, ``per_task()``, ``submission()``.
+
+    Raises:
+        InputError: if the predictions are of several tasks, or cannot be read.
+    """
+    return vote_saved({str(path): Predictions.load(Path(path)) for path in predictions}, data)
+
+
+def vote_saved(files: Mapping[str, Predictions], data: Sequence[str | Path] = ()) -> Evaluator:
+    """Vote over predictions, by the names of their files; see :func:`vote`."""
+    names = list(dict.fromkeys(found.about.task for found in files.values()))
+    if len(names) != 1:
+        raise InputError(f"predictions of several tasks ({', '.join(names)}). Give those of one.")
+    task, first = get_task(names[0]), next(iter(files.values()))
+    paths = [str(folder) for folder in data] or first.about.data
+    return count_votes(task, task.open_data(paths), files)

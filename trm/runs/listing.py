@@ -1,0 +1,269 @@
+"""What is in a folder of runs: how far each came, how it ended, how good it was at its best.
+
+Everything is read from the files of a run; neither the model nor the task's plugin is needed. A
+damaged run is listed with what is wrong with it.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from trm.errors import InputError
+from trm.runs.layout import (
+    BEST,
+    CHECKPOINTS,
+    CONFIG_FILE,
+    EVALUATION_FILE,
+    LAST,
+    METRICS_FILE,
+    WEIGHTS_FILE,
+)
+from trm.runs.lock import LOCK_FILE, is_locked
+from trm.runs.metrics_file import Record, newest_first
+
+State = Literal["running", "finished", "stopped", "failed", "broken off"]
+#: What decides which checkpoint is best, where no evaluation says so itself.
+HEADLINES = ("pass@2", "exact_accuracy")
+#: What tells a run folder, where there is no WEIGHTS_FILE: that would be a checkpoint.
+_NAMES = (CONFIG_FILE, METRICS_FILE, LOCK_FILE, CHECKPOINTS)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best evaluation of a run, by its task's headline metric, and what was evaluated."""
+
+    metric: str
+    value: float
+    step: int
+    split: str = "test"
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What the files of a run say.
+
+    Attributes:
+        state: ``broken off`` is a run that did not end in order, and that no process trains.
+        step, total_steps: None where they are not known.
+        updated: when something was last heard of it.
+        error: why it failed.
+        problems: what is wrong with its files.
+    """
+
+    folder: Path
+    task: str
+    state: State
+    step: int | None
+    total_steps: int | None
+    best: Best | None
+    updated: datetime
+    num_bytes: int
+    error: str | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its name in ``RUNS/TASK/NAME``."""
+        return self.folder.name
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``trm runs --json``."""
+        best = self.best and {
+            "metric": self.best.metric, "value": self.best.value, "step": self.best.step,
+            "split": self.best.split,
+        }  # fmt: skip
+        return {
+            "run": str(self.folder),
+            "task": self.task,
+            "name": self.name,
+            "state": self.state,
+            "step": self.step,
+            "total_steps": self.total_steps,
+            "best": best,
+            "updated": self.updated.isoformat(timespec="seconds"),
+            "num_bytes": self.num_bytes,
+            "error": self.error,
+            "problems": list(self.problems),
+        }
+
+
+def list_runs(folder: str | Path = "runs") -> list[RunInfo]:
+    """The runs in a folder of runs, in that of a task, or the run that the folder is; newest first.
+
+    Raises:
+        InputError: if there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder. Name a folder of runs, or train a model first."
+        )
+    found = [read_run(run) for run in _run_folders(folder, depth=2)]
+    return sorted(found, key=lambda run: run.updated, reverse=True)
+
+
+def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        yield folder  # to be listed with what is wrong
+        return
+    names = {path.name for path in paths}
+    if WEIGHTS_FILE not in names and not names.isdisjoint(_NAMES):
+        yield folder
+    elif depth:
+        for path in paths:
+            if path.is_dir() and not path.name.startswith("."):
+                yield from _run_folders(path, depth - 1)
+
+
+def read_run(folder: Path) -> RunInfo:
+    """What the files of a run say; what is missing or damaged is named in its problems."""
+    problems: list[str] = []
+    running = is_locked(folder)  # before the records are read, which may end in between
+    config = _read_json(folder / CONFIG_FILE, problems)
+    best = _noted_best(folder, problems)
+    history = _read_history(folder / METRICS_FILE, problems, whole=best is None)
+    state, error = ("running", None) if running else _end(history)
+    task, train = config.get("task"), config.get("train")
+    planned = train.get("max_steps") if isinstance(train, dict) else None
+    return RunInfo(
+        folder=folder,
+        task=task if isinstance(task, str) else folder.absolute().parent.name,
+        state=state,
+        step=history.step,
+        total_steps=_whole((history.last_start or {}).get("total_steps")) or _whole(planned),
+        best=best or _best_of(history.evaluations),
+        updated=_updated(folder),
+        num_bytes=_num_bytes(folder),
+        error=error,
+        problems=tuple(problems),
+    )
+
+
+@dataclass
+class _History:
+    """What the records say.
+
+    Attributes:
+        last_start, end: the newest record of a start, and that of an end if it came after it.
+        evaluations: newest first.
+    """
+
+    step: int | None = None
+    last_start: Record | None = None
+    end: Record | None = None
+    evaluations: list[Record] = field(default_factory=list)
+
+
+def _read_history(file: Path, problems: list[str], whole: bool) -> _History:
+    """Read back to the last start, or to the first evaluation if the whole is wanted."""
+    history = _History()
+    try:
+        # That a checkpoint is written is known some steps later.
+        stood = (r for r in newest_first(file) if r.get("event") not in ("checkpoint", "warning"))
+        history.step = _whole(next(stood, {}).get("step"))
+        for record in newest_first(file, pass_over="train"):
+            event = record.get("event")
+            if event == "eval":
+                history.evaluations.append(record)
+            elif event == "end" and history.last_start is None:
+                history.end = history.end or record
+            elif event == "start":
+                history.last_start = history.last_start or record
+            if history.last_start is not None and not whole:
+                break
+    except OSError as error:
+        problems.append(f"{file.name} {_reason(error)}")
+    return history
+
+
+def _end(history: _History) -> tuple[State, str | None]:
+    """How a run ended that no process trains, and why if it failed."""
+    if history.end is None:
+        return "broken off", None
+    if history.end.get("error"):
+        return "failed", str(history.end["error"])
+    return "finished" if history.end.get("finished") is True else "stopped", None
+
+
+def _noted_best(folder: Path, problems: list[str]) -> Best | None:
+    """What the evaluation of the best checkpoint says, which was written beside its weights."""
+    for link in (BEST, LAST):
+        path = folder / link
+        if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112
+            problems.append(f"{link} leads to no checkpoint")
+    file = folder / BEST / EVALUATION_FILE
+    found = _read_json(file, problems) if os.path.lexists(file) else {}
+    metric, value, step = found.get("headline"), found.get("best"), _whole(found.get("best_step"))
+    if isinstance(metric, str) and isinstance(value, int | float) and step is not None:
+        return Best(metric, float(value), step, _split(found))
+    return None
+
+
+def _best_of(evaluations: list[Record]) -> Best | None:
+    """The best of the records; of equals the later, as in training."""
+    for metric in HEADLINES:
+        found = [
+            Best(metric, record[metric], step, _split(record))
+            for record in evaluations
+            if isinstance(record.get(metric), float)
+            and (step := _whole(record.get("step"))) is not None
+        ]
+        if found:
+            return max(found, key=lambda best: best.value)  # the first of equals, which is newer
+    return None
+
+
+def _split(evaluation: Record) -> str:
+    return str(evaluation.get("split", "test"))
+
+
+def _read_json(file: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        raw = json.loads(file.read_bytes())
+    except OSError as error:
+        problems.append(f"{file.name} {_reason(error)}")
+        return {}
+    except (ValueError, RecursionError):
+        raw = None
+    if not isinstance(raw, dict):
+        problems.append(f"{file.name} is damaged")
+        return {}
+    return raw
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    return f"cannot be read: {error.strerror}"
+
+
+def _updated(folder: Path) -> datetime:
+    """When the run last wrote a record, or else when the folder was last changed."""
+    for path in (folder / METRICS_FILE, folder):
+        try:
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        except OSError:
+            continue
+    return datetime.fromtimestamp(0, UTC)
+
+
+def _num_bytes(folder: Path) -> int:
+    """What the run takes on the disk; checkpoints may vanish meanwhile."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
+            except OSError:
+                continue
+    return total

@@ -1,0 +1,1 @@
+"""Processes and devices: starting workers, talking between them, and stopping them."""

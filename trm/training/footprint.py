@@ -1,0 +1,81 @@
+"""What a run will take, told without running it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trm.config import RunConfig, TrainConfig
+from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
+from trm.training.step import TrainState
+from trm.training.supervision import supervise
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Sizes of a model and of a training step with it, on each device.
+
+    Attributes:
+        num_parameters: trained numbers, the puzzle embedding apart.
+        num_puzzle_numbers: numbers in the puzzle embedding.
+        state_bytes: weights, gradients, optimizer, average and puzzle embedding.
+        activation_bytes: what one step keeps for its gradient, uncompiled.
+        rollout_bytes: what carries over from step to step, twice.
+        batch_size: examples of a step on each device.
+    """
+
+    num_parameters: int
+    num_puzzle_numbers: int
+    state_bytes: int
+    activation_bytes: int
+    rollout_bytes: int
+    batch_size: int
+
+    @property
+    def total_bytes(self) -> int:
+        """All of them."""
+        return self.state_bytes + self.activation_bytes + self.rollout_bytes
+
+
+def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Footprint:
+    """Measure a training step's memory on the meta device: shapes without numbers."""
+    train, share = config.train, config.train.batch_size // num_processes
+    with torch.device("meta"):
+        model = TinyRecursiveModel(config.model, spec)
+        size = share // train.accumulate
+        tokens = torch.zeros(size, spec.seq_len, dtype=torch.int32)
+        puzzles = Puzzles(tokens, tokens, torch.zeros(size, dtype=torch.int32))
+        kept = _saved_bytes(model, puzzles, train)
+        moments = TrainState.create(model, config).optimizer.moments()
+    copies = 3 if config.optim.ema else 2  # weight, gradient, average
+    copies += num_processes > 1  # the bucket in which gradients travel
+    table = 0 if model.puzzle_embedding is None else model.puzzle_embedding.weight.numel()
+    kept_table = -(-table // num_processes) if train.shard_puzzle_embedding else table
+    parts = 1 + config.model.num_latents  # the answer, and each latent
+    latents = parts * (config.model.prefix_len + spec.seq_len) * config.model.hidden_size
+    return Footprint(
+        num_parameters=model.num_parameters,
+        num_puzzle_numbers=table,
+        state_bytes=4 * (copies * model.num_parameters + kept_table)
+        + sum(moment.nbytes for moment in moments.values()),
+        activation_bytes=kept,
+        rollout_bytes=2 * share * latents * model.dtype.itemsize,
+        batch_size=share,
+    )
+
+
+def _saved_bytes(model: TinyRecursiveModel, puzzles: Puzzles, train: TrainConfig) -> int:
+    """Bytes of the distinct storages that autograd keeps of a supervision step."""
+    storages: dict[int, int] = {}
+    alive: list[Tensor] = []  # so that no storage's address is used twice
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage._cdata] = storage.nbytes()
+        alive.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
+        supervise(model, rollout, model.puzzle_rows(puzzles.identifiers), None, train)
+    return sum(storages.values())

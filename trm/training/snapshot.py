@@ -1,0 +1,135 @@
+"""All that a run needs to go on: copied while training waits, written while it goes on, restored.
+
+The copy does not depend on how many processes train: the first one collects what the others have,
+and each takes its share again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from trm.checkpoints.tensors import fill, load_rows, save_tensors
+from trm.errors import CheckpointError
+from trm.models import RolloutState
+from trm.runs.checkpoint import CheckpointConfig, Names, Progress, read_progress, write_sums
+from trm.runs.layout import CONFIG_FILE, NAMES_FILE, PROGRESS_FILE, STATE_FOLDER, WEIGHTS_FILE
+from trm.runtime.process_group import ALONE, Group
+from trm.storage import whole_folder
+from trm.training.sharded_embedding import ShardedPuzzleEmbedding
+from trm.training.step import TrainState
+
+_TABLE = "puzzle_embedding.weight"
+_RAW, _OPTIMIZER, _ROLLOUT = "weights.safetensors", "optimizer.safetensors", "rollout.safetensors"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A checkpoint in memory, on the CPU, that training no longer changes.
+
+    Attributes:
+        config: how to build the model.
+        progress: where training stands.
+        weights: to use: the averaged ones, if there are any.
+        training_state: the other tensors, by file.
+        names: of the rows of the puzzle embedding, where they have some.
+    """
+
+    config: CheckpointConfig
+    progress: Progress
+    weights: dict[str, Tensor]
+    training_state: dict[str, dict[str, Tensor]]
+    names: Names | None = None
+
+    def write(self, path: Path) -> None:
+        """Write the checkpoint folder, whole or not at all.
+
+        Raises:
+            StorageError: if the disk is full or the place may not be written.
+        """
+        with whole_folder(path) as folder:
+            save_tensors(folder / WEIGHTS_FILE, self.weights)
+            (folder / CONFIG_FILE).write_text(self.config.model_dump_json(indent=2) + "\n")
+            if self.names is not None:
+                np.save(folder / NAMES_FILE, self.names, allow_pickle=False)
+            inner = folder / STATE_FOLDER
+            inner.mkdir()
+            for name, tensors in self.training_state.items():
+                save_tensors(inner / name, tensors)
+            (inner / PROGRESS_FILE).write_text(self.progress.model_dump_json(indent=2) + "\n")
+            write_sums(folder)
+
+
+def take_snapshot(
+    state: TrainState,
+    config: CheckpointConfig,
+    progress: Progress,
+    names: Names | None = None,
+    group: Group = ALONE,
+) -> Snapshot | None:
+    """Copy what a checkpoint holds; None in all processes but the first, which all take part."""
+    collected: dict[str, Tensor] = {}
+    table = state.model.puzzle_embedding
+    if isinstance(table, ShardedPuzzleEmbedding):
+        collected[_TABLE] = group.collect_on_first(table.shard, config.data.num_puzzle_identifiers)
+    rollout: dict[str, Tensor] = {}
+    if state.rollout is not None:
+        size = config.run.train.batch_size
+        rollout = {n: group.collect_on_first(t, size) for n, t in state.rollout.tensors().items()}
+    if not group.is_first:
+        return None
+    weights: dict[str, Tensor] = dict(state.model.state_dict())
+    if state.average is not None:
+        weights |= state.average.average
+    weights = {n: _copy(t) for n, t in weights.items() if n not in collected} | collected
+    raw: dict[str, Tensor] = dict(state.model.named_parameters())
+    inner = {_RAW: raw, _OPTIMIZER: state.optimizer.moments()}
+    copied = {file: {n: _copy(t) for n, t in tensors.items()} for file, tensors in inner.items()}
+    if rollout:
+        copied[_ROLLOUT] = rollout
+    return Snapshot(config, progress, weights, copied, names)
+
+
+def restore(path: Path, state: TrainState, group: Group = ALONE) -> Progress:
+    """Bring ``state`` back to where it was at a checkpoint.
+
+    Args:
+        path: the checkpoint folder.
+        state: what to change.
+        group: the processes that train; each takes its share, of however many there were then.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged, does not fit, or has no training state.
+    """
+    inner = path / STATE_FOLDER
+    if not inner.is_dir():
+        raise CheckpointError(f"{path} has no {STATE_FOLDER}: it cannot be trained on. Retrain.")
+    progress = read_progress(path)
+    targets: dict[str, Tensor] = dict(state.model.state_dict())
+    shares = {}
+    table = state.model.puzzle_embedding
+    if isinstance(table, ShardedPuzzleEmbedding):
+        targets[_TABLE] = table.shard
+        count = state.model.spec.num_puzzle_identifiers
+        shares[_TABLE] = (count, group.share(count))
+    if state.average is not None:
+        targets |= state.average.average
+    fill(targets, path / WEIGHTS_FILE, shares)
+    fill(dict(state.model.named_parameters()), inner / _RAW)
+    fill(state.optimizer.moments(), inner / _OPTIMIZER)
+    state.step = progress.step
+    state.optimizer.num_steps = progress.step - progress.left_out
+    if progress.step:
+        found = load_rows(inner / _ROLLOUT, group.share)
+        try:
+            state.rollout = RolloutState.of({n: t.to(state.model.device) for n, t in found.items()})
+        except KeyError as error:
+            raise CheckpointError(
+                f"{inner / _ROLLOUT} lacks the tensor {error}. Use another checkpoint."
+            ) from error
+    return progress
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", copy=True).contiguous()
