@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.made_checkpoints import write_named_data
-from trm.checkpoints.compatibility import MadeFor
+from trm.checkpoints.compatibility import TrainedOn
 from trm.data import PUBLISHED_ORDER, Dataset
 from trm.errors import CheckpointError
 from trm.tasks.registry import get_task
@@ -35,8 +35,8 @@ def plain(mini_data: Path) -> Dataset:
     return get_task("sudoku").open_data([mini_data])
 
 
-def trained_on(dataset: Dataset, *, nameless: bool = False) -> MadeFor:
-    return MadeFor("alice/demo", dataset.meta, None if nameless else dataset.names)
+def trained_on(dataset: Dataset, *, nameless: bool = False) -> TrainedOn:
+    return TrainedOn("alice/demo", dataset.meta, None if nameless else dataset.names)
 
 
 def changed(dataset: Dataset, **update: Any) -> Dataset:

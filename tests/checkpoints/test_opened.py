@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.hub import HubServer
 from tests.hub.commands import Online, refused
-from trm.checkpoints.opened import TABLE, open_stored
+from trm.checkpoints.opened import TABLE, open_checkpoint
 from trm.errors import CheckpointError, PluginError
 
 Checkpoint = Callable[..., Path]
@@ -42,21 +42,21 @@ def test_what_a_name_means(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         f"{best}/{WEIGHTS}": (3, best),
     }
     for name, (step, shown) in steps.items():
-        stored = open_stored(name)
+        stored = open_checkpoint(name)
         assert (stored.config.step, stored.name) == (step, shown)
-    assert open_stored(run).name == f"{run}/checkpoints/step-000003"
+    assert open_checkpoint(run).name == f"{run}/checkpoints/step-000003"
     monkeypatch.chdir("/")
-    assert open_stored(runs_folder=run.parents[1]).config.step == 3
+    assert open_checkpoint(runs_folder=run.parents[1]).config.step == 3
 
 
 def test_theirs_is_a_file_or_a_folder(example: Example) -> None:
     made = example(**MLP)
     for name in (made.file, made.folder):
-        stored = open_stored(name, task="sudoku")
+        stored = open_checkpoint(name, task="sudoku")
         assert (stored.name, stored.path, stored.config.step) == (str(name), made.file, 7)
         assert stored.notes
     with pytest.raises(PluginError, match="unknown task 'sudokoo'"):
-        open_stored(made.file, task="sudokoo")
+        open_checkpoint(made.file, task="sudokoo")
 
 
 @pytest.mark.parametrize(
@@ -75,23 +75,23 @@ def test_a_name_that_means_nothing(
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("weights follow")
     with pytest.raises(CheckpointError, match=message):
-        open_stored(name)
+        open_checkpoint(name)
 
 
 def test_a_checkpoint_of_another_task(checkpoint: Checkpoint) -> None:
     folder = checkpoint("c")
-    assert open_stored(folder, task="sudoku").config.run.task == "sudoku"
+    assert open_checkpoint(folder, task="sudoku").config.run.task == "sudoku"
     with pytest.raises(CheckpointError, match=r"c was trained for task sudoku, not maze\.$"):
-        open_stored(folder, task="maze")
+        open_checkpoint(folder, task="maze")
 
 
 def test_ours_has_the_numbers_of_its_file(checkpoint: Checkpoint) -> None:
     folder = checkpoint("c", names=["<blank>", "p1", "p2"])
-    stored, saved = open_stored(folder), load_file(folder / WEIGHTS)
+    stored, saved = open_checkpoint(folder), load_file(folder / WEIGHTS)
     assert stored.shapes() == {name: list(tensor.shape) for name, tensor in saved.items()}
     assert stored.names is not None
     assert stored.names.tolist() == [b"<blank>", b"p1", b"p2"]
-    assert stored.made_for.names is stored.names
+    assert stored.trained_on.names is stored.names
     table = stored.puzzle_embedding()
     assert table is not None
     assert torch.equal(table, saved[TABLE])
@@ -102,7 +102,7 @@ def test_ours_has_the_numbers_of_its_file(checkpoint: Checkpoint) -> None:
 
 def test_theirs_has_the_numbers_of_its_file(example: Example) -> None:
     made = example(rows=5, **MLP)
-    stored = open_stored(made.file, task="sudoku")
+    stored = open_checkpoint(made.file, task="sudoku")
     network = stored.model().state_dict()
     assert stored.shapes() == {name: list(tensor.shape) for name, tensor in network.items()}
     table = stored.puzzle_embedding()
@@ -116,7 +116,7 @@ def test_theirs_has_the_numbers_of_its_file(example: Example) -> None:
 def test_a_share_of_the_rows(checkpoint: Checkpoint, example: Example) -> None:
     ours = checkpoint("c", names=[str(number) for number in range(5)])
     for name in (ours, example(rows=5, **MLP).file):
-        stored = open_stored(name, task="sudoku")
+        stored = open_checkpoint(name, task="sudoku")
         targets = dict(stored.model().state_dict())
         whole, targets[TABLE] = targets[TABLE], torch.zeros(2, targets[TABLE].shape[1])
         stored.fill(targets, {TABLE: (5, slice(2, 4))})
@@ -126,7 +126,7 @@ def test_a_share_of_the_rows(checkpoint: Checkpoint, example: Example) -> None:
 
 
 def test_a_model_without_puzzle_embedding(checkpoint: Checkpoint) -> None:
-    assert open_stored(checkpoint("c", "model.puzzle_emb_dim=0")).puzzle_embedding() is None
+    assert open_checkpoint(checkpoint("c", "model.puzzle_emb_dim=0")).puzzle_embedding() is None
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -138,7 +138,7 @@ def test_numbers_that_are_not_finite(checkpoint: Checkpoint, name: str, value: f
     save_file(tensors, folder / WEIGHTS)
     message = f"^{re.escape(str(folder))}: {re.escape(name)} has numbers that are not finite\\."
     with pytest.raises(CheckpointError, match=message):
-        open_stored(folder).model()
+        open_checkpoint(folder).model()
 
 
 def test_no_memory_is_taken_for_a_model_that_is_not_stored(checkpoint: Checkpoint) -> None:
@@ -148,14 +148,14 @@ def test_no_memory_is_taken_for_a_model_that_is_not_stored(checkpoint: Checkpoin
     more = text.replace('"num_puzzle_identifiers": 1', '"num_puzzle_identifiers": 10000000000000')
     (folder / "config.json").write_text(more)
     with pytest.raises(CheckpointError, match=r"puzzle_embedding\.weight is \(1, 32\), but config"):
-        open_stored(folder).model()
+        open_checkpoint(folder).model()
 
 
 def test_names_that_are_damaged_are_known_at_once(checkpoint: Checkpoint) -> None:
     folder = checkpoint("c", names=["<blank>", "p1"])
     shutil.copy(folder / "config.json", folder / "identifiers.npy")
     with pytest.raises(CheckpointError, match=r"identifiers\.npy is damaged: "):
-        open_stored(folder)
+        open_checkpoint(folder)
 
 
 def test_a_task_that_no_file_tells_is_asked_for(

@@ -18,7 +18,7 @@ from trm.evaluation.report import evaluate_model
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.tasks.base import Puzzle
 from trm.tasks.sudoku.task import Sudoku
-from trm.training.optim.ema import WeightAverage, averaged
+from trm.training.optim.ema import EMA, averaged
 from trm.training.plan import plan_run
 from trm.training.train import train_plan
 
@@ -78,7 +78,7 @@ def test_data_that_is_not_there_is_refused(model: trm.Model, tmp_path: Path) -> 
 def test_averaged_weights_go_in_and_out() -> None:
     config = ModelConfig(hidden_size=8, num_heads=2, puzzle_emb_len=1)
     network = TinyRecursiveModel(config, PuzzleSpec(4, 3))
-    average = WeightAverage(dict(network.named_parameters()), 0.5)
+    average = EMA(dict(network.named_parameters()), 0.5)
     own = network.output_head.weight.detach().clone()
     average.average["output_head.weight"].zero_()
     with averaged(network, average):

@@ -12,7 +12,7 @@ from trm.errors import ConfigError, InputError
 from trm.evaluation import sweep as module
 from trm.evaluation.report import evaluate_model
 from trm.evaluation.sweep import combinations
-from trm.inference.options import Thinking
+from trm.inference.options import InferenceOptions
 from trm.models.flops import eval_step_flops
 
 
@@ -22,11 +22,11 @@ def model(trained_run: Path) -> trm.Model:
 
 
 @pytest.fixture
-def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[Thinking]:
+def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[InferenceOptions]:
     """What is really evaluated from now on."""
-    seen: list[Thinking] = []
+    seen: list[InferenceOptions] = []
 
-    def noted(model: trm.Model, *, thinking: Thinking, **more: Any) -> Any:
+    def noted(model: trm.Model, *, thinking: InferenceOptions, **more: Any) -> Any:
         seen.append(thinking)
         return evaluate_model(model, thinking=thinking, **more)
 
@@ -46,7 +46,7 @@ def test_every_sensible_combination_comes_once() -> None:
 
 def test_combinations_that_come_to_the_same_are_one() -> None:
     assert combinations(samples=(2, 2), noise=(None, 1.0), choose=(None, "halt")) == [
-        Thinking(samples=2).settled
+        InferenceOptions(samples=2).settled
     ]
     (first,) = combinations(samples=(2,), choose=("first",))
     assert first.halt == 0.9
@@ -73,7 +73,7 @@ def test_a_line_is_what_an_evaluation_gives(model: trm.Model) -> None:
 
 
 def test_a_sweep_that_was_cut_in_two_is_gone_on_with(
-    model: trm.Model, tmp_path: Path, evaluated: list[Thinking]
+    model: trm.Model, tmp_path: Path, evaluated: list[InferenceOptions]
 ) -> None:
     file = tmp_path / "s.json"
 
@@ -96,7 +96,7 @@ def test_a_sweep_that_was_cut_in_two_is_gone_on_with(
 
 
 def test_a_file_of_something_else_is_refused(
-    model: trm.Model, trained_run: Path, tmp_path: Path, evaluated: list[Thinking]
+    model: trm.Model, trained_run: Path, tmp_path: Path, evaluated: list[InferenceOptions]
 ) -> None:
     file = tmp_path / "s.json"
     how: Any = {"samples": (1,), "max_examples": 10, "out": file}
@@ -133,7 +133,7 @@ def test_the_best_and_the_cheapest_of_those_about_as_good() -> None:
 
 
 def test_two_sweeps_may_fill_one_file(
-    model: trm.Model, tmp_path: Path, evaluated: list[Thinking]
+    model: trm.Model, tmp_path: Path, evaluated: list[InferenceOptions]
 ) -> None:
     file = tmp_path / "s.json"
     how: Any = {"max_examples": 10, "out": file}

@@ -15,7 +15,7 @@ from trm.errors import ConfigError
 from trm.evaluation import evaluate as module
 from trm.evaluation.evaluate import evaluate
 from trm.evaluation.report import evaluate_model
-from trm.inference.options import Thinking
+from trm.inference.options import InferenceOptions
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
 from trm.tasks.sudoku.task import Sudoku
@@ -68,7 +68,7 @@ def solver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Batch]]:
 def judged(network: TinyRecursiveModel, split: Split, **more: Any) -> tuple[float, list[EvalBatch]]:
     """Exact accuracy, and the answers that were judged."""
     seen: list[EvalBatch] = []
-    thinking = Thinking(votes=more.pop("votes", 1))
+    thinking = InferenceOptions(votes=more.pop("votes", 1))
     more = {"batch_size": 32, "max_examples": 50, "thinking": thinking, **more}
     metrics = evaluate(network, AccuracyEvaluator(), split, on_batch=seen.append, **more)
     assert metrics is not None
@@ -175,11 +175,13 @@ def test_a_vote_of_one_asks_for_no_symmetries(
 def test_numbers_do_not_depend_on_the_batch_size(trained_run: Path) -> None:
     model = trm.load(trained_run, device="cpu")
     first, second = (
-        evaluate_model(model, batch_size=n, max_examples=20, thinking=Thinking(votes=3)).metrics
+        evaluate_model(
+            model, batch_size=n, max_examples=20, thinking=InferenceOptions(votes=3)
+        ).metrics
         for n in (20, 7)
     )
     assert {n: m.value for n, m in first.items()} == pytest.approx(
         {n: m.value for n, m in second.items()}
     )
-    one = evaluate_model(model, max_examples=20, thinking=Thinking(votes=1)).metrics
+    one = evaluate_model(model, max_examples=20, thinking=InferenceOptions(votes=1)).metrics
     assert one == evaluate_model(model, max_examples=20).metrics

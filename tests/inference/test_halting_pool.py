@@ -16,7 +16,7 @@ from trm.evaluation.evaluate import answer
 from trm.evaluation.predictions import Predictions
 from trm.evaluation.report import evaluate_model
 from trm.inference.halting_pool import HaltingPool
-from trm.inference.options import Thinking
+from trm.inference.options import InferenceOptions
 from trm.inference.rollouts import Asked, supervision_steps
 from trm.models import TinyRecursiveModel
 
@@ -115,7 +115,7 @@ def test_batches_are_asked_for_as_places_become_free(model: TinyRecursiveModel) 
 def test_a_report_that_halts(trained_run: Path, votes: int) -> None:
     model = trm.load(trained_run, device="cpu")
     whole, halted = (
-        evaluate_model(model, batch_size=16, thinking=Thinking(votes=votes, halt=halt))
+        evaluate_model(model, batch_size=16, thinking=InferenceOptions(votes=votes, halt=halt))
         for halt in (None, 0.5)
     )
     steps = [report.metrics["mean_steps"].value for report in (whole, halted)]

@@ -8,7 +8,7 @@ import pytest
 from tests.evaluation.sweeps import line
 from trm.errors import ConfigError
 from trm.evaluation.predictions import About
-from trm.inference.options import FIRST_HALT, NOISE, PUBLISHED, Solving, Thinking
+from trm.inference.options import FIRST_HALT, NOISE, PUBLISHED, InferenceOptions, Solving
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ from trm.inference.options import FIRST_HALT, NOISE, PUBLISHED, Solving, Thinkin
     ],
 )
 def test_what_is_left_out_is_filled_in(given: dict[str, Any], settled: dict[str, Any]) -> None:
-    assert Thinking.of(**given).settled == Thinking(**{**given, **settled})
-    assert Thinking.of(**given).settled.settled == Thinking(**given).settled
+    assert InferenceOptions.of(**given).settled == InferenceOptions(**{**given, **settled})
+    assert InferenceOptions.of(**given).settled.settled == InferenceOptions(**given).settled
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,21 @@ def test_what_is_left_out_is_filled_in(given: dict[str, Any], settled: dict[str,
 )  # fmt: skip
 def test_what_does_not_go_together(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
-        Thinking.of(**given)
+        InferenceOptions.of(**given)
 
 
 def test_flags_and_text_say_the_same() -> None:
-    full = Thinking(steps=1, samples=2, noise=0.25, choose="first", votes=3, halt=0.9999999)
+    full = InferenceOptions(steps=1, samples=2, noise=0.25, choose="first", votes=3, halt=0.9999999)
     assert full.flags == (
         "--steps 1 --samples 2 --noise 0.25 --choose first --votes 3 --halt 0.9999999"
     )
     assert full.text.startswith(", 1 step, 3 votes, 2 samples with noise 0.25, choose first, halt")
-    assert Thinking(votes=2, choose="halt").text == ", 2 votes, choose halt"
-    assert (PUBLISHED.flags, PUBLISHED.text, Thinking(votes=2).text) == ("", "", ", 2 votes")
+    assert InferenceOptions(votes=2, choose="halt").text == ", 2 votes, choose halt"
+    assert (PUBLISHED.flags, PUBLISHED.text, InferenceOptions(votes=2).text) == (
+        "",
+        "",
+        ", 2 votes",
+    )
 
 
 def test_answers_saved_before_there_were_samples_still_say_how_they_came_about() -> None:
@@ -67,17 +71,21 @@ def test_answers_saved_before_there_were_samples_still_say_how_they_came_about()
         '"halt": null}'
     )
     about = About.model_validate_json(old)
-    assert about.thinking == Thinking(votes=4)
+    assert about.thinking == InferenceOptions(votes=4)
     assert about.text == ", 4 votes"
 
 
 def test_flags_are_of_thinking_alone() -> None:
     more = line(60, 1.0, samples=4, choose="first")
-    assert more.flags == Thinking(samples=4, choose="first").flags == "--samples 4 --choose first"
+    assert (
+        more.flags
+        == InferenceOptions(samples=4, choose="first").flags
+        == "--samples 4 --choose first"
+    )
     assert Solving(samples=4, until_valid=True).flags == "--samples 4 --until-valid"
 
 
 @pytest.mark.parametrize("name", ["votes", "samples"])
 def test_more_rollouts_than_anybody_means_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"--{name} 1000000: .*less than or equal to 10000"):
-        Thinking.of(**{name: 1_000_000})
+        InferenceOptions.of(**{name: 1_000_000})

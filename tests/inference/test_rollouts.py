@@ -17,7 +17,7 @@ from trm.evaluation.report import Report, evaluate_model
 from trm.inference.choice import chosen
 from trm.inference.halting_pool import HaltingPool
 from trm.inference.latent_noise import Noise
-from trm.inference.options import Thinking
+from trm.inference.options import InferenceOptions
 from trm.inference.rollouts import Answered, Asked, Lockstep, initial_state, turned_back
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
@@ -186,7 +186,7 @@ def answers_of(
     steps: list[int] = []
     evaluate(
         network, AccuracyEvaluator(), split, batch_size=batch_size, max_examples=40,
-        thinking=Thinking(**how), on_batch=seen.append, on_steps=steps.append,
+        thinking=InferenceOptions(**how), on_batch=seen.append, on_steps=steps.append,
     )  # fmt: skip
     names = EvalBatch.__dataclass_fields__
     return EvalBatch(**{n: np.concatenate([getattr(b, n) for b in seen]) for n in names}), sum(
@@ -282,12 +282,12 @@ def test_winning_copies_are_turned_back(split: Split) -> None:
 
 def report(run: Path, **how: Any) -> Report:
     model = trm.load(run, device="cpu")
-    return evaluate_model(model, max_examples=20, batch_size=8, thinking=Thinking(**how))
+    return evaluate_model(model, max_examples=20, batch_size=8, thinking=InferenceOptions(**how))
 
 
 def test_a_report_says_how_its_answers_came_about(trained_run: Path) -> None:
     found = report(trained_run, steps=4, samples=3, choose="first")
-    told = {name: found.as_json()[name] for name in Thinking.model_fields}
+    told = {name: found.as_json()[name] for name in InferenceOptions.model_fields}
     assert told == {
         "steps": 4, "samples": 3, "noise": 1.0, "choose": "first", "votes": 1, "halt": 0.9
     }  # fmt: skip
@@ -301,7 +301,7 @@ def test_one_sample_is_the_published_evaluation_bit_for_bit(trained_run: Path) -
     seen: list[EvalBatch] = []
     evaluate(
         model.network, AccuracyEvaluator(), split, batch_size=32, max_examples=32,
-        thinking=Thinking(samples=1), on_batch=seen.append,
+        thinking=InferenceOptions(samples=1), on_batch=seen.append,
     )  # fmt: skip
     batch = split.gather(seen[0].examples, seen[0].puzzles)
     answers, logits = by_hand(model.network, batch, 8)[-1]

@@ -14,7 +14,7 @@ from tests.inference.test_rollouts import by_hand
 from trm.data import Split
 from trm.errors import ConfigError, InputError
 from trm.evaluation.evaluate import evaluate
-from trm.inference.options import Solving, Thinking
+from trm.inference.options import InferenceOptions, Solving
 from trm.inference.solution import Solution, Thought
 from trm.inference.solve_file import solve_file
 from trm.show.solving import verdict
@@ -72,7 +72,7 @@ def test_solving_answers_as_evaluating_does(
     how, seen = filled(how, some), list[EvalBatch]()
     evaluate(
         model.network, AccuracyEvaluator(), split, batch_size=30, max_examples=30,
-        thinking=Thinking(**how), on_batch=seen.append,
+        thinking=InferenceOptions(**how), on_batch=seen.append,
     )  # fmt: skip
     puzzles = [Puzzle(tokens) for tokens in seen[0].inputs]
     solutions = model.solve_batch(puzzles, **how)

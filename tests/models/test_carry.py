@@ -4,14 +4,14 @@ import torch
 
 from trm.config import ModelConfig
 from trm.models import (
+    Carry,
     LatentState,
     Puzzles,
     PuzzleSpec,
-    RolloutState,
     TinyRecursiveModel,
     halts,
+    initial_carry,
     replace_halted,
-    start_rollout,
 )
 
 
@@ -27,7 +27,7 @@ def batch(token: int, size: int = 3) -> Puzzles:
 
 def test_the_first_batch_takes_every_place() -> None:
     network, first = model(), batch(1)
-    rollout = replace_halted(network, start_rollout(network, batch(0)), first)
+    rollout = replace_halted(network, initial_carry(network, batch(0)), first)
     assert torch.equal(rollout.puzzles.inputs, first.inputs)
     assert torch.equal(rollout.latents.answer, network.initial_state(3).answer)
     assert rollout.steps.tolist() == [0, 0, 0]
@@ -36,7 +36,7 @@ def test_the_first_batch_takes_every_place() -> None:
 def test_only_halted_rows_are_replaced() -> None:
     network, old, new = model(), batch(1), batch(2)
     ones = torch.ones(3, 4, 8)
-    rollout = RolloutState(
+    rollout = Carry(
         LatentState(ones, 2 * ones),
         steps=torch.tensor([4, 5, 6], dtype=torch.int32),
         halted=torch.tensor([False, True, False]),

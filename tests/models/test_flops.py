@@ -8,7 +8,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from trm.config import ModelConfig, TrainConfig
-from trm.models import Depth, Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
+from trm.models import Depth, Puzzles, PuzzleSpec, TinyRecursiveModel, initial_carry, replace_halted
 from trm.models.flops import application_flops, eval_step_flops, train_step_flops
 from trm.training.supervision import supervise
 
@@ -58,7 +58,7 @@ def counted(settings: ModelConfig, *, training: bool, backend: SDPBackend) -> fl
         torch.randint(0, 6, (BATCH, 9), generator=rng, dtype=torch.int32) for _ in range(2)
     )
     puzzles = Puzzles(inputs, labels, torch.arange(BATCH, dtype=torch.int32))
-    rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
+    rollout = replace_halted(model, initial_carry(model, puzzles), puzzles)
     rows = model.puzzle_rows(puzzles.identifiers)
     counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
     with sdpa_kernel(backend), counter:

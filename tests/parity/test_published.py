@@ -13,7 +13,7 @@ import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 
-from trm.checkpoints.opened import open_stored
+from trm.checkpoints.opened import open_checkpoint
 from trm.checkpoints.published.convert import export_published, import_published, read_published
 from trm.checkpoints.published.names import PREFIX
 from trm.checkpoints.published.yaml_config import YAML_FILE
@@ -62,7 +62,7 @@ def model(
     folder = tmp_path_factory.mktemp(make.__name__)
     task = "sudoku" if make is without_settings else None
     import_published(make(folder), folder / "imported", task=task)
-    return open_stored(folder / "imported").model()
+    return open_checkpoint(folder / "imported").model()
 
 
 def outputs(model: TinyRecursiveModel, batch: dict[str, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -19,8 +19,8 @@ from trm.models import (
     Puzzles,
     PuzzleSpec,
     TinyRecursiveModel,
+    initial_carry,
     replace_halted,
-    start_rollout,
     step_loss,
 )
 from trm.models.losses import stablemax_cross_entropy
@@ -126,7 +126,7 @@ def test_evaluation(reference: Reference) -> None:
 
 def test_gradients_of_the_first_step(reference: Reference) -> None:
     model, puzzles = reference.model(), reference.batch(0)
-    rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
+    rollout = replace_halted(model, initial_carry(model, puzzles), puzzles)
     rows = model.puzzle_rows(puzzles.identifiers)
     done = supervise(model, rollout, rows, None, TrainConfig())
     (done.loss.total / len(puzzles.inputs)).backward()

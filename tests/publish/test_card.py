@@ -22,7 +22,7 @@ from tests.hub import HubServer
 from tests.hub.commands import Online
 from tests.made_checkpoints import files_of, write_checkpoint
 from trm import settings
-from trm.checkpoints.opened import open_stored
+from trm.checkpoints.opened import open_checkpoint
 from trm.checkpoints.published.convert import import_published
 from trm.cli import run
 from trm.config import GROUPS, RunConfig, setting_names
@@ -152,7 +152,7 @@ def test_the_parameters_are_counted(
     checkpoint: Checkpoint, settings: tuple[str, ...], names: list[str] | None, mixer: str
 ) -> None:
     folder = checkpoint("c", *settings, names=names)
-    model = open_stored(folder).model()
+    model = open_checkpoint(folder).model()
     rows = table(model_card(folder, "alice/demo"), "Model")
     network = sum(parameter.numel() for parameter in model.parameters())
     count = 0 if model.puzzle_embedding is None else model.puzzle_embedding.weight.numel()

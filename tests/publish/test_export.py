@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from trm.checkpoints.opened import open_stored
+from trm.checkpoints.opened import open_checkpoint
 from trm.config import ModelConfig, RunConfig
 from trm.data import DatasetMeta, Position
 from trm.errors import CheckpointError, ConfigError, InputError
@@ -130,7 +130,7 @@ def test_all_steps_are_those_of_the_model(
     programs: tuple[Program, Program], checkpoint: Path, batch_size: int
 ) -> None:
     step, start = programs
-    stored = open_stored(checkpoint)
+    stored = open_checkpoint(checkpoint)
     model, config = stored.model(), stored.config
     if model.dtype != torch.float64:
         model.dtype = torch.float32

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from trm.checkpoints import tensors
-from trm.checkpoints.opened import open_stored
+from trm.checkpoints.opened import open_checkpoint
 from trm.errors import CheckpointError, StorageError
 from trm.models import TinyRecursiveModel
 from trm.runs import checkpoint, layout
@@ -26,7 +26,7 @@ def copy(trained_run: Path, tmp_path: Path) -> Path:
 
 
 def load(folder: Path) -> tuple[TinyRecursiveModel, checkpoint.CheckpointConfig]:
-    stored = open_stored(folder)
+    stored = open_checkpoint(folder)
     return stored.model(), stored.config
 
 

@@ -11,15 +11,15 @@ import torch
 import trm
 from trm.config import ModelConfig, RunConfig
 from trm.evaluation.report import evaluate_model
-from trm.inference.options import Thinking
+from trm.inference.options import InferenceOptions
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.models.flops import eval_step_flops, train_step_flops
 from trm.runs import layout
 from trm.runtime.peak_flops import Arithmetic, matmul_ceiling, matrix_product
-from trm.runtime.process_group import ALONE, Group
+from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.registry import get_task
 from trm.training.plan import plan_run
-from trm.training.step_metrics import Window
+from trm.training.step_metrics import StepMetrics
 from trm.training.supervision import METRICS
 from trm.training.train import train_plan
 
@@ -76,13 +76,13 @@ def test_a_rate_as_operations_and_as_a_share() -> None:
     assert Arithmetic(flops=10**9, ceiling=4e12).at(500.0) == {"tflops": 0.5, "mfu": 0.125}
 
 
-@pytest.mark.parametrize("group", [ALONE, Group(0, 2)], ids=["alone", "one of two"])
+@pytest.mark.parametrize("group", [SINGLE_PROCESS, ProcessGroup(0, 2)], ids=["alone", "one of two"])
 def test_a_window_says_what_each_process_computed(
-    model: TinyRecursiveModel, group: Group, monkeypatch: pytest.MonkeyPatch
+    model: TinyRecursiveModel, group: ProcessGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trm.training.step_metrics.matmul_ceiling", lambda device, dtype: 2e9)
     flops = train_step_flops(model.config, model.spec)
-    window = Window(model, 0, 0.0, 6, group, lambda step: step * flops)
+    window = StepMetrics(model, 0, 0.0, 6, group, lambda step: step * flops)
     for _ in range(3):
         window.add(None)  # left out, but computed
     found = window.close(3, 10)
@@ -92,7 +92,7 @@ def test_a_window_says_what_each_process_computed(
 
 
 def test_the_share_of_time_that_went_into_batches(model: TinyRecursiveModel) -> None:
-    window = Window(model, 0, 0.0, 6, ALONE, lambda step: 1)
+    window = StepMetrics(model, 0, 0.0, 6, SINGLE_PROCESS, lambda step: 1)
     for _ in range(2):
         with window.waiting():
             spin(0.01)
@@ -121,7 +121,7 @@ def test_a_gpu_that_is_busy_waits_for_nothing(
     monkeypatch.setattr(TinyRecursiveModel, "device", torch.device("cuda"))
     monkeypatch.setattr("trm.training.step_metrics.matmul_ceiling", lambda device, dtype: 1e9)
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    window = Window(model, 0, 0.0, 6, ALONE, lambda step: 1)
+    window = StepMetrics(model, 0, 0.0, 6, SINGLE_PROCESS, lambda step: 1)
     waited = []
     for step in (1, 2, 3):
         with window.waiting():
@@ -153,7 +153,7 @@ def test_an_evaluation_counts_the_steps_really_taken(trained_run: Path, votes: i
     flops = eval_step_flops(config, model.network.spec)
     whole, halted = (
         evaluate_model(
-            model, batch_size=16, max_examples=20, thinking=Thinking(votes=votes, halt=halt)
+            model, batch_size=16, max_examples=20, thinking=InferenceOptions(votes=votes, halt=halt)
         )
         for halt in (None, 0.002)
     )

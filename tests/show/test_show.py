@@ -9,7 +9,7 @@ from rich.console import Console
 import trm
 from trm.commands.processes import size_text
 from trm.evaluation.report import Row
-from trm.inference.options import Thinking
+from trm.inference.options import InferenceOptions
 from trm.show.progress import EvaluationView, TrainingView, duration, plain_line
 from trm.show.solving import show_thoughts, verdict
 from trm.show.tables import markdown, metrics_table, results_table
@@ -144,6 +144,8 @@ def test_what_was_measured_on_nothing_is_not_shown() -> None:
 
 
 def test_a_name_does_not_break_a_markdown_table() -> None:
-    row = Row("a|b\n[c]", "toy", 1, "solved", Metric.share(0, 0), thinking=Thinking(votes=3))
+    row = Row(
+        "a|b\n[c]", "toy", 1, "solved", Metric.share(0, 0), thinking=InferenceOptions(votes=3)
+    )
     last = markdown(results_table([row])).splitlines()[-1]
     assert last == "| toy | a\\|b [c] | 1 | solved, 3 votes | - |  | 0 |  |"

@@ -14,7 +14,7 @@ from torch._dynamo.utils import counters
 from trm.config import ModelConfig, TrainConfig
 from trm.training.supervision import supervise
 from trm.models import (
-    LatentState, Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
+    LatentState, Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, initial_carry
 )
 
 def build(**settings):
@@ -26,7 +26,7 @@ def build(**settings):
     return model, Puzzles(tokens, tokens, torch.zeros(4, dtype=torch.int32))
 
 def trained(model, puzzles):
-    rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
+    rollout = replace_halted(model, initial_carry(model, puzzles), puzzles)
     for _ in range(2):
         model.zero_grad()
         rows = model.puzzle_rows(puzzles.identifiers)

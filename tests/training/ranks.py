@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from trm.config import RunConfig
-from trm.runtime.process_group import ALONE, Group, group_of, joined
+from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup, joined, process_group_from_env
 from trm.tasks.registry import get_task
 from trm.training.plan import plan_run
 from trm.training.train import train_plan
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.training.scripted import Scripted
 
 
-def train(job: dict[str, Any], group: Group) -> None:
+def train(job: dict[str, Any], group: ProcessGroup) -> None:
     """One run: to its end, or as far as ``stop_after``; what it finds may be told."""
     config = RunConfig.model_validate(job["config"])
     task = Scripted(job["headlines"]) if "headlines" in job else get_task(config.task)
@@ -36,7 +36,7 @@ def train(job: dict[str, Any], group: Group) -> None:
 
 
 if __name__ == "__main__":
-    group = group_of(os.environ) or ALONE
+    group = process_group_from_env(os.environ) or SINGLE_PROCESS
     with joined(group, torch.device("cpu")):
         for job in json.loads(Path(sys.argv[1]).read_text()):
             train(job, group)

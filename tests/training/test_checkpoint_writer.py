@@ -13,7 +13,7 @@ from trm.errors import StorageError
 from trm.runs.checkpoint import Evaluation, Progress
 from trm.runs.folder import checkpoints
 from trm.tasks.registry import get_task
-from trm.training.checkpoint_writer import Saver
+from trm.training.checkpoint_writer import CheckpointWriter
 from trm.training.plan import plan_run
 from trm.training.snapshot import Snapshot
 from trm.training.train import train_plan
@@ -39,8 +39,8 @@ def heard() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def saver(tmp_path: Path, heard: list[dict[str, Any]]) -> Saver:
-    return Saver(tmp_path, 2, None, heard.append)  # type: ignore[arg-type]
+def saver(tmp_path: Path, heard: list[dict[str, Any]]) -> CheckpointWriter:
+    return CheckpointWriter(tmp_path, 2, None, heard.append)  # type: ignore[arg-type]
 
 
 def done(step: int, error: Exception | None = None) -> Any:
@@ -54,7 +54,7 @@ def names(run: Path) -> list[str]:
 
 
 def test_training_goes_on_while_it_is_written(
-    saver: Saver, tmp_path: Path, heard: list[dict[str, Any]]
+    saver: CheckpointWriter, tmp_path: Path, heard: list[dict[str, Any]]
 ) -> None:
     first: Any = Slow(1)
     saver.save(first)
@@ -69,7 +69,7 @@ def test_training_goes_on_while_it_is_written(
 
 
 def test_one_that_fails_is_a_warning_and_the_others_stay(
-    saver: Saver, tmp_path: Path, heard: list[dict[str, Any]]
+    saver: CheckpointWriter, tmp_path: Path, heard: list[dict[str, Any]]
 ) -> None:
     saver.save(done(1))
     saver.save(done(2, StorageError("the disk is full.")))
@@ -87,13 +87,13 @@ def test_one_that_fails_is_a_warning_and_the_others_stay(
     assert names(tmp_path) == ["step-000001", "step-000003"]
 
 
-def test_the_last_one_has_to_be_written(saver: Saver) -> None:
+def test_the_last_one_has_to_be_written(saver: CheckpointWriter) -> None:
     saver.save(done(1, StorageError("the disk is full.")))
     with pytest.raises(StorageError, match="the disk is full"):
         saver.finish()
 
 
-def test_another_error_is_one(saver: Saver) -> None:
+def test_another_error_is_one(saver: CheckpointWriter) -> None:
     saver.save(done(1, RuntimeError("a mistake")))
     with pytest.raises(RuntimeError, match="a mistake"):
         saver.wait()
@@ -103,7 +103,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     for name in (".step-000003.abc.tmp", ".step-000001.old", "step-000002", "damaged-step-000004"):
         (folder / name).mkdir(parents=True)
-    Saver(tmp_path, 2, None, lambda record: None)
+    CheckpointWriter(tmp_path, 2, None, lambda record: None)
     assert names(tmp_path) == ["damaged-step-000004", "step-000002"]
 
 

@@ -21,7 +21,7 @@ from trm.data import write
 from trm.errors import ConfigError
 from trm.evaluation.evaluate import _own_rows
 from trm.runs import layout
-from trm.runtime.process_group import ALONE, Group, group_of
+from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup, process_group_from_env
 from trm.tasks.registry import get_task
 
 SIZES = (1, 2, 4)
@@ -207,12 +207,12 @@ def test_a_run_says_on_how_many_processes_it_began(trained: Callable[[str, int],
 def test_shares_are_in_order_and_everything_is_in_one() -> None:
     for count in range(20):
         for size in range(1, 6):
-            shares = [Group(rank, size).share(count) for rank in range(size)]
+            shares = [ProcessGroup(rank, size).share(count) for rank in range(size)]
             rows = [row for share in shares for row in range(count)[share]]
             assert rows == list(range(count))
             if not count:
                 continue
-            asked = [_own_rows(count, Group(rank, size)) for rank in range(size)]
+            asked = [_own_rows(count, ProcessGroup(rank, size)) for rank in range(size)]
             assert {len(own) for own in asked} == {-(-count // size)}
             for own, share in zip(asked, shares, strict=True):
                 wanted = range(count)[share]
@@ -224,19 +224,19 @@ def test_shares_are_in_order_and_everything_is_in_one() -> None:
     ("environment", "group"),
     [
         ({}, None),
-        ({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}, Group(3, 8, 1)),
-        ({"RANK": "1", "WORLD_SIZE": "2"}, Group(1, 2, 0)),
+        ({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}, ProcessGroup(3, 8, 1)),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, ProcessGroup(1, 2, 0)),
         (
             {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1"},
-            Group(5, 8, 1),
+            ProcessGroup(5, 8, 1),
         ),
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, None),  # sbatch itself, before srun
     ],
 )
 def test_launchers_are_known_by_their_environment(
-    environment: dict[str, str], group: Group | None
+    environment: dict[str, str], group: ProcessGroup | None
 ) -> None:
-    assert group_of(environment) == group
+    assert process_group_from_env(environment) == group
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_launchers_are_known_by_their_environment(
 )
 def test_environments_that_contradict_themselves(environment: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        group_of(environment)
+        process_group_from_env(environment)
 
 
 @pytest.mark.parametrize(
@@ -269,8 +269,8 @@ def test_srun_processes_meet_at_the_first_machine(nodes: str, first: str) -> Non
 
 def test_a_process_alone_exchanges_nothing() -> None:
     rows = torch.arange(6).view(3, 2)
-    assert ALONE.gather(rows) is rows
-    assert ALONE.any(True, False) == (True, False)
-    collected = ALONE.collect_on_first(rows, 3)
+    assert SINGLE_PROCESS.gather(rows) is rows
+    assert SINGLE_PROCESS.any(True, False) == (True, False)
+    collected = SINGLE_PROCESS.gather_to_first(rows, 3)
     assert torch.equal(collected, rows)
     assert collected is not rows

@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from tests.hub import HubServer
 from tests.hub.commands import Online, succeeded
 from tests.made_checkpoints import files_of, write_checkpoint, write_named_data
-from trm.checkpoints.opened import TABLE, open_stored
+from trm.checkpoints.opened import TABLE, open_checkpoint
 from trm.config import RunConfig
 from trm.data import Dataset
 from trm.errors import CheckpointError, ConfigError
 from trm.models import TinyRecursiveModel
 from trm.runs.checkpoint import read_config
-from trm.runtime.process_group import Group
+from trm.runtime.process_group import ProcessGroup
 from trm.tasks.registry import get_task
 from trm.training.initial_model import begin_with, build_model, check_beginning
 from trm.training.plan import plan_run
@@ -44,7 +44,7 @@ def opened(config: RunConfig) -> Dataset:
     return get_task(config.task).open_data(config.data_paths)
 
 
-def begun(config: RunConfig, group: Group | None = None) -> TinyRecursiveModel:
+def begun(config: RunConfig, group: ProcessGroup | None = None) -> TinyRecursiveModel:
     """The model of a run, checked and filled."""
     dataset = opened(config)
     check_beginning(config, dataset)
@@ -103,7 +103,7 @@ def test_it_may_begin_with_the_same_puzzles(
     )
     shares = []
     for rank in range(2):
-        part = begun(sharded, Group(rank, 2)).puzzle_embedding
+        part = begun(sharded, ProcessGroup(rank, 2)).puzzle_embedding
         assert isinstance(part, ShardedPuzzleEmbedding)
         shares.append(part.shard)
     assert [len(share) for share in shares] == [2, 3]
@@ -122,13 +122,13 @@ def test_other_puzzles_may_begin_with_the_mean(
     reset = tiny(
         *settings, "train.reset_puzzle_embedding=true", f"train.shard_puzzle_embedding={shards}"
     )
-    groups = [Group(rank, 2) for rank in range(2)] if shards == "true" else [None]
+    groups = [ProcessGroup(rank, 2) for rank in range(2)] if shards == "true" else [None]
     for group in groups:
         model = begun(reset, group)
         table = model.puzzle_embedding
         assert table is not None
         rows = table.shard if isinstance(table, ShardedPuzzleEmbedding) else table.weight
-        assert len(rows) == {None: 5, Group(0, 2): 2, Group(1, 2): 3}[group]
+        assert len(rows) == {None: 5, ProcessGroup(0, 2): 2, ProcessGroup(1, 2): 3}[group]
         torch.testing.assert_close(rows, saved[TABLE].mean(dim=0).expand(len(rows), -1))
         del saved[TABLE]
         others = {n: tensor for n, tensor in model.state_dict().items() if n != TABLE}
@@ -218,7 +218,7 @@ def test_a_run_begins_with_a_checkpoint_of_the_hub(
     hub.add_repo("alice/demo", files_of(folder), tags=["v1"])
     start = [*train_arguments(mini_data, *STILL), "--init-from", "alice/demo@v1"]
     succeeded(online(*start, "--run-name", "a"))
-    found = open_stored(tmp_path / "runs" / "sudoku" / "a")
+    found = open_checkpoint(tmp_path / "runs" / "sudoku" / "a")
     assert found.config.run.train.init_from == "alice/demo@v1"
     assert is_equal(found.model(), load_file(folder / "model.safetensors"))
 

@@ -10,7 +10,7 @@ import torch
 from trm.config import OptimConfig
 from trm.training.optim import adam_atan2
 from trm.training.optim.adam_atan2 import AdamAtan2
-from trm.training.optim.ema import WeightAverage
+from trm.training.optim.ema import EMA
 from trm.training.optim.lr_schedule import learning_rate_scale
 
 
@@ -131,7 +131,7 @@ def test_published_learning_rate_stays_after_warm_up() -> None:
 
 def test_the_average_starts_as_a_copy_and_follows() -> None:
     weight = torch.zeros(2)
-    average = WeightAverage({"w": weight}, rate=0.75)
+    average = EMA({"w": weight}, rate=0.75)
     weight += 1
     average.update()
     assert average.average["w"].tolist() == [0.25, 0.25]

@@ -12,7 +12,7 @@ from trm.runs.checkpoint import Names
 
 
 @dataclass(frozen=True)
-class MadeFor:
+class TrainedOn:
     """The puzzles that a checkpoint was trained on.
 
     Attributes:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trm.checkpoints.compatibility import MadeFor
+from trm.checkpoints.compatibility import TrainedOn
 from trm.checkpoints.published.convert import find_published, read_published
 from trm.checkpoints.published.yaml_config import YAML_FILE
 from trm.checkpoints.tensors import check_fits, fill, load_tensor, shapes
@@ -32,7 +32,7 @@ _TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 
 
 @dataclass(frozen=True)
-class Stored:
+class OpenedCheckpoint:
     """A checkpoint whose weights have not been read yet, or not all.
 
     Attributes:
@@ -51,9 +51,9 @@ class Stored:
     tensors: Mapping[str, Tensor] | None = field(default=None, repr=False)
 
     @property
-    def made_for(self) -> MadeFor:
+    def trained_on(self) -> TrainedOn:
         """The puzzles that it was trained on."""
-        return MadeFor(self.name, self.config.data, self.names)
+        return TrainedOn(self.name, self.config.data, self.names)
 
     def shapes(self) -> dict[str, list[int]]:
         """The shape of each tensor, by our names."""
@@ -135,9 +135,9 @@ class Stored:
         return load_tensor(self.path / WEIGHTS_FILE, TABLE)
 
 
-def open_stored(
+def open_checkpoint(
     name: str | Path | None = None, *, task: str | None = None, runs_folder: Path = Path("runs")
-) -> Stored:
+) -> OpenedCheckpoint:
     """Find a checkpoint, and read all of it but the weights.
 
     Args:
@@ -154,11 +154,13 @@ def open_stored(
     path, shown = locate(text, runs_folder)
     if not (path / WEIGHTS_FILE).is_file():
         found = read_published(path, task)
-        return Stored(shown, found.file, found.config, found.names, found.notes, found.weights)
+        return OpenedCheckpoint(
+            shown, found.file, found.config, found.names, found.notes, found.weights
+        )
     config = checkpoint.read_config(path)
     if task not in (None, config.run.task):
         raise CheckpointError(f"{shown} was trained for task {config.run.task}, not {task}.")
-    return Stored(shown, path, config, checkpoint.read_names(path))
+    return OpenedCheckpoint(shown, path, config, checkpoint.read_names(path))
 
 
 def locate(name: str | None, runs_folder: Path = Path("runs")) -> tuple[Path, str]:

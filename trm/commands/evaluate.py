@@ -21,7 +21,7 @@ from trm.storage import check_writable, write_text
 if TYPE_CHECKING:
     from trm.evaluation.manifest import Entry
     from trm.evaluation.report import Report
-    from trm.runtime.process_group import Group
+    from trm.runtime.process_group import ProcessGroup
     from trm.tasks.metrics import Evaluator
 
 app = typer.Typer()
@@ -103,9 +103,9 @@ def evaluate(
 def _processes(wanted: int | None, device: str) -> int:
     """How many to start; one where a launcher has started this one, or is not needed."""
     from trm.runtime.device import num_processes
-    from trm.runtime.process_group import group_of
+    from trm.runtime.process_group import process_group_from_env
 
-    group = group_of(os.environ)
+    group = process_group_from_env(os.environ)
     if group is not None and (group.size > 1 or is_started_by_elastic(os.environ)):
         return 1
     return num_processes(device, wanted)
@@ -130,12 +130,12 @@ def _launch(arguments: list[str], processes: int) -> int:
 
 
 @contextlib.contextmanager
-def _together(device: str) -> "Iterator[tuple[str, Group]]":
+def _together(device: str) -> "Iterator[tuple[str, ProcessGroup]]":
     """The processes that evaluate, and the device of this one."""
     from trm.runtime.device import pick_device
-    from trm.runtime.process_group import ALONE, group_of, joined
+    from trm.runtime.process_group import SINGLE_PROCESS, joined, process_group_from_env
 
-    group = group_of(os.environ) or ALONE
+    group = process_group_from_env(os.environ) or SINGLE_PROCESS
     own = pick_device(device, group.local_rank)
     with joined(group, own):
         yield str(own), group
@@ -211,7 +211,7 @@ def _report(
     compiled: bool | None,
     save_predictions: Path | None,
     extras: Sequence[str],
-    group: "Group",
+    group: "ProcessGroup",
 ) -> "Report":
     from trm.evaluation.report import evaluate_model
     from trm.inference.model import load

@@ -17,7 +17,7 @@ from trm.tasks.registry import get_task
 if TYPE_CHECKING:
     from trm.runs.metrics_file import Listener, Record
     from trm.runtime.launcher import Machines
-    from trm.runtime.process_group import Group
+    from trm.runtime.process_group import ProcessGroup
     from trm.settings import Resolved
     from trm.training.footprint import Footprint
     from trm.training.loop import Outcome
@@ -37,11 +37,11 @@ def machines_of(
     """The processes to start; None where this process trains, alone or as a launcher's."""
     from trm.runtime import device
     from trm.runtime.launcher import Machines
-    from trm.runtime.process_group import group_of
+    from trm.runtime.process_group import process_group_from_env
 
     given = num_processes or num_nodes or node_rank or endpoint or max_restarts
     started = is_started_by_elastic(os.environ)
-    group = group_of(os.environ)
+    group = process_group_from_env(os.environ)
     if started or (not given and group is not None and group.size > 1):
         there = os.environ.get("LOCAL_WORLD_SIZE", "1")
         if num_processes and int(there) != num_processes:
@@ -109,7 +109,6 @@ def start(
 
 def show_needs(resolved: "Resolved", plan: "Plan", num_processes: int) -> int:
     """What ``--dry-run`` prints."""
-    from trm.commands.processes import footprint_lines
     from trm.show.tables import settings_table
 
     out.print(settings_table(resolved))
@@ -119,7 +118,7 @@ def show_needs(resolved: "Resolved", plan: "Plan", num_processes: int) -> int:
 
 
 @contextlib.contextmanager
-def shown(plan: "Plan", group: "Group") -> Iterator["Listener"]:
+def shown(plan: "Plan", group: "ProcessGroup") -> Iterator["Listener"]:
     """Draw the progress in the first process; the others are silent."""
     from trm.runs import checkpoint
     from trm.show.progress import TrainingView

@@ -143,7 +143,7 @@ def _train(
     """Train in this process, alone or as one of a launcher's."""
     from trm.publish.background import pushing
     from trm.runtime.device import pick_device
-    from trm.runtime.process_group import ALONE, group_of, joined
+    from trm.runtime.process_group import SINGLE_PROCESS, joined, process_group_from_env
     from trm.runtime.stop_signals import stop_requests
     from trm.training.plan import plan_run
     from trm.training.train import train_plan
@@ -153,7 +153,7 @@ def _train(
     if int(environment.get("TORCHELASTIC_MAX_RESTARTS", "0")) and not run_name and resume == "auto":
         raise ConfigError("processes that may be restarted need --run-name NAME to go on with.")
     with stop_requests() as stop:
-        group = group_of(environment) or ALONE
+        group = process_group_from_env(environment) or SINGLE_PROCESS
         device = pick_device(resolved.config.train.device, group.local_rank)
         with joined(group, device):
             (again,) = group.any(environment.get("TORCHELASTIC_RESTART_COUNT", "0") != "0")

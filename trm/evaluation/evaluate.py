@@ -10,11 +10,11 @@ from trm.data import Batch, Split, eval_rows, num_eval_examples
 from trm.inference.choice import chosen
 from trm.inference.halting_pool import HaltingPool
 from trm.inference.latent_noise import Noise
-from trm.inference.options import PUBLISHED, Thinking
+from trm.inference.options import PUBLISHED, InferenceOptions
 from trm.inference.rollouts import Answered, Asked, split_copies, supervision_steps, turned_back
 from trm.models import Puzzles, TinyRecursiveModel
 from trm.runtime.device import to_device
-from trm.runtime.process_group import ALONE, Group
+from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
 
 
@@ -25,12 +25,12 @@ def evaluate(
     *,
     batch_size: int,
     max_examples: int | None = None,
-    thinking: Thinking = PUBLISHED,
+    thinking: InferenceOptions = PUBLISHED,
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_steps: Callable[[int], None] = lambda count: None,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-    group: Group = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Mapping[str, Metric] | None:
     """Answer the examples of a split, and let the evaluator judge.
 
@@ -75,13 +75,13 @@ def evaluate(
     return evaluator.result() if group.is_first else {}
 
 
-def _together(thinking: Thinking) -> bool:
+def _together(thinking: InferenceOptions) -> bool:
     """Whether the rollouts of an example end together, and not each for itself."""
     return thinking.choose == "first"
 
 
 def _answered(
-    model: TinyRecursiveModel, asked: Iterator[Asked], size: int, thinking: Thinking
+    model: TinyRecursiveModel, asked: Iterator[Asked], size: int, thinking: InferenceOptions
 ) -> Iterator[Answered]:
     """The answers to all that is asked, in its order; on so many rows of the device."""
     noise = Noise(model, thinking.noise) if thinking.noise else None
@@ -98,7 +98,7 @@ def _answered(
         yield Answered(one, found, np.zeros(len(batch), np.int64))
 
 
-def _steps_taken(model: TinyRecursiveModel, part: Answered, thinking: Thinking) -> int:
+def _steps_taken(model: TinyRecursiveModel, part: Answered, thinking: InferenceOptions) -> int:
     if thinking.halt is None:
         return len(part.rollout) * (thinking.steps or model.config.halt_max_steps)
     return int(part.found.halt_steps.sum()) * len(part.asked.batches)
@@ -107,8 +107,8 @@ def _steps_taken(model: TinyRecursiveModel, part: Answered, thinking: Thinking) 
 def _asked(
     split: Split,
     rows: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
-    thinking: Thinking,
-    group: Group,
+    thinking: InferenceOptions,
+    group: ProcessGroup,
 ) -> Iterator[Asked]:
     """This process's share of each batch, by each of its rollouts."""
     copies, samples = split_copies(split, thinking.votes), range(thinking.samples)
@@ -125,7 +125,7 @@ def _asked(
             yield from (Asked((batch,), (sample,)) for batch, sample in each)
 
 
-def _own_rows(count: int, group: Group) -> NDArray[np.int64]:
+def _own_rows(count: int, group: ProcessGroup) -> NDArray[np.int64]:
     """Which rows of a batch this process answers: equally many in all of them.
 
     Where they cannot be dealt evenly some answer a row in vain, the last one of their share or of
@@ -142,14 +142,14 @@ def _collected(
     split: Split,
     examples: NDArray[np.int64],
     puzzles: NDArray[np.int64],
-    group: Group,
+    group: ProcessGroup,
 ) -> EvalBatch:
     """The answers of all processes to a batch, in the first one."""
     if group.size == 1:
         return own
     share, count = group.share(len(examples)), len(examples)
     answered = {
-        name: group.collect_on_first(
+        name: group.gather_to_first(
             torch.from_numpy(array[: share.stop - share.start]), count
         ).numpy()
         for name, array in (

@@ -8,10 +8,10 @@ from pydantic import Field, ValidationError
 
 from trm.config import first_problem
 from trm.errors import InputError
-from trm.inference.options import Thinking
+from trm.inference.options import InferenceOptions
 
 
-class Entry(Thinking):
+class Entry(InferenceOptions):
     """One ``[[checkpoint]]`` of a manifest, and how it is to think.
 
     Attributes:

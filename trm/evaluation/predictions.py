@@ -15,7 +15,7 @@ from trm.config import first_problem
 from trm.data import IGNORE_LABEL, PAD, Dataset, Split, with_held_out
 from trm.errors import InputError
 from trm.inference.choice import majority
-from trm.inference.options import Thinking
+from trm.inference.options import InferenceOptions
 from trm.storage import whole_file
 from trm.tasks.base import Task
 from trm.tasks.metrics import EvalBatch, Evaluator
@@ -31,7 +31,7 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-class About(Thinking):
+class About(InferenceOptions):
     """Whose answers a file holds, to which puzzles, and how they came about.
 
     Attributes:

@@ -12,12 +12,12 @@ from trm.errors import InputError, did_you_mean
 from trm.evaluation.evaluate import evaluate as run_evaluation
 from trm.evaluation.predictions import About, Predictions, compact
 from trm.inference.model import Model, load
-from trm.inference.options import PUBLISHED, Choice, Thinking
+from trm.inference.options import PUBLISHED, Choice, InferenceOptions
 from trm.models.embedding import mean_puzzle_embedding
 from trm.models.flops import eval_step_flops
 from trm.runtime.device import compile_network, device_errors
 from trm.runtime.peak_flops import Arithmetic, matmul_ceiling
-from trm.runtime.process_group import ALONE, Group
+from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
 
 
@@ -32,7 +32,7 @@ class Row:
     value: Metric
     reported: float | None = None
     split: str = "test"
-    thinking: Thinking = PUBLISHED
+    thinking: InferenceOptions = PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Report:
     num_examples: int
     num_steps: int
     split: str = "test"
-    thinking: Thinking = PUBLISHED
+    thinking: InferenceOptions = PUBLISHED
 
     def row(self, name: str, metric: str | None, reported: float | None) -> "Row":
         """One line of a table over several evaluations.
@@ -104,13 +104,13 @@ def evaluate_model(
     split: str = "test",
     batch_size: int | None = None,
     max_examples: int | None = None,
-    thinking: Thinking = PUBLISHED,
+    thinking: InferenceOptions = PUBLISHED,
     save_predictions: Path | None = None,
     extras: Sequence[str] = (),
     reset_puzzle_embedding: bool = False,
     compiled: bool | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-    group: Group = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Report:
     """Evaluate a model on the test split of a data set, or on what its run held out.
 
@@ -140,10 +140,10 @@ def evaluate_model(
     max_examples = max_examples or usual_examples(model, split)
     paths = tuple(data) or model.config.data_paths
     dataset = model.task.open_data(paths)
-    model.made_for.check(dataset)
+    model.trained_on.check(dataset)
     chosen = _chosen(model, dataset, split)
     if not reset_puzzle_embedding:
-        chosen = model.made_for.with_identifiers(chosen, dataset)
+        chosen = model.trained_on.with_identifiers(chosen, dataset)
     evaluator = model.task.evaluator(dataset.meta, chosen)
     evaluator.check_has(extras)
     batches: list[EvalBatch] = []
@@ -299,7 +299,7 @@ def evaluate(
         InputError: if its run held nothing out, or not of this data.
         HubError: if it cannot be fetched.
     """
-    thinking = Thinking.of(
+    thinking = InferenceOptions.of(
         steps=steps, samples=samples, noise=noise, choose=choose, votes=votes, halt=halt
     )
     if not isinstance(checkpoint, Model):

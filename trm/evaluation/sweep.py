@@ -12,7 +12,7 @@ from trm.config import Frozen, first_problem
 from trm.errors import ConfigError, InputError
 from trm.evaluation.report import Report, evaluate_model, usual_examples
 from trm.inference.model import Model, load, weights_digest
-from trm.inference.options import Choice, Thinking
+from trm.inference.options import Choice, InferenceOptions
 from trm.models.flops import eval_step_flops
 from trm.storage import check_writable, write_text
 from trm.tasks.metrics import Metric
@@ -21,7 +21,7 @@ from trm.tasks.metrics import Metric
 SAMPLES = (1, 4, 16)
 
 
-class Line(Thinking):
+class Line(InferenceOptions):
     """What ``trm eval`` gives with these settings.
 
     Attributes:
@@ -98,7 +98,7 @@ def combinations(
     choose: Sequence[Choice | None] = (None,),
     votes: Iterable[int] = (1,),
     halt: float | None = None,
-) -> list[Thinking]:
+) -> list[InferenceOptions]:
     """Every combination that differs from the others, once.
 
     One sample has no noise, and one rollout nothing to choose from.
@@ -116,12 +116,12 @@ def combinations(
             raise ConfigError(f"--{name} does nothing with one rollout. Add --samples 1,4, say.")
     if not (steps and samples and votes and noise and choose):
         raise ConfigError("a setting has no value to try. Give one or more, or leave it out.")
-    found: dict[Thinking, None] = {}
+    found: dict[InferenceOptions, None] = {}
     for num_steps, num_votes, num_samples in product(steps, votes, samples):
         noises = noise if num_samples != 1 else (None,)
         choices = choose if num_samples * num_votes != 1 else (None,)
         for scale, choice in product(noises, choices):
-            how = Thinking.of(
+            how = InferenceOptions.of(
                 steps=num_steps, samples=num_samples, noise=scale, choose=choice,
                 votes=num_votes, halt=halt,
             )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Unpack, overload
 import numpy as np
 import torch
 
-from trm.checkpoints.opened import Stored, open_stored
+from trm.checkpoints.opened import OpenedCheckpoint, open_checkpoint
 from trm.config import RunConfig
 from trm.errors import InputError
 from trm.inference.latent_noise import Noise
@@ -37,11 +37,11 @@ class Model:
             where all puzzles have the same one, or nobody knows.
     """
 
-    def __init__(self, network: TinyRecursiveModel, stored: Stored) -> None:
+    def __init__(self, network: TinyRecursiveModel, stored: OpenedCheckpoint) -> None:
         self.network = network.eval()
         self.name, self.path, self.notes = stored.name, stored.path, stored.notes
         self.checkpoint, self.names = stored.config, stored.names
-        self.made_for = stored.made_for
+        self.trained_on = stored.trained_on
         self.task = get_task(stored.config.run.task)
         self._noise: Noise | None = None
 
@@ -227,7 +227,7 @@ def load(path: str | Path | None = None, *, task: str | None = None, device: str
         CheckpointError: if there is none, or it is damaged.
         HubError: if it cannot be fetched.
     """
-    stored = open_stored(path, task=task)
+    stored = open_checkpoint(path, task=task)
     return Model(stored.model(pick_device(device)), stored)
 
 

@@ -29,7 +29,7 @@ def flags_of(given: Mapping[str, Any]) -> str:
     return " ".join(flag if value is True else f"{flag} {value}" for flag, value in flags.items())
 
 
-class Thinking(Frozen):
+class InferenceOptions(Frozen):
     """How answers come about. The defaults are the published way: one answer after all steps.
 
     A *rollout* is one way to an answer; each example has ``votes`` x ``samples`` of them.
@@ -106,27 +106,29 @@ class Thinking(Frozen):
         return self.model_copy(update=update)
 
     @property
-    def thinking(self) -> "Thinking":
+    def thinking(self) -> "InferenceOptions":
         """These settings alone, of something that has more."""
-        return Thinking(**{name: getattr(self, name) for name in Thinking.model_fields})
+        return InferenceOptions(
+            **{name: getattr(self, name) for name in InferenceOptions.model_fields}
+        )
 
     @property
     def flags(self) -> str:
         """What to type after ``trm eval`` or ``trm solve``.
 
-        >>> Thinking(steps=32, samples=4, choose="first").flags
+        >>> InferenceOptions(steps=32, samples=4, choose="first").flags
         '--steps 32 --samples 4 --choose first'
         """
-        names = {*Thinking.model_fields, "until_valid"}  # others may have more
+        names = {*InferenceOptions.model_fields, "until_valid"}  # others may have more
         return flags_of(self.model_dump(include=names, exclude_defaults=True))
 
     @property
     def text(self) -> str:
         """What to add to a measurement, where answers came in another way than the published one.
 
-        >>> Thinking().text, Thinking(votes=4, halt=0.9).text
+        >>> InferenceOptions().text, InferenceOptions(votes=4, halt=0.9).text
         ('', ', 4 votes, halting at 0.9')
-        >>> Thinking(steps=32, samples=4).text
+        >>> InferenceOptions(steps=32, samples=4).text
         ', 32 steps, 4 samples with noise 1, choose halt'
         """
         how, parts = self.settled, []
@@ -143,7 +145,7 @@ class Thinking(Frozen):
         return "".join(f", {part}" for part in parts)
 
 
-class Solving(Thinking):
+class Solving(InferenceOptions):
     """How puzzles are solved whose answers nobody knows.
 
     Attributes:
@@ -183,4 +185,4 @@ class How(TypedDict, total=False):
     until_valid: bool
 
 
-PUBLISHED = Thinking()
+PUBLISHED = InferenceOptions()

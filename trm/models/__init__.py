@@ -3,12 +3,12 @@
 from trm.config.model import PuzzleSpec
 from trm.models.best_latent import StateNoise, advance
 from trm.models.carry import (
+    Carry,
     Puzzles,
-    RolloutState,
+    concat_carries,
     halts,
-    joined_rollouts,
+    initial_carry,
     replace_halted,
-    start_rollout,
 )
 from trm.models.core import StepOutput, TinyRecursiveModel
 from trm.models.embedding import PuzzleEmbedding, sign_sgd_
@@ -17,23 +17,23 @@ from trm.models.recursion import Depth, LatentState, Noise
 
 __all__ = [
     "LOSSES",
+    "Carry",
     "Depth",
     "LatentState",
     "Noise",
     "PuzzleEmbedding",
     "PuzzleSpec",
     "Puzzles",
-    "RolloutState",
     "StateNoise",
     "StepLoss",
     "StepOutput",
     "TinyRecursiveModel",
     "advance",
     "answer_losses",
+    "concat_carries",
     "halts",
-    "joined_rollouts",
+    "initial_carry",
     "replace_halted",
     "sign_sgd_",
-    "start_rollout",
     "step_loss",
 ]

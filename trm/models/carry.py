@@ -19,7 +19,7 @@ class Puzzles(NamedTuple):
     identifiers: Int[Tensor, " batch"]
 
 
-class RolloutState(NamedTuple):
+class Carry(NamedTuple):
     """What carries over from one training step to the next (published: ``carry``).
 
     Attributes:
@@ -40,7 +40,7 @@ class RolloutState(NamedTuple):
         return {**latents._asdict(), "steps": steps, "halted": halted, **puzzles._asdict()}
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> "RolloutState":
+    def of(cls, tensors: Mapping[str, Tensor]) -> "Carry":
         """The inverse of :meth:`tensors`."""
         return cls(
             LatentState(*(tensors[name] for name in LatentState._fields)),
@@ -49,25 +49,25 @@ class RolloutState(NamedTuple):
             Puzzles(*(tensors[name] for name in Puzzles._fields)),
         )
 
-    def rows(self, rows: slice) -> "RolloutState":
+    def rows(self, rows: slice) -> "Carry":
         """Some of its rows."""
         return self.of({name: tensor[rows] for name, tensor in self.tensors().items()})
 
 
-def joined_rollouts(parts: Sequence[RolloutState]) -> RolloutState:
+def concat_carries(parts: Sequence[Carry]) -> Carry:
     """The rows of several rollouts, one after the other."""
     if len(parts) == 1:
         return parts[0]
     every = [part.tensors() for part in parts]
-    return RolloutState.of({name: torch.cat([part[name] for part in every]) for name in every[0]})
+    return Carry.of({name: torch.cat([part[name] for part in every]) for name in every[0]})
 
 
-def start_rollout(
+def initial_carry(
     model: TinyRecursiveModel, puzzles: Puzzles, generator: torch.Generator | None = None
-) -> RolloutState:
+) -> Carry:
     """A state whose rows have all halted, so that the first batch takes every place."""
     batch_size, device = len(puzzles.inputs), puzzles.inputs.device
-    return RolloutState(
+    return Carry(
         latents=model.training_state(batch_size, generator),
         steps=torch.zeros(batch_size, dtype=torch.int32, device=device),
         halted=torch.ones(batch_size, dtype=torch.bool, device=device),
@@ -77,17 +77,17 @@ def start_rollout(
 
 def replace_halted(
     model: TinyRecursiveModel,
-    state: RolloutState,
+    state: Carry,
     puzzles: Puzzles,
     generator: torch.Generator | None = None,
-) -> RolloutState:
+) -> Carry:
     """Put the new batch's rows in the places of those that halted; the others stay.
 
     ``generator`` draws what they begin with, see :meth:`TinyRecursiveModel.training_state`.
     """
     halted = state.halted
     fresh = model.training_state(len(halted), generator)
-    return RolloutState(
+    return Carry(
         latents=LatentState(
             *(_select(halted, n, o) for n, o in zip(fresh, state.latents, strict=True))
         ),

@@ -8,14 +8,14 @@ from trm.errors import CheckpointError
 from trm.runs.layout import WEIGHTS_FILE
 
 if TYPE_CHECKING:
-    from trm.checkpoints.published.convert import Published
+    from trm.checkpoints.published.convert import PublishedCheckpoint
 
 Kind = Literal["published", "onnx", "torch-export"]
 
 
 def import_checkpoint(
     source: str | Path, *, out: str | Path, task: str | None = None
-) -> "Published":
+) -> "PublishedCheckpoint":
     """Write a checkpoint folder of ours from one of the published trainer: ``trm import``.
 
     Args:

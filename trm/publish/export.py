@@ -43,7 +43,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from trm.checkpoints.opened import open_stored
+from trm.checkpoints.opened import open_checkpoint
 from trm.errors import CheckpointError, ConfigError, InputError
 from trm.models import LatentState, TinyRecursiveModel
 from trm.models.layers import Hidden
@@ -196,7 +196,7 @@ def _export(
     """Trace and save both parts, load them again, and compare them with the model."""
     if out.exists():
         raise InputError(f"{out} exists already. Name another folder.")
-    model = open_stored(checkpoint).model()
+    model = open_checkpoint(checkpoint).model()
     model.dtype = torch.float32
     model.float().eval().requires_grad_(False)
     step, start = _Step(model), _InitialState(model)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trm import hub
-from trm.checkpoints.opened import open_stored
+from trm.checkpoints.opened import open_checkpoint
 from trm.errors import CheckpointError, HubError, InputError
 from trm.publish.card import model_card
 from trm.runs.checkpoint import check_whole, write_sums
@@ -74,7 +74,7 @@ def push_hub(
         HubError: if it cannot be uploaded.
     """
     name = repository(repo, revision)
-    stored = open_stored(checkpoint)
+    stored = open_checkpoint(checkpoint)
     if stored.tensors is not None:
         raise CheckpointError(
             f"{stored.name} is a checkpoint of the published trainer. Import it first: "

@@ -1,8 +1,8 @@
 """Starting the processes of a run, by torch's own elastic launcher.
 
 It runs the same command line again, once for each process, with the variables of torchrun in the
-environment (see :func:`trm.runtime.process_group.group_of`); restarts all of them where one
-dies; and passes on signals. What each process says is in ``RUN/logs``.
+environment (see :func:`trm.runtime.process_group.process_group_from_env`); restarts all of them
+where one dies; and passes on signals. What each process says is in ``RUN/logs``.
 """
 
 import contextlib

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Group:
+class ProcessGroup:
     """The processes of a run, of which this is one; what is exchanged goes through here.
 
     A group of one exchanges nothing. Rows of a batch are dealt in order: the first process has the
@@ -45,18 +45,18 @@ class Group:
     def share(self, count: int, rank: int | None = None) -> slice:
         """The rows of a batch of so many that a process has, this one if none is named.
 
-        >>> [Group(rank, 3).share(7) for rank in range(3)]
+        >>> [ProcessGroup(rank, 3).share(7) for rank in range(3)]
         [slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)]
         """
         rank = self.rank if rank is None else rank
         return slice(count * rank // self.size, count * (rank + 1) // self.size)
 
-    def sum_(self, tensor: Tensor) -> None:
+    def all_reduce_(self, tensor: Tensor) -> None:
         """Replace a tensor by its sum over all processes."""
         if self.size > 1:
             dist.all_reduce(tensor)
 
-    def gather(self, rows: Tensor) -> Tensor:
+    def all_gather(self, rows: Tensor) -> Tensor:
         """The rows of all processes, which have equally many, in all of them."""
         if self.size == 1:
             return rows
@@ -64,7 +64,7 @@ class Group:
         dist.all_gather(list(everything.chunk(self.size)), rows.contiguous())
         return everything
 
-    def collect_on_first(self, rows: Tensor, count: int) -> Tensor:
+    def gather_to_first(self, rows: Tensor, count: int) -> Tensor:
         """The rows of all shares of ``count`` in the first process, on the CPU, as a copy.
 
         They come one process at a time, straight into their place. Other processes get nothing.
@@ -89,7 +89,7 @@ class Group:
         dist.all_reduce(tensor, dist.ReduceOp.MAX)
         return tuple(map(bool, tensor.tolist()))
 
-    def from_first(self, call: Callable[[], T]) -> T:
+    def broadcast_from_first(self, call: Callable[[], T]) -> T:
         """What ``call`` gives in the first process, the only one to call it, in all of them.
 
         Raises:
@@ -137,10 +137,10 @@ class Group:
 
 
 #: A run of one process.
-ALONE = Group()
+SINGLE_PROCESS = ProcessGroup()
 
 
-def group_of(environment: Mapping[str, str]) -> Group | None:
+def process_group_from_env(environment: Mapping[str, str]) -> ProcessGroup | None:
     """The place that a launcher's environment gives this process; None where none started it.
 
     Known are the variables of torchrun, which others set too (Kubeflow), and those of ``srun``.
@@ -167,15 +167,15 @@ def group_of(environment: Mapping[str, str]) -> Group | None:
             f"{names[0]} = {rank} is no process of {names[1]} = {size}. Unset both, or start trm "
             "with a launcher that sets them."
         )
-    return Group(rank, size, local)
+    return ProcessGroup(rank, size, local)
 
 
 @contextlib.contextmanager
-def joined(group: Group, device: torch.device) -> Iterator[None]:
+def joined(group: ProcessGroup, device: torch.device) -> Iterator[None]:
     """Be connected with the other processes inside the block.
 
     Args:
-        group: from :func:`group_of`.
+        group: from :func:`process_group_from_env`.
         device: of this process. Tensors there are exchanged by NCCL if it is a GPU, all others by
             Gloo.
     """

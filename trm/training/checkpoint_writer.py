@@ -16,7 +16,7 @@ from trm.storage import point_to
 from trm.training.snapshot import Snapshot
 
 
-class Saver:
+class CheckpointWriter:
     """Writes one checkpoint at a time into a run folder, and keeps the newest and the best.
 
     A checkpoint that cannot be written is warned of, and those before it stay.

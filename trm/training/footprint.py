@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trm.config import RunConfig, TrainConfig
-from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, start_rollout
+from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, initial_carry, replace_halted
 from trm.training.step import TrainState
 from trm.training.supervision import supervise
 
@@ -76,6 +76,6 @@ def _saved_bytes(model: TinyRecursiveModel, puzzles: Puzzles, train: TrainConfig
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        rollout = replace_halted(model, start_rollout(model, puzzles), puzzles)
+        rollout = replace_halted(model, initial_carry(model, puzzles), puzzles)
         supervise(model, rollout, model.puzzle_rows(puzzles.identifiers), None, train)
     return sum(storages.values())

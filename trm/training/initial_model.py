@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from trm.checkpoints.opened import TABLE, open_stored
+from trm.checkpoints.opened import TABLE, open_checkpoint
 from trm.checkpoints.tensors import check_fits
 from trm.config import RunConfig
 from trm.data import Dataset
@@ -13,7 +13,7 @@ from trm.errors import CheckpointError
 from trm.models import TinyRecursiveModel
 from trm.models.embedding import mean_puzzle_embedding
 from trm.runs.checkpoint import puzzle_spec
-from trm.runtime.process_group import ALONE, Group
+from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.training.sharded_embedding import ShardedPuzzleEmbedding
 
 _LATENTS = "other_latent_inits"
@@ -23,7 +23,7 @@ _POSITIONS = ("pos_encodings", "rope_theta")
 
 
 def build_model(
-    config: RunConfig, dataset: Dataset, device: torch.device, group: Group = ALONE
+    config: RunConfig, dataset: Dataset, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
 ) -> TinyRecursiveModel:
     """A new model for these puzzles; the seed alone decides its weights."""
     generator = torch.Generator().manual_seed(config.train.seed)
@@ -40,7 +40,9 @@ def build_model(
     return model.to(device)
 
 
-def begin_with(model: TinyRecursiveModel, config: RunConfig, group: Group = ALONE) -> None:
+def begin_with(
+    model: TinyRecursiveModel, config: RunConfig, group: ProcessGroup = SINGLE_PROCESS
+) -> None:
     """Fill a new model with the weights of the checkpoint ``train.init_from``.
 
     It may have been trained with another number of latents: the first ones are taken.
@@ -48,7 +50,7 @@ def begin_with(model: TinyRecursiveModel, config: RunConfig, group: Group = ALON
     Raises:
         CheckpointError, HubError: if there is none, or it does not fit.
     """
-    stored = open_stored(config.train.init_from, task=config.task)
+    stored = open_checkpoint(config.train.init_from, task=config.task)
     targets: dict[str, Tensor] = dict(model.state_dict())
     shares = {}
     own, theirs = targets.pop(_LATENTS, None), stored.shapes().get(_LATENTS)
@@ -74,8 +76,8 @@ def check_beginning(config: RunConfig, dataset: Dataset) -> None:
     Raises:
         CheckpointError, HubError: saying what does not fit.
     """
-    stored = open_stored(config.train.init_from, task=config.task)
-    stored.made_for.check(dataset)
+    stored = open_checkpoint(config.train.init_from, task=config.task)
+    stored.trained_on.check(dataset)
     with torch.device("meta"):
         model = TinyRecursiveModel(config.model, puzzle_spec(dataset.meta))
     expected: dict[str, Tensor] = dict(model.state_dict())
@@ -86,7 +88,7 @@ def check_beginning(config: RunConfig, dataset: Dataset) -> None:
         if config.train.reset_puzzle_embedding:  # their number may be another, but not their width
             found[TABLE][0] = len(expected[TABLE])
         else:
-            stored.made_for.check_table(dataset)
+            stored.trained_on.check_table(dataset)
     check_fits(
         expected, found, stored.name,
         settings="this run", way_out="Give the model settings that it was trained with.",

@@ -12,25 +12,25 @@ from trm.config import RunConfig
 from trm.data import Dataset, Position, TrainStream, exploration, num_eval_examples
 from trm.errors import PluginError, StorageError, TrainingError, did_you_mean
 from trm.evaluation.evaluate import evaluate
-from trm.inference.options import Thinking
+from trm.inference.options import InferenceOptions
 from trm.runs import checkpoint
 from trm.runs.folder import last_checkpoint
 from trm.runs.layout import METRICS_FILE
 from trm.runs.metrics_file import Listener, MetricsFile, Record
 from trm.runtime.device import compile_network, copy_to, to_device
-from trm.runtime.process_group import ALONE, Group
+from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.base import Task
 from trm.tasks.metrics import Metric
 from trm.trackers import Trackers, open_trackers
 from trm.training.best import has_ended_early, judged
-from trm.training.checkpoint_writer import Saver
+from trm.training.checkpoint_writer import CheckpointWriter
 from trm.training.initial_model import begin_with, build_model
 from trm.training.optim.ema import averaged
 from trm.training.profiler import profiled
 from trm.training.schedule import Schedule, eval_examples, total_steps
 from trm.training.snapshot import restore, take_snapshot
 from trm.training.step import Trainer, TrainState
-from trm.training.step_metrics import Window
+from trm.training.step_metrics import StepMetrics
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Outcome:
 
 
 @dataclass
-class Run:
+class TrainLoop:
     """A training run of one task, as one of its processes sees it.
 
     Attributes:
@@ -70,7 +70,7 @@ class Run:
     task: Task
     dataset: Dataset
     device: torch.device
-    group: Group = ALONE
+    group: ProcessGroup = SINGLE_PROCESS
     listen: Listener = field(default=lambda record: None)
     should_stop: Callable[[], bool] = field(default=lambda: False)
     profile_steps: int = 0
@@ -109,14 +109,14 @@ class Run:
     def _recorded(self) -> Iterator[None]:
         """Records of how the run begins and ends, and whoever writes in between."""
         state, train = self.trainer.state, self.config.train
-        self._saver: Saver | None = None
+        self._saver: CheckpointWriter | None = None
         self._disk_is_full = False
         self._trackers = Trackers(self._warn)
         if self.group.is_first:
             path = self.folder / METRICS_FILE
             self._metrics_file = MetricsFile(path, state.step, evaluated=self._is_evaluated)
             keep, minutes = train.keep_checkpoints, train.save_every_minutes
-            self._saver = Saver(self.folder, keep, minutes, self._report)
+            self._saver = CheckpointWriter(self.folder, keep, minutes, self._report)
             self._trackers = open_trackers(
                 train.log_to, self.folder, self.config, state.step, self._warn
             )
@@ -126,7 +126,9 @@ class Run:
         error: str | None = None
         try:
             yield
-            self.group.from_first(self._finish_saving)  # nobody leaves before it is written
+            self.group.broadcast_from_first(
+                self._finish_saving
+            )  # nobody leaves before it is written
         except Exception as problem:
             error = " ".join(f"{problem}".split()) or type(problem).__name__
             if self._saver is not None:
@@ -159,7 +161,9 @@ class Run:
     def _train(self, state: TrainState) -> None:
         schedule = self.schedule
         size, elapsed = self.config.train.batch_size, self.progress.elapsed_s
-        window = Window(state.model, state.step, elapsed, size, self.group, self.trainer.step_flops)
+        window = StepMetrics(
+            state.model, state.step, elapsed, size, self.group, self.trainer.step_flops
+        )
         stop = False
         if state.step and schedule.evaluates(state.step) and not self._is_evaluated:
             self._evaluate(window)  # the run was stopped before or while it did so
@@ -189,7 +193,7 @@ class Run:
         stop, due = self.group.any(self.should_stop(), due)
         return stop, due
 
-    def _step(self, window: Window) -> Tensor | None:
+    def _step(self, window: StepMetrics) -> Tensor | None:
         train, model, state = self.config.train, self.config.model, self.trainer.state
         with window.waiting():
             puzzles = to_device(next(self.stream), self.device)
@@ -219,7 +223,7 @@ class Run:
         good = last_checkpoint(self.folder)
         return f"Lower optim.lr; the last good checkpoint is {good or 'none'}."
 
-    def _log(self, window: Window) -> None:
+    def _log(self, window: StepMetrics) -> None:
         failure, step = self.trainer.failure, self.trainer.state.step
         averages = window.close(step, self.schedule.total)
         learning_rate = self.trainer.learning_rate
@@ -230,7 +234,7 @@ class Run:
                 f"--skip-nonfinite N, or: {self._way_out()}"
             )
 
-    def _evaluate(self, window: Window) -> None:
+    def _evaluate(self, window: StepMetrics) -> None:
         """Measure the checkpoint just saved, and note in it what came out."""
         state, split = self.trainer.state, self.dataset.split(self.config.eval_split)
         evaluator = self.task.evaluator(self.dataset.meta, split)
@@ -242,14 +246,14 @@ class Run:
                 split,
                 batch_size=self.config.eval_batch_size,
                 max_examples=examples,
-                thinking=Thinking(halt=self.config.eval.halt),
+                thinking=InferenceOptions(halt=self.config.eval.halt),
                 should_stop=lambda: self._asked()[0],
                 group=self.group,
             )
         if metrics is None:
             return
         elapsed = {"elapsed_s": window.elapsed}
-        self.progress = self.group.from_first(
+        self.progress = self.group.broadcast_from_first(
             lambda: self._remember(evaluator.headline, metrics, examples, elapsed)
         )
 

@@ -13,7 +13,7 @@ from trm.errors import CheckpointError, ConfigError
 from trm.runs import checkpoint
 from trm.runs.folder import aside_of, new_run_name, newest_whole
 from trm.runtime.device import with_dtype
-from trm.runtime.process_group import ALONE, Group
+from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.base import Task
 from trm.training.best import check_not_ended
 from trm.training.footprint import Footprint, footprint
@@ -81,7 +81,7 @@ def plan_run(
     runs_folder: Path = Path("runs"),
     name: str | None = None,
     resume: str = "auto",
-    group: Group = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Plan:
     """Decide what a run is, the same in all of its processes; nothing is written.
 
@@ -99,10 +99,10 @@ def plan_run(
     """
     config = group.together(lambda: with_dtype(config, group.local_rank))
     dataset = group.together(lambda: _open(config, task, group))
-    first = group.from_first(lambda: (config, dataset.meta.digest))
+    first = group.broadcast_from_first(lambda: (config, dataset.meta.digest))
     group.together(lambda: _check_same(config, dataset, *first))
     steps = total_steps(config, dataset.split("train"))
-    folder, start = group.from_first(
+    folder, start = group.broadcast_from_first(
         lambda: _start(config, dataset, steps, runs_folder, name, resume)
     )
     group.together(lambda: _check_visible(start.checkpoint))
@@ -111,7 +111,7 @@ def plan_run(
     return Plan(folder, config, dataset, start, steps)
 
 
-def _open(config: RunConfig, task: Task, group: Group) -> Dataset:
+def _open(config: RunConfig, task: Task, group: ProcessGroup) -> Dataset:
     """The data, once nothing speaks against training on it."""
     check_shares(config, group.size)
     if config.train.reset_puzzle_embedding and config.train.init_from is None:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from trm.models import PuzzleEmbedding
-from trm.runtime.process_group import Group
+from trm.runtime.process_group import ProcessGroup
 
 
 class ShardedPuzzleEmbedding(PuzzleEmbedding):
@@ -18,7 +18,7 @@ class ShardedPuzzleEmbedding(PuzzleEmbedding):
     All processes have to ask for rows, and move them, together and for equally many examples.
     """
 
-    def __init__(self, num_identifiers: int, width: int, group: Group) -> None:
+    def __init__(self, num_identifiers: int, width: int, group: ProcessGroup) -> None:
         self._share = group.share(num_identifiers)
         super().__init__(self._share.stop - self._share.start + 1, width)
         self._group = group
@@ -30,11 +30,11 @@ class ShardedPuzzleEmbedding(PuzzleEmbedding):
 
     def rows(self, identifiers: Int[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
         """See :meth:`trm.models.PuzzleEmbedding.rows`."""
-        places = self.places(self._group.gather(identifiers))
+        places = self.places(self._group.all_gather(identifiers))
         owned = (places < len(self.shard)).unsqueeze(-1)
         # Every row is in one process; zeros from the others leave it as it is.
         rows = torch.where(owned, self.weight[places], 0)
-        self._group.sum_(rows)
+        self._group.all_reduce_(rows)
         own = rows[self._group.share(len(rows))].clone()
         return own.requires_grad_(torch.is_grad_enabled())
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from trm.checkpoints.tensors import fill, load_rows, save_tensors
 from trm.errors import CheckpointError
-from trm.models import RolloutState
+from trm.models import Carry
 from trm.runs.checkpoint import CheckpointConfig, Names, Progress, read_progress, write_sums
 from trm.runs.layout import CONFIG_FILE, NAMES_FILE, PROGRESS_FILE, STATE_FOLDER, WEIGHTS_FILE
-from trm.runtime.process_group import ALONE, Group
+from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.storage import whole_folder
 from trm.training.sharded_embedding import ShardedPuzzleEmbedding
 from trm.training.step import TrainState
@@ -66,17 +66,17 @@ def take_snapshot(
     config: CheckpointConfig,
     progress: Progress,
     names: Names | None = None,
-    group: Group = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Snapshot | None:
     """Copy what a checkpoint holds; None in all processes but the first, which all take part."""
     collected: dict[str, Tensor] = {}
     table = state.model.puzzle_embedding
     if isinstance(table, ShardedPuzzleEmbedding):
-        collected[_TABLE] = group.collect_on_first(table.shard, config.data.num_puzzle_identifiers)
+        collected[_TABLE] = group.gather_to_first(table.shard, config.data.num_puzzle_identifiers)
     rollout: dict[str, Tensor] = {}
     if state.rollout is not None:
         size = config.run.train.batch_size
-        rollout = {n: group.collect_on_first(t, size) for n, t in state.rollout.tensors().items()}
+        rollout = {n: group.gather_to_first(t, size) for n, t in state.rollout.tensors().items()}
     if not group.is_first:
         return None
     weights: dict[str, Tensor] = dict(state.model.state_dict())
@@ -91,7 +91,7 @@ def take_snapshot(
     return Snapshot(config, progress, weights, copied, names)
 
 
-def restore(path: Path, state: TrainState, group: Group = ALONE) -> Progress:
+def restore(path: Path, state: TrainState, group: ProcessGroup = SINGLE_PROCESS) -> Progress:
     """Bring ``state`` back to where it was at a checkpoint.
 
     Args:
@@ -123,7 +123,7 @@ def restore(path: Path, state: TrainState, group: Group = ALONE) -> Progress:
     if progress.step:
         found = load_rows(inner / _ROLLOUT, group.share)
         try:
-            state.rollout = RolloutState.of({n: t.to(state.model.device) for n, t in found.items()})
+            state.rollout = Carry.of({n: t.to(state.model.device) for n, t in found.items()})
         except KeyError as error:
             raise CheckpointError(
                 f"{inner / _ROLLOUT} lacks the tensor {error}. Use another checkpoint."

@@ -11,20 +11,20 @@ from torch import Tensor
 
 from trm.config import RunConfig
 from trm.models import (
+    Carry,
     Depth,
     Puzzles,
-    RolloutState,
     TinyRecursiveModel,
-    joined_rollouts,
+    concat_carries,
+    initial_carry,
     replace_halted,
-    start_rollout,
 )
 from trm.models.flops import train_step_flops
 from trm.runtime.device import seeded
-from trm.runtime.process_group import ALONE, Group
+from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.training.optim.adam_atan2 import AdamAtan2
 from trm.training.optim.base import Optimizer
-from trm.training.optim.ema import WeightAverage
+from trm.training.optim.ema import EMA
 from trm.training.optim.lr_schedule import learning_rate_scale
 from trm.training.optim.muon import MuonAdamW
 from trm.training.schedule import depth_at
@@ -39,8 +39,8 @@ class TrainState:
 
     model: TinyRecursiveModel
     optimizer: Optimizer
-    average: WeightAverage | None
-    rollout: RolloutState | None = None
+    average: EMA | None
+    rollout: Carry | None = None
     step: int = 0
 
     @classmethod
@@ -52,7 +52,7 @@ class TrainState:
         return cls(
             model,
             kind(parameters, config.optim),
-            WeightAverage(parameters, config.optim.ema_rate) if ema else None,
+            EMA(parameters, config.optim.ema_rate) if ema else None,
         )
 
 
@@ -72,7 +72,7 @@ class Trainer:
         config: RunConfig,
         total_steps: int,
         *,
-        group: Group = ALONE,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.state, self.config, self.total_steps = state, config, total_steps
         self.group = group
@@ -94,7 +94,7 @@ class Trainer:
         generator = self._generator()
         rollout = state.rollout
         if rollout is None:
-            rollout = start_rollout(model, puzzles, generator)
+            rollout = initial_carry(model, puzzles, generator)
         rollout = replace_halted(model, rollout, puzzles, generator)
         identifiers = rollout.puzzles.identifiers
         rows = model.puzzle_rows(identifiers)
@@ -135,11 +135,11 @@ class Trainer:
 
     def _differentiate(
         self,
-        rollout: RolloutState,
+        rollout: Carry,
         rows: Float[Tensor, "batch width"] | None,
         min_steps: Int[Tensor, " batch"] | None,
         generator: torch.Generator | None,
-    ) -> tuple[RolloutState, Float[Tensor, " m"]]:
+    ) -> tuple[Carry, Float[Tensor, " m"]]:
         """The gradients of a supervision step, in parts; what carries over, what it measures."""
         train, count = self.config.train, self.config.train.accumulate
         depth = self._depth(self.state.step + 1)
@@ -153,7 +153,7 @@ class Trainer:
             (done.loss.total / train.batch_size).backward()  # type: ignore[no-untyped-call]
             parts.append(done.rollout)
             measured.append(measure(done, train.batch_size))
-        return joined_rollouts(parts), measured[0] if count == 1 else torch.stack(measured).sum(0)
+        return concat_carries(parts), measured[0] if count == 1 else torch.stack(measured).sum(0)
 
     @torch.no_grad()
     def _sum_gradients(self, loss: Float[Tensor, ""]) -> tuple[Bool[Tensor, ""], Float[Tensor, ""]]:
@@ -166,7 +166,7 @@ class Trainer:
         if self.group.size > 1:
             own = optimizer.gradients()
             bucket = torch.cat([*(g.flatten() for g in own), loss.to(own[0].dtype).reshape(1)])
-            self.group.sum_(bucket)
+            self.group.all_reduce_(bucket)
             *summed, total = torch.split(bucket, [*(g.numel() for g in own), 1])
             for parameter, gradient in zip(optimizer.parameters, summed, strict=True):
                 parameter.grad = gradient.view_as(parameter)
@@ -200,15 +200,15 @@ class Trainer:
         assert state.rollout is not None
         latents, steps, halted, puzzles = state.rollout
         broken = torch.stack([~part.isfinite().flatten(1).all(1) for part in latents]).any(0)
-        state.rollout = RolloutState(latents, steps, halted | broken, puzzles)
+        state.rollout = Carry(latents, steps, halted | broken, puzzles)
 
     def _update(self, identifiers: Tensor, rows: Tensor | None) -> None:
         optim, state = self.config.optim, self.state
         table = state.model.puzzle_embedding
         if table is not None and rows is not None and rows.grad is not None:
             table.move_(
-                self.group.gather(identifiers),
-                self.group.gather(rows.grad),
+                self.group.all_gather(identifiers),
+                self.group.all_gather(rows.grad),
                 lr=optim.puzzle_emb_lr * self._scale(),
                 weight_decay=optim.puzzle_emb_weight_decay,
             )
@@ -229,9 +229,9 @@ class Failure(NamedTuple):
     step: Int[Tensor, ""]
     identifiers: Int[Tensor, " batch"]
 
-    def text(self, group: Group, names: NDArray[np.bytes_] | None) -> str:
+    def text(self, group: ProcessGroup, names: NDArray[np.bytes_] | None) -> str:
         """What failed, on which puzzles; all processes have to ask."""
-        used = np.unique(group.gather(self.identifiers).cpu().numpy())
+        used = np.unique(group.all_gather(self.identifiers).cpu().numpy())
         shown = used[:5] if names is None else [names[i].decode() for i in used[:5]]
         more = f" and {len(used) - 5} more" if len(used) > 5 else ""
         return (

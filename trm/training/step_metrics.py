@@ -10,14 +10,14 @@ from torch import Tensor
 
 from trm.models import TinyRecursiveModel
 from trm.runtime.peak_flops import Arithmetic, matmul_ceiling
-from trm.runtime.process_group import Group
+from trm.runtime.process_group import ProcessGroup
 from trm.training.supervision import METRICS
 
 #: Metrics of the rows that halted; the others are of all rows.
 _SHARES = ("exact_accuracy", "cell_accuracy", "halting_accuracy", "mean_steps")
 
 
-class Window:
+class StepMetrics:
     """The steps since the last logged one: sums on the device, read only when logged.
 
     Args:
@@ -35,7 +35,7 @@ class Window:
         step: int,
         elapsed: float,
         batch_size: int,
-        group: Group,
+        group: ProcessGroup,
         flops: Callable[[int], int],
     ) -> None:
         self._batch_size, self._group, self._flops = batch_size, group, flops
@@ -87,7 +87,9 @@ class Window:
         """The averages since the last call, over all processes; a new window begins."""
         sums: dict[str, float] = dict.fromkeys(METRICS, 0.0)
         if self._sums is not None:
-            self._group.sum_(self._sums[:-1])  # the last, grad_norm, is of all processes already
+            self._group.all_reduce_(
+                self._sums[:-1]
+            )  # the last, grad_norm, is of all processes already
             sums = dict(zip(METRICS, self._sums.tolist(), strict=True))
         steps, seconds = step - self._first, time.perf_counter() - self._since
         added, count = self._added, sums.pop("count")

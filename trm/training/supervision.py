@@ -8,8 +8,8 @@ from torch import Tensor
 
 from trm.config import TrainConfig
 from trm.models import (
+    Carry,
     Depth,
-    RolloutState,
     StateNoise,
     StepLoss,
     TinyRecursiveModel,
@@ -30,7 +30,7 @@ METRICS = (
 class Supervised(NamedTuple):
     """A supervision step with its loss, before anything is updated."""
 
-    rollout: RolloutState
+    rollout: Carry
     loss: StepLoss
     logits: Float[Tensor, "batch seq vocab"]
     halt_logits: Float[Tensor, " batch"]
@@ -38,7 +38,7 @@ class Supervised(NamedTuple):
 
 def supervise(
     model: TinyRecursiveModel,
-    rollout: RolloutState,
+    rollout: Carry,
     puzzle_rows: Float[Tensor, "batch width"] | None,
     min_steps: Int[Tensor, " batch"] | None,
     train: TrainConfig,
@@ -80,7 +80,7 @@ def supervise(
     )
     steps = rollout.steps + 1
     halted = halts(halt_logits.detach(), steps, model.config.halt_max_steps, min_steps)
-    return Supervised(RolloutState(latents, steps, halted, puzzles), loss, logits, halt_logits)
+    return Supervised(Carry(latents, steps, halted, puzzles), loss, logits, halt_logits)
 
 
 @torch.no_grad()

@@ -12,11 +12,11 @@ from trm.runs.layout import CONFIG_FILE, LAST
 from trm.runs.lock import run_lock
 from trm.runs.metrics_file import Listener
 from trm.runtime.device import device_errors, pick_device
-from trm.runtime.process_group import ALONE, Group, group_of, joined
+from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup, joined, process_group_from_env
 from trm.storage import point_to, write_text
 from trm.tasks.base import Task
 from trm.tasks.registry import get_task
-from trm.training.loop import Outcome, Run
+from trm.training.loop import Outcome, TrainLoop
 from trm.training.plan import Plan, plan_run
 
 
@@ -50,7 +50,7 @@ def train(
         TrainingError: if it went wrong on the way.
     """
     task = get_task(config.task)
-    group = group_of(os.environ) or ALONE
+    group = process_group_from_env(os.environ) or SINGLE_PROCESS
     with joined(group, pick_device(config.train.device, group.local_rank)):
         planned = plan_run(
             config, task, runs_folder=Path(runs), name=name, resume=resume, group=group
@@ -63,7 +63,7 @@ def train_plan(
     planned: Plan,
     task: Task,
     *,
-    group: Group = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
     listen: Listener = lambda record: None,
     should_stop: Callable[[], bool] = lambda: False,
     profile_steps: int = 0,
@@ -85,8 +85,8 @@ def train_plan(
     config = planned.config
     device = pick_device(config.train.device, group.local_rank)
     with contextlib.ExitStack() as stack:
-        group.from_first(lambda: _occupy(planned, stack))
-        run = Run(
+        group.broadcast_from_first(lambda: _occupy(planned, stack))
+        run = TrainLoop(
             planned.folder, config, task, planned.dataset, device, group, listen, should_stop,
             profile_steps,
         )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from trm.checkpoints.opened import open_stored
+from trm.checkpoints.opened import open_checkpoint
 from trm.checkpoints.published.convert import export_published, import_published, read_published
 from trm.errors import CheckpointError, InputError
 from trm.models.embedding import mean_puzzle_embedding
@@ -47,7 +47,7 @@ def test_an_import_is_a_whole_checkpoint(example: Callable[..., Any], tmp_path: 
     check_whole(out)
     assert read_config(out) == found.config
     assert found.config.data.source == "somebody/something"
-    network = open_stored(out).model()
+    network = open_checkpoint(out).model()
     assert all(torch.equal(t, found.weights[n]) for n, t in network.state_dict().items())
     with pytest.raises(InputError, match=r"ours exists already\. Name another --out, or remove it"):
         import_published(made.folder, out)

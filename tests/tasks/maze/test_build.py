@@ -94,7 +94,7 @@ def test_augmented_mazes_are_the_eight_symmetries_with_labels_by_the_rule(
     train, test = splits_of(tmp_path / "data")
     assert (train.num_groups, train.num_puzzles, test.num_puzzles) == (5, 40, 7)
     puzzles = np.arange(40)
-    batch = train.gather(train.group_of(puzzles), puzzles)
+    batch = train.gather(train.process_group_from_env(puzzles), puzzles)
     cells = symmetry_cells(6, puzzles % 8)
     moved = np.take_along_axis(np.repeat(np.asarray(train.inputs), 8, axis=0), cells, axis=1)
     assert (batch.inputs == moved).all()

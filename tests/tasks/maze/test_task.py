@@ -112,7 +112,7 @@ def test_what_is_written_in_the_published_layout_is_the_same(tmp_path: Path, tas
     task.build_data(tmp_path / "ours", options, np.random.default_rng(0))
     ours, theirs = (task.open_data([tmp_path / name]).split("train") for name in ("ours", "theirs"))
     puzzles = np.arange(32)
-    batch = ours.gather(ours.group_of(puzzles), puzzles)
+    batch = ours.gather(ours.process_group_from_env(puzzles), puzzles)
     assert (batch.inputs == theirs.inputs).all()
     assert (batch.labels == theirs.labels).all()
 

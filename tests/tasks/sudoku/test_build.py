@@ -62,7 +62,7 @@ def test_every_stored_and_augmented_puzzle_is_a_solved_sudoku(tmp_path: Path) ->
     train, test = splits_of(tmp_path / "data")
     for split in (train, test):
         puzzles = np.arange(split.num_puzzles)
-        batch = split.gather(split.group_of(puzzles), puzzles)
+        batch = split.gather(split.process_group_from_env(puzzles), puzzles)
         assert is_valid_solution((batch.labels - 1).astype(np.uint8)).all()
         assert ((batch.inputs == 1) | (batch.inputs == batch.labels)).all()
         assert (batch.inputs == 1).any(axis=1).all()

@@ -22,7 +22,7 @@ def split(solved: Solved) -> Split:
 
 
 def batch(split: Split, answers: np.ndarray, puzzles: list[int]) -> EvalBatch:
-    gathered = split.gather(split.group_of(np.array(puzzles)), np.array(puzzles))
+    gathered = split.gather(split.process_group_from_env(np.array(puzzles)), np.array(puzzles))
     return EvalBatch(
         inputs=gathered.inputs,
         labels=gathered.labels,

@@ -19,13 +19,19 @@ from torch import Tensor
 from trm.checkpoints.published.infer import check_shapes, describe, model_shapes
 from trm.checkpoints.published.names import to_published
 from trm.checkpoints.published.torch_file import (
-    Facts,
+    PublishedTensors,
     check_finite,
     is_torch_file,
     load_weights,
     to_float32,
 )
-from trm.checkpoints.published.yaml_config import YAML_FILE, Said, read_yaml, shown, write_yaml
+from trm.checkpoints.published.yaml_config import (
+    YAML_FILE,
+    PublishedConfig,
+    read_yaml,
+    shown,
+    write_yaml,
+)
 from trm.checkpoints.tensors import fill, save_tensors
 from trm.errors import CheckpointError, InputError
 from trm.runs.checkpoint import CheckpointConfig, Names, read_config, read_names, write_sums
@@ -40,7 +46,7 @@ _PREDICTIONS = re.compile(r"_all_preds\.\d+$")
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedCheckpoint:
     """A checkpoint of the published trainer, in our words.
 
     Attributes:
@@ -79,7 +85,7 @@ def find_published(path: Path) -> Path | None:
     return max(found, key=lambda file: (_step(file) or 0, -len(file.name)), default=None)
 
 
-def read_published(path: Path, task: str | None = None) -> Published:
+def read_published(path: Path, task: str | None = None) -> PublishedCheckpoint:
     """Read a checkpoint of the published trainer.
 
     Args:
@@ -98,8 +104,8 @@ def read_published(path: Path, task: str | None = None) -> Published:
         )
     stored = load_weights(file)
     settings = _beside(file, path, YAML_FILE)
-    said = read_yaml(settings) if settings else Said()
-    run, data, notes = describe(Facts.of(stored, file), said, file, task)
+    said = read_yaml(settings) if settings else PublishedConfig()
+    run, data, notes = describe(PublishedTensors.of(stored, file), said, file, task)
     check_shapes(stored, run, data, file)
     weights = to_float32(stored)
     check_finite(weights, file)
@@ -111,14 +117,14 @@ def read_published(path: Path, task: str | None = None) -> Published:
     if step is None:
         notes += (f"step 0, as the file is not called step_N but {shown(file.name)}",)
     data = data.model_copy(update={"source": f"published checkpoint {file.name}"})
-    return Published(
+    return PublishedCheckpoint(
         file, CheckpointConfig(step=step or 0, run=run, data=data), weights, names, notes
     )
 
 
 def import_published(
     path: Path, out: Path, *, task: str | None = None, source: str = ""
-) -> Published:
+) -> PublishedCheckpoint:
     """Write a checkpoint folder of ours from one of the published trainer, whole or not at all.
 
     Args:

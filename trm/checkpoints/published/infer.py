@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from trm.checkpoints.published.names import published_name
-from trm.checkpoints.published.task import Fit, chosen_fit
-from trm.checkpoints.published.torch_file import Facts, lacks
-from trm.checkpoints.published.yaml_config import SWIGLU_MULTIPLE, YAML_FILE, Said
+from trm.checkpoints.published.task import TaskMatch, chosen_fit
+from trm.checkpoints.published.torch_file import PublishedTensors, lacks
+from trm.checkpoints.published.yaml_config import SWIGLU_MULTIPLE, YAML_FILE, PublishedConfig
 from trm.config import GROUPS, ModelConfig, RunConfig, first_problem
 from trm.data import DatasetMeta
 from trm.errors import CheckpointError
@@ -22,7 +22,7 @@ from trm.tasks.base import Task
 
 
 def describe(
-    facts: Facts, said: Said, file: Path, task: str | None = None
+    facts: PublishedTensors, said: PublishedConfig, file: Path, task: str | None = None
 ) -> tuple[RunConfig, DatasetMeta, tuple[str, ...]]:
     """The settings and the puzzles of a published model, and what was inferred of them.
 
@@ -97,7 +97,9 @@ def model_shapes(run: RunConfig, data: DatasetMeta) -> dict[str, tuple[int, ...]
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
-def _inferred(facts: Facts, said: Said, fit: Fit) -> tuple[dict[str, Any], list[str]]:
+def _inferred(
+    facts: PublishedTensors, said: PublishedConfig, fit: TaskMatch
+) -> tuple[dict[str, Any], list[str]]:
     """Settings of the model that the tensors tell, and phrases for those that nobody said."""
     mixer = "an MLP" if facts.mlp_t else "attention"
     positions = "learned" if facts.learned else "none" if facts.mlp_t else "rope"
@@ -127,7 +129,7 @@ def _inferred(facts: Facts, said: Said, fit: Fit) -> tuple[dict[str, Any], list[
     return values, list(dict.fromkeys(unsaid))
 
 
-def _defaults(facts: Facts, said: Said, run: RunConfig) -> list[str]:
+def _defaults(facts: PublishedTensors, said: PublishedConfig, run: RunConfig) -> list[str]:
     """Phrases for what no tensor tells and nobody said."""
     notes = []
     if not facts.mlp_t and "num_heads" not in said.model:
@@ -142,7 +144,7 @@ def _defaults(facts: Facts, said: Said, run: RunConfig) -> list[str]:
     return notes
 
 
-def _expansion(facts: Facts, task: Task) -> float:
+def _expansion(facts: PublishedTensors, task: Task) -> float:
     """An expansion that gives the SwiGLUs their widths; rounding leaves a choice."""
     field = ModelConfig.model_fields["expansion"]
     usual = float(task.defaults.get("model", {}).get("expansion", field.default))

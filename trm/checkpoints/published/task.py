@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trm.checkpoints.published.torch_file import Facts
-from trm.checkpoints.published.yaml_config import YAML_FILE, Said, shown
+from trm.checkpoints.published.torch_file import PublishedTensors
+from trm.checkpoints.published.yaml_config import YAML_FILE, PublishedConfig, shown
 from trm.config import ModelConfig
 from trm.data import DatasetMeta
 from trm.errors import CheckpointError
@@ -18,7 +18,7 @@ _LENGTHS = range(1, 4097)
 
 
 @dataclass(frozen=True)
-class Fit:
+class TaskMatch:
     """A task whose puzzles these are, their description and the tokens before them, P."""
 
     task: Task
@@ -27,7 +27,9 @@ class Fit:
     notes: tuple[str, ...]
 
 
-def chosen_fit(facts: Facts, said: Said, file: Path, name: str | None) -> Fit:
+def chosen_fit(
+    facts: PublishedTensors, said: PublishedConfig, file: Path, name: str | None
+) -> TaskMatch:
     """The task that was given, or is named by the configuration, or the only one that fits."""
     if name is not None:
         fits = _fits([get_task(name)], facts, said)
@@ -51,11 +53,13 @@ def chosen_fit(facts: Facts, said: Said, file: Path, name: str | None) -> Fit:
     return _noted(fits[0], f"vocabulary of {facts.vocab_size} tokens: {fits[0].task.name}")
 
 
-def _noted(fit: Fit, note: str) -> Fit:
+def _noted(fit: TaskMatch, note: str) -> TaskMatch:
     return replace(fit, notes=(note, *fit.notes))
 
 
-def _no_fit(facts: Facts, said: Said, file: Path, name: str | None) -> CheckpointError:
+def _no_fit(
+    facts: PublishedTensors, said: PublishedConfig, file: Path, name: str | None
+) -> CheckpointError:
     whose = f"task {name}" if name else "any installed task"
     way = "Name another --task" if name else "Install the plugin of its task"
     if facts.num_tokens is None and said.seq_len is None:
@@ -78,7 +82,7 @@ def _mentions(text: str, task: Task) -> bool:
     return any(re.search(f"(?<![a-z0-9]){name}(?![0-9])", text.lower()) for name in names)
 
 
-def _fits(tasks: Iterable[Task], facts: Facts, said: Said) -> list[Fit]:
+def _fits(tasks: Iterable[Task], facts: PublishedTensors, said: PublishedConfig) -> list[TaskMatch]:
     """The tasks whose puzzles these can be: of the length they publish, or else of another."""
     tasks = list(tasks)
     usual = [_fit(task, facts, said, task.published_seq_len) for task in tasks]
@@ -93,7 +97,9 @@ def _only_length(task: Task, vocab_size: int) -> int | None:
     return lengths[0] if len(lengths) == 1 else None
 
 
-def _fit(task: Task, facts: Facts, said: Said, usual: int | None) -> Fit | None:
+def _fit(
+    task: Task, facts: PublishedTensors, said: PublishedConfig, usual: int | None
+) -> TaskMatch | None:
     """How the tensors fit a task's puzzles, None where they do not.
 
     Args:
@@ -111,11 +117,13 @@ def _fit(task: Task, facts: Facts, said: Said, usual: int | None) -> Fit | None:
     for length, prefix in tried:
         data = task.published_meta(facts.vocab_size, length) if length > 0 else None
         if data is not None:
-            return Fit(task, data, prefix, _length_notes(task, facts, said, length, prefix))
+            return TaskMatch(task, data, prefix, _length_notes(task, facts, said, length, prefix))
     return None
 
 
-def _prefixes(task: Task, facts: Facts, said: Said, usual: int | None) -> list[int]:
+def _prefixes(
+    task: Task, facts: PublishedTensors, said: PublishedConfig, usual: int | None
+) -> list[int]:
     """How many tokens may stand before the puzzle's own, the likeliest first."""
     if not said.model.get("puzzle_emb_dim", facts.puzzle_width):
         return [0]
@@ -131,7 +139,7 @@ def _prefixes(task: Task, facts: Facts, said: Said, usual: int | None) -> list[i
 
 
 def _length_notes(
-    task: Task, facts: Facts, said: Said, length: int, prefix: int
+    task: Task, facts: PublishedTensors, said: PublishedConfig, length: int, prefix: int
 ) -> tuple[str, ...]:
     if facts.num_tokens is None:
         stated = f"{length} cells, as the published puzzles of task {task.name} have"

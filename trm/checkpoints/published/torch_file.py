@@ -21,7 +21,7 @@ _TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
-class Facts:
+class PublishedTensors:
     """What the tensors of a published checkpoint tell of its model and puzzles.
 
     Attributes:
@@ -49,7 +49,7 @@ class Facts:
     forward_dtype: str
 
     @classmethod
-    def of(cls, weights: Mapping[str, Tensor], file: Path) -> "Facts":
+    def of(cls, weights: Mapping[str, Tensor], file: Path) -> "PublishedTensors":
         """Look at the tensors of a file, by our names.
 
         Raises:

@@ -76,7 +76,7 @@ _TOO_LARGE = 2**53
 
 
 @dataclass(frozen=True)
-class Said:
+class PublishedConfig:
     """What an ``all_config.yaml`` says.
 
     Attributes:
@@ -101,7 +101,7 @@ class _Loader(yaml.SafeLoader):
         """Leave ``<<`` where it is: as a key it is refused."""
 
 
-def read_yaml(file: Path) -> Said:
+def read_yaml(file: Path) -> PublishedConfig:
     """Read an ``all_config.yaml``.
 
     Raises:
@@ -126,7 +126,7 @@ def read_yaml(file: Path) -> Said:
     names = (config.get("project_name"), config.get("run_name"))
     # Where the data was tells the task; it is another place here.
     paths = run.pop("data", {}).get("paths") or ()
-    return Said(
+    return PublishedConfig(
         model=model,
         run=run,
         hints=tuple(hint for hint in (*paths, *names) if isinstance(hint, str)),

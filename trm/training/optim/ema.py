@@ -9,7 +9,7 @@ from torch import Tensor
 from trm.models import TinyRecursiveModel
 
 
-class WeightAverage:
+class EMA:
     """An exponential running average of the parameters (EMA); buffers are not averaged.
 
     Args:
@@ -31,7 +31,7 @@ class WeightAverage:
 
 
 @contextlib.contextmanager
-def averaged(model: TinyRecursiveModel, average: WeightAverage | None) -> Iterator[None]:
+def averaged(model: TinyRecursiveModel, average: EMA | None) -> Iterator[None]:
     """The model with its averaged weights inside the block; nothing is copied."""
     if average is None:
         yield
