@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
@@ -16,7 +17,7 @@ from tests.hub.commands import Commands, Online
 
 #: Packages whose shapes are checked.
 CHECKED = (
-    "models", "training", "evaluation", "checkpoints", "runtime", "inference.halting_pool",
+    "models", "training", "evaluation.evaluate", "checkpoints", "runtime", "inference.halting_pool",
     "inference.latent_noise", "inference.model", "inference.rollouts", "inference.search",
 )  # fmt: skip
 
@@ -27,6 +28,7 @@ from trm import settings  # noqa: E402
 from trm.cli import run  # noqa: E402
 from trm.config import RunConfig  # noqa: E402
 from trm.data import DatasetMeta, read_meta  # noqa: E402
+from trm.tasks.metrics import EvalBatch  # noqa: E402
 from trm.tasks.registry import get_task  # noqa: E402
 from trm.training.plan import plan_run  # noqa: E402
 from trm.training.train import train_plan  # noqa: E402
@@ -63,8 +65,6 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def mini_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generated 4x4 puzzles, like those of ``trm build-data sudoku --preset mini``."""
-    import numpy as np
-
     task = get_task("sudoku")
     options = task.data_options(**{**task.presets["mini"].data, "size": 4, "num_test": 100})
     folder = tmp_path_factory.mktemp("data") / "sudoku"
@@ -215,3 +215,28 @@ def hub_process(hub_server: HubServer, hub_home: Path) -> Iterator[Commands]:
 def online(hub: HubServer, hub_process: Commands, tmp_path: Path) -> Online:
     """Run command lines of trm whose Hub is ``hub``."""
     return Online(hub_process, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def batch() -> Callable[..., EvalBatch]:
+    """Answers (batch, seq_len) to as many examples, the last cell of which is not scored."""
+
+    def make(
+        answers: list[list[int]], logits: list[float] | None = None, steps: list[int] | None = None
+    ) -> EvalBatch:
+        tokens = np.array(answers, np.int32).reshape(len(answers), -1)
+        rows = np.arange(len(tokens))
+        labels = np.ones_like(tokens)
+        labels[:, -1] = -100
+        return EvalBatch(
+            inputs=tokens % 3,
+            labels=labels,
+            answers=tokens,
+            halt_logits=np.array(logits or [0.0] * len(rows), np.float32),
+            halt_steps=np.array(steps or [1] * len(rows), np.int32),
+            puzzle_identifiers=rows.astype(np.int32),
+            examples=rows,
+            puzzles=rows,
+        )
+
+    return make

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fresh_plugins import forget_plugins
 from trm.config import RunConfig
-from trm.plugins import load_plugins
 from trm.trackers import check, open_trackers
 from trm.trackers.registry import list_trackers
 
@@ -29,9 +29,9 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
     (about / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}\n")
     monkeypatch.syspath_prepend(site)
-    load_plugins.cache_clear()
+    forget_plugins()
     yield
-    load_plugins.cache_clear()
+    forget_plugins()
 
 
 @pytest.mark.usefixtures("_installed")
