@@ -12,11 +12,11 @@ import pytest
 
 from trm.errors import StorageError
 from trm.storage import (
+    atomic_file,
+    atomic_folder,
     check_writable,
-    point_to,
+    replace_symlink,
     storage_errors,
-    whole_file,
-    whole_folder,
     write_text,
 )
 
@@ -30,7 +30,7 @@ def names(folder: Path) -> list[str]:
 
 def fill(path: Path, text: str) -> None:
     """Write a folder with one file in a folder."""
-    with whole_folder(path) as folder:
+    with atomic_folder(path) as folder:
         (folder / "part").mkdir()
         (folder / "part" / "file").write_text(text)
 
@@ -49,7 +49,7 @@ def test_a_folder_appears_with_its_parents(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_not_there_before_the_block_ends(tmp_path: Path) -> None:
-    with whole_folder(tmp_path / "a") as folder:
+    with atomic_folder(tmp_path / "a") as folder:
         assert not (tmp_path / "a").exists()
         assert folder.parent == tmp_path
     assert names(tmp_path) == ["a"]
@@ -67,7 +67,7 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_block_that_raises_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
     def interrupted(path: Path) -> None:
-        with whole_folder(path) as folder:
+        with atomic_folder(path) as folder:
             (folder / "file").write_text("half")
             raise error("stop")
 
@@ -83,8 +83,8 @@ def test_a_block_that_raises_leaves_nothing(tmp_path: Path, error: type[BaseExce
 def test_folders_and_files_obey_the_umask(tmp_path: Path) -> None:
     """In a process of its own, which has it from its start."""
     program = (
-        "from pathlib import Path; from trm.storage import whole_folder, write_text\n"
-        "with whole_folder(Path('folder')): write_text(Path('file'), '')\n"
+        "from pathlib import Path; from trm.storage import atomic_folder, write_text\n"
+        "with atomic_folder(Path('folder')): write_text(Path('file'), '')\n"
         "import os; assert os.umask(0) == 0o027"
     )
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, umask=0o027, check=True)
@@ -95,7 +95,7 @@ def test_folders_and_files_obey_the_umask(tmp_path: Path) -> None:
 @needs_full_disk
 def test_a_full_disk_leaves_no_folder(tmp_path: Path) -> None:
     def write(path: Path) -> None:
-        with whole_folder(path) as folder:
+        with atomic_folder(path) as folder:
             (folder / "first").write_text("fits")
             (folder / "second").symlink_to(FULL)
             (folder / "second").write_text("does not fit")
@@ -169,7 +169,7 @@ def test_a_folder_in_the_place_of_a_file_stays(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"/file: a folder of that name is in the way\. Choose"):
         write_text(tmp_path / "file", "new")
     with pytest.raises(StorageError, match=r"/file: a folder of that name is in the way\. Choose"):
-        point_to(tmp_path / "file", tmp_path)
+        replace_symlink(tmp_path / "file", tmp_path)
     assert (tmp_path / "file" / "part" / "file").read_text() == "mine"
     assert names(tmp_path) == ["file"]
 
@@ -214,7 +214,7 @@ def test_a_place_that_may_not_be_written_is_named(locked: Path) -> None:
         with pytest.raises(StorageError, match=message):
             write(locked / "data", "")
     with pytest.raises(StorageError, match=message):
-        point_to(locked / "data", Path("elsewhere"))
+        replace_symlink(locked / "data", Path("elsewhere"))
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
@@ -249,7 +249,7 @@ def test_a_linked_folder_is_replaced_where_it_is(tmp_path: Path) -> None:
 
 
 def test_a_folder_may_hold_links(tmp_path: Path) -> None:
-    with whole_folder(tmp_path / "a") as folder:
+    with atomic_folder(tmp_path / "a") as folder:
         (folder / "dangling").symlink_to("nowhere")
     assert (tmp_path / "a" / "dangling").readlink() == Path("nowhere")
 
@@ -257,7 +257,7 @@ def test_a_folder_may_hold_links(tmp_path: Path) -> None:
 def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
     path = tmp_path / "a" / "file"
     write_text(path, "älter")
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.write(b"new")
         assert path.read_text(encoding="utf-8") == "älter"
     assert path.read_text() == "new"
@@ -268,7 +268,7 @@ def test_a_file_block_that_raises_leaves_the_old_file(tmp_path: Path) -> None:
     write_text(tmp_path / "file", "old")
 
     def interrupted(path: Path) -> None:
-        with whole_file(path) as file:
+        with atomic_file(path) as file:
             file.write(b"half")
             raise ValueError("stop")
 
@@ -282,8 +282,8 @@ def test_a_file_block_that_raises_leaves_the_old_file(tmp_path: Path) -> None:
 def test_a_killed_process_leaves_the_old_in_place(tmp_path: Path) -> None:
     fill(tmp_path / "folder", "old")
     program = (
-        "import os, pathlib, sys; from trm.storage import whole_folder\n"
-        "with whole_folder(pathlib.Path(sys.argv[1])) as f: (f / 'file').touch(); os._exit(9)"
+        "import os, pathlib, sys; from trm.storage import atomic_folder\n"
+        "with atomic_folder(pathlib.Path(sys.argv[1])) as f: (f / 'file').touch(); os._exit(9)"
     )
     done = subprocess.run([sys.executable, "-c", program, tmp_path / "folder"], check=False)
     assert done.returncode == 9
@@ -295,7 +295,7 @@ def test_a_link_points_relatively_and_is_replaced(tmp_path: Path) -> None:
     for step in ("step-1", "step-2"):
         target = tmp_path / "run" / "checkpoints" / step
         target.mkdir(parents=True)
-        point_to(link, target)
+        replace_symlink(link, target)
         assert link.readlink() == Path("checkpoints") / step
         assert link.resolve() == target.resolve()
     (tmp_path / "run").rename(tmp_path / "moved")
@@ -305,11 +305,11 @@ def test_a_link_points_relatively_and_is_replaced(tmp_path: Path) -> None:
 
 def test_a_link_is_made_over_what_a_killed_process_left(tmp_path: Path) -> None:
     (tmp_path / ".last.tmp").symlink_to("nowhere")
-    point_to(tmp_path / "last", tmp_path / "step")
+    replace_symlink(tmp_path / "last", tmp_path / "step")
     assert names(tmp_path) == ["last"]
 
 
 def test_a_link_in_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StorageError, match=r"/file/last: a part of the path is a file"):
-        point_to(tmp_path / "file" / "last", tmp_path)
+        replace_symlink(tmp_path / "file" / "last", tmp_path)

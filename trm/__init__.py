@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trm.inference.model import Model, load
     from trm.inference.solution import Solution
     from trm.inference.solve_file import solve_file
-    from trm.publish.exchange import export_checkpoint, import_checkpoint
+    from trm.publish.import_export import export_checkpoint, import_checkpoint
     from trm.publish.push import push_hub
     from trm.recipes import run_config
     from trm.runs.listing import list_runs
@@ -61,7 +61,7 @@ _LATER = {
     "trm.inference.model": ("Model", "load"),
     "trm.inference.solution": ("Solution",),
     "trm.inference.solve_file": ("solve_file",),
-    "trm.publish.exchange": ("export_checkpoint", "import_checkpoint"),
+    "trm.publish.import_export": ("export_checkpoint", "import_checkpoint"),
     "trm.publish.push": ("push_hub",),
     "trm.recipes": ("run_config",),
     "trm.runs.listing": ("list_runs",),

@@ -119,7 +119,7 @@ def push(
     """
     from huggingface_hub import HfApi
 
-    make_repository(name, private=private)
+    create_repository(name, private=private)
     api = HfApi()
     with _hub_errors(name, writes=True):
         if tag in {found.name for found in api.list_repo_refs(name.repo).tags}:
@@ -136,7 +136,7 @@ def push(
     return str(commit.commit_url)
 
 
-def make_repository(name: HubName, *, private: bool = False) -> None:
+def create_repository(name: HubName, *, private: bool = False) -> None:
     """Make a repository, and the branch of it, where there is none.
 
     Args:

@@ -51,7 +51,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """A folder to fill, which appears at ``path`` only if the block ends without an error.
 
     A folder that is there already is replaced, behind a symbolic link too.
@@ -76,7 +76,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A file to fill, which appears at ``path`` only if the block ends without an error.
 
     Raises:
@@ -118,12 +118,12 @@ def _refuse_in_the_way(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file, or leave what was there; see :func:`whole_file`."""
-    with whole_file(path) as file:
+    """Write a whole file, or leave what was there; see :func:`atomic_file`."""
+    with atomic_file(path) as file:
         file.write(text.encode("utf-8"))
 
 
-def point_to(link: Path, target: Path) -> None:
+def replace_symlink(link: Path, target: Path) -> None:
     """Make ``link`` a relative symbolic link to ``target``, replacing it in one step."""
     beside = link.with_name(f".{link.name}.tmp")
     with storage_errors(link):

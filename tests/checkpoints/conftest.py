@@ -10,7 +10,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from trm.checkpoints.published.names import to_published
+from trm.checkpoints.published.tensor_names import to_published
 from trm.config import ModelConfig
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.tasks.registry import get_task

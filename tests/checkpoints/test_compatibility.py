@@ -71,9 +71,11 @@ def test_puzzles_of_another_kind(plain: Dataset, update: dict[str, Any], message
 
 
 def test_a_table_for_the_same_puzzles(plain: Dataset, named: Named, mini_data: Path) -> None:
-    trained_on(plain).check_table(plain)
-    trained_on(named()).check_table(named(used=["a"]))
-    trained_on(named(), nameless=True).check_table(changed(plain, num_puzzle_identifiers=5))
+    trained_on(plain).check_puzzle_identifiers(plain)
+    trained_on(named()).check_puzzle_identifiers(named(used=["a"]))
+    trained_on(named(), nameless=True).check_puzzle_identifiers(
+        changed(plain, num_puzzle_identifiers=5)
+    )
 
 
 def test_a_table_for_other_puzzles(plain: Dataset, named: Named) -> None:
@@ -92,15 +94,15 @@ def test_a_table_for_other_puzzles(plain: Dataset, named: Named) -> None:
         ),
     ):
         with pytest.raises(CheckpointError, match=f"^{other.path} {why}{ways}"):
-            made.check_table(other)
+            made.check_puzzle_identifiers(other)
 
 
 def test_a_table_without_names_is_for_data_of_the_published_order(named: Named) -> None:
     dataset = named()
     made = trained_on(dataset, nameless=True)
     with pytest.raises(CheckpointError, match=r"is not numbered by the published builder, as ali"):
-        made.check_table(dataset)
-    made.check_table(changed(dataset, properties={PUBLISHED_ORDER: True}))
+        made.check_puzzle_identifiers(dataset)
+    made.check_puzzle_identifiers(changed(dataset, properties={PUBLISHED_ORDER: True}))
 
 
 def test_the_same_names_keep_their_numbers(plain: Dataset, named: Named) -> None:

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from trm.checkpoints.opened import open_checkpoint
-from trm.checkpoints.published.convert import export_published, import_published, read_published
-from trm.checkpoints.published.names import PREFIX
+from trm.checkpoints.published.checkpoint import export_published, import_published, read_published
+from trm.checkpoints.published.tensor_names import PREFIX
 from trm.checkpoints.published.yaml_config import YAML_FILE
 from trm.models import TinyRecursiveModel
 

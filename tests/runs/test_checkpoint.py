@@ -52,7 +52,7 @@ def test_a_checkpoint_is_enough_to_use_the_model(copy: Path) -> None:
 def test_nothing_is_pickled(trained_run: Path) -> None:
     files = [path for path in trained_run.rglob("*") if path.is_file()]
     others = {path.name for path in files if path.suffix not in (".safetensors", ".json", ".jsonl")}
-    assert others == {layout.SUMS_FILE, LOCK_FILE}
+    assert others == {layout.CHECKSUMS_FILE, LOCK_FILE}
 
 
 def test_cut_short(copy: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from trm.errors import InputError
-from trm.runs.listing import Best, list_runs, read_run
+from trm.runs.listing import BestEvaluation, list_runs, read_run
 from trm.runs.lock import run_lock
 
 Write = Callable[..., Path]
@@ -97,17 +97,17 @@ def test_a_long_run(write: Write) -> None:
     run = write(START, evaluated(1, exact_accuracy=0.5), *map(train, range(2, 20_000)))
     found = read_run(run)
     assert (found.step, found.total_steps) == (19_999, 100)
-    assert found.best == Best("exact_accuracy", 0.5, 1)
+    assert found.best == BestEvaluation("exact_accuracy", 0.5, 1)
 
 
 def test_the_best_is_what_the_best_checkpoint_says(write: Write) -> None:
     run = write(START, evaluated(10, solved=0.5, exact_accuracy=0.75), train(20))
-    assert read_run(run).best == Best("exact_accuracy", 0.75, 10)
+    assert read_run(run).best == BestEvaluation("exact_accuracy", 0.75, 10)
     noted = note_best(run, 10, headline="solved", best=0.5, best_step=10)
-    assert read_run(run).best == Best("solved", 0.5, 10)
+    assert read_run(run).best == BestEvaluation("solved", 0.5, 10)
     (noted / "evaluation.json").write_text('{"headline": "sol')
     found = read_run(run)
-    assert found.best == Best("exact_accuracy", 0.75, 10)
+    assert found.best == BestEvaluation("exact_accuracy", 0.75, 10)
     assert found.problems == ("evaluation.json is damaged",)
 
 
@@ -123,15 +123,15 @@ def test_the_best_of_the_records(write: Write) -> None:
         evaluated(40, **{"pass@2": 0.5}),
         evaluated(50, **{"pass@2": 0.25}),
     )
-    assert read_run(run).best == Best("pass@2", 0.5, 40)
+    assert read_run(run).best == BestEvaluation("pass@2", 0.5, 40)
 
 
 def test_what_the_best_was_measured_on(write: Write) -> None:
     run = write(START, {**evaluated(10, exact_accuracy=0.75), "split": "validation"})
-    assert read_run(run).best == Best("exact_accuracy", 0.75, 10, "validation")
+    assert read_run(run).best == BestEvaluation("exact_accuracy", 0.75, 10, "validation")
     found = {"headline": "exact_accuracy", "best": 0.75, "best_step": 10, "split": "validation"}
     note_best(run, 10, **found)
-    assert read_run(run).best == Best("exact_accuracy", 0.75, 10, "validation")
+    assert read_run(run).best == BestEvaluation("exact_accuracy", 0.75, 10, "validation")
     assert read_run(run).as_json()["best"]["split"] == "validation"
 
 

@@ -46,7 +46,7 @@ def test_what_is_no_record_is_passed_over(tmp_path: Path, line: bytes) -> None:
 def test_an_event_is_passed_over(tmp_path: Path) -> None:
     events = [{"event": name, "n": n} for n, name in enumerate(("train", "eval", "train", "end"))]
     path = written(tmp_path / "m", *events, {"n": 4}, more=b'{"event":"train"}\n')
-    assert [record["n"] for record in newest_first(path, pass_over="train")] == [4, 3, 1]
+    assert [record["n"] for record in newest_first(path, skip="train")] == [4, 3, 1]
     assert len(list(newest_first(path))) == 6
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from trm.runs.folder import newest_whole
+from trm.runs.run_folder import newest_intact_checkpoint
 
 Records = Callable[..., list[dict[str, Any]]]
 RUN = "runs/sudoku/a"
@@ -92,7 +92,7 @@ def test_a_launcher_that_is_killed_takes_its_processes_along_which_save(
     wait_for_end(handles)
     stopped = records(tmp_path / RUN, "end")[-1]
     assert stopped["error"] is None
-    whole, _ = newest_whole(tmp_path / RUN)
+    whole, _ = newest_intact_checkpoint(tmp_path / RUN)
     assert whole is not None
     assert int(whole.name[5:]) == stopped["step"]
 
@@ -218,7 +218,7 @@ def test_a_full_disk_while_saving_leaves_the_checkpoint_before(
     ), (done.stdout, done.stderr)
     assert done.returncode == 1  # for there is no checkpoint of what was learned last
     assert re.fullmatch(r"trm: error: cannot write \S+step-000020: no space left .*\n", done.stderr)
-    whole, damaged = newest_whole(kept / "sudoku/a")
+    whole, damaged = newest_intact_checkpoint(kept / "sudoku/a")
     assert whole is not None
     assert (whole.name, damaged) == ("step-000005", {})
     assert (kept / "sudoku/a/last").resolve() == whole
@@ -299,7 +299,7 @@ def test_all_processes_of_srun_wait_for_the_last_checkpoint(
     tasks[0].read_until("train step 3/")
     tasks[1].send(signal.SIGTERM)  # one of them is enough
     assert tasks[1].end() == (143, "")
-    whole, _ = newest_whole(tmp_path / RUN)  # which is there when the first one leaves
+    whole, _ = newest_intact_checkpoint(tmp_path / RUN)  # which is there when the first one leaves
     assert whole is not None
     assert tasks[0].end() == (143, "")
     assert f"stopped at step {int(whole.name[5:])}; " in tasks[0].lines[-1]

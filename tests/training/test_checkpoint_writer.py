@@ -11,7 +11,7 @@ from trm.config import RunConfig
 from trm.data import Position
 from trm.errors import StorageError
 from trm.runs.checkpoint import Evaluation, Progress
-from trm.runs.folder import checkpoints
+from trm.runs.run_folder import checkpoints
 from trm.tasks.registry import get_task
 from trm.training.checkpoint_writer import CheckpointWriter
 from trm.training.plan import plan_run

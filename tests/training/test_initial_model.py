@@ -73,7 +73,7 @@ def test_it_has_the_weights_of_a_checkpoint(checkpoint: Checkpoint, tiny: Tiny) 
 def test_it_has_the_weights_of_a_published_checkpoint(
     checkpoint: Checkpoint, tiny: Tiny, tmp_path: Path
 ) -> None:
-    from trm.checkpoints.published.convert import export_published
+    from trm.checkpoints.published.checkpoint import export_published
 
     folder = checkpoint("c", "model.swiglu_multiple=256")
     export_published(folder, tmp_path / "theirs")

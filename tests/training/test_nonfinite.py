@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from trm.config import RunConfig
 from trm.errors import TrainingError
 from trm.models import StepLoss, TinyRecursiveModel
-from trm.runs.folder import checkpoint_path
+from trm.runs.run_folder import checkpoint_path
 from trm.tasks.registry import get_task
 from trm.training import supervision
 from trm.training.plan import plan_run

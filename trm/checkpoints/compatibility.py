@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trm.data import PUBLISHED_ORDER, Dataset, DatasetMeta, Split, is_published
 from trm.errors import CheckpointError
-from trm.runs.checkpoint import Names
+from trm.runs.checkpoint import PuzzleNames
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TrainedOn:
 
     name: str
     data: DatasetMeta
-    names: Names | None
+    names: PuzzleNames | None
 
     def check(self, dataset: Dataset) -> None:
         """Refuse puzzles of another kind.
@@ -41,7 +41,7 @@ class TrainedOn:
                     "Give data of that kind with --data."
                 )
 
-    def check_table(self, dataset: Dataset) -> None:
+    def check_puzzle_identifiers(self, dataset: Dataset) -> None:
         """Refuse data whose puzzle identifiers are not, in this order, those it was trained on.
 
         Raises:
@@ -71,7 +71,7 @@ class TrainedOn:
         if split.names is None or split.identifiers is None:
             return split
         if self.names is None:  # a published one, for which the data says what they are
-            self.check_table(dataset)
+            self.check_puzzle_identifiers(dataset)
             return split
         known: NDArray[Any] = np.asarray(self.names)
         if np.array_equal(split.names, known):

@@ -12,17 +12,17 @@ import torch
 from torch import Tensor
 
 from trm.checkpoints.compatibility import TrainedOn
-from trm.checkpoints.published.convert import find_published, read_published
+from trm.checkpoints.published.checkpoint import find_published, read_published
 from trm.checkpoints.published.yaml_config import YAML_FILE
-from trm.checkpoints.tensors import check_fits, fill, load_tensor, shapes
+from trm.checkpoints.tensors import check_shapes_match, fill, load_tensor, shapes
 from trm.errors import CheckpointError
 from trm.hub import parse_name, pull
 from trm.models import TinyRecursiveModel
 from trm.models.layers import swiglu_width
 from trm.runs import checkpoint
-from trm.runs.checkpoint import CheckpointConfig, Names
-from trm.runs.folder import find_checkpoint, is_run
+from trm.runs.checkpoint import CheckpointConfig, PuzzleNames
 from trm.runs.layout import CONFIG_FILE, EVALUATION_FILE, NAMES_FILE, WEIGHTS_FILE
+from trm.runs.run_folder import find_checkpoint, is_run
 
 TABLE = "puzzle_embedding.weight"
 #: Of a repository with a checkpoint of ours, what is fetched.
@@ -46,7 +46,7 @@ class OpenedCheckpoint:
     name: str
     path: Path
     config: CheckpointConfig
-    names: Names | None = None
+    names: PuzzleNames | None = None
     notes: tuple[str, ...] = ()
     tensors: Mapping[str, Tensor] | None = field(default=None, repr=False)
 
@@ -75,7 +75,7 @@ class OpenedCheckpoint:
         if self.tensors is None:
             fill(targets, self.path / WEIGHTS_FILE, shares)
         else:
-            check_fits(targets, self.shapes(), self.path, shares)
+            check_shapes_match(targets, self.shapes(), self.path, shares)
             for name, target in targets.items():
                 rows = shares[name][1] if shares and name in shares else slice(None)
                 target.copy_(self.tensors[name][rows])
@@ -104,8 +104,8 @@ class OpenedCheckpoint:
         try:
             with torch.device("meta"):  # which takes a second when first used
                 if last not in found:  # known before so many layers are made
-                    check_fits({last: torch.empty(0)}, {}, self.path)
-                check_fits(TinyRecursiveModel(model, spec).state_dict(), found, self.path)
+                    check_shapes_match({last: torch.empty(0)}, {}, self.path)
+                check_shapes_match(TinyRecursiveModel(model, spec).state_dict(), found, self.path)
             return TinyRecursiveModel(model, spec, drawn=False)
         except (RuntimeError, OverflowError, TypeError) as error:  # of sizes beyond 64 bits
             raise CheckpointError(
@@ -160,7 +160,7 @@ def open_checkpoint(
     config = checkpoint.read_config(path)
     if task not in (None, config.run.task):
         raise CheckpointError(f"{shown} was trained for task {config.run.task}, not {task}.")
-    return OpenedCheckpoint(shown, path, config, checkpoint.read_names(path))
+    return OpenedCheckpoint(shown, path, config, checkpoint.read_puzzle_names(path))
 
 
 def locate(name: str | None, runs_folder: Path = Path("runs")) -> tuple[Path, str]:

@@ -49,7 +49,7 @@ def fill(
         CheckpointError: if the file is missing or damaged, or names and shapes differ.
     """
     with _reading(path) as file:
-        check_fits(targets, _shapes(file), path, shares)
+        check_shapes_match(targets, _shapes(file), path, shares)
         for name, target in targets.items():
             rows = shares[name][1] if shares and name in shares else None
             target.copy_(file.get_tensor(name) if rows is None else file.get_slice(name)[rows])
@@ -76,7 +76,7 @@ def load_tensor(path: Path, name: str) -> Tensor:
         return tensor
 
 
-def load_rows(path: Path, share: Callable[[int], slice]) -> dict[str, Tensor]:
+def load_row_slices(path: Path, share: Callable[[int], slice]) -> dict[str, Tensor]:
     """Some rows of every tensor of a file: ``share`` of how many there are.
 
     Raises:
@@ -126,7 +126,7 @@ def _shapes(file: Any) -> dict[str, list[int]]:
     return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
 
 
-def check_fits(
+def check_shapes_match(
     targets: Mapping[str, Tensor],
     found: Mapping[str, list[int]],
     path: Path | str,

@@ -63,7 +63,7 @@ def import_(
     task: opt.PublishedTask = None,
 ) -> None:
     """Make a checkpoint of one that the published trainer saved."""
-    from trm.publish.exchange import import_checkpoint
+    from trm.publish.import_export import import_checkpoint
 
     found = import_checkpoint(source, out=folder, task=task)
     for note in found.notes:
@@ -78,7 +78,7 @@ def export(
     ckpt: opt.Checkpoint = None,
 ) -> None:
     """Write a checkpoint for the published trainer, for ONNX or for torch.export."""
-    from trm.publish.exchange import export_checkpoint
+    from trm.publish.import_export import export_checkpoint
 
     difference = export_checkpoint(ckpt, kind=kind, out=folder)
     checked = "" if difference is None else f", its logits within {difference:.1e} of torch's"

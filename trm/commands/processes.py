@@ -67,9 +67,9 @@ def start(
     dry_run: bool,
 ) -> int:
     """Start several processes, each of which runs this command line again."""
-    from trm.runs.folder import last_checkpoint
-    from trm.runs.lock import refuse_if_locked
-    from trm.runs.metrics_file import note_end
+    from trm.runs.lock import check_not_locked
+    from trm.runs.metrics_file import record_crash
+    from trm.runs.run_folder import last_checkpoint
     from trm.runtime import launcher
     from trm.training.plan import check_shares, plan_run
 
@@ -85,7 +85,7 @@ def start(
     if dry_run:
         return show_needs(resolved, plan, num_processes)
     if machines.num_nodes == 1:  # a machine that comes back may find the run still locked
-        refuse_if_locked(plan.folder)
+        check_not_locked(plan.folder)
     folder, more = plan.folder, [] if named else ["--run-name", plan.folder.name]
     del plan  # and with it what was read of the data
     if resume == "never":  # that was for this moment; processes may be started again
@@ -103,7 +103,7 @@ def start(
     try:
         return launcher.launch([*arguments, *more], machines, folder, way_out=way_out)
     except TrainingError as error:
-        note_end(folder / METRICS_FILE, str(error))
+        record_crash(folder / METRICS_FILE, str(error))
         raise
 
 

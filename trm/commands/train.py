@@ -141,7 +141,7 @@ def _train(
     push_to: str | None,
 ) -> int:
     """Train in this process, alone or as one of a launcher's."""
-    from trm.publish.background import pushing
+    from trm.publish.push_during_training import push_best
     from trm.runtime.device import pick_device
     from trm.runtime.process_group import SINGLE_PROCESS, joined, process_group_from_env
     from trm.runtime.stop_signals import stop_requests
@@ -165,7 +165,10 @@ def _train(
             if dry_run:
                 return show_needs(resolved, plan, group.size) if group.is_first else 0
             repo = push_to if group.is_first else None
-            with shown(plan, group) as listen, pushing(plan.folder, repo, listen) as heard:
+            with (
+                shown(plan, group) as listen,
+                push_best(plan.folder, repo, listen) as heard,
+            ):
                 outcome = train_plan(
                     plan, task, group=group, listen=heard, should_stop=stop,
                     profile_steps=profile_steps,

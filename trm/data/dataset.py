@@ -15,7 +15,7 @@ from trm.config import FORMAT_VERSION, Frozen, first_problem
 from trm.data.augment import Augmentation
 from trm.data.split import OPTIONAL, PAD, REQUIRED, Split
 from trm.errors import DataError
-from trm.storage import whole_folder
+from trm.storage import atomic_folder
 
 META_FILE = "dataset.json"
 NAMES_FILE = "identifiers.npy"
@@ -112,7 +112,7 @@ def write(path: Path, meta: DatasetMeta, splits: Mapping[str, Split]) -> Dataset
         _check_split(meta, name, split)
     meta = meta.model_copy(update={"splits": counts})
     meta = meta.model_copy(update={"digest": digest(meta, splits)})
-    with whole_folder(path) as folder:
+    with atomic_folder(path) as folder:
         for name, split in splits.items():
             (folder / name).mkdir()
             for array_name, array in split.arrays().items():

@@ -21,7 +21,7 @@ from trm.data.augment import Augmentation
 from trm.data.dataset import Dataset, DatasetMeta, SplitCounts, open_array
 from trm.data.split import IGNORE_LABEL, PAD, Split
 from trm.errors import DataError
-from trm.storage import whole_folder
+from trm.storage import atomic_folder
 
 NAMES_FILE = "identifiers.json"
 #: A property of data of our own layout whose puzzles have the published builder's identifiers.
@@ -205,7 +205,7 @@ def write_published(path: Path, dataset: Dataset, extra: Mapping[str, Any] | Non
         StorageError: if the disk is full or the place may not be written.
     """
     names = [b"<blank>"] if dataset.names is None else dataset.names.tolist()
-    with whole_folder(path) as folder:
+    with atomic_folder(path) as folder:
         for name, split in dataset.splits.items():
             (folder / name).mkdir()
             _write_split(folder / name, split, dataset.meta)

@@ -16,7 +16,7 @@ from trm.data import IGNORE_LABEL, PAD, Dataset, Split, with_held_out
 from trm.errors import InputError
 from trm.inference.choice import majority
 from trm.inference.options import InferenceOptions
-from trm.storage import whole_file
+from trm.storage import atomic_file
 from trm.tasks.base import Task
 from trm.tasks.metrics import EvalBatch, Evaluator
 from trm.tasks.registry import get_task
@@ -88,7 +88,7 @@ class Predictions:
         if names is not None:
             arrays["names"] = names[arrays["puzzle_identifiers"]]
         about = np.frombuffer(self.about.model_dump_json().encode(), np.uint8)
-        with whole_file(path) as file:
+        with atomic_file(path) as file:
             np.savez_compressed(file, allow_pickle=False, **{ABOUT: about}, **arrays)
 
     @classmethod

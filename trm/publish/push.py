@@ -11,25 +11,25 @@ from pathlib import Path
 from trm import hub
 from trm.checkpoints.opened import open_checkpoint
 from trm.errors import CheckpointError, HubError, InputError
-from trm.publish.card import model_card
-from trm.runs.checkpoint import check_whole, write_sums
+from trm.publish.model_card import model_card
+from trm.runs.checkpoint import verify_checksums, write_checksums
 from trm.runs.layout import (
+    CHECKSUMS_FILE,
     CONFIG_FILE,
     EVALUATION_FILE,
     NAMES_FILE,
     STATE_FOLDER,
-    SUMS_FILE,
     WEIGHTS_FILE,
 )
-from trm.storage import whole_folder
+from trm.storage import atomic_folder
 
 CARD_FILE = "README.md"
 #: What a checkpoint may have and the next one may lack, which must not stay behind.
-MAY_LACK = (NAMES_FILE, EVALUATION_FILE, f"{STATE_FOLDER}/*")
+OPTIONAL_FILES = (NAMES_FILE, EVALUATION_FILE, f"{STATE_FOLDER}/*")
 
 
 @dataclass(frozen=True)
-class Pushed:
+class PushResult:
     """What was uploaded, or would be.
 
     Attributes:
@@ -55,7 +55,7 @@ def push_hub(
     licence: str = "mit",
     with_training_state: bool = False,
     dry_run: Path | None = None,
-) -> Pushed:
+) -> PushResult:
     """Publish a checkpoint on the Hugging Face Hub, with a model card.
 
     Args:
@@ -80,21 +80,21 @@ def push_hub(
             f"{stored.name} is a checkpoint of the published trainer. Import it first: "
             "trm import, and push what that writes."
         )
-    if (stored.path / SUMS_FILE).is_file():
-        check_whole(stored.path)
+    if (stored.path / CHECKSUMS_FILE).is_file():
+        verify_checksums(stored.path)
     if dry_run is not None:
         if dry_run.exists():
             raise InputError(f"{dry_run} exists. Name a new folder, or remove it.")
         stage(stored.path, dry_run, name, licence, with_training_state)
-        return Pushed(stored.name, str(name), sizes(dry_run), folder=dry_run)
+        return PushResult(stored.name, str(name), sizes(dry_run), folder=dry_run)
     with tempfile.TemporaryDirectory(prefix="trm-push-") as beside:
         folder = Path(beside) / "files"
         stage(stored.path, folder, name, licence, with_training_state)
         step = stored.config.step
         url = hub.push(
-            folder, name, message=f"Step {step}", private=private, tag=tag, replaces=MAY_LACK
+            folder, name, message=f"Step {step}", private=private, tag=tag, replaces=OPTIONAL_FILES
         )
-        return Pushed(stored.name, str(name), sizes(folder), url)
+        return PushResult(stored.name, str(name), sizes(folder), url)
 
 
 def repository(repo: str, revision: str | None = None) -> hub.HubName:
@@ -131,7 +131,7 @@ def stage(
                 f"{checkpoint} has no {STATE_FOLDER}. Leave --with-training-state out."
             )
         files += [f"{STATE_FOLDER}/{path.name}" for path in inner]
-    with whole_folder(out) as folder:
+    with atomic_folder(out) as folder:
         for file in files:
             if (checkpoint / file).is_file():
                 (folder / file).parent.mkdir(exist_ok=True)
@@ -139,7 +139,7 @@ def stage(
         if not (checkpoint / WEIGHTS_FILE).is_file():  # a run removes its old ones in one piece
             raise CheckpointError(f"{checkpoint} is no longer there. Push another checkpoint.")
         (folder / CARD_FILE).write_text(str(card), encoding="utf-8")
-        write_sums(folder)
+        write_checksums(folder)
 
 
 def _link(source: Path, target: Path) -> None:

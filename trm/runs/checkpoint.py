@@ -20,17 +20,17 @@ from trm.config.model import PuzzleSpec
 from trm.data import DatasetMeta, Position
 from trm.errors import CheckpointError, StorageError
 from trm.runs.layout import (
+    CHECKSUMS_FILE,
     CONFIG_FILE,
     EVALUATION_FILE,
     NAMES_FILE,
     PROGRESS_FILE,
     STATE_FOLDER,
-    SUMS_FILE,
 )
 from trm.storage import write_text
 
 #: Byte strings; what checks types while testing takes np.bytes_ to mean empty ones.
-Names = NDArray[np.character]
+PuzzleNames = NDArray[np.character]
 
 #: No JSON of ours comes near to it.
 _MOST_BYTES = 1 << 20
@@ -105,7 +105,7 @@ def read_progress(path: Path) -> Progress:
     """
     progress = _read_json(path / STATE_FOLDER / PROGRESS_FILE, Progress)
     found = read_evaluation(path)
-    return progress if found is None else noted(progress, found)
+    return progress if found is None else with_evaluation(progress, found)
 
 
 def read_evaluation(path: Path) -> Evaluation | None:
@@ -118,7 +118,7 @@ def read_evaluation(path: Path) -> Evaluation | None:
     return _read_json(file, Evaluation) if file.is_file() else None
 
 
-def noted(progress: Progress, found: Evaluation) -> Progress:
+def with_evaluation(progress: Progress, found: Evaluation) -> Progress:
     """A run's progress after an evaluation."""
     update = {"evaluated_step": found.step, "best": found.best, "best_step": found.best_step}
     return progress.model_copy(update={**update, "since_best": found.since_best})
@@ -129,21 +129,21 @@ def save_evaluation(path: Path, found: Evaluation) -> None:
     write_text(path / EVALUATION_FILE, found.model_dump_json(indent=2) + "\n")
 
 
-def write_sums(folder: Path) -> None:
+def write_checksums(folder: Path) -> None:
     """Write ``SHA256SUMS`` of all files in a folder, as ``sha256sum`` writes and checks it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     lines = [f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
-    (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
+    (folder / CHECKSUMS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
-def check_whole(path: Path) -> None:
+def verify_checksums(path: Path) -> None:
     """Read every file of a checkpoint, and compare it with what was written.
 
     Raises:
         CheckpointError: naming the file that is missing or not what it was.
         StorageError: if a file cannot be read, which may be so for the moment only.
     """
-    sums = path / SUMS_FILE
+    sums = path / CHECKSUMS_FILE
     try:
         lines = sums.read_text(encoding="utf-8").splitlines()
         for line in lines:
@@ -178,7 +178,7 @@ def read_config(path: Path) -> CheckpointConfig:
     return _read_json(path / CONFIG_FILE, CheckpointConfig)
 
 
-def read_names(path: Path) -> Names | None:
+def read_puzzle_names(path: Path) -> PuzzleNames | None:
     """The names of the rows of a checkpoint's puzzle embedding, None where they have none.
 
     Raises:
@@ -188,7 +188,7 @@ def read_names(path: Path) -> Names | None:
     if not file.is_file():
         return None
     try:
-        names: Names = np.load(file, mmap_mode="r", allow_pickle=False)
+        names: PuzzleNames = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{file} is damaged: {reason}. Use another checkpoint.") from error

@@ -33,7 +33,7 @@ _NAMES = (CONFIG_FILE, METRICS_FILE, LOCK_FILE, CHECKPOINTS)
 
 
 @dataclass(frozen=True)
-class Best:
+class BestEvaluation:
     """The best evaluation of a run, by its task's headline metric, and what was evaluated."""
 
     metric: str
@@ -43,7 +43,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class RunInfo:
+class RunSummary:
     """What the files of a run say.
 
     Attributes:
@@ -59,7 +59,7 @@ class RunInfo:
     state: State
     step: int | None
     total_steps: int | None
-    best: Best | None
+    best: BestEvaluation | None
     updated: datetime
     num_bytes: int
     error: str | None = None
@@ -91,7 +91,7 @@ class RunInfo:
         }
 
 
-def list_runs(folder: str | Path = "runs") -> list[RunInfo]:
+def list_runs(folder: str | Path = "runs") -> list[RunSummary]:
     """The runs in a folder of runs, in that of a task, or the run that the folder is; newest first.
 
     Raises:
@@ -121,7 +121,7 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
                 yield from _run_folders(path, depth - 1)
 
 
-def read_run(folder: Path) -> RunInfo:
+def read_run(folder: Path) -> RunSummary:
     """What the files of a run say; what is missing or damaged is named in its problems."""
     problems: list[str] = []
     running = is_locked(folder)  # before the records are read, which may end in between
@@ -131,7 +131,7 @@ def read_run(folder: Path) -> RunInfo:
     state, error = ("running", None) if running else _end(history)
     task, train = config.get("task"), config.get("train")
     planned = train.get("max_steps") if isinstance(train, dict) else None
-    return RunInfo(
+    return RunSummary(
         folder=folder,
         task=task if isinstance(task, str) else folder.absolute().parent.name,
         state=state,
@@ -167,7 +167,7 @@ def _read_history(file: Path, problems: list[str], whole: bool) -> _History:
         # That a checkpoint is written is known some steps later.
         stood = (r for r in newest_first(file) if r.get("event") not in ("checkpoint", "warning"))
         history.step = _whole(next(stood, {}).get("step"))
-        for record in newest_first(file, pass_over="train"):
+        for record in newest_first(file, skip="train"):
             event = record.get("event")
             if event == "eval":
                 history.evaluations.append(record)
@@ -191,7 +191,7 @@ def _end(history: _History) -> tuple[State, str | None]:
     return "finished" if history.end.get("finished") is True else "stopped", None
 
 
-def _noted_best(folder: Path, problems: list[str]) -> Best | None:
+def _noted_best(folder: Path, problems: list[str]) -> BestEvaluation | None:
     """What the evaluation of the best checkpoint says, which was written beside its weights."""
     for link in (BEST, LAST):
         path = folder / link
@@ -201,15 +201,15 @@ def _noted_best(folder: Path, problems: list[str]) -> Best | None:
     found = _read_json(file, problems) if os.path.lexists(file) else {}
     metric, value, step = found.get("headline"), found.get("best"), _whole(found.get("best_step"))
     if isinstance(metric, str) and isinstance(value, int | float) and step is not None:
-        return Best(metric, float(value), step, _split(found))
+        return BestEvaluation(metric, float(value), step, _split(found))
     return None
 
 
-def _best_of(evaluations: list[Record]) -> Best | None:
+def _best_of(evaluations: list[Record]) -> BestEvaluation | None:
     """The best of the records; of equals the later, as in training."""
     for metric in HEADLINES:
         found = [
-            Best(metric, record[metric], step, _split(record))
+            BestEvaluation(metric, record[metric], step, _split(record))
             for record in evaluations
             if isinstance(record.get(metric), float)
             and (step := _whole(record.get("step"))) is not None

@@ -53,7 +53,7 @@ def run_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def refuse_if_locked(folder: Path) -> None:
+def check_not_locked(folder: Path) -> None:
     """Find out before processes are started whether another one trains there.
 
     Raises:

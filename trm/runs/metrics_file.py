@@ -50,7 +50,7 @@ class MetricsFile:
         self._cut_short = False
 
 
-def note_end(path: Path, error: str) -> None:
+def record_crash(path: Path, error: str) -> None:
     """Note in a file of records that a run has died of what it could not say itself."""
     newest = next(newest_first(path), None) if path.is_file() else None
     if newest is not None and newest.get("event") != "end":
@@ -83,20 +83,20 @@ def oldest_first(path: Path) -> Iterator[dict[str, Any]]:
                 yield record
 
 
-def newest_first(path: Path, pass_over: str | None = None) -> Iterator[dict[str, Any]]:
+def newest_first(path: Path, skip: str | None = None) -> Iterator[dict[str, Any]]:
     """The records from the end of the file on; it is read only as far as they are asked for.
 
     Args:
         path: the file.
-        pass_over: leave out records of this event. Of lines that are quickly told to be such,
+        skip: leave out records of this event. Of lines that are quickly told to be such,
             100,000 take a tenth of a second.
     """
-    mark = None if pass_over is None else f'"event": "{pass_over}"'.encode()
+    mark = None if skip is None else f'"event": "{skip}"'.encode()
     for line in _lines_backwards(path):
         if mark is not None and mark in line:
             continue
         record = _record(line)
-        if record and (mark is None or record.get("event") != pass_over):
+        if record and (mark is None or record.get("event") != skip):
             yield record
 
 

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from trm.errors import ConfigError, InputError
-from trm.storage import whole_file
+from trm.storage import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -223,7 +223,7 @@ def save_figure(path: Path, figure: "Figure", dpi: int = 160) -> None:
         # A name in a script that the font lacks is drawn as boxes, which everybody can see.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(drawn, format=kind[1:], dpi=dpi, metadata=_METADATA[kind])
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.write(drawn.getvalue())
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from trm.data import DatasetMeta
     from trm.evaluation.report import Row
-    from trm.runs.listing import RunInfo
+    from trm.runs.listing import RunSummary
     from trm.settings import Resolved
     from trm.tasks.metrics import Metric
     from trm.tasks.registry import InstalledTask
@@ -143,7 +143,7 @@ def markdown(shown: Table) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def runs_table(found: "Iterable[RunInfo]", now: datetime | None = None) -> Table:
+def runs_table(found: "Iterable[RunSummary]", now: datetime | None = None) -> Table:
     """The runs in a folder, one a line.
 
     Args:
@@ -169,7 +169,7 @@ def runs_table(found: "Iterable[RunInfo]", now: datetime | None = None) -> Table
     return made
 
 
-def run_troubles(run: "RunInfo") -> Iterable[str]:
+def run_troubles(run: "RunSummary") -> Iterable[str]:
     """The first words of a run's error, and what is wrong with its files."""
     if run.error is not None:
         yield f"{run.folder} failed: {shorten(run.error, 150, placeholder='...')}"

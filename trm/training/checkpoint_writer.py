@@ -9,10 +9,10 @@ from pathlib import Path
 
 from trm.errors import StorageError
 from trm.runs import checkpoint
-from trm.runs.folder import checkpoint_path, prune, remove_unfinished
 from trm.runs.layout import BEST, LAST
 from trm.runs.metrics_file import Record
-from trm.storage import point_to
+from trm.runs.run_folder import checkpoint_path, prune, remove_unfinished
+from trm.storage import replace_symlink
 from trm.training.snapshot import Snapshot
 
 
@@ -59,7 +59,7 @@ class CheckpointWriter:
         path = checkpoint_path(self._run, snapshot.progress.step)
         try:
             snapshot.write(path)
-            point_to(self._run / LAST, path)
+            replace_symlink(self._run / LAST, path)
             self._prune()
         except Exception as error:  # raised again, or warned of, in wait
             self._error = error
@@ -101,7 +101,7 @@ class CheckpointWriter:
             return False
         try:
             if found.best_step == found.step:
-                point_to(self._run / BEST, path)
+                replace_symlink(self._run / BEST, path)
             checkpoint.save_evaluation(path, found)
         except StorageError as error:
             message = f"evaluation of step {found.step} was not saved: {error}"

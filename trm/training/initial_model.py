@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trm.checkpoints.opened import TABLE, open_checkpoint
-from trm.checkpoints.tensors import check_fits
+from trm.checkpoints.tensors import check_shapes_match
 from trm.config import RunConfig
 from trm.data import Dataset
 from trm.errors import CheckpointError
@@ -88,8 +88,8 @@ def check_beginning(config: RunConfig, dataset: Dataset) -> None:
         if config.train.reset_puzzle_embedding:  # their number may be another, but not their width
             found[TABLE][0] = len(expected[TABLE])
         else:
-            stored.trained_on.check_table(dataset)
-    check_fits(
+            stored.trained_on.check_puzzle_identifiers(dataset)
+    check_shapes_match(
         expected, found, stored.name,
         settings="this run", way_out="Give the model settings that it was trained with.",
     )  # fmt: skip

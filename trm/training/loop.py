@@ -14,9 +14,9 @@ from trm.errors import PluginError, StorageError, TrainingError, did_you_mean
 from trm.evaluation.evaluate import evaluate
 from trm.inference.options import InferenceOptions
 from trm.runs import checkpoint
-from trm.runs.folder import last_checkpoint
 from trm.runs.layout import METRICS_FILE
 from trm.runs.metrics_file import Listener, MetricsFile, Record
+from trm.runs.run_folder import last_checkpoint
 from trm.runtime.device import compile_network, copy_to, to_device
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.base import Task
@@ -274,7 +274,7 @@ class TrainLoop:
         self._report({**ours, **found.metrics, **ours, **elapsed})
         if not self._saver.note(found):  # there is nothing that could be the best
             return progress.model_copy(update={"evaluated_step": step})
-        return checkpoint.noted(progress, found)
+        return checkpoint.with_evaluation(progress, found)
 
     def _save(self, elapsed: float) -> None:
         step = self.trainer.state.step

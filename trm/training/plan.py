@@ -11,7 +11,7 @@ from trm.config import RunConfig, setting_names
 from trm.data import Dataset, with_held_out
 from trm.errors import CheckpointError, ConfigError
 from trm.runs import checkpoint
-from trm.runs.folder import aside_of, new_run_name, newest_whole
+from trm.runs.run_folder import damaged_path, new_run_name, newest_intact_checkpoint
 from trm.runtime.device import with_dtype
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.base import Task
@@ -51,7 +51,7 @@ class Plan:
     def warnings(self) -> list[str]:
         """What the user should know before it starts."""
         return [
-            f"{reason} It is set aside as {aside_of(path).name}; the one before it is used."
+            f"{reason} It is set aside as {damaged_path(path).name}; the one before it is used."
             for path, reason in self.start.damaged.items()
         ]
 
@@ -191,7 +191,7 @@ def _start(
     resume: str,
 ) -> tuple[Path, Start]:
     folder = _folder(config, runs_folder, name, resume)
-    found, damaged = newest_whole(folder)
+    found, damaged = newest_intact_checkpoint(folder)
     if found is None and resume not in ("auto", "never"):
         raise CheckpointError(
             f"--resume {resume}: that run has no checkpoint yet. Start it again with --run-name "

@@ -10,13 +10,19 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from trm.checkpoints.tensors import fill, load_rows, save_tensors
+from trm.checkpoints.tensors import fill, load_row_slices, save_tensors
 from trm.errors import CheckpointError
 from trm.models import Carry
-from trm.runs.checkpoint import CheckpointConfig, Names, Progress, read_progress, write_sums
+from trm.runs.checkpoint import (
+    CheckpointConfig,
+    Progress,
+    PuzzleNames,
+    read_progress,
+    write_checksums,
+)
 from trm.runs.layout import CONFIG_FILE, NAMES_FILE, PROGRESS_FILE, STATE_FOLDER, WEIGHTS_FILE
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
-from trm.storage import whole_folder
+from trm.storage import atomic_folder
 from trm.training.sharded_embedding import ShardedPuzzleEmbedding
 from trm.training.step import TrainState
 
@@ -40,7 +46,7 @@ class Snapshot:
     progress: Progress
     weights: dict[str, Tensor]
     training_state: dict[str, dict[str, Tensor]]
-    names: Names | None = None
+    names: PuzzleNames | None = None
 
     def write(self, path: Path) -> None:
         """Write the checkpoint folder, whole or not at all.
@@ -48,7 +54,7 @@ class Snapshot:
         Raises:
             StorageError: if the disk is full or the place may not be written.
         """
-        with whole_folder(path) as folder:
+        with atomic_folder(path) as folder:
             save_tensors(folder / WEIGHTS_FILE, self.weights)
             (folder / CONFIG_FILE).write_text(self.config.model_dump_json(indent=2) + "\n")
             if self.names is not None:
@@ -58,14 +64,14 @@ class Snapshot:
             for name, tensors in self.training_state.items():
                 save_tensors(inner / name, tensors)
             (inner / PROGRESS_FILE).write_text(self.progress.model_dump_json(indent=2) + "\n")
-            write_sums(folder)
+            write_checksums(folder)
 
 
 def take_snapshot(
     state: TrainState,
     config: CheckpointConfig,
     progress: Progress,
-    names: Names | None = None,
+    names: PuzzleNames | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> Snapshot | None:
     """Copy what a checkpoint holds; None in all processes but the first, which all take part."""
@@ -121,7 +127,7 @@ def restore(path: Path, state: TrainState, group: ProcessGroup = SINGLE_PROCESS)
     state.step = progress.step
     state.optimizer.num_steps = progress.step - progress.left_out
     if progress.step:
-        found = load_rows(inner / _ROLLOUT, group.share)
+        found = load_row_slices(inner / _ROLLOUT, group.share)
         try:
             state.rollout = Carry.of({n: t.to(state.model.device) for n, t in found.items()})
         except KeyError as error:

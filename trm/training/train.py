@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trm.config import RunConfig
-from trm.publish.background import pushing
-from trm.runs.folder import set_aside
+from trm.publish.push_during_training import push_best
 from trm.runs.layout import CONFIG_FILE, LAST
 from trm.runs.lock import run_lock
 from trm.runs.metrics_file import Listener
+from trm.runs.run_folder import rename_damaged
 from trm.runtime.device import device_errors, pick_device
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup, joined, process_group_from_env
-from trm.storage import point_to, write_text
+from trm.storage import replace_symlink, write_text
 from trm.tasks.base import Task
 from trm.tasks.registry import get_task
 from trm.training.loop import Outcome, TrainLoop
@@ -55,7 +55,7 @@ def train(
         planned = plan_run(
             config, task, runs_folder=Path(runs), name=name, resume=resume, group=group
         )
-        with pushing(planned.folder, push_to if group.is_first else None, listen) as heard:
+        with push_best(planned.folder, push_to if group.is_first else None, listen) as heard:
             return train_plan(planned, task, group=group, listen=heard, should_stop=should_stop)
 
 
@@ -98,7 +98,7 @@ def _occupy(planned: Plan, stack: contextlib.ExitStack) -> None:
     """Take the run folder, and put damaged checkpoints out of the way."""
     stack.enter_context(run_lock(planned.folder))
     for path in planned.start.damaged:
-        set_aside(path)
+        rename_damaged(path)
     if planned.start.damaged and planned.resume_from is not None:
-        point_to(planned.folder / LAST, planned.resume_from)
+        replace_symlink(planned.folder / LAST, planned.resume_from)
     write_text(planned.folder / CONFIG_FILE, planned.config.model_dump_json(indent=2) + "\n")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trm.checkpoints.published.convert import export_published, import_published, read_published
-from trm.checkpoints.published.names import PREFIX
+from trm.checkpoints.published.checkpoint import export_published, import_published, read_published
+from trm.checkpoints.published.tensor_names import PREFIX
 from trm.errors import CheckpointError, PluginError
 
 MLP = {"mlp_t": True, "pos_encodings": "none"}

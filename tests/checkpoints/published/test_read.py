@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 from tests.fresh_plugins import forget_plugins
 from trm import plugins
-from trm.checkpoints.published.convert import find_published, read_published
-from trm.checkpoints.published.names import our_name
+from trm.checkpoints.published.checkpoint import find_published, read_published
+from trm.checkpoints.published.tensor_names import trm_name
 from trm.config import ModelConfig, OptimConfig
 from trm.data import DatasetMeta
 from trm.errors import CheckpointError
@@ -64,8 +64,8 @@ def test_nothing_else_is_meant(tmp_path: Path, example: Callable[..., Any]) -> N
 def test_prefixes_are_dropped(example: Callable[..., Any], prefix: str) -> None:
     made = example(**MLP, prefix=prefix)
     weights = read_published(made.file).weights
-    assert weights.keys() == {our_name(name) for name in made.tensors}
-    assert all(torch.equal(weights[our_name(n)], t) for n, t in made.tensors.items())
+    assert weights.keys() == {trm_name(name) for name in made.tensors}
+    assert all(torch.equal(weights[trm_name(n)], t) for n, t in made.tensors.items())
 
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -268,7 +268,7 @@ def test_a_file_of_before_torch_1_6(example: Callable[..., Any]) -> None:
     torch.save(made.tensors, made.file, _use_new_zipfile_serialization=False)
     assert find_published(made.folder) == made.file
     weights = read_published(made.file).weights
-    assert all(torch.equal(weights[our_name(n)], t) for n, t in made.tensors.items())
+    assert all(torch.equal(weights[trm_name(n)], t) for n, t in made.tensors.items())
 
 
 def test_a_file_that_was_saved_on_a_gpu(example: Callable[..., Any]) -> None:
@@ -281,4 +281,4 @@ def test_a_file_that_was_saved_on_a_gpu(example: Callable[..., Any]) -> None:
             assert (on_gpu != part) is name.endswith("data.pkl")
             archive.writestr(name, on_gpu)
     weights = read_published(made.file).weights
-    assert all(torch.equal(weights[our_name(n)], t) for n, t in made.tensors.items())
+    assert all(torch.equal(weights[trm_name(n)], t) for n, t in made.tensors.items())

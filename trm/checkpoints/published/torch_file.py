@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trm.checkpoints.published.names import our_name, published_name
+from trm.checkpoints.published.tensor_names import published_name, trm_name
 from trm.checkpoints.published.yaml_config import shown
 from trm.errors import CheckpointError
 
@@ -197,7 +197,7 @@ def _loaded(file: Path) -> object:
 def _our_name(file: Path, name: object) -> str:
     try:
         if isinstance(name, str):
-            return our_name(name)
+            return trm_name(name)
     except KeyError:
         pass
     raise CheckpointError(

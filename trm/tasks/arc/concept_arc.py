@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from trm.errors import DataError, InputError
-from trm.storage import cache_folder, whole_file
+from trm.storage import atomic_file, cache_folder
 from trm.tasks.arc.grids import ArcTask
 from trm.tasks.arc.sources import from_bytes, from_files, from_folder, in_order
 
@@ -80,7 +80,7 @@ def _downloaded() -> Files:
             f"{URL} does not hold the expected ConceptARC ({len(corpus)} tasks, SHA-256 "
             f"{found[:12]}, not {SHA256[:12]}). Try again later, {_WAYS_OUT}"
         )
-    with whole_file(cached) as file:
+    with atomic_file(cached) as file:
         file.write(archive)
     return corpus
 

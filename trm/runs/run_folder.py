@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trm.config import RunConfig
 from trm.errors import CheckpointError
-from trm.runs.checkpoint import check_whole
+from trm.runs.checkpoint import verify_checksums
 from trm.runs.layout import BEST, CHECKPOINTS, CONFIG_FILE, LAST, WEIGHTS_FILE
 from trm.storage import storage_errors
 
@@ -74,7 +74,7 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name[5:]))
 
 
-def newest_whole(run: Path) -> tuple[Path | None, dict[Path, str]]:
+def newest_intact_checkpoint(run: Path) -> tuple[Path | None, dict[Path, str]]:
     """The newest checkpoint that is as it was written, and what is wrong with newer ones.
 
     Every file of theirs is read. None if there is no checkpoint at all.
@@ -85,7 +85,7 @@ def newest_whole(run: Path) -> tuple[Path | None, dict[Path, str]]:
     damaged: dict[Path, str] = {}
     for path in reversed(checkpoints(run)):
         try:
-            check_whole(path)
+            verify_checksums(path)
         except CheckpointError as error:
             damaged[path] = str(error)
         else:
@@ -98,14 +98,14 @@ def newest_whole(run: Path) -> tuple[Path | None, dict[Path, str]]:
     return None, damaged
 
 
-def set_aside(path: Path) -> None:
+def rename_damaged(path: Path) -> None:
     """Rename a damaged checkpoint, so that it is not taken for one again."""
     with storage_errors(path):
-        shutil.rmtree(aside_of(path), ignore_errors=True)
-        path.rename(aside_of(path))
+        shutil.rmtree(damaged_path(path), ignore_errors=True)
+        path.rename(damaged_path(path))
 
 
-def aside_of(path: Path) -> Path:
+def damaged_path(path: Path) -> Path:
     """Where a damaged checkpoint goes."""
     return path.with_name(f"damaged-{path.name}")
 

@@ -48,7 +48,7 @@ from trm.errors import CheckpointError, ConfigError, InputError
 from trm.models import LatentState, TinyRecursiveModel
 from trm.models.layers import Hidden
 from trm.runs.layout import CONFIG_FILE, NAMES_FILE
-from trm.storage import whole_folder
+from trm.storage import atomic_folder
 
 #: How far an output may be from the model's, as a share of the model's largest number in it.
 TOLERANCE = 1e-3
@@ -201,7 +201,7 @@ def _export(
     model.float().eval().requires_grad_(False)
     step, start = _Step(model), _InitialState(model)
     puzzles = _random_puzzles(model, _TRACED_BATCH)
-    with whole_folder(out) as folder, torch.no_grad(), _quiet():
+    with atomic_folder(out) as folder, torch.no_grad(), _quiet():
         files = {step: folder / f"model{ending}", start: folder / f"initial_state{ending}"}
         examples = {step: (*puzzles, *start(puzzles[0])), start: puzzles[:1]}
         for part, file in files.items():

@@ -8,7 +8,7 @@ from trm.errors import CheckpointError
 from trm.runs.layout import WEIGHTS_FILE
 
 if TYPE_CHECKING:
-    from trm.checkpoints.published.convert import PublishedCheckpoint
+    from trm.checkpoints.published.checkpoint import PublishedCheckpoint
 
 Kind = Literal["published", "onnx", "torch-export"]
 
@@ -31,7 +31,7 @@ def import_checkpoint(
         HubError: if it cannot be fetched.
         InputError: if ``out`` exists.
     """
-    from trm.checkpoints.published.convert import import_published
+    from trm.checkpoints.published.checkpoint import import_published
 
     path, name = locate(str(source))
     if (path / WEIGHTS_FILE).is_file():
@@ -59,8 +59,8 @@ def export_checkpoint(
         CheckpointError: if there is no such checkpoint, or it cannot be expressed.
         InputError: if ``out`` exists.
     """
-    from trm.checkpoints.published import convert
-    from trm.publish import export
+    from trm.checkpoints.published import checkpoint as published
+    from trm.publish import export_program
 
     path, name = locate(None if checkpoint is None else str(checkpoint))
     if not (path / WEIGHTS_FILE).is_file():
@@ -68,6 +68,9 @@ def export_checkpoint(
             f"{name} is a checkpoint of the published trainer. Import it first: trm import."
         )
     if kind == "published":
-        convert.export_published(path, Path(out))
+        published.export_published(path, Path(out))
         return None
-    return {"onnx": export.export_onnx, "torch-export": export.export_torch}[kind](path, Path(out))
+    return {
+        "onnx": export_program.export_onnx,
+        "torch-export": export_program.export_torch,
+    }[kind](path, Path(out))

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from trm.checkpoints.opened import open_checkpoint
-from trm.checkpoints.published.convert import export_published, import_published, read_published
+from trm.checkpoints.published.checkpoint import export_published, import_published, read_published
 from trm.errors import CheckpointError, InputError
 from trm.models.embedding import mean_puzzle_embedding
-from trm.runs.checkpoint import check_whole, read_config, read_names
+from trm.runs.checkpoint import read_config, read_puzzle_names, verify_checksums
 
 MLP = {"mlp_t": True, "pos_encodings": "none"}
 ARC = {"task": "arc1", "vocab_size": 12, "seq_len": 900}
@@ -44,7 +44,7 @@ def test_an_import_is_a_whole_checkpoint(example: Callable[..., Any], tmp_path: 
     assert {file.name for file in out.iterdir()} == {
         "model.safetensors", "config.json", "SHA256SUMS",
     }  # fmt: skip
-    check_whole(out)
+    verify_checksums(out)
     assert read_config(out) == found.config
     assert found.config.data.source == "somebody/something"
     network = open_checkpoint(out).model()
@@ -158,7 +158,7 @@ def test_names_of_the_puzzle_embeddings(example: Callable[..., Any], tmp_path: P
     file = made.folder / "identifiers.json"
     file.write_text(json.dumps(["<blank>", "a|||t0", "é"]))
     import_published(made.file, tmp_path / "ours", task="arc1")
-    names = read_names(tmp_path / "ours")
+    names = read_puzzle_names(tmp_path / "ours")
     assert names is not None
     assert names.tolist() == [b"<blank>", b"a|||t0", "é".encode()]
     export_published(tmp_path / "ours", tmp_path / "back")

@@ -110,7 +110,7 @@ TWO = """
 import os
 import time
 from pathlib import Path
-from trm.publish.background import pushing
+from trm.publish.push_during_training import push_best
 
 run, said = Path("run"), []
 
@@ -124,7 +124,7 @@ def wait(heard, count):
         heard({"event": "train", "step": 5})
         time.sleep(0.01)
 
-with pushing(run, "alice/demo", listen) as heard:
+with push_best(run, "alice/demo", listen) as heard:
     for count, name in enumerate(("step-000003", "step-000004"), 1):
         os.symlink(f"checkpoints/{name}", run / "new")
         os.replace(run / "new", run / "best")

@@ -18,7 +18,7 @@ from trm.data import DatasetMeta, Position
 from trm.errors import CheckpointError, ConfigError, InputError
 from trm.inference.rollouts import supervision_steps
 from trm.models import StepOutput, TinyRecursiveModel
-from trm.publish import export
+from trm.publish import export_program
 from trm.runs import layout
 from trm.runs.checkpoint import CheckpointConfig, Progress
 from trm.training.snapshot import Snapshot
@@ -79,11 +79,11 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def process(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """Exporting as users do, in a process of its own, whose last file is too large for the disk."""
     program = (
-        "import resource, sys; from pathlib import Path; from trm.publish import export\n"
-        "for path in map(Path, sys.argv[1:]): print(export.export_onnx(path, Path(path.name)))\n"
+        "import resource, sys; from pathlib import Path; from trm.publish import export_program as ep\n"
+        "for path in map(Path, sys.argv[1:]): print(ep.export_onnx(path, Path(path.name)))\n"
         "whole = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, whole[1]))\n"
-        "try: export.export_torch(path, Path('torch'))\n"
+        "try: ep.export_torch(path, Path('torch'))\n"
         "except Exception as error: print(type(error).__name__, error)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, whole)\n"  # room for a coverage report
     )
@@ -105,7 +105,7 @@ def exported(
         done: Done = request.getfixturevalue("process")
         return done[1] / checkpoint.name
     folder = tmp_path_factory.mktemp("exported") / checkpoint.name
-    assert 0 <= export.export_torch(checkpoint, folder) < 1e-4
+    assert 0 <= export_program.export_torch(checkpoint, folder) < 1e-4
     return folder
 
 
@@ -169,7 +169,7 @@ def test_the_files(exported: Path, checkpoint: Path) -> None:
 
 @pytest.mark.skipif(torch.__version__ < "2.9", reason="torch pickled weights until then")
 def test_nothing_is_pickled(checkpoints: Path, tmp_path: Path) -> None:
-    export.export_torch(checkpoints / "learned", tmp_path / "out")
+    export_program.export_torch(checkpoints / "learned", tmp_path / "out")
     for path in (tmp_path / "out").glob("*.pt2"):
         with zipfile.ZipFile(path) as archive:
             contents = {entry.filename: archive.read(entry) for entry in archive.filelist}
@@ -211,7 +211,7 @@ def test_the_inputs_and_outputs_of_onnx(
     ]
 
 
-@pytest.mark.parametrize("exporter", [export.export_onnx, export.export_torch])
+@pytest.mark.parametrize("exporter", [export_program.export_onnx, export_program.export_torch])
 def test_a_folder_that_is_there_is_left_alone(
     exporter: Callable[[Path, Path], float], checkpoints: Path, tmp_path: Path
 ) -> None:
@@ -224,9 +224,9 @@ def test_a_folder_that_is_there_is_left_alone(
 def test_what_computes_something_else_is_not_kept(
     checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    monkeypatch.setattr(export_program, "TOLERANCE", -1.0)
     with pytest.raises(CheckpointError, match=r"^the exported model's answer differs by 0 from"):
-        export.export_torch(checkpoints / "mlp", tmp_path / "out")
+        export_program.export_torch(checkpoints / "mlp", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -239,6 +239,6 @@ def test_a_missing_package_is_named(
         f'{name}, which exporting to ONNX needs, is not installed. Run: pip install "trm[onnx]"'
     )
     with pytest.raises(ConfigError) as caught:
-        export.export_onnx(checkpoints / "mlp", tmp_path / "out")
+        export_program.export_onnx(checkpoints / "mlp", tmp_path / "out")
     assert str(caught.value) == message
     assert list(tmp_path.iterdir()) == []

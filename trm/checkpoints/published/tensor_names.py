@@ -41,7 +41,7 @@ def from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         KeyError: for a name that the published code does not have.
     """
-    return {our_name(name): tensor for name, tensor in tensors.items()}
+    return {trm_name(name): tensor for name, tensor in tensors.items()}
 
 
 def to_published(
@@ -65,7 +65,7 @@ def to_published(
     }
 
 
-def our_name(name: str) -> str:
+def trm_name(name: str) -> str:
     """Our name of a published tensor, with or without the wrappers' prefixes.
 
     Raises:

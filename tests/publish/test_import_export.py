@@ -10,7 +10,7 @@ import torch
 import trm
 from tests.made_checkpoints import files_of
 from trm.errors import CheckpointError, InputError, PluginError
-from trm.runs.checkpoint import check_whole, read_config
+from trm.runs.checkpoint import read_config, verify_checksums
 
 Checkpoint = Callable[..., Path]
 PUBLISHED = Path(__file__).parents[1] / "parity" / "data" / "published_checkpoint"
@@ -23,7 +23,7 @@ def test_an_import_is_a_whole_checkpoint_that_names_its_origin(tmp_path: Path) -
     found = trm.import_checkpoint(PUBLISHED, out=out)
     assert found.file == PUBLISHED / "step_65104"
     assert found.notes[0].startswith("task sudoku, from ")
-    check_whole(out)
+    verify_checksums(out)
     config = read_config(out)
     assert config == found.config
     assert config.data.source == f"published checkpoint {PUBLISHED}"

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trm.checkpoints.published.infer import check_shapes, describe, model_shapes
-from trm.checkpoints.published.names import to_published
+from trm.checkpoints.published.infer_settings import check_shapes, describe, model_shapes
+from trm.checkpoints.published.tensor_names import to_published
 from trm.checkpoints.published.torch_file import (
     PublishedTensors,
     check_finite,
@@ -34,9 +34,15 @@ from trm.checkpoints.published.yaml_config import (
 )
 from trm.checkpoints.tensors import fill, save_tensors
 from trm.errors import CheckpointError, InputError
-from trm.runs.checkpoint import CheckpointConfig, Names, read_config, read_names, write_sums
+from trm.runs.checkpoint import (
+    CheckpointConfig,
+    PuzzleNames,
+    read_config,
+    read_puzzle_names,
+    write_checksums,
+)
 from trm.runs.layout import CONFIG_FILE, NAMES_FILE, WEIGHTS_FILE
-from trm.storage import whole_folder
+from trm.storage import atomic_folder
 
 #: The names of the puzzle embedding's rows, which a published data set has in this file.
 PUBLISHED_NAMES_FILE = "identifiers.json"
@@ -60,7 +66,7 @@ class PublishedCheckpoint:
     file: Path
     config: CheckpointConfig
     weights: dict[str, Tensor] = field(repr=False)
-    names: Names | None
+    names: PuzzleNames | None
     notes: tuple[str, ...]
 
 
@@ -143,13 +149,13 @@ def import_published(
     if source:
         data = found.config.data.model_copy(update={"source": source})
         found = replace(found, config=found.config.model_copy(update={"data": data}))
-    with whole_folder(out) as folder:
+    with atomic_folder(out) as folder:
         save_tensors(folder / WEIGHTS_FILE, found.weights)
         text = found.config.model_dump_json(indent=2) + "\n"
         (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
         if found.names is not None:
             np.save(folder / NAMES_FILE, found.names, allow_pickle=False)
-        write_sums(folder)
+        write_checksums(folder)
     return found
 
 
@@ -172,7 +178,7 @@ def export_published(checkpoint: Path, out: Path) -> Path:
         StorageError: if the disk is full or the place may not be written.
     """
     _refuse_existing(out)
-    config, names = read_config(checkpoint), read_names(checkpoint)
+    config, names = read_config(checkpoint), read_puzzle_names(checkpoint)
     settings = write_yaml(config)
     shapes = model_shapes(config.run, config.data)
     weights = {name: torch.empty(shape) for name, shape in shapes.items()}
@@ -182,7 +188,7 @@ def export_published(checkpoint: Path, out: Path) -> Path:
     file = f"step_{config.step}"
     saved = io.BytesIO()  # torch.save would say of a full disk neither so nor how
     torch.save(to_published(weights, getattr(torch, config.run.model.forward_dtype)), saved)
-    with whole_folder(out) as folder:
+    with atomic_folder(out) as folder:
         (folder / file).write_bytes(saved.getbuffer())
         (folder / YAML_FILE).write_text(settings, encoding="utf-8")
         if names is not None:
@@ -213,7 +219,7 @@ def _beside(file: Path, path: Path, name: str) -> Path | None:
     return None
 
 
-def _read_names(file: Path, rows: int) -> Names:
+def _read_names(file: Path, rows: int) -> PuzzleNames:
     """The names of the puzzle identifiers of a published data set."""
     try:
         names: Any = json.loads(file.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import pytest
 from trm.config import ModelConfig, RunConfig
 from trm.errors import CheckpointError
 from trm.runs import layout
-from trm.runs.folder import checkpoint_path, find_checkpoint, new_run_name, prune
+from trm.runs.run_folder import checkpoint_path, find_checkpoint, new_run_name, prune
 
 
 def test_a_run_means_its_best_checkpoint(trained_run: Path) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 from trm import hub
 from trm.errors import TrmError
 from trm.plugins import reason_of
-from trm.publish.push import MAY_LACK, repository, stage
+from trm.publish.push import OPTIONAL_FILES, repository, stage
 from trm.runs.layout import BEST
 from trm.runs.metrics_file import Listener, Record
 
 
 @contextlib.contextmanager
-def pushing(run: Path, repo: str | None, listen: Listener) -> Iterator[Listener]:
+def push_best(run: Path, repo: str | None, listen: Listener) -> Iterator[Listener]:
     """Inside the block each new best checkpoint of a run is uploaded, beside the training.
 
     What goes wrong is told as a warning, and tried again with the next best; training goes on.
@@ -54,7 +54,7 @@ class _Pusher:
         self._told: str | None = None
         self._step = 0
         # What is wrong with the token is better known now than after hours.
-        self._thread = self._begin(lambda: hub.make_repository(repo))
+        self._thread = self._begin(lambda: hub.create_repository(repo))
 
     def __call__(self, record: Record) -> None:
         """Pass a record on, and look whether there is a new best: it is noted after its own."""
@@ -110,7 +110,7 @@ class _Pusher:
                     raise
                 return None  # there is a better one by now, which comes next
             message = f"Step {step}, the best so far"
-            url = hub.push(folder, self._repo, message=message, replaces=MAY_LACK)
+            url = hub.push(folder, self._repo, message=message, replaces=OPTIONAL_FILES)
         self._pushed = best
         return {"event": "pushed", "step": step, "url": url}
 

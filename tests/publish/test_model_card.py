@@ -23,10 +23,10 @@ from tests.hub.commands import Online
 from tests.made_checkpoints import files_of, write_checkpoint
 from trm import settings
 from trm.checkpoints.opened import open_checkpoint
-from trm.checkpoints.published.convert import import_published
+from trm.checkpoints.published.checkpoint import import_published
 from trm.cli import run
 from trm.config import GROUPS, RunConfig, setting_names
-from trm.publish.card import model_card
+from trm.publish.model_card import model_card
 from trm.recipes import resolve
 from trm.runs.checkpoint import read_config
 from trm.tasks.registry import get_task, list_tasks

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trm.checkpoints.published.names import from_published, to_published
+from trm.checkpoints.published.tensor_names import from_published, to_published
 from trm.config import ModelConfig
 from trm.models import PuzzleSpec, TinyRecursiveModel
 

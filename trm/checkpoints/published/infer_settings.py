@@ -8,8 +8,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from trm.checkpoints.published.names import published_name
-from trm.checkpoints.published.task import TaskMatch, chosen_fit
+from trm.checkpoints.published.match_task import TaskMatch, chosen_fit
+from trm.checkpoints.published.tensor_names import published_name
 from trm.checkpoints.published.torch_file import PublishedTensors, lacks
 from trm.checkpoints.published.yaml_config import SWIGLU_MULTIPLE, YAML_FILE, PublishedConfig
 from trm.config import GROUPS, ModelConfig, RunConfig, first_problem
