@@ -79,7 +79,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def process(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """Exporting as users do, in a process of its own, whose last file is too large for the disk."""
     program = (
-        "import resource, sys; from pathlib import Path; from trm.publish import export_program as ep\n"
+        "import resource, sys; from pathlib import Path\n"
+        "from trm.publish import export_program as ep\n"
         "for path in map(Path, sys.argv[1:]): print(ep.export_onnx(path, Path(path.name)))\n"
         "whole = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, whole[1]))\n"
