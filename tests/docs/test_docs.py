@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 GENERATED = {DOCS / "reference" / "cli.md", DOCS / "reference" / "settings.md"}
 PAGES = sorted(DOCS.rglob("*.md"))
-FILES = [*PAGES, ROOT / "README.md", ROOT / "CHANGELOG.md"]
+FILES = [*PAGES, *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG"))]
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
@@ -119,6 +119,20 @@ def test_every_page_is_in_the_navigation() -> None:
     navigation = text_of(ROOT / "mkdocs.yml").partition("\nnav:")[2]
     missing = [p for p in PAGES if f" {p.relative_to(DOCS).as_posix()}" not in navigation]
     assert missing == []
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.stem != "CHANGELOG"], ids=name_of)
+def test_the_files_that_a_page_names_exist(path: Path) -> None:
+    files = re.findall(r"\b((?:trm|tests|docs|benchmarks)/[\w/-]+\.py)\b", text_of(path))
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_the_names_that_a_page_imports_exist(path: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", text_of(path), flags=re.M | re.S)
+    lines = re.findall(r"^ *(from trm[\w.]* import [\w, ]+)", "\n".join(blocks), flags=re.M)
+    for line in lines:
+        exec(line, {})
 
 
 def test_the_files_in_the_word_table_exist() -> None:
