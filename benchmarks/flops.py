@@ -46,7 +46,7 @@ class Model:
     def num_parameters(self) -> int:
         """Trained numbers of the network, the puzzle embedding apart."""
         with torch.device("meta"):
-            return TinyRecursiveModel(self.config, self.spec, drawn=False).num_parameters
+            return TinyRecursiveModel(self.config, self.spec, init_weights=False).num_parameters
 
 
 def published(name: str, task: str, spec: PuzzleSpec, batch: int) -> Model:

@@ -25,7 +25,7 @@ import torch
 from trm import settings
 from trm.config import RunConfig
 from trm.data import Dataset, TrainStream
-from trm.models import Puzzles
+from trm.models import PuzzleBatch
 from trm.runtime.device import with_dtype
 from trm.tasks.registry import get_task
 from trm.training.initial_model import build_model
@@ -188,7 +188,7 @@ def stepper(config: RunConfig, dataset: Dataset) -> Any:
         for _ in range(STEPS_A_ROUND):
             batch = next(stream)
             tensors = (batch.inputs, batch.labels, batch.puzzle_identifiers)
-            trainer.step(Puzzles(*map(torch.from_numpy, tensors)), None)
+            trainer.step(PuzzleBatch(*map(torch.from_numpy, tensors)), None)
 
     return steps
 

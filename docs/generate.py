@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from trm import settings
 from trm.config import GROUPS
-from trm.settings import ENV_PREFIX, Resolved
+from trm.settings import ENV_PREFIX, ResolvedSettings
 from trm.tasks.registry import get_task
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -128,7 +128,7 @@ def _tasks() -> str:
     return "\n".join([*rows, ""])
 
 
-def _resolved(preset: str | None = None) -> Resolved:
+def _resolved(preset: str | None = None) -> ResolvedSettings:
     """The settings of ``sudoku --mlp-t``, nothing taken from the environment."""
     task = get_task("sudoku")
     given = {n: os.environ.pop(n) for n in list(os.environ) if n.upper().startswith(ENV_PREFIX)}
@@ -146,7 +146,7 @@ def _resolved(preset: str | None = None) -> Resolved:
         os.environ.update(given)
 
 
-def _group(group: str, chosen: list[Resolved]) -> str:
+def _group(group: str, chosen: list[ResolvedSettings]) -> str:
     cls = GROUPS[group]
     rows = [
         f"## {group}",

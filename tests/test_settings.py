@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from trm import recipes
 from trm.config import GROUPS, ModelConfig, RunConfig, TrainConfig, setting_names
 from trm.errors import ConfigError
-from trm.settings import Resolved, load
+from trm.settings import ResolvedSettings, load
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def config_file(tmp_path: Path) -> Callable[[str | bytes], Path]:
 SOURCES = ["task sudoku", "preset tiny", "file", "environment", "--batch-size", "--set"]
 
 
-def load_from(chosen: tuple[str, ...], folder: Path, values: dict[str, int]) -> Resolved:
+def load_from(chosen: tuple[str, ...], folder: Path, values: dict[str, int]) -> ResolvedSettings:
     """Resolve with train.batch_size set by each of the chosen sources."""
     file = folder / "run.toml"
     file.write_text(f"[train]\nbatch_size = {values['file']}\n")

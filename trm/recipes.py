@@ -10,16 +10,16 @@ from trm.errors import ConfigError
 from trm.tasks.registry import get_task
 
 
-def resolve(
+def resolve_settings(
     task_name: str | None,
     preset: str | None,
     mlp_t: bool,
     config_file: Path | None,
     assignments: Sequence[str] = (),
     flags: Mapping[str, tuple[Any, str]] | None = None,
-    begun: Path | None = None,
-) -> settings.Resolved:
-    """The settings of a run with their sources; those of the run ``begun`` come first."""
+    run: Path | None = None,
+) -> settings.ResolvedSettings:
+    """The settings of a run with their sources; a resumed ``run`` brings its own."""
     if config_file is not None:
         its_task, its_preset = task_and_preset(config_file)
         if task_name and its_task and task_name != its_task:
@@ -37,7 +37,7 @@ def resolve(
     return settings.load(
         task.name,
         defaults=task.defaults,
-        run=begun,
+        run=run,
         preset=task.preset(preset).settings,
         preset_name=preset or "",
         config_file=config_file,
@@ -53,7 +53,7 @@ def task_and_preset(path: Path) -> tuple[str | None, str | None]:
         ConfigError: if there is no such file, it is not TOML, or one of them is no text.
     """
     found = settings.read_file(path)
-    for name in settings.HEAD:
+    for name in settings.FILE_HEADER:
         if not isinstance(found.get(name, ""), str):
             raise ConfigError(f"file {path}: {name} = {found[name]!r} is no name. Give one.")
     return found.get("task"), found.get("preset")
@@ -81,4 +81,4 @@ def run_config(
     """
     flags = {name: (value, "settings") for name, value in (settings or {}).items()}
     file = None if config_file is None else Path(config_file)
-    return resolve(task, preset, mlp_t, file, flags=flags).config
+    return resolve_settings(task, preset, mlp_t, file, flags=flags).config

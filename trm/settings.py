@@ -42,7 +42,7 @@ ENV_PREFIX = "TRM_"
 #: Read elsewhere: it chooses how something is computed, not what.
 _NO_SETTINGS = ("TRM_KERNELS",)
 #: What a file says before its settings: for what task they are, and what preset they change.
-HEAD = ("task", "preset")
+FILE_HEADER = ("task", "preset")
 Settings = Mapping[str, Mapping[str, Any]]
 
 
@@ -61,7 +61,7 @@ class _Sources(BaseSettings):
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedSettings:
     """A run's settings, and where each of them came from.
 
     Attributes:
@@ -90,7 +90,7 @@ def load(
     config_file: Path | None = None,
     flags: Mapping[str, tuple[Any, str]] | None = None,
     assignments: Sequence[str] = (),
-) -> Resolved:
+) -> ResolvedSettings:
     """Resolve a run's settings from all its sources.
 
     In every source, ``none`` or ``null`` unsets a setting that need not have a value.
@@ -121,10 +121,12 @@ def load(
     ):
         _check_name(name, source)
         values[name], sources[name] = None if _unsets(name, value) else value, source
-    return Resolved(_validate(task, values, sources), sources)
+    return ResolvedSettings(_validate(task, values, sources), sources)
 
 
-def command(config: RunConfig, defaults: Settings, presets: Mapping[str, Settings]) -> list[str]:
+def train_command(
+    config: RunConfig, defaults: Settings, presets: Mapping[str, Settings]
+) -> list[str]:
     """The shortest command line of ``trm train`` that resolves to these settings.
 
     Args:
@@ -199,7 +201,7 @@ def _from_run(run: Path, task: str) -> Iterator[tuple[str, Any, str]]:
 
 
 def _from_file(path: Path) -> Iterator[tuple[str, Any, str]]:
-    settings = {name: value for name, value in read_file(path).items() if name not in HEAD}
+    settings = {name: value for name, value in read_file(path).items() if name not in FILE_HEADER}
     return _nested(settings, f"file {path}")
 
 

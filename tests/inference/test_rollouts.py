@@ -16,7 +16,7 @@ from trm.evaluation.evaluate import answer, evaluate
 from trm.evaluation.report import Report, evaluate_model
 from trm.inference.choice import chosen
 from trm.inference.halting_pool import HaltingPool
-from trm.inference.latent_noise import Noise
+from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import InferenceOptions
 from trm.inference.rollouts import Answered, Asked, Lockstep, initial_state, turned_back
 from trm.models import PuzzleSpec, TinyRecursiveModel
@@ -33,10 +33,10 @@ def by_hand(
     model: TinyRecursiveModel, batch: Batch, steps: int, sample: int = 0, scale: float = 0.0
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Answers and halting logits after each of so many supervision steps."""
-    noise = Noise(model, scale)
+    noise = LatentNoise(model, scale)
     with torch.inference_mode():
         identifiers = torch.from_numpy(batch.puzzle_identifiers)
-        embedded = model.embed(torch.from_numpy(batch.inputs), model.puzzle_rows(identifiers))
+        embedded = model.embed(torch.from_numpy(batch.inputs), model.puzzle_vectors(identifiers))
         state = initial_state(model, len(batch), (sample,))
         found = []
         for step in range(steps):
@@ -54,7 +54,7 @@ def test_steps_may_be_more_or_fewer_than_in_training(
     model: TinyRecursiveModel, steps: int, sample: int
 ) -> None:
     (batch,) = batches((9,))
-    found = answer(model, batch, None, steps, sample, Noise(model, 0.5))
+    found = answer(model, batch, None, steps, sample, LatentNoise(model, 0.5))
     answers, logits = by_hand(model, batch, steps, sample, 0.5)[-1]
     assert np.array_equal(found.answers, answers)
     assert np.array_equal(found.halt_logits, logits)
@@ -63,8 +63,10 @@ def test_steps_may_be_more_or_fewer_than_in_training(
 
 def test_noise_changes_answers_and_is_that_of_its_sample(model: TinyRecursiveModel) -> None:
     (batch,) = batches((60,))
-    found = [answer(model, batch, None, None, s, Noise(model, 1.0)).answers for s in (0, 1, 2)]
-    again = answer(model, batch, None, None, 1, Noise(model, 1.0)).answers
+    found = [
+        answer(model, batch, None, None, s, LatentNoise(model, 1.0)).answers for s in (0, 1, 2)
+    ]
+    again = answer(model, batch, None, None, 1, LatentNoise(model, 1.0)).answers
     assert np.array_equal(again, found[1])
     assert np.array_equal(found[0], answer(model, batch).answers)
     changed = [(found[a] != found[b]).any(axis=1).mean() for a, b in ((0, 1), (0, 2), (1, 2))]
@@ -74,12 +76,12 @@ def test_noise_changes_answers_and_is_that_of_its_sample(model: TinyRecursiveMod
 def test_noise_is_gaussian_and_leaves_what_it_is_given(model: TinyRecursiveModel) -> None:
     latent = torch.zeros(6, 2 + SEQ, 16, dtype=torch.float64)
     samples, steps = np.array([0, 1, 2, 1, 1, 0]), np.array([0, 0, 0, 1, 0, 7])
-    found = Noise(model, 0.3).disturb(latent, samples, steps)
+    found = LatentNoise(model, 0.3).disturb(latent, samples, steps)
     assert not latent.any()
     assert not found[[0, 5]].any()
     assert torch.equal(found[1], found[4])
     assert not any(torch.equal(found[a], found[b]) for a, b in ((1, 2), (1, 3), (2, 3)))
-    many = torch.cat([Noise(model, 0.3)._drawn(s, t) for s in range(1, 9) for t in range(9)])
+    many = torch.cat([LatentNoise(model, 0.3)._drawn(s, t) for s in range(1, 9) for t in range(9)])
     assert float(many.mean()) == pytest.approx(0, abs=0.01)
     assert float(many.std()) == pytest.approx(0.3, abs=0.01)
 
@@ -89,9 +91,9 @@ def test_what_is_not_kept_is_drawn_again(
 ) -> None:
     latent = torch.zeros(4, 2 + SEQ, 16, dtype=torch.float64)
     samples, steps = np.array([1, 2, 3, 1]), np.array([0, 1, 2, 3])
-    expected = Noise(model, 0.3).disturb(latent, samples, steps)
+    expected = LatentNoise(model, 0.3).disturb(latent, samples, steps)
     monkeypatch.setattr("trm.inference.latent_noise._KEPT", 1)
-    little = Noise(model, 0.3)
+    little = LatentNoise(model, 0.3)
     for _ in range(2):
         assert torch.equal(little.disturb(latent, samples, steps), expected)
     assert little._kept.cache_info().currsize == 1
@@ -100,7 +102,7 @@ def test_what_is_not_kept_is_drawn_again(
 def test_rows_in_step_are_the_samples_one_after_the_other(model: TinyRecursiveModel) -> None:
     (batch,) = batches((5,))
     both = np.concatenate([batch.inputs] * 3), np.concatenate([batch.puzzle_identifiers] * 3)
-    rows = Lockstep(model, *map(torch.from_numpy, both), (0, 1, 3), Noise(model, 0.7))
+    rows = Lockstep(model, *map(torch.from_numpy, both), (0, 1, 3), LatentNoise(model, 0.7))
     for step in range(2):
         answers, _ = rows.step()
         for place, sample in enumerate((0, 1, 3)):
@@ -123,7 +125,7 @@ def test_rollouts_end_with_the_first_of_them(
     hook = model.register_forward_pre_hook(lambda _, given: rows.add(len(given[1])))
     given = [Asked((batch,) * 3, (0, 1, 2)) for batch in batches((30, 1, 12))]
     pool = HaltingPool(
-        model, iter(given), size, 0.5, max_steps=8, rollouts=3, noise=Noise(model, 0.5)
+        model, iter(given), size, 0.5, max_steps=8, rollouts=3, noise=LatentNoise(model, 0.5)
     )
     found = list(pool.answered())
     hook.remove()
@@ -147,7 +149,7 @@ def test_rollouts_end_with_the_first_of_them(
 @pytest.mark.parametrize("choose", ["vote", "halt"])
 def test_in_places_each_rollout_halts_for_itself(model: TinyRecursiveModel, choose: Any) -> None:
     (batch,) = batches((40,))
-    noise, given = Noise(model, 0.5), [Asked((batch,), (sample,)) for sample in range(3)]
+    noise, given = LatentNoise(model, 0.5), [Asked((batch,), (sample,)) for sample in range(3)]
     pool = HaltingPool(model, given, 16, 0.5, noise=noise)
     ballots = [found for _, found, _ in pool.answered()]
     for sample, ballot in enumerate(ballots):
@@ -244,7 +246,7 @@ def test_the_first_to_halt_is_the_quickest_of_those_that_halt_alone(
     first, steps = answers_of(network, split, **how, choose="first")
     _, all_steps = answers_of(network, split, samples=4, noise=0.7, steps=6)
     assert steps == int(first.halt_steps.sum()) * 4 < all_steps == 40 * 4 * 6
-    noise, alone = Noise(network, 0.7), []
+    noise, alone = LatentNoise(network, 0.7), []
     for sample in range(4):
         asked = [Asked((split.gather(first.examples, first.puzzles),), (sample,))]
         ((_, found, _),) = HaltingPool(network, asked, 40, 0.1, max_steps=6, noise=noise).answered()

@@ -83,7 +83,7 @@ def model_run(name: str, kernels: str, device: torch.device, *, training: bool) 
     inputs = torch.randint(0, 6, (3, 9), generator=rng, dtype=torch.int32).to(device)
     identifiers = torch.zeros(3, dtype=torch.int32, device=device)
     with torch.enable_grad() if training else torch.inference_mode(), Calls() as calls:
-        embedded = model.embed(inputs, model.puzzle_rows(identifiers))
+        embedded = model.embed(inputs, model.puzzle_vectors(identifiers))
         state = model.initial_state(3)
         for _ in range(2):
             state, logits, _ = model(state, embedded)

@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.models.test_core import SPEC, build, puzzles, small
-from trm.models import LatentState, StateNoise, TinyRecursiveModel, advance, answer_losses
+from tests.models.test_trm import SPEC, build, puzzles, small
+from trm.models import LatentState, StateNoise, TinyRecursiveModel, answer_losses, best_latent_step
 
 LABELS = torch.randint(0, 6, (3, 9), generator=torch.Generator().manual_seed(2))
 
 
 def embedded(model: TinyRecursiveModel) -> Tensor:
     inputs, identifiers = puzzles()
-    return model.embed(inputs, model.puzzle_rows(identifiers))
+    return model.embed(inputs, model.puzzle_vectors(identifiers))
 
 
 def losses(logits: Tensor) -> Tensor:
@@ -21,13 +21,13 @@ def losses(logits: Tensor) -> Tensor:
 
 def test_the_best_latent_takes_the_step_and_all_have_its_answer() -> None:
     model = build(small(num_latents=3))
-    state = model.training_state(3)
+    state = model.initial_training_state(3)
     assert state.latent.shape == (3, 3, 11, 16)
     each = [model(LatentState(state.answer, state.latent[:, k]), embedded(model)) for k in range(3)]
     costs = torch.stack([losses(step.logits) for step in each])
     winner = costs.argmin(0)
     assert len(set(winner.tolist())) > 1  # else the choice would not be seen
-    done = advance(model, state, embedded(model), losses)
+    done = best_latent_step(model, state, embedded(model), losses)
     for row, best in enumerate(winner.tolist()):
         assert torch.equal(done.logits[row], each[best].logits[row])
         assert torch.equal(done.halt_logits[row], each[best].halt_logits[row])
@@ -38,8 +38,8 @@ def test_the_best_latent_takes_the_step_and_all_have_its_answer() -> None:
 
 def test_only_the_best_latent_has_a_gradient() -> None:
     model = build(small(num_latents=2))
-    state = model.training_state(3)
-    advance(model, state, embedded(model), losses).logits.square().sum().backward()
+    state = model.initial_training_state(3)
+    best_latent_step(model, state, embedded(model), losses).logits.square().sum().backward()
     gradients = [p.grad.clone() for p in model.core.parameters()]
     model.zero_grad()
     with torch.no_grad():
@@ -58,7 +58,7 @@ def test_only_the_best_latent_has_a_gradient() -> None:
 def test_equal_latents_are_the_published_step() -> None:
     one, two = build(small()), build(small(num_latents=2))
     two.load_state_dict({**one.state_dict(), "other_latent_inits": one.latent_init[None]})
-    ours = advance(two, two.training_state(3), embedded(two), losses)
+    ours = best_latent_step(two, two.initial_training_state(3), embedded(two), losses)
     theirs = one(one.initial_state(3), embedded(one))
     for part, same in zip((ours.logits, ours.halt_logits), theirs[1:], strict=True):
         assert torch.equal(part, same)
@@ -67,7 +67,7 @@ def test_equal_latents_are_the_published_step() -> None:
 
 def test_evaluation_begins_with_the_first_latent_and_further_rollouts_with_the_others() -> None:
     model = build(small(num_latents=3))
-    first = model.training_state(2).latent
+    first = model.initial_training_state(2).latent
     for sample in range(5):
         assert torch.equal(model.initial_state(2, sample).latent, first[:, sample % 3])
         assert torch.equal(model.initial_state(2, sample).answer, model.initial_state(2).answer)
@@ -78,7 +78,9 @@ def test_evaluation_begins_with_the_first_latent_and_further_rollouts_with_the_o
 
 def test_random_states_differ_from_puzzle_to_puzzle_and_have_unit_deviation() -> None:
     model = TinyRecursiveModel(small(state_init="random", hidden_size=128), SPEC)
-    states = [model.training_state(40, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    states = [
+        model.initial_training_state(40, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    ]
     for part, same, other in zip(*states, strict=True):
         assert torch.equal(part, same)
         assert not torch.equal(part, other)
@@ -99,7 +101,7 @@ def test_random_states_of_an_evaluation_depend_on_the_rollout_alone() -> None:
 
 def test_random_states_of_several_latents() -> None:
     model = build(small(state_init="random", num_latents=2))
-    state = model.training_state(3, torch.Generator().manual_seed(0))
+    state = model.initial_training_state(3, torch.Generator().manual_seed(0))
     assert (state.answer.shape, state.latent.shape) == ((3, 11, 16), (3, 2, 11, 16))
     assert not torch.equal(state.latent[:, 0], state.latent[:, 1])
 
@@ -107,7 +109,7 @@ def test_random_states_of_several_latents() -> None:
 @pytest.mark.parametrize("h_cycles", [1, 3])
 def test_the_best_latent_learns_under_the_noise_that_it_was_chosen_under(h_cycles: int) -> None:
     model = build(small(num_latents=3, h_cycles=h_cycles))
-    state = model.training_state(3)
+    state = model.initial_training_state(3)
 
     def noise() -> StateNoise:
         return StateNoise(0.5, torch.Generator().manual_seed(7))
@@ -117,8 +119,8 @@ def test_the_best_latent_learns_under_the_noise_that_it_was_chosen_under(h_cycle
         for k in range(3)
     ]
     winner = torch.stack([losses(step.logits) for step in each]).argmin(0)
-    done = advance(model, state, embedded(model), losses, None, noise())
+    done = best_latent_step(model, state, embedded(model), losses, None, noise())
     for row, best in enumerate(winner.tolist()):
         assert torch.equal(done.logits[row], each[best].logits[row])
-    quiet = advance(model, state, embedded(model), losses)
+    quiet = best_latent_step(model, state, embedded(model), losses)
     assert not torch.equal(done.logits, quiet.logits)

@@ -6,12 +6,12 @@ from trm.config import ModelConfig
 from trm.models import (
     Carry,
     LatentState,
-    Puzzles,
+    PuzzleBatch,
     PuzzleSpec,
     TinyRecursiveModel,
-    halts,
     initial_carry,
     replace_halted,
+    should_halt,
 )
 
 
@@ -20,9 +20,9 @@ def model() -> TinyRecursiveModel:
     return TinyRecursiveModel(config, PuzzleSpec(4, 3), generator=torch.Generator().manual_seed(0))
 
 
-def batch(token: int, size: int = 3) -> Puzzles:
+def batch(token: int, size: int = 3) -> PuzzleBatch:
     tokens = torch.full((size, 3), token, dtype=torch.int32)
-    return Puzzles(tokens, tokens + 1, torch.full((size,), token, dtype=torch.int32))
+    return PuzzleBatch(tokens, tokens + 1, torch.full((size,), token, dtype=torch.int32))
 
 
 def test_the_first_batch_takes_every_place() -> None:
@@ -56,11 +56,11 @@ def test_only_halted_rows_are_replaced() -> None:
 def test_a_row_halts_when_the_head_says_so_or_at_the_last_step() -> None:
     logits = torch.tensor([-1.0, 0.0, 0.1, -1.0])
     steps = torch.tensor([1, 1, 1, 3], dtype=torch.int32)
-    assert halts(logits, steps, 3).tolist() == [False, False, True, True]
+    assert should_halt(logits, steps, 3).tolist() == [False, False, True, True]
 
 
 def test_exploration_holds_a_row_back() -> None:
     logits = torch.tensor([1.0, 1.0, 1.0])
     steps = torch.tensor([1, 2, 3], dtype=torch.int32)
     min_steps = torch.tensor([2, 2, 3], dtype=torch.int32)
-    assert halts(logits, steps, 3, min_steps).tolist() == [False, True, True]
+    assert should_halt(logits, steps, 3, min_steps).tolist() == [False, True, True]

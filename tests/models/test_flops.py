@@ -8,7 +8,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from trm.config import ModelConfig, TrainConfig
-from trm.models import Depth, Puzzles, PuzzleSpec, TinyRecursiveModel, initial_carry, replace_halted
+from trm.models import (
+    Depth,
+    PuzzleBatch,
+    PuzzleSpec,
+    TinyRecursiveModel,
+    initial_carry,
+    replace_halted,
+)
 from trm.models.flops import application_flops, eval_step_flops, train_step_flops
 from trm.training.supervision import supervise
 
@@ -57,9 +64,9 @@ def counted(settings: ModelConfig, *, training: bool, backend: SDPBackend) -> fl
     inputs, labels = (
         torch.randint(0, 6, (BATCH, 9), generator=rng, dtype=torch.int32) for _ in range(2)
     )
-    puzzles = Puzzles(inputs, labels, torch.arange(BATCH, dtype=torch.int32))
+    puzzles = PuzzleBatch(inputs, labels, torch.arange(BATCH, dtype=torch.int32))
     rollout = replace_halted(model, initial_carry(model, puzzles), puzzles)
-    rows = model.puzzle_rows(puzzles.identifiers)
+    rows = model.puzzle_vectors(puzzles.identifiers)
     counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
     with sdpa_kernel(backend), counter:
         if training:

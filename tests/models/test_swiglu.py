@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.models.test_core import small
+from tests.models.test_trm import small
 from trm.errors import ConfigError
 from trm.models.layers import VARIABLE, SwiGLU, TokenSwiGLU, chosen_gated
 from trm.models.swiglu import plain_gated

@@ -69,7 +69,7 @@ def outputs(model: TinyRecursiveModel, batch: dict[str, Tensor]) -> Iterator[tup
     """Logits and halting logits after each supervision step."""
     with torch.no_grad():
         embedded = model.embed(
-            batch["batch.inputs"], model.puzzle_rows(batch["batch.puzzle_identifiers"])
+            batch["batch.inputs"], model.puzzle_vectors(batch["batch.puzzle_identifiers"])
         )
         state = model.initial_state(len(embedded))
         for _ in range(model.config.halt_max_steps):

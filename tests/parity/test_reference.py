@@ -16,7 +16,7 @@ from torch import Tensor
 from trm.checkpoints.published.tensor_names import from_published
 from trm.config import ModelConfig, OptimConfig, RunConfig, TrainConfig
 from trm.models import (
-    Puzzles,
+    PuzzleBatch,
     PuzzleSpec,
     TinyRecursiveModel,
     initial_carry,
@@ -81,9 +81,9 @@ class Reference:
         model.load_state_dict(self.group("w."))
         return model
 
-    def batch(self, number: int) -> Puzzles:
+    def batch(self, number: int) -> PuzzleBatch:
         names = ("inputs", "labels", "puzzle_identifiers")
-        return Puzzles(*(self.tensors[f"batch.{number}.{name}"] for name in names))
+        return PuzzleBatch(*(self.tensors[f"batch.{number}.{name}"] for name in names))
 
     def trainer(self) -> Trainer:
         state = TrainState.create(self.model(), self.config)
@@ -98,7 +98,7 @@ def reference(model_file: Path) -> Reference:
 def test_evaluation(reference: Reference) -> None:
     model, puzzles = reference.model(), reference.batch(0)
     with torch.no_grad():
-        embedded = model.embed(puzzles.inputs, model.puzzle_rows(puzzles.identifiers))
+        embedded = model.embed(puzzles.inputs, model.puzzle_vectors(puzzles.identifiers))
         state = model.initial_state(len(puzzles.inputs))
         for step in range(reference.num_eval_steps):
             state, logits, halt_logits = model(state, embedded)
@@ -127,7 +127,7 @@ def test_evaluation(reference: Reference) -> None:
 def test_gradients_of_the_first_step(reference: Reference) -> None:
     model, puzzles = reference.model(), reference.batch(0)
     rollout = replace_halted(model, initial_carry(model, puzzles), puzzles)
-    rows = model.puzzle_rows(puzzles.identifiers)
+    rows = model.puzzle_vectors(puzzles.identifiers)
     done = supervise(model, rollout, rows, None, TrainConfig())
     (done.loss.total / len(puzzles.inputs)).backward()
     ours = {name: p.grad for name, p in model.named_parameters()}

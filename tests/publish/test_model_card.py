@@ -184,7 +184,7 @@ def test_the_command_of_what_is_usual_is_short(task: str) -> None:
     for preset in (None, *presets):
         for mlp_t in (False, True):
             config = resolve(task, preset, mlp_t, None).config
-            command = settings.command(config, found.defaults, presets)
+            command = settings.train_command(config, found.defaults, presets)
             assert len(command) <= 3 + 2 * (preset is not None) + mlp_t
             assert resolved(command) == config
 
@@ -232,7 +232,7 @@ def test_any_settings_have_a_command(
     except ValidationError:
         assume(False)
     presets = {name: preset.settings for name, preset in task.presets.items()}
-    command = settings.command(config, task.defaults, presets)
+    command = settings.train_command(config, task.defaults, presets)
     assert resolved(shlex.split(shlex.join(command))) == config
 
 

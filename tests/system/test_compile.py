@@ -14,7 +14,7 @@ from torch._dynamo.utils import counters
 from trm.config import ModelConfig, TrainConfig
 from trm.training.supervision import supervise
 from trm.models import (
-    LatentState, Puzzles, PuzzleSpec, TinyRecursiveModel, replace_halted, initial_carry
+    LatentState, PuzzleBatch, PuzzleSpec, TinyRecursiveModel, replace_halted, initial_carry
 )
 
 def build(**settings):
@@ -23,13 +23,13 @@ def build(**settings):
     rng = torch.Generator().manual_seed(0)
     model = TinyRecursiveModel(config, PuzzleSpec(5, 7), generator=rng)
     tokens = torch.randint(1, 5, (4, 7), dtype=torch.int32, generator=rng)
-    return model, Puzzles(tokens, tokens, torch.zeros(4, dtype=torch.int32))
+    return model, PuzzleBatch(tokens, tokens, torch.zeros(4, dtype=torch.int32))
 
 def trained(model, puzzles):
     rollout = replace_halted(model, initial_carry(model, puzzles), puzzles)
     for _ in range(2):
         model.zero_grad()
-        rows = model.puzzle_rows(puzzles.identifiers)
+        rows = model.puzzle_vectors(puzzles.identifiers)
         done = supervise(model, rollout, rows, torch.zeros(4, dtype=torch.int32), TrainConfig())
         done.loss.total.backward()
         rollout = replace_halted(model, done.rollout, puzzles)
@@ -37,7 +37,7 @@ def trained(model, puzzles):
 
 def answered(model, puzzles):
     with torch.inference_mode():
-        embedded = model.embed(puzzles.inputs, model.puzzle_rows(puzzles.identifiers))
+        embedded = model.embed(puzzles.inputs, model.puzzle_vectors(puzzles.identifiers))
         state = LatentState(*(part.contiguous() for part in model.initial_state(4)))
         for _ in range(2):
             state, *found = model(state, embedded)

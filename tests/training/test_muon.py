@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.models.test_core import build, small
+from tests.models.test_trm import build, small
 from trm.config import OptimConfig
 from trm.training.optim.muon import MuonAdamW
 

@@ -100,13 +100,13 @@ class OpenedCheckpoint:
         model, spec, found = self.config.run.model, self.config.spec, self.shapes()
         last = f"core.layers.{model.l_layers - 1}.mlp.down.weight"
         if self._has_its_sizes():
-            return TinyRecursiveModel(model, spec, drawn=False)
+            return TinyRecursiveModel(model, spec, init_weights=False)
         try:
             with torch.device("meta"):  # which takes a second when first used
                 if last not in found:  # known before so many layers are made
                     check_shapes_match({last: torch.empty(0)}, {}, self.path)
                 check_shapes_match(TinyRecursiveModel(model, spec).state_dict(), found, self.path)
-            return TinyRecursiveModel(model, spec, drawn=False)
+            return TinyRecursiveModel(model, spec, init_weights=False)
         except (RuntimeError, OverflowError, TypeError) as error:  # of sizes beyond 64 bits
             raise CheckpointError(
                 f"{self.path}: its {CONFIG_FILE} makes a model too large to describe. Use another "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trm.runs.metrics_file import Listener, Record
     from trm.runtime.launcher import Machines
     from trm.runtime.process_group import ProcessGroup
-    from trm.settings import Resolved
+    from trm.settings import ResolvedSettings
     from trm.training.footprint import Footprint
     from trm.training.loop import Outcome
     from trm.training.plan import Plan
@@ -27,7 +27,7 @@ out = Console()
 
 
 def machines_of(
-    resolved: "Resolved",
+    resolved: "ResolvedSettings",
     num_processes: int | None,
     num_nodes: int | None,
     node_rank: int,
@@ -58,7 +58,7 @@ def machines_of(
 
 
 def start(
-    resolved: "Resolved",
+    resolved: "ResolvedSettings",
     runs: Path,
     run_name: str | None,
     resume: str,
@@ -107,7 +107,7 @@ def start(
         raise
 
 
-def show_needs(resolved: "Resolved", plan: "Plan", num_processes: int) -> int:
+def show_needs(resolved: "ResolvedSettings", plan: "Plan", num_processes: int) -> int:
     """What ``--dry-run`` prints."""
     from trm.show.tables import settings_table
 

@@ -14,7 +14,7 @@ from trm.runtime.worker import as_worker
 from trm.tasks.registry import get_task
 
 if TYPE_CHECKING:
-    from trm.settings import Resolved
+    from trm.settings import ResolvedSettings
 
 app = typer.Typer()
 out = Console()
@@ -30,11 +30,11 @@ def config(
     as_json: Annotated[bool, typer.Option("--json", help="The settings as JSON.")] = False,
 ) -> None:
     """Print the resolved settings, and where each came from."""
-    from trm.recipes import resolve
+    from trm.recipes import resolve_settings
     from trm.show.tables import settings_table
 
     opt.check_named(task, config_file)
-    resolved = resolve(task, preset, mlp_t, config_file, assignments or ())
+    resolved = resolve_settings(task, preset, mlp_t, config_file, assignments or ())
     if as_json:
         out.print_json(resolved.config.model_dump_json())
     else:
@@ -88,7 +88,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes, exit.")] = False,
 ) -> int:
     """Train a model, on all GPUs; go on with the run if it was interrupted."""
-    from trm.recipes import resolve
+    from trm.recipes import resolve_settings
 
     opt.check_named(task, config_file)
     flags: dict[str, tuple[Any, str]] = {
@@ -121,7 +121,7 @@ def train(
     begun = Path(resume) if resume not in ("auto", "never") else None
     if begun is not None and run_name is not None:
         raise ConfigError(f"--resume {resume} names a run, so does --run-name. Give one of them.")
-    resolved = resolve(task, preset, mlp_t, config_file, assignments or (), flags, begun)
+    resolved = resolve_settings(task, preset, mlp_t, config_file, assignments or (), flags, begun)
     with as_worker(os.environ):  # which may end it before anything heavy is imported
         machines = machines_of(
             resolved, num_processes, num_nodes, node_rank, endpoint, max_restarts
@@ -132,7 +132,7 @@ def train(
 
 
 def _train(
-    resolved: "Resolved",
+    resolved: "ResolvedSettings",
     runs: Path,
     run_name: str | None,
     resume: str,

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from trm.data import Batch, Split, eval_rows, num_eval_examples
 from trm.inference.choice import chosen
 from trm.inference.halting_pool import HaltingPool
-from trm.inference.latent_noise import Noise
+from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import PUBLISHED, InferenceOptions
 from trm.inference.rollouts import Answered, Asked, split_copies, supervision_steps, turned_back
-from trm.models import Puzzles, TinyRecursiveModel
+from trm.models import PuzzleBatch, TinyRecursiveModel
 from trm.runtime.device import to_device
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
@@ -84,7 +84,7 @@ def _answered(
     model: TinyRecursiveModel, asked: Iterator[Asked], size: int, thinking: InferenceOptions
 ) -> Iterator[Answered]:
     """The answers to all that is asked, in its order; on so many rows of the device."""
-    noise = Noise(model, thinking.noise) if thinking.noise else None
+    noise = LatentNoise(model, thinking.noise) if thinking.noise else None
     if thinking.halt is not None:
         rollouts = thinking.rollouts if _together(thinking) else 1
         yield from HaltingPool(
@@ -177,7 +177,7 @@ def answer(
     size: int | None = None,
     max_steps: int | None = None,
     sample: int = 0,
-    noise: Noise | None = None,
+    noise: LatentNoise | None = None,
 ) -> EvalBatch:
     """The model's answers to a batch after all supervision steps.
 
@@ -186,7 +186,7 @@ def answer(
     puzzles = to_device(batch, model.device)
     if model.is_compiled and size is not None:
         rows = torch.arange(size, device=model.device).clamp_max(len(batch) - 1)
-        puzzles = Puzzles(*(tensor[rows] for tensor in puzzles))
+        puzzles = PuzzleBatch(*(tensor[rows] for tensor in puzzles))
     max_steps = max_steps or model.config.halt_max_steps
     halt_steps = torch.full_like(puzzles.identifiers, max_steps)
     steps = supervision_steps(model, puzzles.inputs, puzzles.identifiers, max_steps, sample, noise)

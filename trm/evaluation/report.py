@@ -13,8 +13,8 @@ from trm.evaluation.evaluate import evaluate as run_evaluation
 from trm.evaluation.predictions import About, Predictions, compact
 from trm.inference.model import Model, load
 from trm.inference.options import PUBLISHED, Choice, InferenceOptions
-from trm.models.embedding import mean_puzzle_embedding
 from trm.models.flops import eval_step_flops
+from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runtime.device import compile_network, device_errors
 from trm.runtime.peak_flops import Arithmetic, matmul_ceiling
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trm.inference.latent_noise import Noise
+from trm.inference.latent_noise import LatentNoise
 from trm.inference.rollouts import Answered, Asked, Rows, initial_state
 from trm.models import TinyRecursiveModel
 from trm.runtime.device import copy_to
@@ -76,7 +76,7 @@ class HaltingPool:
         *,
         max_steps: int | None = None,
         rollouts: int = 1,
-        noise: Noise | None = None,
+        noise: LatentNoise | None = None,
     ) -> None:
         self._model, self._asked, self._noise = model, iter(asked), noise
         self._logit = math.log(threshold / (1 - threshold))
@@ -143,7 +143,7 @@ class HaltingPool:
                 for array in (batch.inputs, batch.puzzle_identifiers)
             )
             index = copy_to(torch.from_numpy(places * self._rollouts + number), model.device)
-            self._rows.embedded[index] = model.embed(inputs, model.puzzle_rows(identifiers))
+            self._rows.embedded[index] = model.embed(inputs, model.puzzle_vectors(identifiers))
             start = model.initial_state(len(places), sample)
             for part, begun in zip(self._rows.state, start, strict=True):
                 part[index] = begun

@@ -18,7 +18,7 @@ _SEED = 0
 _KEPT = 2**30
 
 
-class Noise:
+class LatentNoise:
     """Gaussian noise on the latents, before each supervision step of all samples but the first.
 
     It is the same for all examples: a function of the sample and the step alone. Otherwise an

@@ -12,7 +12,7 @@ import torch
 from trm.checkpoints.opened import OpenedCheckpoint, open_checkpoint
 from trm.config import RunConfig
 from trm.errors import InputError
-from trm.inference.latent_noise import Noise
+from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import How, Solving
 from trm.inference.rollouts import symmetric_copies
 from trm.inference.search import Copies, Search
@@ -43,7 +43,7 @@ class Model:
         self.checkpoint, self.names = stored.config, stored.names
         self.trained_on = stored.trained_on
         self.task = get_task(stored.config.run.task)
-        self._noise: Noise | None = None
+        self._noise: LatentNoise | None = None
 
     @property
     def config(self) -> RunConfig:
@@ -206,10 +206,10 @@ class Model:
             self._noise_of(how.noise) if how.noise else None,
         )
 
-    def _noise_of(self, scale: float) -> Noise:
+    def _noise_of(self, scale: float) -> LatentNoise:
         """What was drawn is kept for the next puzzles."""
         if self._noise is None or self._noise.scale != scale:
-            self._noise = Noise(self.network, scale)
+            self._noise = LatentNoise(self.network, scale)
         return self._noise
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from trm.data import Batch, Split
 from trm.data.augment import Augmentation, Drawn
 from trm.errors import ConfigError
-from trm.inference.latent_noise import Noise
+from trm.inference.latent_noise import LatentNoise
 from trm.models import LatentState, TinyRecursiveModel
 from trm.models.layers import Hidden
 from trm.tasks.metrics import EvalBatch
@@ -77,13 +77,13 @@ class Lockstep:
         inputs: Int[Tensor, "batch seq"],
         identifiers: Int[Tensor, " batch"],
         samples: Sequence[int] = (0,),
-        noise: Noise | None = None,
+        noise: LatentNoise | None = None,
     ) -> None:
         self._model, self._noise = model, noise
         count = len(inputs) // len(samples)
         self._samples, self._taken = np.repeat(samples, count), 0
         with torch.inference_mode():
-            embedded = model.embed(inputs, model.puzzle_rows(identifiers))
+            embedded = model.embed(inputs, model.puzzle_vectors(identifiers))
             self._rows = Rows(embedded, initial_state(model, count, samples))
 
     @torch.inference_mode()
@@ -112,7 +112,7 @@ def supervision_steps(
     identifiers: Int[Tensor, " batch"],
     steps: int | None = None,
     sample: int = 0,
-    noise: Noise | None = None,
+    noise: LatentNoise | None = None,
 ) -> Iterator[tuple[Int[Tensor, "batch seq"], Float[Tensor, " batch"]]]:
     """The answer (batch, seq) and halting logits (batch,) after each supervision step."""
     rows = Lockstep(model, inputs, identifiers, (sample,), noise)

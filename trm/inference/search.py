@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trm.data import Rows
 from trm.data.augment import Augmentation, Drawn
 from trm.inference.choice import winners
-from trm.inference.latent_noise import Noise
+from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import Solving
 from trm.inference.rollouts import Lockstep
 from trm.inference.solution import Thought
@@ -79,7 +79,7 @@ class Search:
         identifiers: Int[torch.Tensor, " batch"],
         how: Solving,
         copies: Copies,
-        noise: Noise | None,
+        noise: LatentNoise | None,
     ) -> None:
         self._task, self._tokens, self._how, self._copies = task, tokens, how, copies
         self._device = model.device

@@ -1,19 +1,19 @@
 """The model: layers, embeddings, the recursion, halting and losses. Only torch below."""
 
 from trm.config.model import PuzzleSpec
-from trm.models.best_latent import StateNoise, advance
+from trm.models.best_latent import StateNoise, best_latent_step
 from trm.models.carry import (
     Carry,
-    Puzzles,
+    PuzzleBatch,
     concat_carries,
-    halts,
     initial_carry,
     replace_halted,
+    should_halt,
 )
-from trm.models.core import StepOutput, TinyRecursiveModel
-from trm.models.embedding import PuzzleEmbedding, sign_sgd_
 from trm.models.losses import LOSSES, StepLoss, answer_losses, step_loss
+from trm.models.puzzle_embedding import PuzzleEmbedding, sign_sgd_
 from trm.models.recursion import Depth, LatentState, Noise
+from trm.models.trm import StepOutput, TinyRecursiveModel
 
 __all__ = [
     "LOSSES",
@@ -21,19 +21,19 @@ __all__ = [
     "Depth",
     "LatentState",
     "Noise",
+    "PuzzleBatch",
     "PuzzleEmbedding",
     "PuzzleSpec",
-    "Puzzles",
     "StateNoise",
     "StepLoss",
     "StepOutput",
     "TinyRecursiveModel",
-    "advance",
     "answer_losses",
+    "best_latent_step",
     "concat_carries",
-    "halts",
     "initial_carry",
     "replace_halted",
+    "should_halt",
     "sign_sgd_",
     "step_loss",
 ]

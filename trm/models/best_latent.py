@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from trm.models.core import StepOutput, TinyRecursiveModel
 from trm.models.layers import Hidden
 from trm.models.recursion import Depth, LatentState
+from trm.models.trm import StepOutput, TinyRecursiveModel
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class StateNoise:
         return self.scale * drawn
 
 
-def advance(
+def best_latent_step(
     model: TinyRecursiveModel,
     state: LatentState,
     embedded: Hidden,
@@ -46,7 +46,7 @@ def advance(
 
     Args:
         model: the model.
-        state: as :meth:`TinyRecursiveModel.training_state` gives it.
+        state: as :meth:`TinyRecursiveModel.initial_training_state` gives it.
         embedded: the puzzles.
         answer_losses: of logits (batch, seq, vocab), the loss of each row.
         depth, noise: see :meth:`TinyRecursiveModel.forward`.

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trm.models.core import TinyRecursiveModel
 from trm.models.recursion import LatentState
+from trm.models.trm import TinyRecursiveModel
 
 
-class Puzzles(NamedTuple):
+class PuzzleBatch(NamedTuple):
     """A batch of puzzles on a device; labels are -100 where nothing is scored."""
 
     inputs: Int[Tensor, "batch seq"]
@@ -32,7 +32,7 @@ class Carry(NamedTuple):
     latents: LatentState
     steps: Int[Tensor, " batch"]
     halted: Bool[Tensor, " batch"]
-    puzzles: Puzzles
+    puzzles: PuzzleBatch
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name; each has a row for each row of the batch."""
@@ -40,18 +40,18 @@ class Carry(NamedTuple):
         return {**latents._asdict(), "steps": steps, "halted": halted, **puzzles._asdict()}
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> "Carry":
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Carry":
         """The inverse of :meth:`tensors`."""
         return cls(
             LatentState(*(tensors[name] for name in LatentState._fields)),
             tensors["steps"],
             tensors["halted"],
-            Puzzles(*(tensors[name] for name in Puzzles._fields)),
+            PuzzleBatch(*(tensors[name] for name in PuzzleBatch._fields)),
         )
 
     def rows(self, rows: slice) -> "Carry":
         """Some of its rows."""
-        return self.of({name: tensor[rows] for name, tensor in self.tensors().items()})
+        return self.from_tensors({name: tensor[rows] for name, tensor in self.tensors().items()})
 
 
 def concat_carries(parts: Sequence[Carry]) -> Carry:
@@ -59,16 +59,18 @@ def concat_carries(parts: Sequence[Carry]) -> Carry:
     if len(parts) == 1:
         return parts[0]
     every = [part.tensors() for part in parts]
-    return Carry.of({name: torch.cat([part[name] for part in every]) for name in every[0]})
+    return Carry.from_tensors(
+        {name: torch.cat([part[name] for part in every]) for name in every[0]}
+    )
 
 
 def initial_carry(
-    model: TinyRecursiveModel, puzzles: Puzzles, generator: torch.Generator | None = None
+    model: TinyRecursiveModel, puzzles: PuzzleBatch, generator: torch.Generator | None = None
 ) -> Carry:
     """A state whose rows have all halted, so that the first batch takes every place."""
     batch_size, device = len(puzzles.inputs), puzzles.inputs.device
     return Carry(
-        latents=model.training_state(batch_size, generator),
+        latents=model.initial_training_state(batch_size, generator),
         steps=torch.zeros(batch_size, dtype=torch.int32, device=device),
         halted=torch.ones(batch_size, dtype=torch.bool, device=device),
         puzzles=puzzles,
@@ -78,28 +80,28 @@ def initial_carry(
 def replace_halted(
     model: TinyRecursiveModel,
     state: Carry,
-    puzzles: Puzzles,
+    puzzles: PuzzleBatch,
     generator: torch.Generator | None = None,
 ) -> Carry:
     """Put the new batch's rows in the places of those that halted; the others stay.
 
-    ``generator`` draws what they begin with, see :meth:`TinyRecursiveModel.training_state`.
+    ``generator`` draws what they begin with, see :meth:`TinyRecursiveModel.initial_training_state`.
     """
     halted = state.halted
-    fresh = model.training_state(len(halted), generator)
+    fresh = model.initial_training_state(len(halted), generator)
     return Carry(
         latents=LatentState(
             *(_select(halted, n, o) for n, o in zip(fresh, state.latents, strict=True))
         ),
         steps=torch.where(halted, 0, state.steps),
         halted=torch.zeros_like(halted),
-        puzzles=Puzzles(
+        puzzles=PuzzleBatch(
             *(_select(halted, n, o) for n, o in zip(puzzles, state.puzzles, strict=True))
         ),
     )
 
 
-def halts(
+def should_halt(
     halt_logits: Float[Tensor, " batch"],
     steps: Int[Tensor, " batch"],
     halt_max_steps: int,

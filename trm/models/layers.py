@@ -1,7 +1,7 @@
 """The layers of the core network: post-norm blocks that mix tokens, then features.
 
 Paper section 4; published ``models/layers.py``. A weight is used in the type it is passed in:
-:class:`trm.models.core.TinyRecursiveModel` casts all of them once per supervision step.
+:class:`trm.models.trm.TinyRecursiveModel` casts all of them once per supervision step.
 """
 
 import functools

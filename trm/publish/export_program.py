@@ -160,7 +160,7 @@ class _Step(_Part):
         answer: Hidden,
         latent: Hidden,
     ) -> tuple[Hidden, Hidden, Float[Tensor, "batch seq vocab"], Float[Tensor, " batch"]]:
-        rows = self.model.puzzle_rows(puzzle_identifiers.to(torch.int64))  # as ONNX demands
+        rows = self.model.puzzle_vectors(puzzle_identifiers.to(torch.int64))  # as ONNX demands
         embedded = self.model.embed(tokens, rows)
         state, logits, halt_logits = self.model(LatentState(answer, latent), embedded)
         return *state, logits, halt_logits

@@ -181,7 +181,7 @@ def _training(config: CheckpointConfig, task: Task, dataset: str | None) -> str:
     if not data.digest:
         return _table(("", ""), [("origin", data.source), *rows])
     presets = {name: preset.settings for name, preset in task.presets.items()}
-    command = settings.command(config.run, task.defaults, presets)
+    command = settings.train_command(config.run, task.defaults, presets)
     return f"{_table(('', ''), rows)}\n\n```sh\n{shlex.join(command)}\n```"
 
 

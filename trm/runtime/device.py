@@ -11,7 +11,7 @@ import torch
 from trm.config import RunConfig
 from trm.data import Batch
 from trm.errors import ConfigError, TrainingError
-from trm.models import Puzzles, TinyRecursiveModel
+from trm.models import PuzzleBatch, TinyRecursiveModel
 from trm.storage import cache_folder
 
 
@@ -131,10 +131,10 @@ def device_errors() -> Iterator[None]:
         raise TrainingError(f"torch.compile failed: {reason}. Use --no-compile.") from error
 
 
-def to_device(batch: Batch, device: torch.device) -> Puzzles:
+def to_device(batch: Batch, device: torch.device) -> PuzzleBatch:
     """A batch as tensors on the device; the copy does not wait for the device."""
     arrays = (batch.inputs, batch.labels, batch.puzzle_identifiers)
-    return Puzzles(*(copy_to(torch.from_numpy(array), device) for array in arrays))
+    return PuzzleBatch(*(copy_to(torch.from_numpy(array), device) for array in arrays))
 
 
 def copy_to(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trm.data import DatasetMeta
     from trm.evaluation.report import Row
     from trm.runs.listing import RunSummary
-    from trm.settings import Resolved
+    from trm.settings import ResolvedSettings
     from trm.tasks.metrics import Metric
     from trm.tasks.registry import InstalledTask
 
@@ -36,7 +36,7 @@ def tasks_table(installed: Mapping[str, "InstalledTask"]) -> Table:
     return made
 
 
-def settings_table(resolved: "Resolved") -> Table:
+def settings_table(resolved: "ResolvedSettings") -> Table:
     """Every setting with its source."""
     made = table("setting", "value", "from")
     for name, value, source in resolved.rows():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trm.config import RunConfig, TrainConfig
-from trm.models import Puzzles, PuzzleSpec, TinyRecursiveModel, initial_carry, replace_halted
+from trm.models import PuzzleBatch, PuzzleSpec, TinyRecursiveModel, initial_carry, replace_halted
 from trm.training.step import TrainState
 from trm.training.supervision import supervise
 
@@ -44,7 +44,7 @@ def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Fo
         model = TinyRecursiveModel(config.model, spec)
         size = share // train.accumulate
         tokens = torch.zeros(size, spec.seq_len, dtype=torch.int32)
-        puzzles = Puzzles(tokens, tokens, torch.zeros(size, dtype=torch.int32))
+        puzzles = PuzzleBatch(tokens, tokens, torch.zeros(size, dtype=torch.int32))
         kept = _saved_bytes(model, puzzles, train)
         moments = TrainState.create(model, config).optimizer.moments()
     copies = 3 if config.optim.ema else 2  # weight, gradient, average
@@ -64,7 +64,7 @@ def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Fo
     )
 
 
-def _saved_bytes(model: TinyRecursiveModel, puzzles: Puzzles, train: TrainConfig) -> int:
+def _saved_bytes(model: TinyRecursiveModel, puzzles: PuzzleBatch, train: TrainConfig) -> int:
     """Bytes of the distinct storages that autograd keeps of a supervision step."""
     storages: dict[int, int] = {}
     alive: list[Tensor] = []  # so that no storage's address is used twice
@@ -77,5 +77,5 @@ def _saved_bytes(model: TinyRecursiveModel, puzzles: Puzzles, train: TrainConfig
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         rollout = replace_halted(model, initial_carry(model, puzzles), puzzles)
-        supervise(model, rollout, model.puzzle_rows(puzzles.identifiers), None, train)
+        supervise(model, rollout, model.puzzle_vectors(puzzles.identifiers), None, train)
     return sum(storages.values())

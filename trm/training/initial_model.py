@@ -11,7 +11,7 @@ from trm.config import RunConfig
 from trm.data import Dataset
 from trm.errors import CheckpointError
 from trm.models import TinyRecursiveModel
-from trm.models.embedding import mean_puzzle_embedding
+from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runs.checkpoint import puzzle_spec
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.training.sharded_embedding import ShardedPuzzleEmbedding

@@ -28,9 +28,9 @@ class ShardedPuzzleEmbedding(PuzzleEmbedding):
         """This process's share of the table."""
         return self.weight[:-1]
 
-    def rows(self, identifiers: Int[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
-        """See :meth:`trm.models.PuzzleEmbedding.rows`."""
-        places = self.places(self._group.all_gather(identifiers))
+    def forward(self, identifiers: Int[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
+        """See :meth:`trm.models.PuzzleEmbedding.forward`."""
+        places = self.row_indices(self._group.all_gather(identifiers))
         owned = (places < len(self.shard)).unsqueeze(-1)
         # Every row is in one process; zeros from the others leave it as it is.
         rows = torch.where(owned, self.weight[places], 0)
@@ -38,7 +38,7 @@ class ShardedPuzzleEmbedding(PuzzleEmbedding):
         own = rows[self._group.share(len(rows))].clone()
         return own.requires_grad_(torch.is_grad_enabled())
 
-    def places(self, identifiers: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+    def row_indices(self, identifiers: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
         """Where the rows are in the shard; the last place for those of other processes.
 
         Without a look at how many are whose, for which the host would have to wait.

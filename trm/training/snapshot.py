@@ -129,7 +129,9 @@ def restore(path: Path, state: TrainState, group: ProcessGroup = SINGLE_PROCESS)
     if progress.step:
         found = load_row_slices(inner / _ROLLOUT, group.share)
         try:
-            state.rollout = Carry.of({n: t.to(state.model.device) for n, t in found.items()})
+            state.rollout = Carry.from_tensors(
+                {n: t.to(state.model.device) for n, t in found.items()}
+            )
         except KeyError as error:
             raise CheckpointError(
                 f"{inner / _ROLLOUT} lacks the tensor {error}. Use another checkpoint."

@@ -13,7 +13,7 @@ from trm.config import RunConfig
 from trm.models import (
     Carry,
     Depth,
-    Puzzles,
+    PuzzleBatch,
     TinyRecursiveModel,
     concat_carries,
     initial_carry,
@@ -79,7 +79,7 @@ class Trainer:
         self.failure: Failure | None = None
 
     def step(
-        self, puzzles: Puzzles, min_steps: Int[Tensor, " batch"] | None
+        self, puzzles: PuzzleBatch, min_steps: Int[Tensor, " batch"] | None
     ) -> Float[Tensor, " m"] | None:
         """One step; returns the sums named in ``METRICS``, still on the device.
 
@@ -88,7 +88,7 @@ class Trainer:
 
         Args:
             puzzles: this process's share of the batch.
-            min_steps: exploration, see :func:`trm.models.halts`.
+            min_steps: exploration, see :func:`trm.models.should_halt`.
         """
         state, model = self.state, self.state.model
         generator = self._generator()
@@ -97,7 +97,7 @@ class Trainer:
             rollout = initial_carry(model, puzzles, generator)
         rollout = replace_halted(model, rollout, puzzles, generator)
         identifiers = rollout.puzzles.identifiers
-        rows = model.puzzle_rows(identifiers)
+        rows = model.puzzle_vectors(identifiers)
         state.rollout, sums = self._differentiate(rollout, rows, min_steps, generator)
         finite, grad_norm = self._sum_gradients(sums[_LOSS])
         state.step += 1
@@ -206,7 +206,7 @@ class Trainer:
         optim, state = self.config.optim, self.state
         table = state.model.puzzle_embedding
         if table is not None and rows is not None and rows.grad is not None:
-            table.move_(
+            table.update_(
                 self.group.all_gather(identifiers),
                 self.group.all_gather(rows.grad),
                 lr=optim.puzzle_emb_lr * self._scale(),

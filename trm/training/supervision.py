@@ -13,9 +13,9 @@ from trm.models import (
     StateNoise,
     StepLoss,
     TinyRecursiveModel,
-    advance,
     answer_losses,
-    halts,
+    best_latent_step,
+    should_halt,
     step_loss,
 )
 
@@ -39,7 +39,7 @@ class Supervised(NamedTuple):
 def supervise(
     model: TinyRecursiveModel,
     rollout: Carry,
-    puzzle_rows: Float[Tensor, "batch width"] | None,
+    puzzle_vectors: Float[Tensor, "batch width"] | None,
     min_steps: Int[Tensor, " batch"] | None,
     train: TrainConfig,
     depth: Depth | None = None,
@@ -50,8 +50,8 @@ def supervise(
     Args:
         model: with the weights.
         rollout: what the rows work on, and how far they are.
-        puzzle_rows: their puzzle embeddings.
-        min_steps: exploration, see :func:`trm.models.halts`.
+        puzzle_vectors: their puzzle embeddings.
+        min_steps: exploration, see :func:`trm.models.should_halt`.
         train: the settings.
         depth: of the recursion, if not the model's own.
         generator: where ``train.state_noise`` is drawn from; None for none.
@@ -60,10 +60,10 @@ def supervise(
     noise = None
     if generator is not None and train.state_noise:
         noise = StateNoise(train.state_noise, generator)
-    latents, logits, halt_logits = advance(
+    latents, logits, halt_logits = best_latent_step(
         model,
         rollout.latents,
-        model.embed(puzzles.inputs, puzzle_rows),
+        model.embed(puzzles.inputs, puzzle_vectors),
         lambda logits: answer_losses(logits, puzzles.labels, train.loss, train.label_smoothing),
         depth,
         noise,
@@ -79,7 +79,7 @@ def supervise(
         weights=None if decay == 1 else decay ** rollout.steps.to(halt_logits.dtype),
     )
     steps = rollout.steps + 1
-    halted = halts(halt_logits.detach(), steps, model.config.halt_max_steps, min_steps)
+    halted = should_halt(halt_logits.detach(), steps, model.config.halt_max_steps, min_steps)
     return Supervised(Carry(latents, steps, halted, puzzles), loss, logits, halt_logits)
 
 

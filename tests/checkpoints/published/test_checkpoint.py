@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from trm.checkpoints.opened import open_checkpoint
 from trm.checkpoints.published.checkpoint import export_published, import_published, read_published
 from trm.errors import CheckpointError, InputError
-from trm.models.embedding import mean_puzzle_embedding
+from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runs.checkpoint import read_config, read_puzzle_names, verify_checksums
 
 MLP = {"mlp_t": True, "pos_encodings": "none"}

@@ -7,7 +7,7 @@ from trm.models import PuzzleEmbedding, sign_sgd_
 
 def test_rows_gather_a_gradient_of_their_own() -> None:
     table = PuzzleEmbedding(3, 2)
-    rows = table.rows(torch.tensor([2, 0], dtype=torch.int32))
+    rows = table(torch.tensor([2, 0], dtype=torch.int32))
     rows.sum().backward()
     assert rows.grad is not None
     assert rows.grad.tolist() == [[1, 1], [1, 1]]
@@ -16,7 +16,7 @@ def test_rows_gather_a_gradient_of_their_own() -> None:
 
 def test_rows_need_no_gradient_in_evaluation() -> None:
     with torch.no_grad():
-        rows = PuzzleEmbedding(3, 2).rows(torch.tensor([0], dtype=torch.int32))
+        rows = PuzzleEmbedding(3, 2)(torch.tensor([0], dtype=torch.int32))
     assert not rows.requires_grad
 
 

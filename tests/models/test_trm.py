@@ -31,7 +31,7 @@ def puzzles(size: int = 3) -> tuple[Tensor, Tensor]:
 
 def step(model: TinyRecursiveModel) -> tuple[LatentState, Tensor, Tensor]:
     inputs, identifiers = puzzles()
-    embedded = model.embed(inputs, model.puzzle_rows(identifiers))
+    embedded = model.embed(inputs, model.puzzle_vectors(identifiers))
     return model(model.initial_state(3), embedded)
 
 
@@ -79,10 +79,10 @@ def test_only_the_last_h_cycle_is_differentiated() -> None:
     """The gradient equals that of one cycle begun at the state the earlier ones end with."""
     two, one = build(small(h_cycles=2)), build(small(h_cycles=1))
     inputs, identifiers = puzzles()
-    embedded = two.embed(inputs, two.puzzle_rows(identifiers))
+    embedded = two.embed(inputs, two.puzzle_vectors(identifiers))
     with torch.no_grad():
         middle = one(one.initial_state(3), embedded).state
-    one(middle, one.embed(inputs, one.puzzle_rows(identifiers))).logits.square().sum().backward()
+    one(middle, one.embed(inputs, one.puzzle_vectors(identifiers))).logits.square().sum().backward()
     two(two.initial_state(3), embedded).logits.square().sum().backward()
     for (name, expected), found in zip(one.named_parameters(), two.parameters(), strict=True):
         if expected.grad is not None:
@@ -116,10 +116,10 @@ def test_rows_of_a_batch_do_not_touch_one_another() -> None:
     inputs, identifiers = puzzles()
     with torch.no_grad():
         together = model(
-            model.initial_state(3), model.embed(inputs, model.puzzle_rows(identifiers))
+            model.initial_state(3), model.embed(inputs, model.puzzle_vectors(identifiers))
         )
         alone = model(
-            model.initial_state(1), model.embed(inputs[1:2], model.puzzle_rows(identifiers[1:2]))
+            model.initial_state(1), model.embed(inputs[1:2], model.puzzle_vectors(identifiers[1:2]))
         )
     torch.testing.assert_close(together.logits[1:2], alone.logits, atol=1e-5, rtol=0)
 
@@ -141,7 +141,7 @@ def test_shapes_are_checked_while_testing() -> None:
 def test_a_depth_given_is_that_of_a_model_of_that_depth() -> None:
     shallow, deep = build(small(h_cycles=1, l_cycles=3)), build(small())
     inputs, identifiers = puzzles()
-    embedded = deep.embed(inputs, deep.puzzle_rows(identifiers))
+    embedded = deep.embed(inputs, deep.puzzle_vectors(identifiers))
     ours = deep(deep.initial_state(3), embedded, Depth(1, 3))
     assert torch.equal(ours.logits, shallow(shallow.initial_state(3), embedded).logits)
     assert not torch.equal(ours.logits, deep(deep.initial_state(3), embedded).logits)
@@ -150,7 +150,7 @@ def test_a_depth_given_is_that_of_a_model_of_that_depth() -> None:
 def test_damping_takes_a_share_of_every_update() -> None:
     model = build(small(h_cycles=1, l_cycles=1, damping=0.75))
     inputs, identifiers = puzzles()
-    embedded = model.embed(inputs, model.puzzle_rows(identifiers))
+    embedded = model.embed(inputs, model.puzzle_vectors(identifiers))
     answer, latent = model.initial_state(3)
     latent = 0.25 * latent + 0.75 * model.core.refine(latent, answer + embedded)
     answer = 0.25 * answer + 0.75 * model.core.refine(answer, latent)
@@ -162,7 +162,7 @@ def test_damping_takes_a_share_of_every_update() -> None:
 def test_noise_is_added_after_each_application() -> None:
     model = build(small(h_cycles=2, l_cycles=2))
     inputs, identifiers = puzzles()
-    embedded = model.embed(inputs, model.puzzle_rows(identifiers))
+    embedded = model.embed(inputs, model.puzzle_vectors(identifiers))
     calls: list[Tensor] = []
 
     def noise(refined: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from torch.func import functional_call
 
 from trm.config.model import ModelConfig, PuzzleSpec
 from trm.errors import ConfigError
-from trm.models.embedding import InputEmbedding, PuzzleEmbedding
 from trm.models.layers import Hidden, truncated_normal_
+from trm.models.puzzle_embedding import InputEmbedding, PuzzleEmbedding
 from trm.models.recursion import Depth, LatentState, Noise, RecursiveCore
 
 
@@ -29,7 +29,7 @@ class TinyRecursiveModel(nn.Module):
         config: the architecture.
         spec: vocabulary, length and number of identifiers of the puzzles.
         generator: where the initial weights are drawn from.
-        drawn: False leaves the weights as they happen to be, to be filled in.
+        init_weights: False leaves the weights uninitialised, for a caller that loads them.
 
     Raises:
         ConfigError: if ``forward_dtype`` is still ``auto``.
@@ -45,7 +45,7 @@ class TinyRecursiveModel(nn.Module):
         spec: PuzzleSpec,
         *,
         generator: torch.Generator | None = None,
-        drawn: bool = True,
+        init_weights: bool = True,
     ) -> None:
         super().__init__()
         if config.forward_dtype == "auto":
@@ -70,7 +70,7 @@ class TinyRecursiveModel(nn.Module):
         self.register_buffer(
             "other_latent_inits", torch.empty(others, config.hidden_size) if others else None
         )
-        if drawn:
+        if init_weights:
             self.reset_parameters(generator)
         if self.dtype == torch.float64:
             self.double()
@@ -130,7 +130,7 @@ class TinyRecursiveModel(nn.Module):
             self.answer_init.to(self.dtype).expand(shape), latent_init.to(self.dtype).expand(shape)
         )
 
-    def training_state(
+    def initial_training_state(
         self, batch_size: int, generator: torch.Generator | None = None
     ) -> LatentState:
         """The state that puzzles begin with in training.
@@ -158,17 +158,17 @@ class TinyRecursiveModel(nn.Module):
         others = () if self.other_latent_inits is None else self.other_latent_inits
         return [self.latent_init, *others]
 
-    def puzzle_rows(
+    def puzzle_vectors(
         self, identifiers: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch width"] | None:
         """The puzzle embeddings of a batch, None where the model has none."""
-        return None if self.puzzle_embedding is None else self.puzzle_embedding.rows(identifiers)
+        return None if self.puzzle_embedding is None else self.puzzle_embedding(identifiers)
 
     def embed(
-        self, inputs: Int[Tensor, "batch seq"], puzzle_rows: Float[Tensor, "batch width"] | None
+        self, inputs: Int[Tensor, "batch seq"], puzzle_vectors: Float[Tensor, "batch width"] | None
     ) -> Hidden:
         """What the recursion is given of the puzzles; the same at every supervision step."""
-        embedded: Tensor = self.embedding(inputs, puzzle_rows, self.dtype)
+        embedded: Tensor = self.embedding(inputs, puzzle_vectors, self.dtype)
         return embedded
 
     def compile_network(self) -> None:

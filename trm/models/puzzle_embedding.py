@@ -24,11 +24,11 @@ class PuzzleEmbedding(nn.Module):
         super().__init__()
         self.register_buffer("weight", torch.zeros(num_identifiers, width))
 
-    def rows(self, identifiers: Int[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
+    def forward(self, identifiers: Int[Tensor, " batch"]) -> Float[Tensor, "batch width"]:
         """The rows of these identifiers, as a leaf that gathers a gradient of its own."""
         return self.weight[identifiers].requires_grad_(torch.is_grad_enabled())
 
-    def move_(
+    def update_(
         self,
         identifiers: Int[Tensor, " batch"],
         gradient: Float[Tensor, "batch width"],
@@ -37,10 +37,10 @@ class PuzzleEmbedding(nn.Module):
         weight_decay: float,
     ) -> None:
         """Train the rows of these identifiers, see :func:`sign_sgd_`."""
-        places = self.places(identifiers)
+        places = self.row_indices(identifiers)
         sign_sgd_(self.weight, places, gradient, lr=lr, weight_decay=weight_decay)
 
-    def places(self, identifiers: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+    def row_indices(self, identifiers: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
         """Where the rows of these identifiers are in ``weight``."""
         return identifiers
 
@@ -93,13 +93,13 @@ class InputEmbedding(nn.Module):
     def forward(
         self,
         inputs: Int[Tensor, "batch seq"],
-        puzzle_rows: Float[Tensor, "batch width"] | None,
+        puzzle_vectors: Float[Tensor, "batch width"] | None,
         dtype: torch.dtype,
     ) -> Hidden:
         embedded = F.embedding(inputs, self.token.weight.to(dtype))
-        if puzzle_rows is not None and self.prefix_len:
+        if puzzle_vectors is not None and self.prefix_len:
             width = self.prefix_len * embedded.shape[-1]
-            rows = F.pad(puzzle_rows.to(dtype), (0, width - puzzle_rows.shape[-1]))
+            rows = F.pad(puzzle_vectors.to(dtype), (0, width - puzzle_vectors.shape[-1]))
             prefix = rows.view(rows.shape[0], self.prefix_len, embedded.shape[-1])
             embedded = torch.cat((prefix, embedded), dim=1)
         if self.position is not None:
