@@ -244,7 +244,7 @@ def test_a_gpu_is_busy_once_where_it_does_two_things_at_a_time(
     }.items(),
 )  # fmt: skip
 def test_kinds_of_kernels(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert module("profiler", monkeypatch).process_group_from_env(name) == kind
+    assert module("profiler", monkeypatch).group_of(name) == kind
 
 
 def test_counted_operations_of_a_checkpoint(checkpoint: Callable[..., Path], run: Run) -> None:

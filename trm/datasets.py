@@ -88,7 +88,7 @@ def task_of(folder: Path) -> "Task":
     if stated.task is not None:
         return get_task(stated.task)
     for installed in list_tasks().values():
-        if installed.task.published_meta(stated.vocab_size, stated.seq_len) is not None:
+        if installed.task.published_data_meta(stated.vocab_size, stated.seq_len) is not None:
             return installed.task
     raise InputError(
         f"{folder} (published layout) has puzzles of {stated.seq_len} tokens of "

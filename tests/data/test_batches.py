@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.eval_batches import eval_batches
 from trm.data import (
     Batch,
     DatasetMeta,
     Position,
     Split,
     TrainStream,
-    eval_batches,
-    exploration,
+    exploration_min_steps,
     num_eval_examples,
     open_dataset,
     write,
@@ -98,7 +98,7 @@ def test_every_puzzle_and_every_order_of_examples_comes_up(make_split: MakeSplit
 def test_rows_are_seen_as_their_puzzle_sees_them(make_split: MakeSplit) -> None:
     split = make_split()
     batch = next(TrainStream(split, 8, seed=1))
-    expected = split.gather(batch.examples, batch.puzzles)
+    expected = split.make_batch(batch.examples, batch.puzzles)
     assert (batch.inputs == expected.inputs).all()
     assert (batch.puzzle_identifiers == batch.puzzles + 1).all()
 
@@ -242,13 +242,13 @@ def test_a_limited_evaluation_takes_first_copies_before_later_ones(
 
 @pytest.mark.parametrize("probability", [0.1, 0.5])
 def test_the_asked_share_of_rows_explores(probability: float) -> None:
-    steps = exploration(0, 0, 40_000, probability, 16)
+    steps = exploration_min_steps(0, 0, 40_000, probability, 16)
     deviation = np.sqrt(probability * (1 - probability) / 40_000)
     assert abs((steps > 0).mean() - probability) < 4 * deviation
 
 
 def test_exploration_lasts_from_2_steps_to_all() -> None:
-    steps = exploration(0, 0, 10_000, 1.0, 5)
+    steps = exploration_min_steps(0, 0, 10_000, 1.0, 5)
     values, counts = np.unique(steps, return_counts=True)
     assert values.tolist() == [2, 3, 4, 5]
     assert abs(counts - 2500).max() < 4 * np.sqrt(10_000 * 0.25 * 0.75)
@@ -257,11 +257,11 @@ def test_exploration_lasts_from_2_steps_to_all() -> None:
 
 @pytest.mark.parametrize(("probability", "max_steps"), [(0.0, 16), (1.0, 1)])
 def test_exploration_may_be_none(probability: float, max_steps: int) -> None:
-    assert exploration(0, 0, 100, probability, max_steps).tolist() == [0] * 100
+    assert exploration_min_steps(0, 0, 100, probability, max_steps).tolist() == [0] * 100
 
 
 def test_exploration_is_that_of_the_seed_and_the_step() -> None:
-    first = exploration(1, 7, 50, 0.5, 16).tolist()
-    assert exploration(1, 7, 50, 0.5, 16).tolist() == first
-    assert exploration(1, 8, 50, 0.5, 16).tolist() != first
-    assert exploration(2, 7, 50, 0.5, 16).tolist() != first
+    first = exploration_min_steps(1, 7, 50, 0.5, 16).tolist()
+    assert exploration_min_steps(1, 7, 50, 0.5, 16).tolist() == first
+    assert exploration_min_steps(1, 8, 50, 0.5, 16).tolist() != first
+    assert exploration_min_steps(2, 7, 50, 0.5, 16).tolist() != first

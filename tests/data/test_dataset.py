@@ -54,8 +54,8 @@ def test_what_was_written_is_read_back(
             assert read[array].dtype == written[array].dtype
             assert (read[array] == written[array]).all()
     puzzles = np.arange(10)
-    batch = opened.split("train").gather(np.zeros(10, int), puzzles)
-    expected = splits["train"].gather(np.zeros(10, int), puzzles)
+    batch = opened.split("train").make_batch(np.zeros(10, int), puzzles)
+    expected = splits["train"].make_batch(np.zeros(10, int), puzzles)
     assert (batch.inputs == expected.inputs).all()
     assert (batch.labels == expected.labels).all()
 
@@ -129,13 +129,13 @@ def test_a_missing_folder_says_how_to_build_one(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_description_is_no_data_set(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r" has no dataset.json: incomplete, or no data set\."):
+    with pytest.raises(DataError, match=r" has no dataset.json: it is incomplete or not a data set\."):
         open_dataset(tmp_path)
 
 
 def test_a_newer_format_is_refused(folder: Path) -> None:
     change_meta(folder, format_version=2, novelty=True)
-    message = r"/data is of format 2, this trm reads up to 1\. Upgrade trm, or build the data again"
+    message = r"/data has format 2, this trm reads up to 1\. Upgrade trm, or build the data again"
     with pytest.raises(DataError, match=message):
         open_dataset(folder)
 
@@ -189,14 +189,14 @@ def test_an_array_with_pickles_is_not_read(folder: Path) -> None:
 def test_another_number_of_rows_is_named(folder: Path, array: str, rows: int) -> None:
     file = folder / "train" / f"{array}.npy"
     np.save(file, np.load(file)[:-1])
-    message = rf"/{array}.npy has {rows - 1} rows, not the {rows} of dataset.json\. Build it again"
+    message = rf"/{array}.npy has {rows - 1} rows, but dataset.json says {rows}\. Build it again"
     with pytest.raises(DataError, match=message):
         open_dataset(folder)
 
 
 def test_an_array_without_rows_is_named(folder: Path) -> None:
     np.save(folder / "train" / "inputs.npy", np.uint8(1))
-    with pytest.raises(DataError, match=r"/inputs.npy has 0 rows, not the 11 of dataset.json\."):
+    with pytest.raises(DataError, match=r"/inputs.npy has 0 rows, but dataset.json says 11\."):
         open_dataset(folder)
 
 
@@ -243,7 +243,7 @@ def test_missing_names_are_named(folder: Path) -> None:
 def test_another_number_of_names_is_named(folder: Path) -> None:
     names = np.load(folder / "identifiers.npy")
     np.save(folder / "identifiers.npy", names[:-1])
-    message = r"/identifiers\.npy has 49 names, not the 50 of dataset\.json\. Build it again\.$"
+    message = r"/identifiers\.npy has 49 names, but dataset\.json says 50\. Build it again\.$"
     with pytest.raises(DataError, match=message):
         open_dataset(folder)
 
@@ -261,7 +261,7 @@ def test_the_digest_tells_names_apart(make_split: Callable[..., Split]) -> None:
         ({"names": None}, "num_puzzle_identifiers is not the number of their names"),
         ({"names": np.array([b"<blank>", b"p1"])}, "is not the number of their names"),
         ({"identifiers": np.full(10, 50, np.int32)}, "identifier 50 is beyond num_puzzle_ident"),
-        ({"inputs": np.full((11, 6), 5, np.uint8)}, "inputs have token 5, of 5 in all"),
+        ({"inputs": np.full((11, 6), 5, np.uint8)}, "inputs have token 5, but only 5 exist"),
         ({"labels": np.zeros((11, 6), np.uint8)}, "an example has no label to score"),
     ],
 )

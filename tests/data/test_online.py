@@ -26,9 +26,9 @@ def stream(
 
 
 def undone(split: Split, batch: Batch) -> np.ndarray:
-    assert batch.rows is not None
+    assert batch.transforms is not None
     assert split.augmentation is not None
-    return split.augmentation.undo(batch.inputs, batch.rows)
+    return split.augmentation.undo(batch.inputs, batch.transforms)
 
 
 def contents(batches: list[Batch]) -> list[object]:
@@ -43,12 +43,12 @@ def test_every_row_is_a_copy_of_its_original(split: Split, batch_size: int, seed
         assert (batch.puzzles == originals).all()
         assert (undone(split, batch) == split.inputs[batch.examples]).all()
         assert (batch.puzzle_identifiers == 0).all()
-        assert batch.rows is not None
+        assert batch.transforms is not None
         for group in set(split.group_of(batch.puzzles).tolist()):
             own = split.group_of(batch.puzzles) == group
             first, counts = split.example_range(batch.puzzles[own])
-            assert (batch.rows.places[own] == batch.examples[own] - first).all()
-            assert (batch.rows.counts[own] == counts).all()
+            assert (batch.transforms.example_index[own] == batch.examples[own] - first).all()
+            assert (batch.transforms.num_examples[own] == counts).all()
 
 
 def test_a_pass_takes_every_example_of_every_group_once(split: Split) -> None:
@@ -58,18 +58,24 @@ def test_a_pass_takes_every_example_of_every_group_once(split: Split) -> None:
 
 def test_the_examples_of_a_puzzle_are_augmented_alike(split: Split) -> None:
     batch = next(stream(split, sum(EXAMPLES)))
-    assert batch.rows is not None
+    assert batch.transforms is not None
     for puzzle in set(batch.puzzles.tolist()):
         own = batch.puzzles == puzzle
-        assert len(set(batch.rows.symmetry[own].tolist())) == 1
-        assert len(np.unique(batch.rows.permutation[own], axis=0)) == 1
+        assert len(set(batch.transforms.symmetry[own].tolist())) == 1
+        assert len(np.unique(batch.transforms.permutation[own], axis=0)) == 1
 
 
 def test_passes_differ_and_every_symmetry_comes_up(split: Split) -> None:
     batches = list(islice(stream(split, sum(EXAMPLES)), 40))
-    drawn = [batch.rows.symmetry[batch.examples == 0].item() for batch in batches if batch.rows]
+    drawn = [
+        batch.transforms.symmetry[batch.examples == 0].item()
+        for batch in batches
+        if batch.transforms
+    ]
     assert set(drawn) == set(range(6))
-    renamed = [batch.rows.permutation[batch.examples == 0] for batch in batches if batch.rows]
+    renamed = [
+        batch.transforms.permutation[batch.examples == 0] for batch in batches if batch.transforms
+    ]
     assert len(np.unique(np.concatenate(renamed), axis=0)) == 6
 
 

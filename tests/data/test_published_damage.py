@@ -60,8 +60,8 @@ def test_a_description_that_says_something_else_is_named(
     [
         ({"pad_id": 3}, "pad_id, ignore_label_id or blank_identifier_id is not 0"),
         ({"ignore_label_id": -100}, "pad_id, ignore_label_id or blank_identifier_id is not 0"),
-        ({"sets": ["all", "more"]}, "has the sets all, more; only one, 'all', is read"),
-        ({"seq_len": 900}, "is damaged: its puzzles are 900 tokens of 5 kinds"),
+        ({"sets": ["all", "more"]}, "has the sets all, more; trm reads only the set 'all'"),
+        ({"seq_len": 900}, "is damaged: its puzzles have 900 tokens of 5 kinds"),
         ({"vocab_size": "many"}, "is damaged: vocab_size: Input should be a valid integer"),
     ],
 )
@@ -87,13 +87,13 @@ def without_last(array: np.ndarray) -> np.ndarray:
         ("inputs", lambda a: a[0, 0], r"all__inputs.npy has shape (), not (11, 6)"),
         ("puzzle_identifiers", without_last, "all__puzzle_identifiers.npy has shape (5,), not (6,)"
         ),
-        ("puzzle_identifiers", lambda a: a + 9, "it has identifier 15, identifiers.json 10"),
+        ("puzzle_identifiers", lambda a: a + 9, "it has identifier 15, but identifiers.json has only 10 names"),
         ("group_indices", without_last, "group_indices ends at 5, there are 6 puzzles"),
-        ("puzzle_indices", lambda a: a[1:], "all__puzzle_indices.npy does not rise from 0 on"),
-        ("puzzle_indices", lambda a: a[::-1], "all__puzzle_indices.npy does not rise from 0 on"),
-        ("group_indices", lambda a: a[:1], "all__group_indices.npy does not rise from 0 on"),
-        ("group_indices", lambda a: a[:0], "all__group_indices.npy does not rise from 0 on"),
-        ("group_indices", lambda a: a[0], "all__group_indices.npy does not rise from 0 on"),
+        ("puzzle_indices", lambda a: a[1:], "all__puzzle_indices.npy does not rise from 0"),
+        ("puzzle_indices", lambda a: a[::-1], "all__puzzle_indices.npy does not rise from 0"),
+        ("group_indices", lambda a: a[:1], "all__group_indices.npy does not rise from 0"),
+        ("group_indices", lambda a: a[:0], "all__group_indices.npy does not rise from 0"),
+        ("group_indices", lambda a: a[0], "all__group_indices.npy does not rise from 0"),
     ],
 )  # fmt: skip
 def test_arrays_that_do_not_belong_together_are_named(
@@ -110,4 +110,4 @@ def test_an_empty_data_set_is_refused(published: Path) -> None:
         file = published / "train" / f"all__{name}.npy"
         array = np.load(file)
         np.save(file, array[:1] if name.endswith("indices") else array[:0])
-    assert "does not rise from 0 on" in damaged(published)
+    assert "does not rise from 0" in damaged(published)

@@ -10,7 +10,7 @@ from trm.data import IGNORE_LABEL, Split
 
 def test_the_original_puzzle_shows_examples_as_they_are(make_split: Callable[..., Split]) -> None:
     split = make_split()
-    batch = split.gather(np.array([1, 6]), np.array([0, 6]))
+    batch = split.make_batch(np.array([1, 6]), np.array([0, 6]))
     assert (batch.inputs == split.inputs[[1, 6]]).all()
     assert (batch.labels[batch.labels != IGNORE_LABEL] > 0).all()
     assert batch.puzzle_identifiers.tolist() == [1, 7]
@@ -22,7 +22,7 @@ def test_a_copy_shows_its_inputs_and_labels_augmented(make_split: Callable[..., 
     split = make_split()
     puzzles = np.flatnonzero(split.symmetry)
     examples = np.zeros(len(puzzles), int)
-    batch = split.gather(examples, puzzles)
+    batch = split.make_batch(examples, puzzles)
     for row, puzzle in enumerate(puzzles):
         for stored, seen in ((split.inputs, batch.inputs), (split.labels, batch.labels)):
             moved = np.roll(stored[0], -split.symmetry[puzzle])
@@ -36,14 +36,14 @@ def test_a_copy_shows_its_inputs_and_labels_augmented(make_split: Callable[..., 
 def test_padding_is_an_input_but_no_label(make_split: Callable[..., Split]) -> None:
     split = make_split()
     padded = replace(split, inputs=np.zeros_like(split.inputs), labels=np.zeros_like(split.labels))
-    batch = padded.gather(np.array([0]), np.array([1]))
+    batch = padded.make_batch(np.array([0]), np.array([1]))
     assert IGNORE_LABEL == -100
     assert (batch.inputs == 0).all()
     assert (batch.labels == -100).all()
 
 
 def test_every_part_of_a_batch_has_its_type(make_split: Callable[..., Split]) -> None:
-    batch = make_split().gather(np.array([0]), np.array([0]))
+    batch = make_split().make_batch(np.array([0]), np.array([0]))
     for array in (batch.inputs, batch.labels, batch.puzzle_identifiers):
         assert array.dtype == np.int32
 
@@ -51,7 +51,7 @@ def test_every_part_of_a_batch_has_its_type(make_split: Callable[..., Split]) ->
 def test_without_augmentations_the_only_identifier_is_0() -> None:
     tokens = np.arange(1, 7, dtype=np.uint8).reshape(3, 2)
     split = Split.of_single_examples(tokens, tokens, info={})
-    batch = split.gather(np.array([2, 0]), np.array([2, 0]))
+    batch = split.make_batch(np.array([2, 0]), np.array([2, 0]))
     assert batch.inputs.tolist() == [[5, 6], [1, 2]]
     assert batch.puzzle_identifiers.tolist() == [0, 0]
 
@@ -92,10 +92,10 @@ def each_its_own(split: Split) -> Split:
 def test_rows_and_examples_of_a_puzzle_are_counted(make_split: Callable[..., Split]) -> None:
     split = make_split(examples=(3, 1, 5), puzzles=(2, 1, 4))
     for either in (split, each_its_own(split)):
-        assert either.num_rows == 3 * 2 + 1 * 1 + 5 * 4
+        assert either.total_puzzle_examples == 3 * 2 + 1 * 1 + 5 * 4
         assert either.mean_puzzle_examples == 27 / 7
     single = Split.of_single_examples(split.inputs, split.labels, puzzles_each=4)
-    assert (single.num_rows, single.mean_puzzle_examples) == (36, 1.0)
+    assert (single.total_puzzle_examples, single.mean_puzzle_examples) == (36, 1.0)
 
 
 def test_where_the_examples_of_a_puzzle_are(make_split: Callable[..., Split]) -> None:
@@ -126,22 +126,22 @@ def test_without_names_an_example_has_none(make_split: Callable[..., Split]) -> 
 
 def test_a_batch_says_how_each_row_was_augmented(make_split: Callable[..., Split]) -> None:
     split = make_split()
-    batch = split.gather(np.array([0, 2, 9]), np.array([1, 0, 8]))
-    assert batch.rows is not None
-    assert batch.rows.symmetry.tolist() == split.symmetry[[1, 0, 8]].tolist()
-    assert (batch.rows.permutation == split.permutation[[1, 0, 8]]).all()
-    assert batch.rows.puzzles.tolist() == [1, 0, 8]
-    assert batch.rows.places.tolist() == [0, 2, 3]
-    assert batch.rows.counts.tolist() == [3, 3, 5]
-    assert replace(split, symmetry=None).gather(np.array([0]), np.array([0])).rows is None
+    batch = split.make_batch(np.array([0, 2, 9]), np.array([1, 0, 8]))
+    assert batch.transforms is not None
+    assert batch.transforms.symmetry.tolist() == split.symmetry[[1, 0, 8]].tolist()
+    assert (batch.transforms.permutation == split.permutation[[1, 0, 8]]).all()
+    assert batch.transforms.puzzles.tolist() == [1, 0, 8]
+    assert batch.transforms.example_index.tolist() == [0, 2, 3]
+    assert batch.transforms.num_examples.tolist() == [3, 3, 5]
+    assert replace(split, symmetry=None).make_batch(np.array([0]), np.array([0])).transforms is None
 
 
 def test_a_batch_may_be_augmented_otherwise_than_stored(make_split: Callable[..., Split]) -> None:
     split = make_split()
     examples, puzzles = np.array([0, 1]), np.array([0, 0])
     drawn = (split.symmetry[[1, 1]], split.permutation[[1, 1]])
-    found = split.gather(examples, puzzles, drawn)
-    expected = split.gather(examples, np.array([1, 1]))
+    found = split.make_batch(examples, puzzles, drawn)
+    expected = split.make_batch(examples, np.array([1, 1]))
     assert (found.inputs == expected.inputs).all()
     assert (found.labels == expected.labels).all()
     assert found.puzzle_identifiers.tolist() == [1, 1]

@@ -10,7 +10,7 @@ import trm
 from trm.config import RunConfig
 from trm.evaluation.manifest import Entry, read_manifest
 from trm.hub import parse_name
-from trm.tasks.arc.evaluate import ArcEvaluator
+from trm.tasks.arc.evaluator import ArcEvaluator
 from trm.tasks.metrics import AccuracyEvaluator
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import trm
+from tests.eval_batches import eval_batches
 from trm.config import ModelConfig, RunConfig
-from trm.data import eval_batches, write
+from trm.data import write
 from trm.errors import CheckpointError, DataError, InputError
 from trm.evaluation.evaluate import answer
 from trm.evaluation.report import evaluate_model

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import trm
+from tests.eval_batches import eval_batches
 from trm.config import ModelConfig
-from trm.data import Batch, Split, eval_batches
+from trm.data import Batch, Split
 from trm.errors import ConfigError
 from trm.evaluation import evaluate as module
 from trm.evaluation.evaluate import evaluate
@@ -119,7 +120,7 @@ def test_copies_are_other_puzzles_and_the_same_for_every_batch(
             assert (copy.inputs != original.inputs).any(axis=1).mean() > 0.9
             assert (copy.examples == original.examples).all()
     for place in (1, 2):
-        batches = [batch.rows for batch in given[place::3]]
+        batches = [batch.transforms for batch in given[place::3]]
         drawn = {(rows.symmetry[row], rows.permutation[row].tobytes())
                  for rows in batches if rows for row in range(len(rows.symmetry))}  # fmt: skip
         assert len(drawn) == 1

@@ -248,7 +248,7 @@ def test_the_first_to_halt_is_the_quickest_of_those_that_halt_alone(
     assert steps == int(first.halt_steps.sum()) * 4 < all_steps == 40 * 4 * 6
     noise, alone = LatentNoise(network, 0.7), []
     for sample in range(4):
-        asked = [Asked((split.gather(first.examples, first.puzzles),), (sample,))]
+        asked = [Asked((split.make_batch(first.examples, first.puzzles),), (sample,))]
         ((_, found, _),) = HaltingPool(network, asked, 40, 0.1, max_steps=6, noise=noise).answered()
         alone.append(found)
     quickest = np.min([found.halt_steps for found in alone], axis=0)
@@ -262,11 +262,13 @@ def test_the_first_to_halt_is_the_quickest_of_those_that_halt_alone(
 
 def test_winning_copies_are_turned_back(split: Split) -> None:
     examples = np.arange(6)
-    original = split.gather(examples, examples)
+    original = split.make_batch(examples, examples)
     kinds = split.augmentation.draw(2, np.random.default_rng(5)) if split.augmentation else None
     assert kinds is not None
     copies = [
-        split.gather(examples, examples, (np.repeat(kinds[0][i], 6), np.tile(kinds[1][i], (6, 1))))
+        split.make_batch(
+            examples, examples, (np.repeat(kinds[0][i], 6), np.tile(kinds[1][i], (6, 1)))
+        )
         for i in range(2)
     ]
     batch = (original, original, *copies)
@@ -305,7 +307,7 @@ def test_one_sample_is_the_published_evaluation_bit_for_bit(trained_run: Path) -
         model.network, AccuracyEvaluator(), split, batch_size=32, max_examples=32,
         thinking=InferenceOptions(samples=1), on_batch=seen.append,
     )  # fmt: skip
-    batch = split.gather(seen[0].examples, seen[0].puzzles)
+    batch = split.make_batch(seen[0].examples, seen[0].puzzles)
     answers, logits = by_hand(model.network, batch, 8)[-1]
     assert np.array_equal(seen[0].answers, answers)
     assert np.array_equal(seen[0].halt_logits, logits)

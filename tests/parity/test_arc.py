@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trm.data import Dataset, eval_batches
-from trm.tasks.arc.evaluate import ArcEvaluator
+from tests.eval_batches import eval_batches
+from trm.data import Dataset
+from trm.tasks.arc.evaluator import ArcEvaluator
 from trm.tasks.arc.task import Arc1
 from trm.tasks.metrics import EvalBatch
 
@@ -45,7 +46,7 @@ def evaluated(arc: Path, dataset: Dataset, batch_size: int) -> ArcEvaluator:
     evaluator = ArcEvaluator(split)
     for start in range(0, len(examples), batch_size):
         rows = slice(start, start + batch_size)
-        batch = split.gather(examples[rows], puzzles[rows])
+        batch = split.make_batch(examples[rows], puzzles[rows])
         evaluator.update(
             EvalBatch(
                 inputs=batch.inputs,

@@ -94,7 +94,7 @@ def test_the_published_layout_is_written_by_every_task_and_read_by_those_that_kn
         Toy().open_data([tmp_path / "p"])
 
     class Reader(Toy):
-        def published_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta:
+        def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta:
             return meta
 
     again = Reader().build_published(tmp_path / "q", Toy().options(), np.random.default_rng(0))
@@ -107,7 +107,7 @@ def test_the_published_layout_is_written_by_every_task_and_read_by_those_that_kn
 def test_several_folders_are_opened_as_one(tmp_path: Path) -> None:
     for seed, name in enumerate("ab"):
         Toy().build_data(tmp_path / name, Toy().options(), np.random.default_rng(seed))
-    with pytest.raises(DataError, match=r"/b trains on \d+ of the examples that \S+/a tests on"):
+    with pytest.raises(DataError, match=r"/b trains on \d+ of the test examples of \S+/a"):
         Toy().open_data([tmp_path / "a", tmp_path / "b"])  # this toy trains on what it tests on
     with pytest.raises(DataError, match=r"^no data folder was given\. Give one with --data\.$"):
         Toy().open_data([])

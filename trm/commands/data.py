@@ -115,7 +115,7 @@ def _build_data(
         for name, split in meta.splits.items()
     )
     out.print(f"{folder}: {counts}, digest {meta.digest[:12]}", highlight=False, soft_wrap=True)
-    for remark in task.remarks(meta):
+    for remark in task.build_warnings(meta):
         err.print(f"trm: warning: {remark}", highlight=False, soft_wrap=True)
 
 

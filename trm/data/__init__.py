@@ -1,17 +1,23 @@
-"""Data sets on disk, their augmentation, and the order in which batches come."""
+"""Data sets on disk, their augmentation, and the order of batches."""
 
-from trm.data.augment import Augmentation, CellAugmentation, Drawn, Rows, draw_copies
+from trm.data.augmentation import (
+    Augmentation,
+    BatchTransforms,
+    CellAugmentation,
+    Transforms,
+    draw_copies,
+    identity_permutations,
+    random_permutations,
+)
 from trm.data.batches import (
     Position,
     TrainStream,
-    eval_batches,
-    eval_rows,
-    exploration,
+    eval_indices,
+    exploration_min_steps,
     num_eval_examples,
 )
+from trm.data.concat import concat_datasets
 from trm.data.dataset import Dataset, DatasetMeta, digest, open_dataset, read_meta, write
-from trm.data.holdout import VALIDATION, held_out, with_held_out
-from trm.data.join import join
 from trm.data.published_layout import (
     PUBLISHED_ORDER,
     PublishedMeta,
@@ -21,6 +27,7 @@ from trm.data.published_layout import (
     write_published,
 )
 from trm.data.split import IGNORE_LABEL, PAD, Batch, Split
+from trm.data.validation import VALIDATION, train_validation_split, with_validation_split
 
 __all__ = [
     "IGNORE_LABEL",
@@ -29,29 +36,30 @@ __all__ = [
     "VALIDATION",
     "Augmentation",
     "Batch",
+    "BatchTransforms",
     "CellAugmentation",
     "Dataset",
     "DatasetMeta",
-    "Drawn",
     "Position",
     "PublishedMeta",
-    "Rows",
     "Split",
     "TrainStream",
+    "Transforms",
+    "concat_datasets",
     "digest",
     "draw_copies",
-    "eval_batches",
-    "eval_rows",
-    "exploration",
-    "held_out",
+    "eval_indices",
+    "exploration_min_steps",
+    "identity_permutations",
     "is_published",
-    "join",
     "num_eval_examples",
     "open_dataset",
     "open_published",
+    "random_permutations",
     "read_meta",
     "read_published_meta",
-    "with_held_out",
+    "train_validation_split",
+    "with_validation_split",
     "write",
     "write_published",
 ]

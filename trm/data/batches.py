@@ -1,8 +1,8 @@
-"""The order of examples: endless and shuffled to train, once in order to evaluate.
+"""The order of examples: an endless shuffled stream for training, one ordered pass for evaluation.
 
-Packing as published: shuffle the groups, take one puzzle of each, put in its examples until the
-batch is full (what does not fit of the last puzzle is left out). Everything depends on the seed
-alone, so the position in the stream, two numbers, is all that has to be saved.
+Batches are packed as in the published code: shuffle the groups, take one puzzle of each, and add
+its examples until the batch is full. Examples of the last puzzle that do not fit are left out. The
+order depends on the seed alone, so a checkpoint saves only the position in the stream, two numbers.
 """
 
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trm.data.augment import Drawn
+from trm.data.augmentation import Transforms
 from trm.data.split import Batch, Split
 
-#: Keeps the streams of random numbers that a seed gives apart.
+#: Separate the streams of random numbers of one seed.
 _ORDER, _EXPLORATION, _AUGMENTATION = 0, 1, 2
 
 
 class Position(NamedTuple):
-    """Where a stream stands: the pass over the groups, and how many of its groups are used."""
+    """A position in a stream: the pass over the groups, and the groups used in this pass."""
 
     epoch: int = 0
     group: int = 0
@@ -32,8 +32,8 @@ class _Epoch:
 
     examples: NDArray[np.int64]
     puzzles: NDArray[np.int64]
-    starts: NDArray[np.int64]  # (num_groups + 1,), where each shuffled group begins
-    drawn: Drawn | None  # how each example is augmented, where that is not as its puzzle says
+    starts: NDArray[np.int64]  # (num_groups + 1,), the first example of each shuffled group
+    transforms: Transforms | None  # of each example, with online augmentation
 
 
 class TrainStream:
@@ -43,10 +43,10 @@ class TrainStream:
         split: the puzzles.
         batch_size: examples in each batch.
         seed: decides the order.
-        position: where to go on; the beginning if left out.
-        online: draw a new augmentation of each original puzzle in every pass, instead of taking
-            one of its stored copies.
-        rows: make only these of each batch, as one of several processes does; all if left out.
+        position: where to resume; default: at the start.
+        online: draw a new augmentation of each original puzzle in every pass, instead of using
+            its stored copies.
+        rows: the rows of each batch to make, for one of several processes; default: all.
     """
 
     def __init__(
@@ -71,29 +71,28 @@ class TrainStream:
         return self
 
     def __next__(self) -> Batch:
-        taken: list[tuple[NDArray[Any], ...]] = []
-        room = self.batch_size
-        while room:
+        parts: list[tuple[NDArray[Any], ...]] = []
+        missing = self.batch_size
+        while missing:
             epoch, (number, group) = self._epoch, self.position
             start = epoch.starts[group]
-            stop = min(start + room, epoch.starts[-1])
-            taken.append(
-                tuple(a[start:stop] for a in (epoch.examples, epoch.puzzles, *(epoch.drawn or ())))
-            )
-            room -= int(stop - start)
-            used = int(np.searchsorted(epoch.starts, stop))  # a puzzle cut short counts as used
+            stop = min(start + missing, epoch.starts[-1])
+            arrays = (epoch.examples, epoch.puzzles, *(epoch.transforms or ()))
+            parts.append(tuple(array[start:stop] for array in arrays))
+            missing -= int(stop - start)
+            used = int(np.searchsorted(epoch.starts, stop))  # a truncated puzzle counts as used
             if used == len(epoch.starts) - 1:
                 self.position = Position(number + 1, 0)
                 self._epoch = self._draw_epoch(number + 1)
             else:
                 self.position = Position(number, used)
-        columns = map(np.concatenate, zip(*taken, strict=True))
+        columns = map(np.concatenate, zip(*parts, strict=True))
         examples, puzzles, *drawn = (column[self._rows] for column in columns)
-        return self.split.gather(examples, puzzles, (drawn[0], drawn[1]) if drawn else None)
+        return self.split.make_batch(examples, puzzles, Transforms(*drawn) if drawn else None)
 
     def _draw_epoch(self, number: int) -> _Epoch:
         split = self.split
-        rng = _random(self.seed, _ORDER, number)
+        rng = _generator(self.seed, _ORDER, number)
         order = rng.permutation(split.num_groups)
         first, last = split.puzzle_offsets[order], split.puzzle_offsets[order + 1]
         puzzle = rng.integers(first, last)
@@ -101,34 +100,31 @@ class TrainStream:
             puzzle = np.asarray(first)
         begin, counts = split.example_range(puzzle, order)
         starts = np.concatenate(([0], np.cumsum(counts)))
-        place = np.repeat(np.arange(split.num_groups), counts)
+        group = np.repeat(np.arange(split.num_groups), counts)  # the shuffled group of each example
         # Sorting random keys within each group shuffles its examples.
-        shuffled = np.lexsort((rng.random(int(starts[-1])), place))
-        examples = begin[place] + (shuffled - starts[place])
-        drawn: Drawn | None = None
+        shuffled = np.lexsort((rng.random(int(starts[-1])), group))
+        examples = begin[group] + (shuffled - starts[group])
+        transforms: Transforms | None = None
         if self._online:
-            fresh = self._online.draw(len(order), _random(self.seed, _AUGMENTATION, number))
-            drawn = (fresh[0][place], fresh[1][place])
-        return _Epoch(examples, puzzle[place], starts, drawn)
+            symmetry, permutation = self._online.draw(
+                len(order), _generator(self.seed, _AUGMENTATION, number)
+            )
+            transforms = Transforms(symmetry[group], permutation[group])
+        return _Epoch(examples, puzzle[group], starts, transforms)
 
 
-def _random(seed: int, *what: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, *what))))
+def _generator(*seeds: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seeds)))
 
 
-def eval_batches(split: Split, batch_size: int, max_examples: int | None = None) -> Iterator[Batch]:
-    """The batches of :func:`eval_rows`."""
-    for examples, puzzles in eval_rows(split, batch_size, max_examples):
-        yield split.gather(examples, puzzles)
-
-
-def eval_rows(
+def eval_indices(
     split: Split, batch_size: int, max_examples: int | None = None
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Every example as every puzzle of its group sees it, once, in order: what to gather.
+    """The examples (batch,) and puzzles (batch,) of each evaluation batch, in order.
 
-    With ``max_examples`` so many of them, always the same, in order: chosen at random, but those
-    of a group's first puzzles before those of later ones, so that each group has its share.
+    Every example occurs once for every puzzle of its group. ``max_examples`` limits them to a fixed
+    random subset, in order. The first puzzles of all groups are chosen before their later puzzles,
+    so that every group is represented.
     """
     puzzles = np.arange(split.num_puzzles)
     begin, counts = split.example_range(puzzles)
@@ -147,19 +143,20 @@ def eval_rows(
 
 
 def num_eval_examples(split: Split, max_examples: int | None = None) -> int:
-    """How many examples :func:`eval_batches` gives."""
-    return split.num_rows if max_examples is None else min(split.num_rows, max_examples)
+    """The number of examples in the batches of :func:`eval_indices`."""
+    total = split.total_puzzle_examples
+    return total if max_examples is None else min(total, max_examples)
 
 
-def exploration(
+def exploration_min_steps(
     seed: int, step: int, batch_size: int, probability: float, max_steps: int
 ) -> NDArray[np.int32]:
-    """The steps before which each row of a training batch may not halt (paper, section 2.4).
+    """The minimum number of steps (batch,) of each row of a training batch (paper, section 2.4).
 
-    Drawn by place in the batch from the seed and step alone, as the examples are: with
-    ``probability`` a row has to stay for 2 to ``max_steps`` steps (uniformly), else 0.
+    With ``probability`` a row may halt only after 2 to ``max_steps`` steps, drawn uniformly; 0 for
+    the other rows. The result depends only on the arguments.
     """
-    rng = _random(seed, _EXPLORATION, step)
+    rng = _generator(seed, _EXPLORATION, step)
     explores = rng.random(batch_size) < probability
     if max_steps < 2:
         return np.zeros(batch_size, np.int32)

@@ -1,8 +1,8 @@
-"""A data set on disk: ``dataset.json`` and memory-mapped arrays, one folder a split."""
+"""A data set on disk: ``dataset.json``, and one folder of memory-mapped arrays per split."""
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from trm.config import FORMAT_VERSION, Frozen, first_problem
-from trm.data.augment import Augmentation
+from trm.data.augmentation import Augmentation
 from trm.data.split import OPTIONAL, PAD, REQUIRED, Split
 from trm.errors import DataError
 from trm.storage import atomic_folder
@@ -22,21 +22,31 @@ NAMES_FILE = "identifiers.npy"
 
 
 class SplitCounts(Frozen):
-    """How much a split holds; ``arrays`` names its files."""
+    """The size of a split; ``arrays`` has the names of its files."""
 
     groups: int
     puzzles: int
     examples: int
     arrays: tuple[str, ...]
 
+    @classmethod
+    def of(cls, split: Split, arrays: Iterable[str] | None = None) -> "SplitCounts":
+        """The counts of a split; ``arrays`` defaults to all of its arrays."""
+        return cls(
+            groups=split.num_groups,
+            puzzles=split.num_puzzles,
+            examples=len(split.inputs),
+            arrays=tuple(split.arrays() if arrays is None else arrays),
+        )
+
 
 class DatasetMeta(Frozen):
-    """``dataset.json``: all there is to know of a data set but the puzzles.
+    """``dataset.json``: the description of a data set.
 
     Attributes:
-        vocabulary: what each token stands for; token 0 is padding.
-        properties: the task's own facts of its puzzles, such as a Sudoku's size.
-        digest: SHA-256 of every array and of the fields that say how to read them.
+        vocabulary: the symbol of each token; token 0 is padding.
+        properties: facts of the task about its puzzles, such as the size of a Sudoku.
+        digest: SHA-256 of all arrays and of the fields that are needed to read them.
     """
 
     format_version: int = FORMAT_VERSION
@@ -66,10 +76,10 @@ class Dataset:
     splits: Mapping[str, Split]
 
     def split(self, name: str) -> Split:
-        """The split of this name, ``train`` or ``test``.
+        """The split of this name, such as ``train`` or ``test``.
 
         Raises:
-            DataError: if the data set has none of that name.
+            DataError: if there is no such split.
         """
         if name not in self.splits:
             raise DataError(
@@ -80,36 +90,28 @@ class Dataset:
 
     @property
     def names(self) -> NDArray[np.bytes_] | None:
-        """What the puzzle identifiers stand for, (num_puzzle_identifiers,) byte strings."""
+        """The names of the puzzle identifiers, (num_puzzle_identifiers,) byte strings."""
         return names_of(self.splits)
 
 
 def names_of(splits: Mapping[str, Split]) -> NDArray[np.bytes_] | None:
-    """The names of the identifiers of a data set's splits, which are the same for all of them."""
+    """The names of a data set's puzzle identifiers, which all its splits share."""
     return next((split.names for split in splits.values() if split.names is not None), None)
 
 
 def write(path: Path, meta: DatasetMeta, splits: Mapping[str, Split]) -> DatasetMeta:
-    """Write a data set; the folder appears whole or not at all.
+    """Write a data set; the folder appears complete or not at all.
 
     Returns:
-        ``meta`` with counts and digest filled in, as it was written.
+        ``meta`` as written, with counts and digest.
 
     Raises:
-        DataError: if the arrays are not what ``meta`` says.
-        StorageError: if the disk is full or the place may not be written.
+        DataError: if the arrays do not match ``meta``.
+        StorageError: if the disk is full or the folder cannot be written.
     """
-    counts = {
-        name: SplitCounts(
-            groups=split.num_groups,
-            puzzles=split.num_puzzles,
-            examples=len(split.inputs),
-            arrays=tuple(split.arrays()),
-        )
-        for name, split in splits.items()
-    }
     for name, split in splits.items():
         _check_split(meta, name, split)
+    counts = {name: SplitCounts.of(split) for name, split in splits.items()}
     meta = meta.model_copy(update={"splits": counts})
     meta = meta.model_copy(update={"digest": digest(meta, splits)})
     with atomic_folder(path) as folder:
@@ -125,31 +127,37 @@ def write(path: Path, meta: DatasetMeta, splits: Mapping[str, Split]) -> Dataset
 
 
 def _check_split(meta: DatasetMeta, name: str, split: Split) -> None:
-    """Refuse to write what could not be trained on."""
-    wrong = None
+    """Refuse to write a split that could not be trained on."""
+    problem = None
     if not len(split.inputs) or not split.num_puzzles:
-        wrong = "it is empty"
-    for what in ("inputs", "labels"):
-        tokens: NDArray[Any] = getattr(split, what)
+        problem = "it is empty"
+    for array in ("inputs", "labels"):
+        tokens: NDArray[Any] = getattr(split, array)
         if tokens.dtype != np.uint8:
-            wrong = wrong or f"{what} are {tokens.dtype}, not uint8"
+            problem = problem or f"{array} are {tokens.dtype}, not uint8"
         elif tokens.shape[1:] != (meta.seq_len,):
-            wrong = wrong or f"{what} have shape {tokens.shape}, not (examples, {meta.seq_len})"
+            problem = (
+                problem or f"{array} have shape {tokens.shape}, not (examples, {meta.seq_len})"
+            )
         elif tokens.size and tokens.max() >= meta.vocab_size:
-            wrong = wrong or f"{what} have token {tokens.max()}, of {meta.vocab_size} in all"
-    if not wrong and not (split.labels != PAD).any(axis=1).all():
-        wrong = "an example has no label to score"
+            problem = (
+                problem or f"{array} have token {tokens.max()}, but only {meta.vocab_size} exist"
+            )
+    if not problem and not (split.labels != PAD).any(axis=1).all():
+        problem = "an example has no label to score"
     if meta.num_puzzle_identifiers != (1 if split.names is None else len(split.names)):
-        wrong = wrong or "num_puzzle_identifiers is not the number of their names"
+        problem = problem or "num_puzzle_identifiers is not the number of their names"
     identifiers = split.identifiers
     if identifiers is not None and identifiers.max(initial=0) >= meta.num_puzzle_identifiers:
-        wrong = wrong or f"identifier {identifiers.max()} is beyond num_puzzle_identifiers"
-    if wrong:
-        raise DataError(f"the {name} split of task {meta.task} cannot be used: {wrong}. Mend it.")
+        problem = problem or f"identifier {identifiers.max()} is beyond num_puzzle_identifiers"
+    if problem:
+        raise DataError(
+            f"the {name} split of task {meta.task} cannot be used: {problem}. Correct it."
+        )
 
 
 def digest(meta: DatasetMeta, splits: Mapping[str, Split]) -> str:
-    """SHA-256 of what the data set holds, the same on every machine."""
+    """SHA-256 of the contents of a data set, the same on every machine."""
     sha = hashlib.sha256()
     facts = (meta.task, meta.vocabulary, meta.seq_len, meta.num_puzzle_identifiers, meta.properties)
     sha.update(json.dumps(facts, sort_keys=True).encode())
@@ -172,19 +180,21 @@ def read_meta(path: Path) -> DatasetMeta:
     """Read ``dataset.json`` of a data folder.
 
     Raises:
-        DataError: if the folder is no data set, or of a newer format.
+        DataError: if the folder is not a data set, or has a newer format.
     """
     file = path / META_FILE
     if not path.is_dir():
         raise DataError(f"{path}: no such data folder. Build one: trm build-data TASK --out {path}")
     if not file.is_file():
-        raise DataError(f"{path} has no {META_FILE}: incomplete, or no data set. Build it again.")
+        raise DataError(
+            f"{path} has no {META_FILE}: it is incomplete or not a data set. Build it again."
+        )
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
         version = raw.get("format_version")
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise DataError(
-                f"{path} is of format {version}, this trm reads up to {FORMAT_VERSION}. "
+                f"{path} has format {version}, this trm reads up to {FORMAT_VERSION}. "
                 "Upgrade trm, or build the data again."
             )
         return DatasetMeta.model_validate(raw)
@@ -203,10 +213,10 @@ def open_dataset(
 
     Args:
         path: the folder.
-        augmentation: from a split's name to what augments its puzzles.
+        augmentation: maps the name of a split to its augmentation.
 
     Raises:
-        DataError: if the folder is no data set, incomplete, or of a newer format.
+        DataError: if the folder is not a data set, is incomplete, or has a newer format.
     """
     meta = read_meta(path)
     names = _open_names(path, meta)
@@ -223,8 +233,8 @@ def _open_names(path: Path, meta: DatasetMeta) -> NDArray[np.bytes_] | None:
     names = open_array(path / NAMES_FILE)
     if len(names) != meta.num_puzzle_identifiers:
         raise DataError(
-            f"{path / NAMES_FILE} has {len(names)} names, not the {meta.num_puzzle_identifiers} of "
-            f"{META_FILE}. Build it again."
+            f"{path / NAMES_FILE} has {len(names)} names, but {META_FILE} says "
+            f"{meta.num_puzzle_identifiers}. Build it again."
         )
     return names
 
@@ -250,12 +260,12 @@ def _open_split(
         rows, expected = sum(array.shape[:1]), lengths.get(array_name, counts.groups)
         if rows != expected:
             raise DataError(
-                f"{folder / array_name}.npy has {rows} rows, not the {expected} of {META_FILE}. "
+                f"{folder / array_name}.npy has {rows} rows, but {META_FILE} says {expected}. "
                 "Build it again."
             )
     info = {n.removeprefix("info_"): a for n, a in arrays.items() if n.startswith("info_")}
-    known = {n: a for n, a in arrays.items() if not n.startswith("info_")}
-    return Split(**known, info=info, names=names, augmentation=augmentation)
+    fields = {n: a for n, a in arrays.items() if not n.startswith("info_")}
+    return Split(**fields, info=info, names=names, augmentation=augmentation)
 
 
 def open_array(file: Path) -> NDArray[Any]:

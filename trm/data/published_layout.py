@@ -1,7 +1,7 @@
-"""The layout of the published builders: every augmented example stored, one folder a split.
+"""The layout of the published builders: one folder per split, with every augmented example.
 
-``train/dataset.json``, ``train/all__inputs.npy`` and so on, ``identifiers.json``: as in
-``puzzle_dataset.py`` and ``dataset/build_*.py`` of the published code.
+The files are ``train/dataset.json``, ``train/all__inputs.npy`` and so on, and ``identifiers.json``;
+see ``puzzle_dataset.py`` and ``dataset/build_*.py`` of the published code.
 """
 
 import hashlib
@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, ValidationError
 
 from trm.config import Frozen, first_problem
-from trm.data.augment import Augmentation
+from trm.data.augmentation import Augmentation
 from trm.data.dataset import Dataset, DatasetMeta, SplitCounts, open_array
 from trm.data.split import IGNORE_LABEL, PAD, Split
 from trm.errors import DataError
 from trm.storage import atomic_folder
 
 NAMES_FILE = "identifiers.json"
-#: A property of data of our own layout whose puzzles have the published builder's identifiers.
+#: The property of a native data set whose puzzles have the identifiers of the published builder.
 PUBLISHED_ORDER = "published_order"
 SPLITS = ("train", "test")
-#: What a file of a split is called; the published builders write one set, ``all``.
+#: The arrays of a split; array NAME is in the file ``all__NAME.npy``.
 _ARRAYS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")
 _ROWS_AT_ONCE = 4096
 
@@ -36,7 +36,7 @@ class PublishedMeta(Frozen):
     """``dataset.json`` of one split, as the published code reads it.
 
     Attributes:
-        task: whose puzzles they are; only we say so, the published code passes over it.
+        task: the name of the task. Only trm writes it; the published code ignores it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -55,16 +55,16 @@ class PublishedMeta(Frozen):
 
 
 def is_published(path: Path) -> bool:
-    """Whether a folder holds a data set of the published layout."""
-    ours = (path / "dataset.json").is_file()
-    return not ours and any((path / split / "dataset.json").is_file() for split in SPLITS)
+    """Whether a folder holds a data set in the published layout."""
+    native = (path / "dataset.json").is_file()
+    return not native and any((path / split / "dataset.json").is_file() for split in SPLITS)
 
 
 def read_published_meta(path: Path) -> PublishedMeta:
-    """What the published ``dataset.json`` of the first split says.
+    """Read the published ``dataset.json`` of the first split.
 
     Raises:
-        DataError: if it is damaged, or of a kind that no published builder writes.
+        DataError: if it is damaged, or differs from what the published builders write.
     """
     return next(
         _read_split_meta(path / split)
@@ -87,7 +87,7 @@ def _read_split_meta(folder: Path) -> PublishedMeta:
         )
     if meta.sets != ("all",):
         raise DataError(
-            f"{file} has the sets {', '.join(meta.sets)}; only one, 'all', is read. "
+            f"{file} has the sets {', '.join(meta.sets)}; trm reads only the set 'all'. "
             "Build the data again."
         )
     return meta
@@ -96,12 +96,12 @@ def _read_split_meta(folder: Path) -> PublishedMeta:
 def open_published(
     path: Path, meta: DatasetMeta, augmentation: Callable[[str], Augmentation | None]
 ) -> Dataset:
-    """Open a folder of the published layout as it is; the arrays stay on disk.
+    """Open a folder in the published layout; the arrays stay on disk.
 
     Args:
         path: the folder.
-        meta: what the task has to say of such puzzles; counts and digest are filled in.
-        augmentation: from a split's name to what its puzzles could be augmented with.
+        meta: the task's description of such puzzles; counts and digest are filled in.
+        augmentation: maps the name of a split to its augmentation.
 
     Raises:
         DataError: if the folder is incomplete or damaged.
@@ -115,13 +115,7 @@ def open_published(
             split = _open_split(folder, meta, names)
             splits[name] = replace(split, augmentation=augmentation(name))
             _add_digest(sha, folder)
-    counts = {
-        name: SplitCounts(
-            groups=split.num_groups, puzzles=split.num_puzzles, examples=len(split.inputs),
-            arrays=(),
-        )
-        for name, split in splits.items()
-    }  # fmt: skip
+    counts = {name: SplitCounts.of(split, arrays=()) for name, split in splits.items()}
     update = {"splits": counts, "digest": sha.hexdigest(), "num_puzzle_identifiers": len(names)}
     return Dataset(path, meta.model_copy(update=update), splits)
 
@@ -133,59 +127,59 @@ def _read_names(path: Path) -> NDArray[np.bytes_]:
     try:
         names = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(names, list) or not names:
-            raise ValueError("it is no list of names")
+            raise ValueError("it is not a list of names")
         return np.array([name.encode() for name in names])
     except (ValueError, AttributeError) as error:
         raise DataError(f"{file} is damaged: {error}. Build the data again.") from error
 
 
 def _open_split(folder: Path, meta: DatasetMeta, names: NDArray[np.bytes_]) -> Split:
-    stated = _read_split_meta(folder)
-    found = {name: open_array(folder / f"all__{name}.npy") for name in _ARRAYS}
-    wrong = _fault(found, stated, meta, len(names))
-    if wrong:
-        raise DataError(f"{folder} is damaged: {wrong}. Build the data again.")
-    several = len(names) > 1
+    published = _read_split_meta(folder)
+    arrays = {name: open_array(folder / f"all__{name}.npy") for name in _ARRAYS}
+    problem = _find_problem(arrays, published, meta, len(names))
+    if problem:
+        raise DataError(f"{folder} is damaged: {problem}. Build the data again.")
+    named = len(names) > 1
     return Split(
-        inputs=found["inputs"],
-        labels=found["labels"],
-        example_offsets=found["puzzle_indices"].astype(np.int64),
-        puzzle_offsets=found["group_indices"].astype(np.int64),
-        identifiers=found["puzzle_identifiers"] if several else None,
-        names=names if several else None,
+        inputs=arrays["inputs"],
+        labels=arrays["labels"],
+        example_offsets=arrays["puzzle_indices"].astype(np.int64),
+        puzzle_offsets=arrays["group_indices"].astype(np.int64),
+        identifiers=arrays["puzzle_identifiers"] if named else None,
+        names=names if named else None,
     )
 
 
-def _fault(
-    found: Mapping[str, NDArray[Any]], stated: PublishedMeta, meta: DatasetMeta, num_names: int
+def _find_problem(
+    arrays: Mapping[str, NDArray[Any]], published: PublishedMeta, meta: DatasetMeta, num_names: int
 ) -> str | None:
-    """What is wrong with the arrays of a split, None if nothing is."""
-    if (stated.vocab_size, stated.seq_len) != (meta.vocab_size, meta.seq_len):
-        return f"its puzzles are {stated.seq_len} tokens of {stated.vocab_size} kinds"
+    """The first problem with the arrays of a split, None if they are valid."""
+    if (published.vocab_size, published.seq_len) != (meta.vocab_size, meta.seq_len):
+        return f"its puzzles have {published.seq_len} tokens of {published.vocab_size} kinds"
     for name in ("puzzle_indices", "group_indices"):
-        offsets = found[name]
+        offsets = arrays[name]
         rises = offsets.ndim == 1 and len(offsets) > 1 and not offsets[0]
         if not rises or (np.diff(offsets.astype(np.int64)) < 1).any():
-            return f"all__{name}.npy does not rise from 0 on"
-    examples, puzzles = int(found["puzzle_indices"][-1]), len(found["puzzle_indices"]) - 1
+            return f"all__{name}.npy does not rise from 0"
+    examples, puzzles = int(arrays["puzzle_indices"][-1]), len(arrays["puzzle_indices"]) - 1
     shapes: dict[str, tuple[int, ...]] = {
         "inputs": (examples, meta.seq_len),
         "labels": (examples, meta.seq_len),
         "puzzle_identifiers": (puzzles,),
     }
     for name, shape in shapes.items():
-        if found[name].shape != shape:
-            return f"all__{name}.npy has shape {found[name].shape}, not {shape}"
-    if found["group_indices"][-1] != puzzles:
-        return f"group_indices ends at {found['group_indices'][-1]}, there are {puzzles} puzzles"
-    highest = found["puzzle_identifiers"].max()
-    return (
-        f"it has identifier {highest}, {NAMES_FILE} {num_names}" if highest >= num_names else None
-    )
+        if arrays[name].shape != shape:
+            return f"all__{name}.npy has shape {arrays[name].shape}, not {shape}"
+    if arrays["group_indices"][-1] != puzzles:
+        return f"group_indices ends at {arrays['group_indices'][-1]}, there are {puzzles} puzzles"
+    highest = arrays["puzzle_identifiers"].max()
+    if highest >= num_names:
+        return f"it has identifier {highest}, but {NAMES_FILE} has only {num_names} names"
+    return None
 
 
 def _add_digest(sha: Any, folder: Path) -> None:
-    """Take in a split: its small files whole, of its gigabytes of examples at most 4096 rows."""
+    """Hash a split: its small files, and every n-th row of its examples, which may be gigabytes."""
     for name in _ARRAYS:
         array = open_array(folder / f"all__{name}.npy")
         step = max(1, len(array) // _ROWS_AT_ONCE) if array.ndim == 2 else 1
@@ -197,12 +191,12 @@ def write_published(path: Path, dataset: Dataset, extra: Mapping[str, Any] | Non
     """Write a data set in the published layout, which the published trainer reads.
 
     Args:
-        path: the folder, which appears whole or not at all.
-        dataset: of our own layout.
-        extra: further JSON files of the task, by name.
+        path: the folder, which appears complete or not at all.
+        dataset: a native data set.
+        extra: additional JSON files of the task, by name.
 
     Raises:
-        StorageError: if the disk is full or the place may not be written.
+        StorageError: if the disk is full or the folder cannot be written.
     """
     names = [b"<blank>"] if dataset.names is None else dataset.names.tolist()
     with atomic_folder(path) as folder:
@@ -218,7 +212,7 @@ def _write_split(folder: Path, split: Split, meta: DatasetMeta) -> None:
     begin, counts = split.example_range(np.arange(split.num_puzzles))
     ends = np.cumsum(counts)
     shape = (int(ends[-1]), meta.seq_len)
-    # Written and not mapped: a mapped file on a full disk ends the process without a word.
+    # Not memory-mapped: on a full disk, writing to a mapped file kills the process.
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     with (
         (folder / "all__inputs.npy").open("wb") as inputs,
@@ -229,7 +223,7 @@ def _write_split(folder: Path, split: Split, meta: DatasetMeta) -> None:
         for start in range(0, shape[0], _ROWS_AT_ONCE):
             row = np.arange(start, min(start + _ROWS_AT_ONCE, shape[0]))
             puzzle = np.searchsorted(ends, row, side="right")
-            batch = split.gather(begin[puzzle] + row - (ends[puzzle] - counts[puzzle]), puzzle)
+            batch = split.make_batch(begin[puzzle] + row - (ends[puzzle] - counts[puzzle]), puzzle)
             scored = np.where(batch.labels == IGNORE_LABEL, PAD, batch.labels)
             inputs.write(batch.inputs.astype(np.uint8).tobytes())
             labels.write(scored.astype(np.uint8).tobytes())
@@ -242,7 +236,7 @@ def _write_split(folder: Path, split: Split, meta: DatasetMeta) -> None:
     }
     for name, array in small.items():
         np.save(folder / f"all__{name}.npy", np.asarray(array, np.int32), allow_pickle=False)
-    stated = PublishedMeta(
+    published = PublishedMeta(
         vocab_size=meta.vocab_size,
         seq_len=meta.seq_len,
         num_puzzle_identifiers=meta.num_puzzle_identifiers,
@@ -251,4 +245,4 @@ def _write_split(folder: Path, split: Split, meta: DatasetMeta) -> None:
         total_puzzles=split.num_puzzles,
         task=meta.task,
     )
-    (folder / "dataset.json").write_text(stated.model_dump_json(), encoding="utf-8")
+    (folder / "dataset.json").write_text(published.model_dump_json(), encoding="utf-8")

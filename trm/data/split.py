@@ -1,8 +1,8 @@
 """A split of a data set in memory: its puzzles, and the batches gathered from them.
 
-Words, as published: a *group* is one original puzzle; its *puzzles* are the augmented copies, the
-first of them the original; each puzzle has the *examples* of its group (one in Sudoku, several
-demonstrations in ARC). Examples are stored once a group, copies only as (symmetry, permutation).
+The words of the published code: a *group* is one original puzzle. Its *puzzles* are the original
+and then its augmented copies. Each puzzle has the *examples* of its group (one in Sudoku, several
+demonstrations in ARC). Examples are stored once per group, copies only as (symmetry, permutation).
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trm.data.augment import Augmentation, Drawn, Rows, Tokens
+from trm.data.augmentation import Augmentation, BatchTransforms, Tokens, Transforms
 
 #: The label of a cell that is not scored.
 IGNORE_LABEL = -100
-#: Token 0 fills what is no part of a puzzle; as a label it is not scored.
+#: Token 0 fills the cells outside a puzzle. A label of 0 is not scored.
 PAD = 0
 
 REQUIRED = ("inputs", "labels", "example_offsets", "puzzle_offsets")
@@ -29,11 +29,11 @@ class Batch:
 
     Attributes:
         inputs: (batch, seq_len) int32.
-        labels: (batch, seq_len) int32, ``IGNORE_LABEL`` where nothing is scored.
+        labels: (batch, seq_len) int32, ``IGNORE_LABEL`` where a cell is not scored.
         puzzle_identifiers: (batch,) int32, rows of the puzzle embedding.
         examples: (batch,) int64, rows of the split's arrays.
-        puzzles: (batch,) int64, which augmented puzzle each row belongs to.
-        rows: how each row was augmented, None if none was.
+        puzzles: (batch,) int64, indices of the augmented puzzles.
+        transforms: how each row was augmented, None without augmentation.
     """
 
     inputs: NDArray[np.int32]
@@ -41,7 +41,7 @@ class Batch:
     puzzle_identifiers: NDArray[np.int32]
     examples: NDArray[np.int64]
     puzzles: NDArray[np.int64]
-    rows: Rows | None = None
+    transforms: BatchTransforms | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -49,21 +49,21 @@ class Batch:
 
 @dataclass(frozen=True)
 class Split:
-    """The puzzles to train on, or those to test on.
+    """The puzzles of one split, such as ``train`` or ``test``.
 
     Attributes:
-        inputs, labels: (num_examples, seq_len) uint8, as the originals are.
-        example_offsets: (num_groups + 1,), the examples of group g are ``[o[g], o[g + 1])``; or
-            (num_puzzles + 1,), those of puzzle p, where copies were stored augmented (the
-            published layout).
+        inputs, labels: (num_examples, seq_len) uint8, not augmented.
+        example_offsets: (num_groups + 1,), the examples of group g are ``[o[g], o[g + 1])``. In
+            the published layout, which stores augmented copies, (num_puzzles + 1,): the examples
+            of each puzzle.
         puzzle_offsets: (num_groups + 1,), the puzzles of group g.
-        symmetry: (num_puzzles,), or None where no puzzle is augmented.
-        permutation: (num_puzzles, vocab_size) uint8, or None likewise.
-        identifiers: (num_puzzles,), or None where the task has but one identifier, 0.
-        info: the task's own arrays, one row a group, such as a puzzle's source.
-        names: (num_puzzle_identifiers,) byte strings, what the data set's identifiers stand for;
-            None where there is but one.
-        augmentation: what applies ``symmetry`` and ``permutation``.
+        symmetry: (num_puzzles,), None without augmentation.
+        permutation: (num_puzzles, vocab_size) uint8, None without augmentation.
+        identifiers: (num_puzzles,), None if the only identifier is 0.
+        info: arrays of the task with one row per group, such as a puzzle's source.
+        names: (num_puzzle_identifiers,) byte strings, the names of the identifiers; None if the
+            only identifier is 0.
+        augmentation: applies ``symmetry`` and ``permutation``.
     """
 
     inputs: NDArray[np.uint8]
@@ -86,29 +86,34 @@ class Split:
         puzzles_each: int = 1,
         info: Mapping[str, NDArray[Any]] | None = None,
     ) -> "Split":
-        """A split whose groups have one example, and equally many puzzles."""
+        """A split whose groups have one example and ``puzzles_each`` puzzles."""
         offsets = np.arange(len(inputs) + 1, dtype=np.int64)
         return cls(inputs, labels, offsets, offsets * puzzles_each, info=info or {})
 
     @property
     def num_groups(self) -> int:
-        """Original puzzles."""
+        """The number of original puzzles."""
         return len(self.puzzle_offsets) - 1
 
     @property
     def num_puzzles(self) -> int:
-        """Puzzles, augmented ones among them."""
+        """The number of puzzles, augmented copies included."""
         return int(self.puzzle_offsets[-1])
 
     @property
     def mean_puzzle_examples(self) -> float:
-        """Examples of a puzzle, on average over all puzzles."""
-        return self.num_rows / self.num_puzzles
+        """The mean number of examples per puzzle."""
+        return self.total_puzzle_examples / self.num_puzzles
 
     @property
-    def num_rows(self) -> int:
-        """Examples as seen by each of their puzzles."""
+    def total_puzzle_examples(self) -> int:
+        """The number of examples, summed over all puzzles."""
         return int(self.example_range(np.arange(self.num_puzzles))[1].sum())
+
+    @property
+    def stores_copies(self) -> bool:
+        """Whether examples are stored for every puzzle (published layout), not for every group."""
+        return len(self.example_offsets) == self.num_puzzles + 1
 
     def example_range(
         self, puzzles: NDArray[np.int64], groups: NDArray[np.int64] | None = None
@@ -116,46 +121,48 @@ class Split:
         """The first example (batch,) of each puzzle (batch,), and their number (batch,).
 
         Args:
-            puzzles: which ones.
-            groups: the groups that they are of, where those are known.
+            puzzles: indices of puzzles.
+            groups: the groups of these puzzles, if known.
         """
         offsets = np.asarray(self.example_offsets)
         owners = puzzles
-        if len(offsets) != self.num_puzzles + 1:
+        if not self.stores_copies:
             owners = self.group_of(puzzles) if groups is None else groups
         return offsets[owners], offsets[owners + 1] - offsets[owners]
 
     def name_of(self, example: int) -> str:
-        """The name of the first puzzle that has an example; empty where puzzles have none."""
+        """The name of the first puzzle that has this example; empty if puzzles have no names."""
         if self.names is None or self.identifiers is None:
             return ""
         owner = int(np.searchsorted(self.example_offsets, example, side="right")) - 1
-        if len(self.example_offsets) != self.num_puzzles + 1:
+        if not self.stores_copies:
             owner = int(self.puzzle_offsets[owner])
         return bytes(self.names[self.identifiers[owner]]).decode()
 
-    def gather(
+    def make_batch(
         self,
         examples: NDArray[np.int64],
         puzzles: NDArray[np.int64],
-        drawn: Drawn | None = None,
+        transforms: Transforms | None = None,
     ) -> Batch:
-        """The given examples (batch,) as seen by the given puzzles (batch,).
+        """Make a batch of examples (batch,), augmented like their puzzles (batch,).
 
         Args:
             examples: rows of ``inputs`` and ``labels``.
-            puzzles: which puzzle's copy of each.
-            drawn: augment so, instead of as the puzzles say.
+            puzzles: the puzzle that each example is taken for.
+            transforms: augment in this way instead of in the way of the puzzles.
         """
-        if drawn is None and self.symmetry is not None and self.permutation is not None:
-            drawn = (self.symmetry[puzzles], self.permutation[puzzles])
+        if transforms is None and self.symmetry is not None and self.permutation is not None:
+            transforms = Transforms(self.symmetry[puzzles], self.permutation[puzzles])
         inputs: Tokens = self.inputs[examples]
         labels: Tokens = self.labels[examples]
-        rows = None
-        if self.augmentation is not None and drawn is not None:
+        batch_transforms = None
+        if self.augmentation is not None and transforms is not None:
             begins, counts = self.example_range(puzzles)
-            rows = Rows(*drawn, puzzles=puzzles, places=examples - begins, counts=counts)
-            inputs, labels = self.augmentation.apply(inputs, labels, rows)
+            batch_transforms = BatchTransforms(
+                *transforms, puzzles=puzzles, example_index=examples - begins, num_examples=counts
+            )
+            inputs, labels = self.augmentation.apply(inputs, labels, batch_transforms)
         scored = labels.astype(np.int32)
         scored[labels == PAD] = IGNORE_LABEL
         identifiers = (
@@ -163,14 +170,16 @@ class Split:
             if self.identifiers is None
             else self.identifiers[puzzles].astype(np.int32)
         )
-        return Batch(inputs.astype(np.int32), scored, identifiers, examples, puzzles, rows)
+        return Batch(
+            inputs.astype(np.int32), scored, identifiers, examples, puzzles, batch_transforms
+        )
 
     def group_of(self, puzzles: NDArray[np.int64]) -> NDArray[np.int64]:
         """The group (batch,) of each puzzle (batch,)."""
         return np.searchsorted(self.puzzle_offsets, puzzles, side="right") - 1
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What is stored, by file name."""
+        """The arrays to store, by file name."""
         named: dict[str, NDArray[Any] | None] = {
             name: getattr(self, name) for name in (*REQUIRED, *OPTIONAL)
         }

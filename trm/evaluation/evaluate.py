@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trm.data import Batch, Split, eval_rows, num_eval_examples
+from trm.data import Batch, Split, Transforms, eval_indices, num_eval_examples
 from trm.inference.choice import chosen
 from trm.inference.halting_pool import HaltingPool
 from trm.inference.latent_noise import LatentNoise
@@ -53,10 +53,10 @@ def evaluate(
         group: the processes that evaluate together; the first one has the result.
     """
     thinking = thinking.settled
-    asked = _asked(split, eval_rows(split, batch_size, max_examples), thinking, group)
+    asked = _asked(split, eval_indices(split, batch_size, max_examples), thinking, group)
     total, done = num_eval_examples(split, max_examples), 0
     answered = _answered(model, asked, -(-batch_size // group.size), thinking)
-    for examples, puzzles in eval_rows(split, batch_size, max_examples):
+    for examples, puzzles in eval_indices(split, batch_size, max_examples):
         if should_stop():
             return None
         parts = [next(answered) for _ in range(1 if _together(thinking) else thinking.rollouts)]
@@ -114,10 +114,12 @@ def _asked(
     copies, samples = split_copies(split, thinking.votes), range(thinking.samples)
     for examples, puzzles in rows:
         own = _own_rows(len(examples), group)
-        batches = [split.gather(examples[own], puzzles[own])]
+        batches = [split.make_batch(examples[own], puzzles[own])]
         for symmetry, permutation in copies:
-            drawn = (np.repeat(symmetry, len(own)), np.repeat(permutation, len(own), axis=0))
-            batches.append(split.gather(examples[own], puzzles[own], drawn))
+            drawn = Transforms(
+                np.repeat(symmetry, len(own)), np.repeat(permutation, len(own), axis=0)
+            )
+            batches.append(split.make_batch(examples[own], puzzles[own], drawn))
         each = [(batch, sample) for batch in batches for sample in samples]
         if _together(thinking):
             yield Asked(*zip(*each, strict=True))
@@ -160,7 +162,7 @@ def _collected(
     }
     if not group.is_first:
         return own
-    batch = split.gather(examples, puzzles)
+    batch = split.make_batch(examples, puzzles)
     return EvalBatch(
         inputs=batch.inputs,
         labels=batch.labels,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from trm.config import first_problem
-from trm.data import IGNORE_LABEL, PAD, Dataset, Split, with_held_out
+from trm.data import IGNORE_LABEL, PAD, Dataset, Split, with_validation_split
 from trm.errors import InputError
 from trm.inference.choice import majority
 from trm.inference.options import InferenceOptions
@@ -157,7 +157,7 @@ def count_votes(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) 
         InputError: if the files are of other data, do not fit it, or are of different examples.
     """
     about = next(iter(files.values())).about
-    split = with_held_out(dataset, about.validation_share).split(about.split)
+    split = with_validation_split(dataset, about.validation_share).split(about.split)
     for name, found in files.items():
         if found.about.digest != dataset.meta.digest:
             raise InputError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trm.data import VALIDATION, Dataset, Split, num_eval_examples, with_held_out
+from trm.data import VALIDATION, Dataset, Split, num_eval_examples, with_validation_split
 from trm.errors import InputError, did_you_mean
 from trm.evaluation.evaluate import evaluate as run_evaluation
 from trm.evaluation.predictions import About, Predictions, compact
@@ -218,7 +218,7 @@ def _chosen(model: Model, dataset: Dataset, split: str) -> Split:
             f"{dataset.path} has digest {dataset.meta.digest[:12]}, {model.name} held puzzles out "
             f"of data of digest {trained_on[:12]}. Give the data that it was trained on."
         )
-    return with_held_out(dataset, share).split(split)
+    return with_validation_split(dataset, share).split(split)
 
 
 class _Stopwatch:

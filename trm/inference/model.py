@@ -19,7 +19,7 @@ from trm.inference.search import Copies, Search
 from trm.inference.solution import Solution, Thought
 from trm.models import TinyRecursiveModel
 from trm.runtime.device import pick_device
-from trm.tasks.base import Puzzle, only
+from trm.tasks.base import Puzzle, single_puzzle
 from trm.tasks.registry import get_task
 
 #: Puzzles solved at once.
@@ -100,7 +100,7 @@ class Model:
         Raises:
             InputError: if it is refused, or the model was not trained on a puzzle of its name.
         """
-        puzzle = only(self.parse(text, check=check))
+        puzzle = single_puzzle(self.parse(text, check=check))
         self.identifier(puzzle)
         return puzzle
 

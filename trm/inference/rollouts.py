@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trm.data import Batch, Split
-from trm.data.augment import Augmentation, Drawn
+from trm.data.augmentation import Augmentation, Transforms
 from trm.errors import ConfigError
 from trm.inference.latent_noise import LatentNoise
 from trm.models import LatentState, TinyRecursiveModel
@@ -120,7 +120,7 @@ def supervision_steps(
         yield rows.step()
 
 
-def split_copies(split: Split, votes: int) -> list[Drawn]:
+def split_copies(split: Split, votes: int) -> list[Transforms]:
     """How the copies beside the original are made: the same for every example and evaluation.
 
     Raises:
@@ -130,7 +130,9 @@ def split_copies(split: Split, votes: int) -> list[Drawn]:
     return symmetric_copies(split.augmentation, votes, copied)
 
 
-def symmetric_copies(augmentation: Augmentation | None, votes: int, copied: bool) -> list[Drawn]:
+def symmetric_copies(
+    augmentation: Augmentation | None, votes: int, copied: bool
+) -> list[Transforms]:
     """The copies of any puzzles; see :func:`split_copies`.
 
     Args:
@@ -156,7 +158,7 @@ def symmetric_copies(augmentation: Augmentation | None, votes: int, copied: bool
             f"--votes {votes}: these puzzles have only {1 + len(places)} symmetric copies. "
             "Ask for fewer."
         )
-    return [(drawn[0][i : i + 1], drawn[1][i : i + 1]) for i in places]
+    return [Transforms(drawn[0][i : i + 1], drawn[1][i : i + 1]) for i in places]
 
 
 def turned_back(split: Split, original: Batch, answered: Answered) -> EvalBatch:
@@ -169,7 +171,7 @@ def turned_back(split: Split, original: Batch, answered: Answered) -> EvalBatch:
         mine = rollout == number
         if copy is not original and mine.any():
             assert split.augmentation is not None
-            assert copy.rows is not None
-            back = split.augmentation.undo(found.answers, copy.rows).astype(np.int32)
+            assert copy.transforms is not None
+            back = split.augmentation.undo(found.answers, copy.transforms).astype(np.int32)
             answers = np.where(mine[:, None], back, answers)
     return replace(found, inputs=original.inputs, labels=original.labels, answers=answers)

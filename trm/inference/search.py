@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Int
 from numpy.typing import NDArray
 
-from trm.data import Rows
-from trm.data.augment import Augmentation, Drawn
+from trm.data import BatchTransforms
+from trm.data.augmentation import Augmentation, Transforms
 from trm.inference.choice import winners
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import Solving
@@ -27,7 +27,7 @@ class Copies:
         kinds: how each copy beside the original is made.
     """
 
-    def __init__(self, augmentation: Augmentation | None, kinds: Sequence[Drawn]) -> None:
+    def __init__(self, augmentation: Augmentation | None, kinds: Sequence[Transforms]) -> None:
         self._augmentation, self._kinds = augmentation, kinds
 
     def of(self, tokens: NDArray[np.int32]) -> list[NDArray[np.int32]]:
@@ -50,10 +50,10 @@ class Copies:
         return turned
 
 
-def _rows(kind: Drawn, count: int) -> Rows:
+def _rows(kind: Transforms, count: int) -> BatchTransforms:
     symmetry, permutation = np.repeat(kind[0], count), np.repeat(kind[1], count, axis=0)
     alone = np.zeros(count, np.int64)
-    return Rows(symmetry, permutation, np.arange(count), alone, alone + 1)
+    return BatchTransforms(symmetry, permutation, np.arange(count), alone, alone + 1)
 
 
 class Search:

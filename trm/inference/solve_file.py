@@ -16,7 +16,7 @@ from trm.inference.model import BATCH_SIZE, Model
 from trm.inference.options import How, Solving
 from trm.inference.puzzle_file import Rows
 from trm.inference.solution import Solution
-from trm.tasks.base import only
+from trm.tasks.base import single_puzzle
 
 #: On a CPU larger batches are hardly quicker, and answers would come in larger heaps.
 CPU_BATCH_SIZE = 16
@@ -123,7 +123,7 @@ def _given(model: Model, rows: Rows) -> Iterator[Given]:
     hint = " Give a puzzle a line, or CSV with a column 'question' or 'puzzle'."
     for number, row in enumerate(rows):
         with _at(row.where, hint if rows.plain and not number else ""):
-            puzzle = only(model.parse(row.puzzle))
+            puzzle = single_puzzle(model.parse(row.puzzle))
         with _at(row.where):
             model.identifier(puzzle)
         with _at(f"{row.where}, answer"):

@@ -18,8 +18,8 @@ from trm.data import (
     Dataset,
     DatasetMeta,
     Split,
+    concat_datasets,
     is_published,
-    join,
     open_dataset,
     open_published,
     read_meta,
@@ -66,7 +66,7 @@ class Puzzle:
     name: str = ""
 
 
-def only(puzzles: Sequence[Puzzle]) -> Puzzle:
+def single_puzzle(puzzles: Sequence[Puzzle]) -> Puzzle:
     """The puzzle of a text that has to hold one.
 
     Raises:
@@ -195,7 +195,7 @@ class Task(ABC):
 
     def parse_answer(self, text: str, properties: Mapping[str, Any]) -> Tokens:
         """An answer (seq_len,), such as one that is known to be right; see :meth:`parse`."""
-        return only(self.parse(text, properties)).tokens
+        return single_puzzle(self.parse(text, properties)).tokens
 
     def format_puzzle(self, puzzle: Puzzle) -> str:
         """A puzzle on one line that :meth:`parse` reads."""
@@ -222,7 +222,7 @@ class Task(ABC):
         """Whether ``answer`` solves ``puzzle`` (seq_len,); None where only a label can tell."""
         return None
 
-    def remarks(self, meta: DatasetMeta) -> Sequence[str]:
+    def build_warnings(self, meta: DatasetMeta) -> Sequence[str]:
         """What to warn of after a data set was built."""
         return ()
 
@@ -230,7 +230,7 @@ class Task(ABC):
         """What to say of a split beside its counts, by name."""
         return {}
 
-    def published_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
+    def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
         """The description of a data set of the published layout with puzzles of this kind.
 
         None where this task has no such puzzles.
@@ -250,7 +250,7 @@ class Task(ABC):
             meta = self.build_data(Path(folder) / "native", options, rng)
             dataset = self.open_data([Path(folder) / "native"])
             write_published(out, dataset, self.published_files(dataset))
-        if self.published_meta(meta.vocab_size, meta.seq_len) is None:
+        if self.published_data_meta(meta.vocab_size, meta.seq_len) is None:
             return meta  # this task writes the layout, but does not read it
         return meta.model_copy(update={"digest": self.open_data([out]).meta.digest})
 
@@ -263,12 +263,12 @@ class Task(ABC):
         """
         if not paths:
             raise DataError("no data folder was given. Give one with --data.")
-        return join([self._open(Path(path)) for path in paths])
+        return concat_datasets([self._open(Path(path)) for path in paths])
 
     def _open(self, path: Path) -> Dataset:
         if is_published(path):
             stated = read_published_meta(path)
-            described = self.published_meta(stated.vocab_size, stated.seq_len)
+            described = self.published_data_meta(stated.vocab_size, stated.seq_len)
             if described is None:
                 raise DataError(
                     f"{path} (published layout) has puzzles of {stated.seq_len} tokens of "
@@ -276,14 +276,14 @@ class Task(ABC):
                 )
             if stated.task not in (None, self.name):
                 theirs = described.model_copy(update={"task": stated.task})
-                raise DataError(self.refusal(path, theirs))
+                raise DataError(self.wrong_task_message(path, theirs))
             return open_published(path, described, lambda s: self.augmentation(described, s))
         meta = read_meta(path)
         if meta.task != self.name:
-            raise DataError(self.refusal(path, meta))
+            raise DataError(self.wrong_task_message(path, meta))
         return open_dataset(path, lambda split: self.augmentation(meta, split))
 
-    def refusal(self, path: Path, meta: DatasetMeta) -> str:
+    def wrong_task_message(self, path: Path, meta: DatasetMeta) -> str:
         """Why data of another task is not used."""
         return (
             f"{path} holds data of task {meta.task!r}, not {self.name!r}. "

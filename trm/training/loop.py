@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trm.config import RunConfig
-from trm.data import Dataset, Position, TrainStream, exploration, num_eval_examples
+from trm.data import Dataset, Position, TrainStream, exploration_min_steps, num_eval_examples
 from trm.errors import PluginError, StorageError, TrainingError, did_you_mean
 from trm.evaluation.evaluate import evaluate
 from trm.inference.options import InferenceOptions
@@ -58,7 +58,7 @@ class TrainLoop:
 
     Attributes:
         folder: the run folder; the first process writes there.
-        dataset: with the split that ``config.eval_split`` names, see :func:`with_held_out`.
+        dataset: with the split that ``config.eval_split`` names, see :func:`with_validation_split`.
         group: the processes that train together.
         listen: hears every record of the first process, after ``metrics.jsonl``.
         should_stop: asked after each step; true in any process ends the run with a checkpoint.
@@ -197,7 +197,7 @@ class TrainLoop:
         train, model, state = self.config.train, self.config.model, self.trainer.state
         with window.waiting():
             puzzles = to_device(next(self.stream), self.device)
-            stays = exploration(
+            stays = exploration_min_steps(
                 train.seed, state.step, train.batch_size, model.halt_exploration_prob,
                 model.halt_max_steps,
             )[self._rows]  # fmt: skip

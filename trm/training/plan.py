@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trm import trackers
 from trm.config import RunConfig, setting_names
-from trm.data import Dataset, with_held_out
+from trm.data import Dataset, with_validation_split
 from trm.errors import CheckpointError, ConfigError
 from trm.runs import checkpoint
 from trm.runs.run_folder import damaged_path, new_run_name, newest_intact_checkpoint
@@ -117,7 +117,7 @@ def _open(config: RunConfig, task: Task, group: ProcessGroup) -> Dataset:
     if config.train.reset_puzzle_embedding and config.train.init_from is None:
         raise ConfigError("--reset-puzzle-embedding needs --init-from CHECKPOINT. Give it too.")
     trackers.check(config.train.log_to)
-    dataset = with_held_out(task.open_data(config.data_paths), config.data.validation_share)
+    dataset = with_validation_split(task.open_data(config.data_paths), config.data.validation_share)
     dataset.split(config.eval_split)
     _check_augment(config, dataset)
     return dataset

@@ -177,7 +177,7 @@ class Rows(Task):
     def build_data(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
         raise NotImplementedError
 
-    def published_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
+    def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
         if (vocab_size, seq_len) not in ((20, 5), (30, 6), (30, 7)):
             return None
         words = tuple(map(str, range(vocab_size)))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from trm.data import Rows, Split
+from trm.data import BatchTransforms, Split
 from trm.errors import DataError
 from trm.tasks.arc.augmentation import INVERSE, ArcAugmentation, corner, turned
 from trm.tasks.arc.grids import decode, encode, encode_all, sizes
@@ -29,9 +29,11 @@ SHAPES = st.tuples(st.integers(1, 30), st.integers(1, 30))
 GRIDS = arrays.arrays(np.uint8, SHAPES, elements=st.integers(0, 9))
 
 
-def rows_of(num: int, drawn: tuple[Any, Any], examples_each: int = 1) -> Rows:
+def rows_of(num: int, drawn: tuple[Any, Any], examples_each: int = 1) -> BatchTransforms:
     puzzles, places = np.divmod(np.arange(num), examples_each)
-    return Rows(*drawn, puzzles=puzzles, places=places, counts=np.full(num, examples_each))
+    return BatchTransforms(
+        *drawn, puzzles=puzzles, example_index=places, num_examples=np.full(num, examples_each)
+    )
 
 
 def unchanged(num: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +84,7 @@ def test_undo_is_the_inverse_of_apply(
     permutation = np.array([0, 1, 2, *(color + 2 for color in colors)], np.uint8)
     count = data.draw(st.integers(1, 5))
     place = data.draw(st.integers(0, count - 1))
-    rows = Rows(
+    rows = BatchTransforms(
         np.array([symmetry]), permutation[None], np.array([data.draw(st.integers(0, 10**6))]),
         np.array([place]), np.array([count]),
     )  # fmt: skip
@@ -151,15 +153,21 @@ def test_translations_depend_on_seed_puzzle_place_and_copy_alone(
     rows = rows_of(500, augmentation.draw(500, np.random.default_rng(0)), 5)
     whole, _ = augmentation.apply(*examples, rows)
     some = np.array([77, 3, 4])
-    few = Rows(*(getattr(rows, name)[some] for name in Rows.__dataclass_fields__))
+    few = BatchTransforms(
+        *(getattr(rows, name)[some] for name in BatchTransforms.__dataclass_fields__)
+    )
     part, _ = ArcAugmentation(1, True).apply(examples[0][some], examples[1][some], few)
     assert (part == whole[some]).all()
     other_seed, _ = ArcAugmentation(2, True).apply(*examples, rows)
-    later = Rows(rows.symmetry, rows.permutation, rows.puzzles + 1, rows.places, rows.counts)
+    later = BatchTransforms(
+        rows.symmetry, rows.permutation, rows.puzzles + 1, rows.example_index, rows.num_examples
+    )
     other_puzzle, _ = augmentation.apply(*examples, later)
     plain = rows_of(500, unchanged(500), 5)
     swapped = unchanged(500)[1][:, [0, 1, 2, 4, 3, *range(5, 12)]]
-    renamed = Rows(plain.symmetry, swapped, plain.puzzles, plain.places, plain.counts)
+    renamed = BatchTransforms(
+        plain.symmetry, swapped, plain.puzzles, plain.example_index, plain.num_examples
+    )
     for one, other in (
         (whole, other_seed),
         (whole, other_puzzle),
@@ -240,9 +248,9 @@ def test_batches_are_gathered_augmented(examples: tuple[np.ndarray, np.ndarray])
         *examples, offsets_of_examples, offsets_of_puzzles,
         symmetry=symmetry, permutation=permutation, augmentation=augmentation,
     )  # fmt: skip
-    batch = split.gather(np.arange(5, 10), np.full(5, 4))
+    batch = split.make_batch(np.arange(5, 10), np.full(5, 4))
     assert batch.inputs.dtype == np.int32
-    assert batch.rows is not None
-    assert (augmentation.undo(batch.inputs, batch.rows) == examples[0][5:10]).all()
+    assert batch.transforms is not None
+    assert (augmentation.undo(batch.inputs, batch.transforms) == examples[0][5:10]).all()
     answers = np.where(batch.labels < 0, 0, batch.labels)
-    assert (augmentation.undo(answers, batch.rows) == examples[1][5:10]).all()
+    assert (augmentation.undo(answers, batch.transforms) == examples[1][5:10]).all()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trm.data import Dataset, DatasetMeta, open_dataset, with_held_out
+from trm.data import Dataset, DatasetMeta, open_dataset, with_validation_split
 from trm.errors import ConfigError, DataError, InputError
 from trm.tasks.arc import concept_arc
 from trm.tasks.arc.augmentation import ArcAugmentation, turned
@@ -121,7 +121,7 @@ def test_copies_are_turned_and_renamed_and_differ(tmp_path: Path, built: Build) 
     test = opened(tmp_path / "data").split("test")
     (first,) = range(*test.example_offsets[1:3])
     puzzles = np.arange(41, 82)
-    batch = test.gather(np.full(41, first), puzzles)
+    batch = test.make_batch(np.full(41, first), puzzles)
     original = decode(test.inputs[first])
     for puzzle, tokens in zip(puzzles, batch.inputs, strict=True):
         colors = test.permutation[puzzle, 2:] - np.uint8(2)
@@ -137,14 +137,14 @@ def test_training_batches_are_translated_and_can_be_undone(tmp_path: Path, built
     puzzles = np.repeat(np.arange(train.num_puzzles), train.example_range(np.arange(42))[1])
     first, counts = train.example_range(np.arange(42))
     examples = np.concatenate([np.arange(f, f + n) for f, n in zip(first, counts, strict=True)])
-    batch = train.gather(examples, puzzles)
+    batch = train.make_batch(examples, puzzles)
     at_corner = batch.inputs[:, 0] > 1
     assert (np.bincount(puzzles[at_corner], minlength=42) >= 1).all()
     assert at_corner.mean() < 0.45
-    assert batch.rows is not None
+    assert batch.transforms is not None
     augmentation = train.augmentation
     assert augmentation is not None
-    assert (augmentation.undo(batch.inputs, batch.rows) == train.inputs[examples]).all()
+    assert (augmentation.undo(batch.inputs, batch.transforms) == train.inputs[examples]).all()
 
 
 def test_the_description_has_what_readers_need(built: Build, folder: Path) -> None:
@@ -290,4 +290,4 @@ def test_the_published_tasks_are_built(tmp_path: Path) -> None:
 def test_no_puzzle_is_held_out_for_each_has_an_embedding(built: Build, tmp_path: Path) -> None:
     built()
     with pytest.raises(ConfigError, match="have identifiers, and the embedding of one held out"):
-        with_held_out(opened(tmp_path / "data"), 0.3)
+        with_validation_split(opened(tmp_path / "data"), 0.3)

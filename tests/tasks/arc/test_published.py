@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trm.data import Dataset, Rows, open_dataset
+from trm.data import BatchTransforms, Dataset, open_dataset
 from trm.tasks.arc.augmentation import ArcAugmentation
 from trm.tasks.arc.build import ArcOptions, build
-from trm.tasks.arc.names import parse_names
+from trm.tasks.arc.identifier_names import parse_names
 
 
 class Published:
@@ -42,7 +42,7 @@ class Moved(ArcAugmentation):
         super().__init__(0, translate=True)
         self._offsets = np.ascontiguousarray(offsets.T)
 
-    def _translations(self, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _translations(self, rows: BatchTransforms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return (self._offsets > 0).any(axis=0), self._offsets[0], self._offsets[1]
 
 
@@ -80,7 +80,7 @@ def test_our_originals_give_the_published_rows(ours: Dataset, reference: Path, n
     assert (count == published.counts).all()
     matched = np.zeros(len(group), bool)
     augmentation = Moved(published.offsets)
-    rows = Rows(
+    rows = BatchTransforms(
         published.symmetry, published.permutation, published.puzzles, published.places, count
     )
     # There a task's test pairs may come first, here its training pairs do.
@@ -102,7 +102,7 @@ def test_both_move_all_but_one_example_within_the_same_range(
     counts = split.example_range(np.arange(split.num_puzzles))[1]
     puzzles = np.repeat(np.arange(split.num_puzzles), counts)
     places = np.concatenate([np.arange(count) for count in counts])
-    batch = split.gather(split.example_range(puzzles)[0] + places, puzzles)
+    batch = split.make_batch(split.example_range(puzzles)[0] + places, puzzles)
     mean = []
     for inputs, labels, owner in (
         (published.inputs, published.labels, published.puzzles),

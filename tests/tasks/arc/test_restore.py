@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trm.data import Rows
+from trm.data import BatchTransforms
 from trm.errors import DataError
 from trm.tasks.arc.augmentation import ArcAugmentation
 from trm.tasks.arc.grids import encode
@@ -64,7 +64,7 @@ def test_what_augmentation_does_is_undone(
     grid: np.ndarray, symmetry: int, permutation: np.ndarray
 ) -> None:
     tokens, zero = encode(grid)[None], np.zeros(1, np.int64)
-    rows = Rows(np.array([symmetry]), permutation[None], zero, zero, zero + 1)
+    rows = BatchTransforms(np.array([symmetry]), permutation[None], zero, zero, zero + 1)
     (answer,), _ = ArcAugmentation(0, translate=False).apply(tokens, tokens, rows)
     assert restored(answer, symmetry, permutation) == grid.tolist()
 

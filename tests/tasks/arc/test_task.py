@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trm.data import Batch, Dataset, DatasetMeta, Split, eval_batches
+from tests.eval_batches import eval_batches
+from trm.data import Batch, Dataset, DatasetMeta, Split
 from trm.errors import DataError, InputError
 from trm.settings import load
 from trm.tasks.arc.augmentation import ArcAugmentation
 from trm.tasks.arc.build import ArcOptions
-from trm.tasks.arc.evaluate import ArcEvaluator
+from trm.tasks.arc.evaluator import ArcEvaluator
 from trm.tasks.arc.grids import decode, encode
 from trm.tasks.arc.task import Arc, Arc1, Arc2
 from trm.tasks.base import Puzzle
@@ -57,7 +58,7 @@ def dataset(tmp_path: Path, source: Path) -> Dataset:
 
 
 def every_row(split: Split) -> Batch:
-    (batch,) = eval_batches(split, split.num_rows)
+    (batch,) = eval_batches(split, split.total_puzzle_examples)
     return batch
 
 
@@ -147,8 +148,8 @@ def test_the_published_layout_is_read_and_written(tmp_path: Path, source: Path) 
         "mean examples": "1.5 (1-2)",
         "mean copies": "3.0 (3-3)",
     }
-    assert task.published_meta(11, 81) is None
-    assert task.published_meta(12, 899) is None
+    assert task.published_data_meta(11, 81) is None
+    assert task.published_data_meta(12, 899) is None
 
 
 @pytest.mark.parametrize(("ours", "other"), [(Arc1(), Arc2()), (Arc2(), Arc1())])
@@ -166,8 +167,8 @@ def test_data_of_the_other_benchmark_is_refused(
 def test_data_of_another_task_is_refused_as_usual(tmp_path: Path) -> None:
     meta = DatasetMeta(task="maze", source="", seed=0, vocabulary=("<pad>",), seq_len=900)
     for task in (Arc1(), Arc2()):
-        assert "376" not in task.refusal(tmp_path, meta)
-        assert "data of task 'maze'" in task.refusal(tmp_path, meta)
+        assert "376" not in task.wrong_task_message(tmp_path, meta)
+        assert "data of task 'maze'" in task.wrong_task_message(tmp_path, meta)
 
 
 def test_the_reason_for_refusing_is_true() -> None:
@@ -237,4 +238,4 @@ def test_tasks_with_too_few_copies_are_warned_of(short: int, said: tuple[str, ..
             "training_tasks": 1000, "concept_tasks": 2, "evaluation_tasks": 1, "short_tasks": short
         },
     )  # fmt: skip
-    assert tuple(Arc1().remarks(meta)) == said
+    assert tuple(Arc1().build_warnings(meta)) == said

@@ -94,14 +94,14 @@ def test_augmented_mazes_are_the_eight_symmetries_with_labels_by_the_rule(
     train, test = splits_of(tmp_path / "data")
     assert (train.num_groups, train.num_puzzles, test.num_puzzles) == (5, 40, 7)
     puzzles = np.arange(40)
-    batch = train.gather(train.process_group_from_env(puzzles), puzzles)
+    batch = train.make_batch(train.group_of(puzzles), puzzles)
     cells = symmetry_cells(6, puzzles % 8)
     moved = np.take_along_axis(np.repeat(np.asarray(train.inputs), 8, axis=0), cells, axis=1)
     assert (batch.inputs == moved).all()
     assert (batch.labels == solve(moved)).all()
     assert is_shortest_path(batch.inputs, batch.labels).all()
     assert (batch.puzzle_identifiers == 0).all()
-    originals = train.gather(np.arange(5), train.puzzle_offsets[:-1])
+    originals = train.make_batch(np.arange(5), train.puzzle_offsets[:-1])
     assert (originals.inputs == train.inputs).all()
 
 

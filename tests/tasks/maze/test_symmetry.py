@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trm.data import Rows
+from trm.data import BatchTransforms
 from trm.tasks.maze.geometry import symmetry_cells
 from trm.tasks.maze.solver import is_shortest_path, solve
 from trm.tasks.maze.symmetry import MazeAugmentation, all_copies
@@ -15,10 +15,10 @@ from trm.tasks.maze.symmetry import MazeAugmentation, all_copies
 Mazes = Callable[[int], np.ndarray]
 
 
-def rows_of(symmetry: np.ndarray) -> Rows:
+def rows_of(symmetry: np.ndarray) -> BatchTransforms:
     permutation = np.tile(np.arange(6, dtype=np.uint8), (len(symmetry), 1))
     places = np.zeros(len(symmetry), int)
-    return Rows(symmetry, permutation, np.arange(len(symmetry)), places, places + 1)
+    return BatchTransforms(symmetry, permutation, np.arange(len(symmetry)), places, places + 1)
 
 
 @given(

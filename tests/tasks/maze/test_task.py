@@ -11,7 +11,7 @@ from trm.data import DatasetMeta
 from trm.errors import ConfigError, InputError
 from trm.settings import load
 from trm.tasks.maze import trm_register_tasks
-from trm.tasks.maze.evaluate import MazeEvaluator
+from trm.tasks.maze.evaluator import MazeEvaluator
 from trm.tasks.maze.symmetry import MazeAugmentation
 from trm.tasks.maze.task import Maze
 
@@ -92,7 +92,7 @@ def test_the_defaults_are_the_published_recipe(task: Maze) -> None:
 def test_the_published_layout_is_known_by_its_sizes(
     task: Maze, vocab_size: int, seq_len: int, known: bool
 ) -> None:
-    assert (task.published_meta(vocab_size, seq_len) is not None) == known
+    assert (task.published_data_meta(vocab_size, seq_len) is not None) == known
 
 
 @pytest.mark.usefixtures("published")
@@ -112,7 +112,7 @@ def test_what_is_written_in_the_published_layout_is_the_same(tmp_path: Path, tas
     task.build_data(tmp_path / "ours", options, np.random.default_rng(0))
     ours, theirs = (task.open_data([tmp_path / name]).split("train") for name in ("ours", "theirs"))
     puzzles = np.arange(32)
-    batch = ours.gather(ours.process_group_from_env(puzzles), puzzles)
+    batch = ours.make_batch(ours.group_of(puzzles), puzzles)
     assert (batch.inputs == theirs.inputs).all()
     assert (batch.labels == theirs.labels).all()
 

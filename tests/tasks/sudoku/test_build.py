@@ -62,14 +62,14 @@ def test_every_stored_and_augmented_puzzle_is_a_solved_sudoku(tmp_path: Path) ->
     train, test = splits_of(tmp_path / "data")
     for split in (train, test):
         puzzles = np.arange(split.num_puzzles)
-        batch = split.gather(split.process_group_from_env(puzzles), puzzles)
+        batch = split.make_batch(split.group_of(puzzles), puzzles)
         assert is_valid_solution((batch.labels - 1).astype(np.uint8)).all()
         assert ((batch.inputs == 1) | (batch.inputs == batch.labels)).all()
         assert (batch.inputs == 1).any(axis=1).all()
         assert (batch.puzzle_identifiers == 0).all()
-    originals = train.gather(np.arange(6), train.puzzle_offsets[:-1])
+    originals = train.make_batch(np.arange(6), train.puzzle_offsets[:-1])
     assert (originals.inputs == train.inputs).all()
-    copies = train.gather(np.zeros(21, int), np.arange(21))
+    copies = train.make_batch(np.zeros(21, int), np.arange(21))
     assert len(np.unique(copies.inputs, axis=0)) == 21
 
 

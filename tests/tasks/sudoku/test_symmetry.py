@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trm.data import Drawn, Rows, draw_copies
+from trm.data import BatchTransforms, Transforms, draw_copies
 from trm.tasks.sudoku.geometry import Geometry, is_valid_solution
 from trm.tasks.sudoku.symmetry import augmentation, num_symmetries, symmetry_cells
 
@@ -15,7 +15,7 @@ SIZES = [4, 6, 9]
 Solved = Callable[[int], np.ndarray]
 
 
-def draw(geometry: Geometry, groups: int, copies: int, rng: np.random.Generator) -> Drawn:
+def draw(geometry: Geometry, groups: int, copies: int, rng: np.random.Generator) -> Transforms:
     return draw_copies(augmentation(geometry), groups, copies, rng)
 
 
@@ -64,7 +64,7 @@ def test_an_augmented_sudoku_is_valid_and_can_be_undone(
     tokens = np.tile(solved(size) + np.uint8(1), (len(symmetry), 1))
     augment = augmentation(geometry)
     places = np.zeros(len(symmetry), int)
-    rows = Rows(symmetry, permutation, np.arange(len(symmetry)), places, places + 1)
+    rows = BatchTransforms(symmetry, permutation, np.arange(len(symmetry)), places, places + 1)
     there, labels = augment.apply(tokens, tokens, rows)
     assert (there == labels).all()
     assert is_valid_solution((there - 1).astype(np.uint8)).all()

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trm.data import CellAugmentation, DatasetMeta, Rows
+from trm.data import BatchTransforms, CellAugmentation, DatasetMeta
 from trm.errors import InputError
 from trm.settings import load
 from trm.tasks.sudoku.build import SudokuOptions
-from trm.tasks.sudoku.evaluate import SudokuEvaluator
+from trm.tasks.sudoku.evaluator import SudokuEvaluator
 from trm.tasks.sudoku.generate import Puzzles
 from trm.tasks.sudoku.task import Sudoku
 
@@ -77,7 +77,9 @@ def test_augmentations_are_of_the_size_of_the_data(task: Sudoku, meta: DatasetMe
     augmentation = task.augmentation(meta, "train")
     assert isinstance(augmentation, CellAugmentation)
     tokens, zero = np.arange(16)[None] % 6, np.array([0])
-    same = augmentation.apply(tokens, tokens, Rows(zero, np.arange(6)[None], zero, zero, zero + 1))
+    same = augmentation.apply(
+        tokens, tokens, BatchTransforms(zero, np.arange(6)[None], zero, zero, zero + 1)
+    )
     assert (same[0] == tokens).all()
 
 

@@ -93,7 +93,7 @@ def _fits(tasks: Iterable[Task], facts: PublishedTensors, said: PublishedConfig)
 
 def _only_length(task: Task, vocab_size: int) -> int | None:
     """The length of all puzzles that a task has with so many tokens, None where it differs."""
-    lengths = [n for n in _LENGTHS if task.published_meta(vocab_size, n) is not None]
+    lengths = [n for n in _LENGTHS if task.published_data_meta(vocab_size, n) is not None]
     return lengths[0] if len(lengths) == 1 else None
 
 
@@ -115,7 +115,7 @@ def _fit(
     else:
         tried = [(facts.num_tokens - prefix, prefix) for prefix in prefixes]
     for length, prefix in tried:
-        data = task.published_meta(facts.vocab_size, length) if length > 0 else None
+        data = task.published_data_meta(facts.vocab_size, length) if length > 0 else None
         if data is not None:
             return TaskMatch(task, data, prefix, _length_notes(task, facts, said, length, prefix))
     return None

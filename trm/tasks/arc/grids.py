@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trm.data import PAD
 from trm.errors import InputError
-from trm.tasks.arc.names import FIRST_COLOR, NUM_COLORS
+from trm.tasks.arc.identifier_names import FIRST_COLOR, NUM_COLORS
 
 MAX_SIDE = 30
 SEQ_LEN = MAX_SIDE * MAX_SIDE

@@ -11,7 +11,7 @@ from rich.text import Text
 from trm.data import PAD, Split
 from trm.errors import InputError
 from trm.tasks.arc.grids import MAX_SIDE, decode, encode, parse_grid
-from trm.tasks.arc.names import FIRST_COLOR, VOCAB_SIZE
+from trm.tasks.arc.identifier_names import FIRST_COLOR, VOCAB_SIZE
 from trm.tasks.base import Board, Puzzle
 
 Tokens = NDArray[np.integer[Any]]

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trm.data import Drawn
-from trm.tasks.arc.distinct_copies import TRIES, Hasher
+from trm.data import Transforms
 from trm.tasks.arc.grids import ArcTask, Pair
-from trm.tasks.arc.names import FIRST_COLOR, NUM_SYMMETRIES, VOCAB_SIZE
+from trm.tasks.arc.identifier_names import FIRST_COLOR, NUM_SYMMETRIES, VOCAB_SIZE
+from trm.tasks.arc.unique_copies import TRIES, Hasher
 
 #: The tasks of ConceptARC stand in the published file in this order, which follows no rule: those
 #: of each concept after the other (``kaggle/combined/arc-agi_concept_challenges.json``).
@@ -50,13 +50,13 @@ def concepts_in_order(tasks: Sequence[ArcTask]) -> list[ArcTask]:
 
 def shuffled_and_drawn(
     parts: Sequence[Sequence[ArcTask]], num_copies: int, seed: int
-) -> Iterator[tuple[list[ArcTask], list[Drawn]]]:
+) -> Iterator[tuple[list[ArcTask], list[Transforms]]]:
     """The tasks of each part in the published order, and the original and copies of each.
 
     Args:
         parts: training, evaluation and further tasks, as the published builder is given them.
         num_copies: of each task; some have fewer, see
-            :func:`trm.tasks.arc.distinct_copies.draw_distinct`.
+            :func:`trm.tasks.arc.unique_copies.draw_distinct`.
         seed: of the builder.
     """
     rng = np.random.RandomState(seed)  # whose numbers never change
@@ -68,7 +68,7 @@ def shuffled_and_drawn(
         yield tasks, [_drawn(task.train + task.test, num_copies, rng) for task in tasks]
 
 
-def _drawn(pairs: Sequence[Pair], num_copies: int, rng: np.random.RandomState) -> Drawn:
+def _drawn(pairs: Sequence[Pair], num_copies: int, rng: np.random.RandomState) -> Transforms:
     """One try at a time as published, but that the hashes of many are compared at once."""
     symmetry = np.zeros(1, np.int32)
     permutation = np.arange(VOCAB_SIZE, dtype=np.uint8)[None]
@@ -85,14 +85,14 @@ def _drawn(pairs: Sequence[Pair], num_copies: int, rng: np.random.RandomState) -
         _, first = np.unique(known, return_index=True)
         first.sort()
         symmetry, permutation, known = symmetry[first], permutation[first], known[first]
-    return symmetry, permutation
+    return Transforms(symmetry, permutation)
 
 
-def _tries(count: int, rng: np.random.RandomState) -> Drawn:
+def _tries(count: int, rng: np.random.RandomState) -> Transforms:
     symmetry = np.empty(count, np.int32)
     colors: NDArray[np.uint8] = np.arange(1, VOCAB_SIZE - FIRST_COLOR, dtype=np.uint8)
     permutation = np.tile(np.arange(VOCAB_SIZE, dtype=np.uint8), (count, 1))
     for place in range(count):
         symmetry[place] = rng.randint(0, NUM_SYMMETRIES)
         permutation[place, FIRST_COLOR + 1 :] = FIRST_COLOR + rng.permutation(colors)
-    return symmetry, permutation
+    return Transforms(symmetry, permutation)

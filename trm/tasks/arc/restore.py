@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from trm.errors import DataError
 from trm.tasks.arc.augmentation import INVERSE, SYMMETRIES, corner
 from trm.tasks.arc.grids import MAX_SIDE
-from trm.tasks.arc.names import FIRST_COLOR, NUM_COLORS, NUM_SYMMETRIES
+from trm.tasks.arc.identifier_names import FIRST_COLOR, NUM_COLORS, NUM_SYMMETRIES
 
 
 @dataclass(frozen=True)

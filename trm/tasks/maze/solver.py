@@ -25,9 +25,9 @@ def distances(mazes: Tokens) -> Distances:
 
     Every cell that is no wall can be walked on.
     """
-    from trm.tasks.maze import kernels
+    from trm.tasks.maze import compiled_solver
 
-    moves: Distances = kernels.distances(*_prepared(mazes))
+    moves: Distances = compiled_solver.distances(*_prepared(mazes))
     return moves
 
 
@@ -42,9 +42,9 @@ def solve(mazes: Tokens) -> Mazes:
 
     A maze without a way from S to G stays as it is.
     """
-    from trm.tasks.maze import kernels
+    from trm.tasks.maze import compiled_solver
 
-    labels: Mazes = kernels.solve(*_prepared(mazes))
+    labels: Mazes = compiled_solver.solve(*_prepared(mazes))
     return labels
 
 
@@ -56,10 +56,10 @@ def is_valid_path(mazes: Tokens, answers: Tokens) -> Flags:
     there is no stray mark and no branch. A way that touches itself is not counted: its marks do
     not say which way it goes. A shortest path never touches itself.
     """
-    from trm.tasks.maze import kernels
+    from trm.tasks.maze import compiled_solver
 
     tokens, around = _prepared(mazes)
-    valid: Flags = kernels.are_paths(tokens, np.asarray(answers).astype(np.uint8), around)
+    valid: Flags = compiled_solver.are_paths(tokens, np.asarray(answers).astype(np.uint8), around)
     return valid
 
 

@@ -7,7 +7,7 @@ rule takes there (``docs/explanation/maze-data.md``).
 
 import numpy as np
 
-from trm.data import CellAugmentation, Drawn, Rows
+from trm.data import BatchTransforms, CellAugmentation, Transforms, identity_permutations
 from trm.tasks.base import Tokens
 from trm.tasks.maze.geometry import NUM_SYMMETRIES, VOCABULARY, symmetry_cells
 from trm.tasks.maze.solver import solve
@@ -28,7 +28,7 @@ class MazeAugmentation(CellAugmentation):
             first_free=len(VOCABULARY),
         )
 
-    def apply(self, inputs: Tokens, labels: Tokens, rows: Rows) -> tuple[Tokens, Tokens]:
+    def apply(self, inputs: Tokens, labels: Tokens, rows: BatchTransforms) -> tuple[Tokens, Tokens]:
         """Move the mazes, and draw the labels of those that moved by the tie-break rule."""
         inputs, labels = super().apply(inputs, labels, rows)
         moved = rows.symmetry != 0
@@ -38,11 +38,11 @@ class MazeAugmentation(CellAugmentation):
         return inputs, labels
 
 
-def all_copies(num_groups: int) -> Drawn:
+def all_copies(num_groups: int) -> Transforms:
     """Every symmetry of each group, the first of each being none.
 
     Returns:
         symmetry (num_groups * 8,) and permutation (num_groups * 8, vocab_size).
     """
     symmetry = np.tile(np.arange(NUM_SYMMETRIES, dtype=np.int32), num_groups)
-    return symmetry, np.tile(np.arange(len(VOCABULARY), dtype=np.uint8), (len(symmetry), 1))
+    return Transforms(symmetry, identity_permutations(len(symmetry), len(VOCABULARY)))

@@ -9,10 +9,10 @@ import numpy as np
 from rich.console import RenderableType
 
 from trm.data import Augmentation, DatasetMeta, Split
-from trm.tasks.base import Board, Preset, Puzzle, Task, Tokens, only
+from trm.tasks.base import Board, Preset, Puzzle, Task, Tokens, single_puzzle
 from trm.tasks.maze.build import MazeOptions, build
 from trm.tasks.maze.csv_source import HUB_REPOSITORY
-from trm.tasks.maze.evaluate import MazeEvaluator
+from trm.tasks.maze.evaluator import MazeEvaluator
 from trm.tasks.maze.geometry import PATH, VOCABULARY, WALL, size_of
 from trm.tasks.maze.notation import format_maze, maze_board, parse_mazes, render_maze
 from trm.tasks.maze.solver import is_valid_path
@@ -87,8 +87,8 @@ class Maze(Task):
         """See :meth:`trm.tasks.base.Task.augmentation`."""
         return MazeAugmentation(size_of(meta.seq_len))
 
-    def published_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
-        """See :meth:`trm.tasks.base.Task.published_meta`."""
+    def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
+        """See :meth:`trm.tasks.base.Task.published_data_meta`."""
         size = math.isqrt(seq_len)
         if size < 2 or (vocab_size, seq_len) != (len(VOCABULARY), size * size):
             return None
@@ -114,7 +114,7 @@ class Maze(Task):
 
     def parse_answer(self, text: str, properties: Mapping[str, Any]) -> Tokens:
         """See :meth:`trm.tasks.base.Task.parse_answer`; a maze with its path."""
-        return only(self.parse(text, properties, check=False)).tokens
+        return single_puzzle(self.parse(text, properties, check=False)).tokens
 
     def format(self, tokens: Tokens) -> str:
         """See :meth:`trm.tasks.base.Task.format`."""

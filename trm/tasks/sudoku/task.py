@@ -12,7 +12,7 @@ from trm.data import Augmentation, DatasetMeta, Split
 from trm.tasks.base import Board, Preset, Puzzle, Task, Tokens
 from trm.tasks.sudoku.build import SudokuOptions, build
 from trm.tasks.sudoku.csv_source import HUB_REPOSITORY
-from trm.tasks.sudoku.evaluate import SudokuEvaluator
+from trm.tasks.sudoku.evaluator import SudokuEvaluator
 from trm.tasks.sudoku.geometry import BOX_SHAPES, Geometry, is_valid_solution
 from trm.tasks.sudoku.notation import (
     board_of,
@@ -124,8 +124,8 @@ class Sudoku(Task):
         """See :meth:`trm.tasks.base.Task.augmentation`."""
         return augmentation(Geometry.of(int(meta.properties["size"])))
 
-    def published_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
-        """See :meth:`trm.tasks.base.Task.published_meta`."""
+    def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
+        """See :meth:`trm.tasks.base.Task.published_data_meta`."""
         size = math.isqrt(seq_len)
         if size not in BOX_SHAPES or (vocab_size, seq_len) != (size + FIRST_DIGIT, size * size):
             return None

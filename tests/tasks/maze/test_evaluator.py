@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trm.data import Split
-from trm.tasks.maze.evaluate import MazeEvaluator
+from trm.tasks.maze.evaluator import MazeEvaluator
 from trm.tasks.maze.solver import solve
 from trm.tasks.metrics import EvalBatch, Metric
 
@@ -29,7 +29,7 @@ def answers(drawn: Drawn) -> np.ndarray:
 
 def batch(split: Split, answers: np.ndarray, rows: slice) -> EvalBatch:
     puzzles = np.arange(len(split.inputs))[rows]
-    gathered = split.gather(puzzles, puzzles)
+    gathered = split.make_batch(puzzles, puzzles)
     return EvalBatch(
         inputs=gathered.inputs,
         labels=gathered.labels,

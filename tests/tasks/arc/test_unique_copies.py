@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from trm.tasks.arc.augmentation import ArcAugmentation, turned
-from trm.tasks.arc.distinct_copies import Hasher, draw_distinct
 from trm.tasks.arc.grids import parse_task
+from trm.tasks.arc.unique_copies import Hasher, draw_distinct
 from trm.tasks.splitmix import hashed, mix
 
 Pairs = list[tuple[np.ndarray, np.ndarray]]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trm.data import Dataset, Split, TrainStream, eval_batches, join
+from tests.eval_batches import eval_batches
+from trm.data import Dataset, Split, TrainStream, concat_datasets
 from trm.errors import DataError
 
 MakeDataset = Callable[..., Dataset]
@@ -44,7 +45,7 @@ def test_the_rows_of_a_join_are_those_of_its_parts(
         )
         for number, (sizes, named, augmented) in enumerate(parts)
     ]  # fmt: skip
-    joined = join(datasets)
+    joined = concat_datasets(datasets)
     for name in ("train", "test"):
         expected = [row for dataset in datasets for row in rows(dataset.split(name))]
         assert rows(joined.split(name)) == expected
@@ -52,12 +53,14 @@ def test_the_rows_of_a_join_are_those_of_its_parts(
         assert counts is None or counts.puzzles == joined.split(name).num_puzzles
         owners = [dataset.split(name) for dataset in datasets]
         assert joined.split(name).num_groups == sum(split.num_groups for split in owners)
-        assert joined.split(name).num_rows == sum(split.num_rows for split in owners)
+        assert joined.split(name).total_puzzle_examples == sum(
+            split.total_puzzle_examples for split in owners
+        )
 
 
 def test_one_data_set_is_itself(make_dataset: MakeDataset) -> None:
     dataset = make_dataset()
-    assert join([dataset]) is dataset
+    assert concat_datasets([dataset]) is dataset
 
 
 def test_identifiers_are_kept_apart_and_0_is_shared(make_dataset: MakeDataset) -> None:
@@ -65,7 +68,7 @@ def test_identifiers_are_kept_apart_and_0_is_shared(make_dataset: MakeDataset) -
     blank = np.zeros_like(second.split("test").identifiers)
     split = replace(second.split("test"), identifiers=blank)
     second = replace(second, splits={**second.splits, "test": split})
-    joined = join([first, second])
+    joined = concat_datasets([first, second])
     assert joined.meta.num_puzzle_identifiers == len(joined.names) == 1 + 9 + 9
     assert joined.names.tolist() == [
         b"<blank>", *(b"a%d" % n for n in range(1, 10)), *(b"b%d" % n for n in range(1, 10))
@@ -77,20 +80,20 @@ def test_identifiers_are_kept_apart_and_0_is_shared(make_dataset: MakeDataset) -
 
 def test_a_name_that_several_have_keeps_one_identifier(make_dataset: MakeDataset) -> None:
     """Else a model could not tell which row of its embedding is meant by the name."""
-    joined = join([make_dataset("a"), make_dataset("a", seed=1, test=None)])
+    joined = concat_datasets([make_dataset("a"), make_dataset("a", seed=1, test=None)])
     assert len(set(joined.names.tolist())) == len(joined.names) == 10
     assert joined.split("train").identifiers.tolist() == [1, 2, 3, 4, 5, 6] * 2
 
 
 def test_names_of_any_length_are_kept_whole(make_dataset: MakeDataset) -> None:
     long = "a-name-much-longer-than-the-others-"
-    joined = join([make_dataset("a"), make_dataset(long, seed=1)])
+    joined = concat_datasets([make_dataset("a"), make_dataset(long, seed=1)])
     assert joined.names[-1] == long.encode() + b"9"
     assert joined.split("train").name_of(6) == long + "1"
 
 
 def test_without_names_there_is_one_identifier(make_dataset: MakeDataset) -> None:
-    joined = join([make_dataset(named=False), make_dataset(seed=1, named=False)])
+    joined = concat_datasets([make_dataset(named=False), make_dataset(seed=1, named=False)])
     assert joined.names is None
     assert joined.meta.num_puzzle_identifiers == 1
     assert joined.split("train").identifiers is None
@@ -98,7 +101,7 @@ def test_without_names_there_is_one_identifier(make_dataset: MakeDataset) -> Non
 
 def test_a_split_that_one_of_them_lacks(make_dataset: MakeDataset) -> None:
     first, second = make_dataset("a", test=None), make_dataset("b", seed=1)
-    joined = join([first, second])
+    joined = concat_datasets([first, second])
     assert rows(joined.split("test")) == rows(second.split("test"))
     assert list(joined.meta.splits) == ["train", "test"]
 
@@ -108,7 +111,7 @@ def test_info_that_all_have_is_kept(make_dataset: MakeDataset) -> None:
     split = second.split("train")
     more = {**split.info, "rating": np.arange(split.num_groups)}
     second = replace(second, splits={**second.splits, "train": replace(split, info=more)})
-    info = join([first, second]).split("train").info
+    info = concat_datasets([first, second]).split("train").info
     assert {name: array.tolist() for name, array in info.items()} == {
         "name": [b"g0", b"g1", b"g2", b"g0", b"g1", b"g2"]
     }
@@ -116,15 +119,18 @@ def test_info_that_all_have_is_kept(make_dataset: MakeDataset) -> None:
 
 def test_the_digest_is_of_all_in_their_order(make_dataset: MakeDataset) -> None:
     parts = [make_dataset(name, seed=seed) for seed, name in enumerate("abc")]
-    digests = [join(chosen).meta.digest for chosen in (parts, parts[:2], parts[1::-1], parts[1:])]
+    digests = [
+        concat_datasets(chosen).meta.digest
+        for chosen in (parts, parts[:2], parts[1::-1], parts[1:])
+    ]
     assert len(set(digests)) == 4
-    assert join(parts).meta.digest == digests[0]
-    assert join(parts).meta.source == "made up a + made up b + made up c"
+    assert concat_datasets(parts).meta.digest == digests[0]
+    assert concat_datasets(parts).meta.source == "made up a + made up b + made up c"
 
 
 def test_training_sees_all_parts_alike(make_dataset: MakeDataset) -> None:
     first, second = make_dataset("a"), make_dataset("b", seed=1)
-    split = join([first, second]).split("train")
+    split = concat_datasets([first, second]).split("train")
     expected = {row for part in (first, second) for row in map(str, rows(part.split("train")))}
     seen = set()
     for batch in islice(TrainStream(split, 12, seed=0), 60):
@@ -147,8 +153,8 @@ def test_training_sees_all_parts_alike(make_dataset: MakeDataset) -> None:
 def test_puzzles_of_different_kinds_are_refused(
     make_dataset: MakeDataset, change: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(DataError, match=rf"^a and b cannot be joined: {message}.*Build both alike"):
-        join([make_dataset("a"), make_dataset("b", seed=1, **change)])
+    with pytest.raises(DataError, match=rf"^a and b cannot be joined: {message}.*Build both in the same way"):
+        concat_datasets([make_dataset("a"), make_dataset("b", seed=1, **change)])
 
 
 def stored_augmented(dataset: Dataset) -> Dataset:
@@ -177,13 +183,13 @@ def test_layouts_are_not_mixed(make_dataset: MakeDataset) -> None:
         with pytest.raises(
             DataError, match=rf"cannot be joined: the layout {message}\. Build both"
         ):
-            join(pair)
+            concat_datasets(pair)
 
 
 def test_copies_that_are_stored_are_joined_too(make_dataset: MakeDataset) -> None:
     pair = [make_dataset("a"), make_dataset("b", seed=1)]
-    joined = join([stored_augmented(dataset) for dataset in pair])
-    assert rows(joined.split("train")) == rows(join(pair).split("train"))
+    joined = concat_datasets([stored_augmented(dataset) for dataset in pair])
+    assert rows(joined.split("train")) == rows(concat_datasets(pair).split("train"))
     assert [joined.split("test").name_of(row) for row in range(5)] == ["a7", "a8", "a8", "a9", "a9"]
 
 
@@ -196,9 +202,9 @@ def test_training_on_what_another_tests_on_is_refused(
     second = replace(second, splits={"train": leaked, "test": second.split("test")})
     pair = [second, first] if turned else [first, second]
     with pytest.raises(
-        DataError, match=r"^b trains on 3 of the examples that a tests on: .* Leave"
+        DataError, match=r"^b trains on 3 of the test examples of a, so .* Leave"
     ):
-        join(pair)
+        concat_datasets(pair)
 
 
 def test_testing_on_the_same_puzzles_twice_is_refused(make_dataset: MakeDataset) -> None:
@@ -206,15 +212,15 @@ def test_testing_on_the_same_puzzles_twice_is_refused(make_dataset: MakeDataset)
     same = replace(first.split("test"), names=second.names)
     second = replace(second, splits={**second.splits, "test": same})
     message = (
-        r"^a and b test on the same puzzles, which would count twice\. Leave one of them out\.$"
+        r"^a and b share test puzzles, which would count twice\. Leave one of them out\.$"
     )
     with pytest.raises(DataError, match=message):
-        join([first, second])
+        concat_datasets([first, second])
 
 
 def test_the_same_input_with_another_label_is_another_puzzle(make_dataset: MakeDataset) -> None:
     first, second = make_dataset("a"), make_dataset("b", seed=1)
     held_out = first.split("test")
     other = replace(held_out, labels=5 - np.clip(held_out.labels, 1, 4), names=second.names)
-    joined = join([first, replace(second, splits={**second.splits, "train": other})])
+    joined = concat_datasets([first, replace(second, splits={**second.splits, "train": other})])
     assert joined.split("train").num_groups == 3 + 2

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trm.errors import DataError
-from trm.tasks.arc.names import VOCAB_SIZE, make_names, parse_names
+from trm.tasks.arc.identifier_names import VOCAB_SIZE, make_names, parse_names
 
 SAME = np.arange(VOCAB_SIZE, dtype=np.uint8)
 

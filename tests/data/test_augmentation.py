@@ -4,15 +4,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trm.data import CellAugmentation, Rows, draw_copies
+from trm.data import BatchTransforms, CellAugmentation, draw_copies
 
 VOCAB_SIZE = 7
 
 
-def rows_of(symmetry: np.ndarray, permutation: np.ndarray) -> Rows:
-    """Rows of single examples."""
+def rows_of(symmetry: np.ndarray, permutation: np.ndarray) -> BatchTransforms:
+    """How rows of single examples are augmented."""
     places = np.zeros(len(symmetry), int)
-    return Rows(symmetry, permutation, np.arange(len(symmetry)), places, places + 1)
+    return BatchTransforms(symmetry, permutation, np.arange(len(symmetry)), places, places + 1)
 
 
 def of_orders(orders: np.ndarray, vocab_size: int = VOCAB_SIZE) -> CellAugmentation:
@@ -26,7 +26,7 @@ def of_orders(orders: np.ndarray, vocab_size: int = VOCAB_SIZE) -> CellAugmentat
 
 
 @st.composite
-def augmented(draw: st.DrawFn) -> tuple[CellAugmentation, np.ndarray, Rows]:
+def augmented(draw: st.DrawFn) -> tuple[CellAugmentation, np.ndarray, BatchTransforms]:
     """An augmentation with three random symmetries, tokens, and how each row is changed."""
     seq_len, batch = draw(st.integers(1, 9)), draw(st.integers(1, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -38,7 +38,9 @@ def augmented(draw: st.DrawFn) -> tuple[CellAugmentation, np.ndarray, Rows]:
 
 @given(augmented())
 @settings(deadline=None, derandomize=True)
-def test_undo_is_the_inverse_of_apply(case: tuple[CellAugmentation, np.ndarray, Rows]) -> None:
+def test_undo_is_the_inverse_of_apply(
+    case: tuple[CellAugmentation, np.ndarray, BatchTransforms],
+) -> None:
     augmentation, tokens, rows = case
     there, labels = augmentation.apply(tokens, tokens[:, ::-1], rows)
     assert there.dtype == labels.dtype == tokens.dtype

@@ -7,7 +7,7 @@ import pytest
 
 from trm.data import Split
 from trm.tasks.metrics import EvalBatch, Metric
-from trm.tasks.sudoku.evaluate import SudokuEvaluator
+from trm.tasks.sudoku.evaluator import SudokuEvaluator
 
 Solved = Callable[[int], np.ndarray]
 
@@ -22,7 +22,7 @@ def split(solved: Solved) -> Split:
 
 
 def batch(split: Split, answers: np.ndarray, puzzles: list[int]) -> EvalBatch:
-    gathered = split.gather(split.process_group_from_env(np.array(puzzles)), np.array(puzzles))
+    gathered = split.make_batch(split.group_of(np.array(puzzles)), np.array(puzzles))
     return EvalBatch(
         inputs=gathered.inputs,
         labels=gathered.labels,

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trm.data import Dataset, Split, TrainStream, eval_batches, held_out, with_held_out, write
+from tests.eval_batches import eval_batches
+from trm.data import (
+    Dataset,
+    Split,
+    TrainStream,
+    train_validation_split,
+    with_validation_split,
+    write,
+)
 from trm.errors import ConfigError
 from trm.tasks.sudoku.task import Sudoku
 
@@ -74,20 +82,20 @@ def test_every_group_is_in_one_of_the_parts_with_all_that_is_of_it(
     count = round(share * split.num_groups)
     if count in (0, split.num_groups):
         with pytest.raises(ConfigError, match="training puzzles out"):
-            held_out(split, share)
+            train_validation_split(split, share)
         return
-    kept, held = held_out(split, share)
+    kept, held = train_validation_split(split, share)
     assert held.num_groups == count
     whole, parts = contents(split), (contents(kept), contents(held))
     assert sorted(whole) == sorted(parts[0] + parts[1])
     for part in parts:  # in the order in which they were
         assert [whole.index(group) for group in part] == sorted(whole.index(g) for g in part)
-    assert kept.num_rows + held.num_rows == split.num_rows
+    assert kept.total_puzzle_examples + held.total_puzzle_examples == split.total_puzzle_examples
 
 
 def test_which_they_are_is_fixed_by_the_data(build: Build) -> None:
     train = build().split("train")
-    held = [held_out(train, 0.2)[1].info["source"].tolist() for _ in range(2)]
+    held = [train_validation_split(train, 0.2)[1].info["source"].tolist() for _ in range(2)]
     by_hand = np.random.Generator(np.random.Philox(0)).permutation(20)[:4]
     assert held[0] == held[1] == train.info["source"][np.sort(by_hand)].tolist()
 
@@ -101,7 +109,7 @@ def boards(split: Split) -> set[bytes]:
 @pytest.mark.parametrize("online", [False, True])
 def test_training_never_draws_what_is_held_out(build: Build, published: bool, online: bool) -> None:
     whole = build(published=published, num_aug=0 if published and online else 2)
-    dataset = with_held_out(whole, 0.3)
+    dataset = with_validation_split(whole, 0.3)
     train, validation = dataset.split("train"), dataset.split("validation")
     assert (train.num_groups, validation.num_groups) == (14, 6)
     assert not boards(train) & boards(validation)
@@ -118,7 +126,7 @@ def test_training_never_draws_what_is_held_out(build: Build, published: bool, on
 
 def test_the_copies_of_what_is_held_out_are_those_that_were_stored(build: Build) -> None:
     dataset = build()
-    held = with_held_out(dataset, 0.25).split("validation")
+    held = with_validation_split(dataset, 0.25).split("validation")
     rows = {row.tobytes() for batch in eval_batches(dataset.split("train"), 9)
             for row in batch.inputs}  # fmt: skip
     found = [row.tobytes() for batch in eval_batches(held, 9) for row in batch.inputs]
@@ -132,17 +140,17 @@ def test_equal_puzzles_are_held_out_together() -> None:
     tokens = np.arange(40, dtype=np.uint8).reshape(10, 4)
     twice = Split.of_single_examples(np.concatenate((tokens, tokens)), np.tile(tokens, (2, 1)))
     for share in (0.1, 0.25, 0.5):
-        kept, held = held_out(twice, share)
+        kept, held = train_validation_split(twice, share)
         assert not boards(kept) & boards(held)
         assert held.num_groups == 2 * len(boards(held)) >= round(share * 20)
     same = Split.of_single_examples(tokens[[0, 0, 0]], tokens[[0, 0, 0]])
     with pytest.raises(ConfigError, match=r"holds all of 3 training puzzles out\. Give less\.$"):
-        held_out(same, 0.4)
+        train_validation_split(same, 0.4)
 
 
 def test_without_a_share_nothing_is_changed(build: Build) -> None:
     dataset = build()
-    assert with_held_out(dataset, 0.0) is dataset
+    assert with_validation_split(dataset, 0.0) is dataset
 
 
 @pytest.mark.parametrize(
@@ -154,13 +162,13 @@ def test_without_a_share_nothing_is_changed(build: Build) -> None:
 )
 def test_shares_that_leave_a_part_empty(build: Build, share: float, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        with_held_out(build(), share)
+        with_validation_split(build(), share)
 
 
 def test_a_single_puzzle_cannot_be_divided() -> None:
     tokens = np.ones((1, 4), np.uint8)
     with pytest.raises(ConfigError, match=r"of 1 training puzzles out\. Give 0\.$"):
-        held_out(Split.of_single_examples(tokens, tokens), 0.7)
+        train_validation_split(Split.of_single_examples(tokens, tokens), 0.7)
 
 
 def test_puzzles_with_identifiers_are_refused(build: Build, tmp_path: Path) -> None:
@@ -173,4 +181,4 @@ def test_puzzles_with_identifiers_are_refused(build: Build, tmp_path: Path) -> N
     write(tmp_path / "d", dataset.meta.model_copy(update={"num_puzzle_identifiers": 2}), splits)
     message = r"= 0\.2: the puzzles of \S+/d have identifiers, .* never be trained\. Set it to 0\.$"
     with pytest.raises(ConfigError, match=message):
-        with_held_out(Sudoku().open_data([tmp_path / "d"]), 0.2)
+        with_validation_split(Sudoku().open_data([tmp_path / "d"]), 0.2)

@@ -1,7 +1,7 @@
-"""Puzzles held out of training, to choose a checkpoint by without looking at the test split.
+"""A validation split, taken from the training puzzles, to choose the best checkpoint by.
 
-Which ones is fixed by the data and the share alone: the same for every seed, for any number of
-processes, and for a longer run.
+The split depends only on the data and the share. It is the same for every seed, every number of
+processes and every length of a run.
 """
 
 from dataclasses import replace
@@ -13,16 +13,16 @@ from trm.data.dataset import Dataset
 from trm.data.split import Split
 from trm.errors import ConfigError
 
-#: What a data set calls the puzzles that are held out.
+#: The name of the validation split.
 VALIDATION = "validation"
 
 
-def with_held_out(dataset: Dataset, share: float) -> Dataset:
-    """The data set with a split ``validation``, taken from ``train``; itself if the share is 0.
+def with_validation_split(dataset: Dataset, share: float) -> Dataset:
+    """Add a split ``validation``, taken from ``train``; a share of 0 changes nothing.
 
     Raises:
-        ConfigError: see :func:`held_out`.
-        DataError: if it has no ``train`` split.
+        ConfigError: see :func:`train_validation_split`. Also if puzzles have identifiers.
+        DataError: if there is no ``train`` split.
     """
     if not share:
         return dataset
@@ -30,17 +30,17 @@ def with_held_out(dataset: Dataset, share: float) -> Dataset:
     if train.identifiers is not None:
         raise ConfigError(
             f"data.validation_share = {share:g}: the puzzles of {dataset.path} have identifiers, "
-            "and the embedding of one held out would never be trained. Set it to 0."
+            "and the embedding of a validation puzzle would never be trained. Set it to 0."
         )
-    kept, held = held_out(train, share)
-    return replace(dataset, splits={**dataset.splits, "train": kept, VALIDATION: held})
+    train, validation = train_validation_split(train, share)
+    return replace(dataset, splits={**dataset.splits, "train": train, VALIDATION: validation})
 
 
-def held_out(split: Split, share: float) -> tuple[Split, Split]:
-    """The groups that are trained on, and the share that is held out; each with all its copies.
+def train_validation_split(split: Split, share: float) -> tuple[Split, Split]:
+    """Divide the groups of a split, with all their copies, into training and validation groups.
 
-    Both are in memory, and their groups in the order of the split. Equal puzzles, such as those of
-    two joined data sets, go to the same side, so that a few more may be held out.
+    Both are loaded into memory and keep the order of the groups. Equal puzzles, such as those of
+    two joined data sets, stay together, so the validation split may be slightly larger.
 
     Raises:
         ConfigError: if one of them would be empty.
@@ -48,19 +48,19 @@ def held_out(split: Split, share: float) -> tuple[Split, Split]:
     total = split.num_groups
     order = np.random.Generator(np.random.Philox(0)).permutation(total)
     equal = _first_equal(split)
-    held = np.isin(equal, equal[order[: round(share * total)]])
-    if held.all() or not held.any():
-        what = "all" if held.any() else "none"
-        way_out = "Give less" if held.any() else f"Give 0, or {1 / total:.2g} or more"
+    chosen = np.isin(equal, equal[order[: round(share * total)]])
+    if chosen.all() or not chosen.any():
+        what = "all" if chosen.any() else "none"
+        advice = "Give less" if chosen.any() else f"Give 0, or {1 / total:.2g} or more"
         raise ConfigError(
             f"data.validation_share = {share:g} holds {what} of {total:,} training puzzles out. "
-            f"{way_out if total > 1 else 'Give 0'}."
+            f"{advice if total > 1 else 'Give 0'}."
         )
-    return _groups(split, np.flatnonzero(~held)), _groups(split, np.flatnonzero(held))
+    return _groups(split, np.flatnonzero(~chosen)), _groups(split, np.flatnonzero(chosen))
 
 
 def _first_equal(split: Split) -> NDArray[np.int64]:
-    """For each group (num_groups,) the first one whose original has the same examples."""
+    """For each group (num_groups,), the index of the first group with the same examples."""
     begin, counts = split.example_range(np.asarray(split.puzzle_offsets[:-1]))
     known: dict[bytes, int] = {}
     return np.array([
@@ -70,11 +70,10 @@ def _first_equal(split: Split) -> NDArray[np.int64]:
 
 
 def _groups(split: Split, chosen: NDArray[np.int64]) -> Split:
-    """Some groups (num_chosen,) of a split, as a split of their own."""
-    puzzles, puzzle_offsets = _pieces(split.puzzle_offsets, chosen)
-    a_puzzle_each = len(split.example_offsets) == split.num_puzzles + 1
-    owners = puzzles if a_puzzle_each else chosen
-    examples, example_offsets = _pieces(split.example_offsets, owners)
+    """A split of the chosen groups (num_chosen,)."""
+    puzzles, puzzle_offsets = _select_ranges(split.puzzle_offsets, chosen)
+    owners = puzzles if split.stores_copies else chosen
+    examples, example_offsets = _select_ranges(split.example_offsets, owners)
     return replace(
         split,
         inputs=split.inputs[examples],
@@ -88,10 +87,10 @@ def _groups(split: Split, chosen: NDArray[np.int64]) -> Split:
     )
 
 
-def _pieces(
+def _select_ranges(
     offsets: NDArray[np.int64], chosen: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The places ``[o[c], o[c + 1])`` of each chosen c, one after the other, and new offsets."""
+    """The indices in ``[o[c], o[c + 1])`` for each chosen c, concatenated, and the new offsets."""
     begin, end = np.asarray(offsets[chosen]), np.asarray(offsets[chosen + 1])
     new = np.concatenate(([0], np.cumsum(end - begin)))
     return np.arange(new[-1]) + np.repeat(begin - new[:-1], end - begin), new

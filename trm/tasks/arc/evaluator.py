@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trm.data import Split
 from trm.errors import DataError
-from trm.tasks.arc.names import VOCAB_SIZE, parse_names
+from trm.tasks.arc.identifier_names import VOCAB_SIZE, parse_names
 from trm.tasks.arc.restore import grid_of, restore
 from trm.tasks.arc.votes import PASS_AT, Votes, solved_share
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch, Metric

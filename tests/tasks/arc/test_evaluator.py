@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from trm.data import Rows, Split
+from trm.data import BatchTransforms, Split
 from trm.errors import DataError
 from trm.tasks.arc.augmentation import ArcAugmentation
-from trm.tasks.arc.evaluate import NO_ANSWER, ArcEvaluator
+from trm.tasks.arc.evaluator import NO_ANSWER, ArcEvaluator
 from trm.tasks.arc.grids import encode
-from trm.tasks.arc.names import make_names
+from trm.tasks.arc.identifier_names import make_names
 from trm.tasks.metrics import EvalBatch, Metric, wilson
 
 IDS = [b"one", b"two", b"three"]
@@ -58,7 +58,7 @@ def published(split: Split) -> Split:
     begin, counts = split.example_range(puzzles)
     ends = np.cumsum(counts)
     examples = np.concatenate([np.arange(b, b + n) for b, n in zip(begin, counts, strict=True)])
-    rows = split.gather(examples, np.repeat(puzzles, counts))
+    rows = split.make_batch(examples, np.repeat(puzzles, counts))
     return Split(
         inputs=rows.inputs.astype(np.uint8),
         labels=np.where(rows.labels < 0, 0, rows.labels).astype(np.uint8),
@@ -74,7 +74,7 @@ def batch(split: Split, *given: tuple[int, int, int, np.ndarray, float]) -> Eval
     groups, places, copies, grids, logits = zip(*given, strict=True)
     puzzles = split.puzzle_offsets[np.array(groups)] + np.array(copies)
     examples = split.example_range(puzzles)[0] + np.array(places)
-    found = split.gather(examples, puzzles)
+    found = split.make_batch(examples, puzzles)
     return EvalBatch(
         inputs=found.inputs,
         labels=found.labels,
@@ -92,7 +92,9 @@ def as_copies(split: Split, puzzles: np.ndarray, tokens: np.ndarray) -> np.ndarr
     assert split.symmetry is not None
     assert split.permutation is not None
     zeros = np.zeros_like(puzzles)
-    rows = Rows(split.symmetry[puzzles], split.permutation[puzzles], puzzles, zeros, zeros + 1)
+    rows = BatchTransforms(
+        split.symmetry[puzzles], split.permutation[puzzles], puzzles, zeros, zeros + 1
+    )
     return ArcAugmentation(0, translate=False).apply(tokens, tokens, rows)[0].astype(np.int32)
 
 

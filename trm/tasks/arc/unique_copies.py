@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trm.data import Drawn
+from trm.data import Transforms
 from trm.tasks.arc.augmentation import INVERSE, turned
 from trm.tasks.arc.grids import MAX_SIDE, Grid
-from trm.tasks.arc.names import FIRST_COLOR, NUM_COLORS, NUM_SYMMETRIES, VOCAB_SIZE
+from trm.tasks.arc.identifier_names import FIRST_COLOR, NUM_COLORS, NUM_SYMMETRIES, VOCAB_SIZE
 from trm.tasks.splitmix import Hashes, mix
 
 #: A task's copies are sought among so many times their number, as published.
@@ -32,12 +32,12 @@ _OUTPUT = np.uint64(0xD6E8FEB86659FD93)  # odd: tells a pair from its reverse
 class Draws(Protocol):
     """What draws symmetries (count,) and permutations (count, 12)."""
 
-    def __call__(self, count: int, rng: np.random.Generator) -> Drawn: ...
+    def __call__(self, count: int, rng: np.random.Generator) -> Transforms: ...
 
 
 def draw_distinct(
     pairs: Sequence[tuple[Grid, Grid]], num_copies: int, draw: Draws, rng: np.random.Generator
-) -> Drawn:
+) -> Transforms:
     """The original of a task, and copies that differ from it and from each other.
 
     Args:
@@ -61,7 +61,7 @@ def draw_distinct(
         _, first = np.unique(known, return_index=True)
         kept = np.sort(first)[: 1 + num_copies]
         symmetry, permutation, known = symmetry[kept], permutation[kept], known[kept]
-    return symmetry, permutation
+    return Transforms(symmetry, permutation)
 
 
 class Hasher:
