@@ -153,7 +153,9 @@ def test_training_sees_all_parts_alike(make_dataset: MakeDataset) -> None:
 def test_puzzles_of_different_kinds_are_refused(
     make_dataset: MakeDataset, change: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(DataError, match=rf"^a and b cannot be joined: {message}.*Build both in the same way"):
+    with pytest.raises(
+        DataError, match=rf"^a and b cannot be joined: {message}.*Build both in the same way"
+    ):
         concat_datasets([make_dataset("a"), make_dataset("b", seed=1, **change)])
 
 
@@ -201,9 +203,7 @@ def test_training_on_what_another_tests_on_is_refused(
     leaked = replace(first.split("test"), names=second.names)
     second = replace(second, splits={"train": leaked, "test": second.split("test")})
     pair = [second, first] if turned else [first, second]
-    with pytest.raises(
-        DataError, match=r"^b trains on 3 of the test examples of a, so .* Leave"
-    ):
+    with pytest.raises(DataError, match=r"^b trains on 3 of the test examples of a, so .* Leave"):
         concat_datasets(pair)
 
 
@@ -211,9 +211,7 @@ def test_testing_on_the_same_puzzles_twice_is_refused(make_dataset: MakeDataset)
     first, second = make_dataset("a"), make_dataset("b", seed=1)
     same = replace(first.split("test"), names=second.names)
     second = replace(second, splits={**second.splits, "test": same})
-    message = (
-        r"^a and b share test puzzles, which would count twice\. Leave one of them out\.$"
-    )
+    message = r"^a and b share test puzzles, which would count twice\. Leave one of them out\.$"
     with pytest.raises(DataError, match=message):
         concat_datasets([first, second])
 

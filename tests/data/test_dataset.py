@@ -129,7 +129,9 @@ def test_a_missing_folder_says_how_to_build_one(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_description_is_no_data_set(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r" has no dataset.json: it is incomplete or not a data set\."):
+    with pytest.raises(
+        DataError, match=r" has no dataset.json: it is incomplete or not a data set\."
+    ):
         open_dataset(tmp_path)
 
 

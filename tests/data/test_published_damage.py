@@ -87,7 +87,10 @@ def without_last(array: np.ndarray) -> np.ndarray:
         ("inputs", lambda a: a[0, 0], r"all__inputs.npy has shape (), not (11, 6)"),
         ("puzzle_identifiers", without_last, "all__puzzle_identifiers.npy has shape (5,), not (6,)"
         ),
-        ("puzzle_identifiers", lambda a: a + 9, "it has identifier 15, but identifiers.json has only 10 names"),
+        (
+            "puzzle_identifiers", lambda a: a + 9,
+            "it has identifier 15, but identifiers.json has only 10 names",
+        ),
         ("group_indices", without_last, "group_indices ends at 5, there are 6 puzzles"),
         ("puzzle_indices", lambda a: a[1:], "all__puzzle_indices.npy does not rise from 0"),
         ("puzzle_indices", lambda a: a[::-1], "all__puzzle_indices.npy does not rise from 0"),
