@@ -103,7 +103,7 @@ def measure(job: Job) -> Row:
             "batch": job.batch, **found, "groups": groups(found["names"])}  # fmt: skip
 
 
-def process_group_from_env(name: str) -> str:
+def group_of(name: str) -> str:
     """The kind of a kernel or operation."""
     fits = (kind for kind, rule in RULES if re.search(rule, name, re.IGNORECASE))
     return next(fits, OTHER)
@@ -115,7 +115,7 @@ def groups(names: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     total = sum(entry["ms"] for entry in names)
     for entry in names:
         nothing = {"ms": 0.0, "share": 0.0, "calls": 0.0}
-        kind = found.setdefault(process_group_from_env(entry["name"]), nothing)
+        kind = found.setdefault(group_of(entry["name"]), nothing)
         kind["ms"] += entry["ms"]
         kind["share"] += entry["ms"] / total
         kind["calls"] += entry["calls"]
@@ -146,7 +146,7 @@ def unknown(row: Row) -> list[str]:
     return [
         f"{entry['ms']:.3f} ms, {entry['calls']:,.0f} calls: {entry['name']}"
         for entry in row["names"]
-        if process_group_from_env(entry["name"]) == OTHER
+        if group_of(entry["name"]) == OTHER
     ]
 
 

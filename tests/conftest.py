@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from jaxtyping import install_import_hook
 
 from tests.hub import HubServer
@@ -49,8 +50,12 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests first, so that no process has them left when the others are done."""
-    items.sort(key=lambda item: item.path.parent.name != "system")
+    """Start the longest tests first, so that no worker has one left when the others are done."""
+
+    def rank(item: pytest.Item) -> tuple[bool, bool]:
+        return item.path.name != "test_tasks.py", item.path.parent.name != "system"
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -63,18 +68,37 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def mini_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generated 4x4 puzzles, like those of ``trm build-data sudoku --preset mini``."""
-    task = get_task("sudoku")
-    options = task.data_options(**{**task.presets["mini"].data, "size": 4, "num_test": 100})
-    folder = tmp_path_factory.mktemp("data") / "sudoku"
-    meta = task.build_data(folder, options, np.random.default_rng(0))
-    assert isinstance(meta, DatasetMeta)
-    return folder
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make a folder that all workers of a test run share, in the first one that needs it."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, done = base / name, base / f"{name}.done"
+        with FileLock(base / f"{name}.lock"):
+            if not done.exists():
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def trained_run(mini_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mini_data(make_once: Callable[..., Path]) -> Path:
+    """Generated 4x4 puzzles, like those of ``trm build-data sudoku --preset mini``."""
+
+    def fill(folder: Path) -> None:
+        task = get_task("sudoku")
+        options = task.data_options(**{**task.presets["mini"].data, "size": 4, "num_test": 100})
+        meta = task.build_data(folder, options, np.random.default_rng(0))
+        assert isinstance(meta, DatasetMeta)
+
+    return make_once("mini-data", fill)
+
+
+@pytest.fixture(scope="session")
+def trained_run(mini_data: Path, make_once: Callable[..., Path]) -> Path:
     """A run of a smaller mini preset, of seconds, that solves most of its test puzzles."""
     task = get_task("sudoku")
     resolved = settings.load(
@@ -96,12 +120,14 @@ def trained_run(mini_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
             f"data.paths=['{mini_data}']",
         ],
     )
-    runs = tmp_path_factory.mktemp("runs")
-    plan = plan_run(resolved.config, task, runs_folder=runs, name="trained")
-    outcome = train_plan(plan, task)
-    assert outcome.best is not None
-    assert outcome.best > 0.7
-    return outcome.run
+
+    def fill(runs: Path) -> None:
+        plan = plan_run(resolved.config, task, runs_folder=runs, name="trained")
+        outcome = train_plan(plan, task)
+        assert outcome.best is not None
+        assert outcome.best > 0.7
+
+    return make_once("trained", fill) / "sudoku" / "trained"
 
 
 @pytest.fixture

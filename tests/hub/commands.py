@@ -26,10 +26,10 @@ class Done(NamedTuple):
 class Commands:
     """A process that runs command lines of trm, and programs; use it as a context."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], python: str | Path = sys.executable) -> None:
         env = {name: value for name, value in environment.items() if not name.startswith("TRM_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(WORKER)],
+            [python, "-P", WORKER],
             env={**env, "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,16 +1,21 @@
 """A plugin as others meet it: wheels installed into a clean environment, and used by ``trm``."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.hub.commands import Commands, Done
 from trm.data import open_dataset
+
+Trm = Callable[..., Done]
 
 CHECKOUT = Path(__file__).parents[2]
 PLUGIN = CHECKOUT / "examples" / "trm-parity"
@@ -24,15 +29,20 @@ NO_NETWORK = {
 UNWANTED = ("TRM_", "PYTHON", "PIP_", "VIRTUAL_ENV", "COV")
 
 
-def run(*command: str | Path, folder: Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; if ``ok`` it has to succeed."""
+def variables() -> dict[str, str]:
+    """The environment of every command here."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(UNWANTED)}
     # One thread: the networks are tiny, and threads that wait for one another are slow.
-    variables = {**kept, **NO_NETWORK, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+    return {**kept, **NO_NETWORK, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+
+
+def run(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command that has to succeed."""
     done = subprocess.run(
-        [*map(str, command)], cwd=folder, env=variables, capture_output=True, text=True, check=False
-    )
-    assert not ok or done.returncode == 0, done.stdout + done.stderr
+        [*map(str, command)], cwd=folder, env=variables(), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 
@@ -65,9 +75,11 @@ class Environment:
         (found,) = self.folder.glob("lib/python*/site-packages")
         return found
 
-    def trm(self, *arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run ``trm`` as installed here."""
-        return run(self.folder / "bin" / "trm", *arguments, folder=self.work, ok=ok)
+    @contextlib.contextmanager
+    def commands(self) -> Iterator[Trm]:
+        """Run command lines of the ``trm`` that is installed here, all in one process."""
+        with Commands(variables(), self.python) as process:
+            yield lambda *arguments: process.run(arguments, self.work, None)
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +96,17 @@ def installed(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Environ
     """An environment with trm and the plugin, in which a model was trained for a few steps."""
     folder, work = tmp_path_factory.mktemp("env"), tmp_path_factory.mktemp("work")
     made = Environment.create(folder, work, *sorted(wheels.glob("*.whl")))
-    made.trm("build-data", "parity", "--preset", "mini")
-    made.trm("train", "parity", "--preset", "mini", "--run-name", "few", "--device", "cpu",
-             "--max-steps", "4", "--set", "optim.lr_warmup_steps=0")  # fmt: skip
+    script = made.folder / "bin" / "trm"
+    run(script, "build-data", "parity", "--preset", "mini", folder=work)
+    run(script, "train", "parity", "--preset", "mini", "--run-name", "few", "--device", "cpu",
+        "--max-steps", "4", "--set", "optim.lr_warmup_steps=0", folder=work)  # fmt: skip
     return made
+
+
+@pytest.fixture(scope="module")
+def trm(installed: Environment) -> Iterator[Trm]:
+    with installed.commands() as call:
+        yield call
 
 
 def test_both_packages_come_from_the_clean_environment(installed: Environment) -> None:
@@ -96,14 +115,14 @@ def test_both_packages_come_from_the_clean_environment(installed: Environment) -
     assert [Path(file).parents[1] for file in files] == [installed.site_packages] * 2
 
 
-def test_trm_tasks_names_the_task_and_its_origin(installed: Environment) -> None:
-    (line,) = (row for row in installed.trm("tasks").stdout.splitlines() if "parity" in row)
+def test_trm_tasks_names_the_task_and_its_origin(trm: Trm) -> None:
+    (line,) = (row for row in trm("tasks").out.splitlines() if "parity" in row)
     assert line.split()[0] == "parity"
     assert line.endswith("trm-parity 0.1.0") or "trm-parity 0.1.0 " in line
 
 
-def test_the_task_s_options_are_flags(installed: Environment) -> None:
-    text = installed.trm("build-data", "parity", "--help").stdout
+def test_the_task_s_options_are_flags(trm: Trm) -> None:
+    text = trm("build-data", "parity", "--help").out
     assert {"--source", "--seed", "--num-train", "--num-test", "--length"} <= set(text.split())
 
 
@@ -117,21 +136,21 @@ def test_the_puzzles_are_distinct_and_their_answers_right(installed: Environment
         assert ((split.inputs - 1).cumsum(axis=1) % 2 == split.labels - 1).all()
 
 
-def test_same_seed_same_data(installed: Environment) -> None:
+def test_same_seed_same_data(installed: Environment, trm: Trm) -> None:
     digests = [
-        installed.trm("build-data", "parity", "--preset", "mini", *flags).stdout.split()[-1]
+        trm("build-data", "parity", "--preset", "mini", *flags).out.split()[-1]
         for flags in (("--out", "again"), ("--out", "other", "--seed", "1"))
     ]
     first = open_dataset(installed.work / "data" / "parity").meta.digest[:12]
     assert digests[0] == first != digests[1]
 
 
-def test_inspect_data_has_the_plugin_s_own_words(installed: Environment) -> None:
-    assert "odd rows" in installed.trm("inspect-data", "data/parity").stdout
+def test_inspect_data_has_the_plugin_s_own_words(trm: Trm) -> None:
+    assert "odd rows" in trm("inspect-data", "data/parity").out
 
 
-def test_eval_reports_the_plugin_s_own_metric(installed: Environment) -> None:
-    report = json.loads(installed.trm("eval", "--device", "cpu", "--json").stdout)
+def test_eval_reports_the_plugin_s_own_metric(trm: Trm) -> None:
+    report = json.loads(trm("eval", "--device", "cpu", "--json").out)
     metrics = report["metrics"]
     assert report["task"] == "parity"
     assert report["step"] == 4
@@ -139,17 +158,17 @@ def test_eval_reports_the_plugin_s_own_metric(installed: Environment) -> None:
     assert 0 <= metrics["exact_accuracy"]["value"] <= metrics["last_bit"]["value"] <= 1
 
 
-def test_solve_answers(installed: Environment) -> None:
-    found = json.loads(installed.trm("solve", "11010011", "--device", "cpu", "--json").stdout)
+def test_solve_answers(trm: Trm) -> None:
+    found = json.loads(trm("solve", "11010011", "--device", "cpu", "--json").out)
     assert found["puzzle"] == "11010011"
     assert len(found["answer"]) == 8
     assert found["valid"] is (found["answer"] == "10011101")
 
 
-def test_a_wrong_puzzle_is_one_line(installed: Environment) -> None:
-    done = installed.trm("solve", "1102", "--device", "cpu", ok=False)
+def test_a_wrong_puzzle_is_one_line(trm: Trm) -> None:
+    done = trm("solve", "1102", "--device", "cpu")
     expected = "trm: error: '1102' is no row of 8 bits. Write 0 and 1 only.\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
+    assert (done.code, done.out, done.err) == (1, "", expected)
 
 
 @pytest.mark.parametrize(
@@ -160,33 +179,34 @@ def test_a_wrong_puzzle_is_one_line(installed: Environment) -> None:
     ],
 )
 def test_data_that_cannot_be_built_is_one_line(
-    installed: Environment, flags: tuple[str, ...], message: str
+    installed: Environment, trm: Trm, flags: tuple[str, ...], message: str
 ) -> None:
-    done = installed.trm("build-data", "parity", "--out", "none", *flags, ok=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"trm: error: {message}")
-    assert done.stderr.count("\n") == 1
+    done = trm("build-data", "parity", "--out", "none", *flags)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"trm: error: {message}")
+    assert done.err.count("\n") == 1
     assert not (installed.work / "none").exists()
 
 
-def test_config_shows_the_task_s_defaults_and_their_source(installed: Environment) -> None:
-    rows = [line.split() for line in installed.trm("config", "parity").stdout.splitlines()]
+def test_config_shows_the_task_s_defaults_and_their_source(trm: Trm) -> None:
+    rows = [line.split() for line in trm("config", "parity").out.splitlines()]
     assert ["model.hidden_size", "128", "task", "parity"] in rows
     assert ["train.batch_size", "768", "default"] in rows
 
 
-def test_a_preset_s_settings_win_over_the_task_s_defaults(installed: Environment) -> None:
-    text = installed.trm("config", "parity", "--preset", "mini").stdout
+def test_a_preset_s_settings_win_over_the_task_s_defaults(trm: Trm) -> None:
+    text = trm("config", "parity", "--preset", "mini").out
     assert ["model.hidden_size", "64", "preset", "mini"] in map(str.split, text.splitlines())
 
 
 def test_without_the_plugin_the_task_is_unknown(wheels: Path, tmp_path: Path) -> None:
     (wheel,) = wheels.glob("trm-*.whl")
     bare = Environment.create(tmp_path / "env", tmp_path, wheel)
-    done = bare.trm("train", "parity", "--preset", "mini", ok=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("trm: error: unknown task 'parity'. ")
-    assert done.stderr.count("\n") == 1
-    known = done.stderr.split("Known: ")[1].rstrip(".\n").split(", ")
+    with bare.commands() as trm:
+        done = trm("train", "parity", "--preset", "mini")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("trm: error: unknown task 'parity'. ")
+    assert done.err.count("\n") == 1
+    known = done.err.split("Known: ")[1].rstrip(".\n").split(", ")
     assert "sudoku" in known
     assert "parity" not in known

