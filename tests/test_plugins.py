@@ -259,7 +259,7 @@ def test_an_unknown_tracker_is_answered_with_the_nearest(install: Callable[..., 
     [
         ("scroll", r"registered a str, not a subclass of Tracker"),
         (Scroll(), r"registered a Scroll, not a subclass of Tracker"),
-        (Toy, r"registered the class Toy, no subclass of Tracker"),
+        (Toy, r"registered the class Toy, not a subclass of Tracker"),
         (type("Half", (Tracker,), {"start": None}), r"registered the class Half without log"),
         (type("Odd", (Scroll,), {"summary": 3}), r"registered a Odd without a summary"),
         (type("Odd", (Scroll,), {"name": "a,b"}), r"'a,b' is no name for a tracker: use a-z"),

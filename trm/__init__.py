@@ -53,7 +53,7 @@ __all__ = [
     "vote",
 ]
 #: What is imported when it is first used, for ``trm --help`` has to be quick.
-_LATER = {
+_LAZY_IMPORTS = {
     "trm.datasets": ("build_data", "open_data"),
     "trm.evaluation.predictions": ("vote",),
     "trm.evaluation.report": ("evaluate",),
@@ -72,7 +72,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    for module, names in _LATER.items():
+    for module, names in _LAZY_IMPORTS.items():
         if name in names:
             return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module 'trm' has no attribute {name!r}")

@@ -180,7 +180,7 @@ def test_pass_at_k_of_a_list_of_evaluations_is_drawn(trm: Trm, tmp_path: Path) -
 def test_pass_at_k_is_no_metric_over_steps(fails: Fails, tmp_path: Path, arguments: str) -> None:
     (tmp_path / "e.json").touch()
     assert fails("plot", *arguments.split(), "--metric", "loss") == (
-        "--metric is drawn over the steps of runs, not of files or with --pass-at-k. Leave it out."
+        "--metric works with runs only, not with files or --pass-at-k. Leave it out."
     )
 
 
@@ -195,11 +195,11 @@ def test_runs_are_drawn_by_the_same_metric(trm: Trm, fails: Fails, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("absent", r"^absent is no run: it has no metrics\.jsonl\. Name a run folder\.$"),
+        ("absent", r"^absent is not a run: it has no metrics\.jsonl\. Give a run folder\.$"),
         ("RUN --metric exact", r" has no metric 'exact'\. .*Known: .*exact_accuracy"),
-        ("RUN --out p.gif", r"^cannot draw to p\.gif: unknown kind of picture\. End it in \.png"),
-        ("RUN --pass-at-k", r" has no pass@k: its task is not voted on\. Name one of ARC\.$"),
-        ("RUN/config.json", r"config\.json is neither a run nor what trm eval --json writes"),
+        ("RUN --out p.gif", r"^cannot draw to p\.gif: unknown file extension\. Use \.png"),
+        ("RUN --pass-at-k", r" has no pass@k: its task has no voting\. Give an ARC run or file\.$"),
+        ("RUN/config.json", r"config\.json is neither a run nor a file from trm eval --json"),
     ],
 )
 def test_what_cannot_be_drawn(

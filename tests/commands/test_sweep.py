@@ -45,7 +45,7 @@ def test_a_sweep_end_to_end(trm: Trm, trained_run: Path, tmp_path: Path) -> None
         ("--samples 0", "--samples 0: Input should be greater than or equal to 1."),
         ("--choose most", "--choose most: 'most' is none of halt, vote, first. Give such"),
         ("--halt 2", "--halt 2.0 is no probability to stop at."),
-        ("--plot s.jpg", "cannot draw to s.jpg: unknown kind of picture."),
+        ("--plot s.jpg", "cannot draw to s.jpg: unknown file extension."),
     ],
 )
 def test_flags_that_are_refused(fails: Fails, flags: str, message: str) -> None:

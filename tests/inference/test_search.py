@@ -17,7 +17,7 @@ from trm.evaluation.evaluate import evaluate
 from trm.inference.options import InferenceOptions, Solving
 from trm.inference.solution import Solution, Thought
 from trm.inference.solve_file import solve_file
-from trm.show.solving import verdict
+from trm.show.solution import solution_summary
 from trm.tasks.base import Puzzle
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
 
@@ -170,9 +170,11 @@ def test_a_solution_says_how_it_came_about(model: trm.Model) -> None:
 
 def test_a_verdict_on_what_was_looked_for(model: trm.Model) -> None:
     solution = model.solve(SOLVED, samples=4, until_valid=True)
-    assert f"answer {SOLVED}: valid at step 1, in 4 of 4 rollouts; the model" in verdict(solution)
+    assert f"answer {SOLVED}: valid at step 1, in 4 of 4 rollouts; the model" in solution_summary(
+        solution
+    )
     alone = model.solve(SOLVED, until_valid=True)
-    assert f"answer {SOLVED}: valid at step 1; the model" in verdict(alone)
+    assert f"answer {SOLVED}: valid at step 1; the model" in solution_summary(alone)
     board = solution.puzzle.tokens.copy()
     board[0] = board[1]
     for count, how, expected in (
@@ -180,7 +182,7 @@ def test_a_verdict_on_what_was_looked_for(model: trm.Model) -> None:
         (1, Solving(until_valid=True), "no valid answer in 1 step of 1 rollout; "),
     ):
         thoughts = tuple(Thought(step, board, 0.1) for step in range(1, count + 1))
-        assert expected in verdict(Solution(model.task, solution.puzzle, thoughts, how))
+        assert expected in solution_summary(Solution(model.task, solution.puzzle, thoughts, how))
 
 
 @pytest.mark.parametrize("how", [{"halt": 0.9}, {"samples": 2, "choose": "first"}], ids=str)

@@ -17,7 +17,7 @@ import torch
 import trm
 from tests.inference.boards import PUZZLES, SOLVED
 from trm.errors import InputError, StorageError
-from trm.inference.solve_file import BulkResult, solve_file
+from trm.inference.solve_file import SolveFileResult, solve_file
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_the_answers_are_those_of_solving_one_by_one(
         assert float(row["halt_probability"]) == pytest.approx(chance, abs=2e-6)
     valid = sum(row["valid"] == "true" for row in rows)
     correct = sum(row["correct"] == "true" for row in rows)
-    assert found == BulkResult(10, valid, correct, num_labelled=10, resumed_from=0)
+    assert found == SolveFileResult(10, valid, correct, num_labelled=10, resumed_from=0)
     assert rows[9]["correct"] == "false"
     assert correct > 5
 

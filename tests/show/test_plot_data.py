@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from trm.errors import InputError
-from trm.show.plot_data import labels, over_steps, pass_at_k, split_mark
+from trm.show.plot_data import legend_labels, metric_over_steps, pass_at_k_curves, split_suffix
 
 MakeRun = Callable[..., Path]
 
@@ -43,29 +43,29 @@ def refused(call: Callable[..., object], *arguments: object) -> str:
 
 def test_a_metric_over_the_steps(make_run: MakeRun) -> None:
     run = make_run({"exact_accuracy": 0.25, "mean_steps": 7.5}, {"exact_accuracy": 1.0})
-    assert over_steps(run, None) == ("exact_accuracy", [(10, 0.25), (20, 1.0)])
-    assert over_steps(run, "exact_accuracy")[1] == [(10, 0.25), (20, 1.0)]
-    assert over_steps(run, "mean_steps") == ("mean_steps", [(10, 7.5)])
+    assert metric_over_steps(run, None) == ("exact_accuracy", [(10, 0.25), (20, 1.0)])
+    assert metric_over_steps(run, "exact_accuracy")[1] == [(10, 0.25), (20, 1.0)]
+    assert metric_over_steps(run, "mean_steps") == ("mean_steps", [(10, 7.5)])
 
 
 def test_what_was_not_measured_on_the_test_split_is_marked(make_run: MakeRun) -> None:
     held_out = make_run({"exact_accuracy": 0.25, "split": "validation"}, name="a")
-    assert split_mark(held_out, "exact_accuracy") == " (validation)"
-    assert split_mark(held_out, "train/exact_accuracy") == ""
+    assert split_suffix(held_out, "exact_accuracy") == " (validation)"
+    assert split_suffix(held_out, "train/exact_accuracy") == ""
     for name, split in (("b", {"split": "test"}), ("c", {})):
-        assert split_mark(make_run({"exact_accuracy": 0.5, **split}, name=name), "loss") == ""
-        assert split_mark(held_out.with_name(name), "exact_accuracy") == ""
+        assert split_suffix(make_run({"exact_accuracy": 0.5, **split}, name=name), "loss") == ""
+        assert split_suffix(held_out.with_name(name), "exact_accuracy") == ""
 
 
 def test_pass_at_2_is_drawn_where_there_is_one(make_run: MakeRun) -> None:
     run = make_run({"exact_accuracy": 0.25, "pass@2": 0.5})
-    assert over_steps(run, None) == ("pass@2", [(10, 0.5)])
-    assert over_steps(run, "exact_accuracy") == ("exact_accuracy", [(10, 0.25)])
+    assert metric_over_steps(run, None) == ("pass@2", [(10, 0.5)])
+    assert metric_over_steps(run, "exact_accuracy") == ("exact_accuracy", [(10, 0.25)])
 
 
 def test_a_number_that_was_none_is_left_out(make_run: MakeRun) -> None:
     run = make_run({"far": None}, {"far": 0.5}, {"far": True}, {"far": "x"}, {"far": 2})
-    assert over_steps(run, "far") == ("far", [(20, 0.5), (50, 2.0)])
+    assert metric_over_steps(run, "far") == ("far", [(20, 0.5), (50, 2.0)])
 
 
 def train_lines(*records: dict[str, Any]) -> str:
@@ -75,11 +75,11 @@ def train_lines(*records: dict[str, Any]) -> str:
 def test_what_is_logged_in_training_is_drawn_too(make_run: MakeRun) -> None:
     more = train_lines({"step": 2, "loss": 2.5, "eta_s": 9.0}, {"step": 4, "loss": None, "lr": 1})
     run = make_run({"exact_accuracy": 0.25}, more=more)
-    assert over_steps(run, "loss") == ("loss", [(2, 2.5)])
-    assert over_steps(run, "train/loss") == ("train/loss", [(2, 2.5)])
-    assert over_steps(run, "lr") == ("lr", [(4, 1.0)])
-    assert over_steps(run, "exact_accuracy")[1] == [(10, 0.25)]
-    assert over_steps(run, "train/exact_accuracy") == ("train/exact_accuracy", [(1, 0.9)])
+    assert metric_over_steps(run, "loss") == ("loss", [(2, 2.5)])
+    assert metric_over_steps(run, "train/loss") == ("train/loss", [(2, 2.5)])
+    assert metric_over_steps(run, "lr") == ("lr", [(4, 1.0)])
+    assert metric_over_steps(run, "exact_accuracy")[1] == [(10, 0.25)]
+    assert metric_over_steps(run, "train/exact_accuracy") == ("train/exact_accuracy", [(1, 0.9)])
 
 
 def test_of_two_records_of_a_step_the_later_is_drawn(make_run: MakeRun) -> None:
@@ -87,13 +87,13 @@ def test_of_two_records_of_a_step_the_later_is_drawn(make_run: MakeRun) -> None:
     lines = train_lines(*({"step": step, "loss": 1.0 + step} for step in (2, 4, 6)))
     again = train_lines(*({"step": step, "loss": 2.0 + step} for step in (4, 5)))
     run = make_run({"exact_accuracy": 0.25}, more=lines + again)
-    assert over_steps(run, "loss")[1] == [(2, 3.0), (4, 6.0), (5, 7.0), (6, 7.0)]
+    assert metric_over_steps(run, "loss")[1] == [(2, 3.0), (4, 6.0), (5, 7.0), (6, 7.0)]
 
 
 @pytest.mark.parametrize("name", ["exact_acuracy", "elapsed_s", "event", "step", "examples"])
 def test_what_is_no_metric_is_refused_with_the_list(make_run: MakeRun, name: str) -> None:
     run = make_run({"exact_accuracy": 0.25, "mean_steps": 7.5})
-    message = refused(over_steps, run, name)
+    message = refused(metric_over_steps, run, name)
     assert f"run has no metric '{name}'. " in message
     assert message.endswith("Known: exact_accuracy, mean_steps, train/exact_accuracy.")
 
@@ -101,26 +101,28 @@ def test_what_is_no_metric_is_refused_with_the_list(make_run: MakeRun, name: str
 @pytest.mark.parametrize("line", ['{"event": "eval", "st', "3\n", "[]\n", "\n", "null"])
 def test_a_line_cut_short_by_a_crash_is_passed_over(make_run: MakeRun, line: str) -> None:
     run = make_run({"exact_accuracy": 0.25}, more=line)
-    assert over_steps(run, None)[1] == [(10, 0.25)]
+    assert metric_over_steps(run, None)[1] == [(10, 0.25)]
 
 
 def test_what_is_no_run_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
-    assert "/absent is no run: it has no metrics.jsonl." in refused(
-        over_steps, tmp_path / "absent", None
+    assert "/absent is not a run: it has no metrics.jsonl." in refused(
+        metric_over_steps, tmp_path / "absent", None
     )
     without = make_run(more=train_lines({"step": 2, "loss": 2.5}))
     for metric in (None, "exact_accuracy", "pass@2"):
-        message = refused(over_steps, without, metric)
+        message = refused(metric_over_steps, without, metric)
         assert message.endswith("/run has no evaluation yet. Wait for one, or draw --metric loss.")
-    assert over_steps(without, "loss")[1] == [(2, 2.5)]
-    assert over_steps(without, "train/exact_accuracy")[1] == [(1, 0.9)]
+    assert metric_over_steps(without, "loss")[1] == [(2, 2.5)]
+    assert metric_over_steps(without, "train/exact_accuracy")[1] == [(1, 0.9)]
     (without / "metrics.jsonl").unlink()
     (without / "metrics.jsonl").mkdir()
-    assert "/run is no run: it has no metrics.jsonl." in refused(over_steps, without, None)
+    assert "/run is not a run: it has no metrics.jsonl." in refused(
+        metric_over_steps, without, None
+    )
 
 
 def test_a_trained_run_can_be_drawn(trained_run: Path) -> None:
-    name, curve = over_steps(trained_run, None)
+    name, curve = metric_over_steps(trained_run, None)
     assert name == "exact_accuracy"
     assert [step for step, _ in curve] == [90, 180]
     assert curve[-1][1] > 0.7
@@ -128,14 +130,14 @@ def test_a_trained_run_can_be_drawn(trained_run: Path) -> None:
 
 def test_pass_at_k_of_the_last_evaluation(make_run: MakeRun) -> None:
     run = make_run({"pass@1": 0.1, "pass@10": 0.3}, {"pass@10": 0.4, "pass@1": 0.2, "loss": 1.0})
-    assert pass_at_k(run, "a") == {"a": [(1, 0.2), (10, 0.4)]}
-    assert "/bare has no evaluation yet." in refused(pass_at_k, make_run(name="bare"), "a")
+    assert pass_at_k_curves(run, "a") == {"a": [(1, 0.2), (10, 0.4)]}
+    assert "/bare has no evaluation yet." in refused(pass_at_k_curves, make_run(name="bare"), "a")
 
 
 def test_pass_at_k_of_a_saved_evaluation(tmp_path: Path) -> None:
     metrics = {"pass@2": {"value": 0.5, "count": 4}, "pass@1": {"value": 0.25}, "x": {"value": 1.0}}
     (tmp_path / "e.json").write_text(json.dumps({"checkpoint": "a", "metrics": metrics}))
-    assert pass_at_k(tmp_path / "e.json", "e") == {"e": [(1, 0.25), (2, 0.5)]}
+    assert pass_at_k_curves(tmp_path / "e.json", "e") == {"e": [(1, 0.25), (2, 0.5)]}
 
 
 def saved_list(path: Path, *entries: tuple[str, dict[str, float]]) -> Path:
@@ -160,13 +162,13 @@ def test_pass_at_k_of_several_checkpoints(tmp_path: Path) -> None:
     )
     curves = [[(1, 0.25), (2, 0.5)], [(1, 0.75)], [(1, 0.125)]]
     names = ["mine", "theirs", "mine (2)"]
-    assert pass_at_k(file, "") == dict(zip(names, curves, strict=True))
-    assert list(pass_at_k(file, "all.json")) == [f"all.json {name}" for name in names]
+    assert pass_at_k_curves(file, "") == dict(zip(names, curves, strict=True))
+    assert list(pass_at_k_curves(file, "all.json")) == [f"all.json {name}" for name in names]
 
 
-def test_of_several_checkpoints_one_has_to_have_pass_at_k(tmp_path: Path) -> None:
+def test_of_several_checkpoints_one_has_to_have_pass_at_k_curves(tmp_path: Path) -> None:
     file = saved_list(tmp_path / "all.json", ("sudoku", {"exact_accuracy": 0.5}))
-    assert "/all.json has no pass@k: its task is not voted on." in refused(pass_at_k, file, "")
+    assert "/all.json has no pass@k: its task has no voting." in refused(pass_at_k_curves, file, "")
 
 
 @pytest.mark.parametrize(
@@ -175,17 +177,17 @@ def test_of_several_checkpoints_one_has_to_have_pass_at_k(tmp_path: Path) -> Non
 )  # fmt: skip
 def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "e.json").write_text(text)
-    assert "/e.json is neither a run nor what trm eval --json writes. Name" in refused(
-        pass_at_k, tmp_path / "e.json", "e"
+    assert "/e.json is neither a run nor a file from trm eval --json. Give" in refused(
+        pass_at_k_curves, tmp_path / "e.json", "e"
     )
 
 
-def test_what_is_not_voted_on_has_no_pass_at_k(make_run: MakeRun, tmp_path: Path) -> None:
-    assert "/run has no pass@k: its task is not voted on." in refused(
-        pass_at_k, make_run({"exact_accuracy": 0.5}), "a"
+def test_what_is_not_voted_on_has_no_pass_at_k_curves(make_run: MakeRun, tmp_path: Path) -> None:
+    assert "/run has no pass@k: its task has no voting." in refused(
+        pass_at_k_curves, make_run({"exact_accuracy": 0.5}), "a"
     )
     (tmp_path / "e.json").write_text('{"metrics": {"exact_accuracy": {"value": 0.5}}}')
-    assert "/e.json has no pass@k: " in refused(pass_at_k, tmp_path / "e.json", "e")
+    assert "/e.json has no pass@k: " in refused(pass_at_k_curves, tmp_path / "e.json", "e")
 
 
 @pytest.mark.parametrize(
@@ -200,4 +202,4 @@ def test_what_is_not_voted_on_has_no_pass_at_k(make_run: MakeRun, tmp_path: Path
     ],
 )
 def test_a_legend_leaves_out_what_all_paths_share(paths: list[str], expected: list[str]) -> None:
-    assert labels(list(map(Path, paths))) == expected
+    assert legend_labels(list(map(Path, paths))) == expected

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from trm.errors import ConfigError, InputError
-from trm.show.plots import COLORS, house_style, plot_pass_at_k, plot_runs
+from trm.show.plots import COLORS, plot_pass_at_k, plot_runs, plot_style
 
 pytest.importorskip("matplotlib")
 from matplotlib.image import imread
@@ -220,7 +220,7 @@ def test_the_same_numbers_are_the_same_bytes_in_another_process(tmp_path: Path) 
 @pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
 @pytest.mark.parametrize("name", ["plot.jpg", "plot", "pdf"])
 def test_another_ending_is_refused(tmp_path: Path, draw: Draw, name: str) -> None:
-    message = rf"^cannot draw to .*{name}: unknown .*\. End it in \.png, \.svg or \.pdf\.$"
+    message = rf"^cannot draw to .*{name}: unknown file extension\. Use \.png, \.svg or \.pdf\.$"
     with pytest.raises(InputError, match=message):
         draw(tmp_path / "new" / name)
     assert not list(tmp_path.iterdir())
@@ -259,5 +259,5 @@ def test_a_matplotlib_that_is_broken_is_not_called_missing(
 
     monkeypatch.delitem(sys.modules, "matplotlib")
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
-    with pytest.raises(ModuleNotFoundError, match="cycler"), house_style():
+    with pytest.raises(ModuleNotFoundError, match="cycler"), plot_style():
         pass

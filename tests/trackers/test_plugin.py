@@ -8,7 +8,7 @@ import pytest
 
 from tests.fresh_plugins import forget_plugins
 from trm.config import RunConfig
-from trm.trackers import check, open_trackers
+from trm.trackers import check_trackers, open_trackers
 from trm.trackers.registry import list_trackers
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "track.md"
@@ -37,7 +37,7 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 @pytest.mark.usefixtures("_installed")
 def test_the_example_of_the_documentation_works(tmp_path: Path) -> None:
     assert list_trackers()["csv"].origin == "my-csv 1.2"
-    check(["csv"])
+    check_trackers(["csv"])
     warnings: list[str] = []
     for step in (0, 1):  # a run, and the same going on
         trackers = open_trackers(["csv"], tmp_path, RunConfig(task="maze"), step, warnings.append)

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 from trm.config import RunConfig
-from trm.trackers import hyperparameters
+from trm.trackers import flat_settings
 from trm.trackers.tensorboard import TensorBoard
 
 
@@ -50,7 +50,7 @@ def test_the_settings_are_hyperparameters(events: EventAccumulator, logged: Any)
         contents[metadata.SESSION_START_INFO_TAG]
     ).hparams
     config = RunConfig.model_validate({"task": "sudoku", "train": {"seed": 5}})
-    assert set(begun) == set(hyperparameters(config))
+    assert set(begun) == set(flat_settings(config))
     assert begun["train.seed"].number_value == 5
     assert begun["model.forward_dtype"].string_value == "bfloat16"
     assert metadata.SESSION_END_INFO_TAG in contents
@@ -74,8 +74,8 @@ def test_a_run_that_did_not_finish_has_no_end(tmp_path: Path, config: RunConfig)
     assert metadata.SESSION_END_INFO_TAG not in contents
 
 
-def test_hyperparameters_are_the_settings_by_their_names(config: RunConfig) -> None:
-    found = hyperparameters(config)
+def test_flat_settings_are_the_settings_by_their_names(config: RunConfig) -> None:
+    found = flat_settings(config)
     assert found["task"] == "sudoku"
     assert found["optim.ema"] is True
     assert found["model.mlp_t"] is False

@@ -134,14 +134,14 @@ def inspect_data(
 ) -> None:
     """Show what a data set holds: counts, digest and a few boards."""
     from trm.show.board_pictures import save_pictures
-    from trm.show.examples import Example, examples_of, show_example
+    from trm.show.dataset_examples import DatasetExample, select_examples, show_example
 
     task = datasets.task_of(folder)
     dataset = task.open_data([folder])
     names = [split] if split else list(dataset.splits)
-    shown: list[Example] = []
+    shown: list[DatasetExample] = []
     for name in names:
-        shown += examples_of(task, name, dataset.split(name), boards, puzzle)
+        shown += select_examples(task, name, dataset.split(name), boards, puzzle)
     if puzzle is not None and not shown:
         raise InputError(f"{folder} has no puzzle named {puzzle!r}. trm inspect-data shows some.")
     if save is not None:

@@ -20,7 +20,7 @@ def runs(
 ) -> None:
     """List runs, the newest first: how far they came, how they ended, their best."""
     from trm.runs.listing import list_runs
-    from trm.show.tables import run_troubles, runs_table
+    from trm.show.tables import run_problems, runs_table
 
     found = list_runs(folder)
     if as_json:
@@ -29,7 +29,7 @@ def runs(
         # A row is a line where it is read by a program.
         console = out if out.is_terminal else Console(width=200)
         console.print(runs_table(found))
-        for line in (line for run in found for line in run_troubles(run)):
+        for line in (line for run in found for line in run_problems(run)):
             out.print(line, soft_wrap=True, highlight=False, markup=False)
     else:
         out.print(f"no run in {folder}; train one: trm train TASK", soft_wrap=True, markup=False)

@@ -15,7 +15,7 @@ from trm.inference.options import Solving
 
 if TYPE_CHECKING:
     from trm.inference.model import Model
-    from trm.inference.solve_file import BulkResult
+    from trm.inference.solve_file import SolveFileResult
 
 app = typer.Typer()
 out = Console()
@@ -59,7 +59,7 @@ def solve(
 ) -> None:
     """Solve puzzles, and show the board as it changes from step to step."""
     from trm.inference.model import load
-    from trm.show.board_pictures import check_picture
+    from trm.show.board_pictures import check_picture_path
 
     _check_flags(answers, {"--json": as_json, "--save": save is not None},
                  {"--batch-size": batch_size is not None, "--overwrite": overwrite})  # fmt: skip
@@ -67,7 +67,7 @@ def solve(
              "halt": halt, "until_valid": until_valid}  # fmt: skip
     how = Solving.of(**{name: value for name, value in given.items() if value is not None})
     if save is not None:
-        check_picture(save)
+        check_picture_path(save)
     model = load(ckpt, task=task, device=device or "auto")
     if model.notes:
         notes.print(f"{model.name}: inferred {'; '.join(model.notes)}")
@@ -94,7 +94,7 @@ def _show(model: "Model", argument: str, how: Solving, as_json: bool, save: Path
     """Solve one puzzle after the other, and draw each."""
     from trm.inference.solution import Solution
     from trm.show.board_pictures import save_pictures
-    from trm.show.solving import show_thoughts, verdict
+    from trm.show.solution import show_solution_steps, solution_summary
 
     text, name = _puzzle_text(_source(argument))
     solutions = []
@@ -107,8 +107,8 @@ def _show(model: "Model", argument: str, how: Solving, as_json: bool, save: Path
             solution = Solution(model.task, given, tuple(thoughts), how)
             print(json.dumps(solution.as_json()))  # noqa: T201
         else:
-            solution = show_thoughts(out, model.task, given, thoughts, how)
-            out.print(verdict(solution), highlight=False, soft_wrap=True)
+            solution = show_solution_steps(out, model.task, given, thoughts, how)
+            out.print(solution_summary(solution), highlight=False, soft_wrap=True)
         solutions.append(solution)
     if save is not None:
         save_pictures(save, [drawn for solution in solutions for drawn in solution.pictures()])
@@ -139,7 +139,7 @@ def _solve_file(
     out.print(f"{answers}: {_summary(found)}", highlight=False, soft_wrap=True, markup=False)
 
 
-def _summary(found: "BulkResult") -> str:
+def _summary(found: "SolveFileResult") -> str:
     """What is in a file of answers, on one line."""
     parts = ["1 puzzle" if found.num_solved == 1 else f"{found.num_solved:,} puzzles"]
     if found.resumed_from:

@@ -79,9 +79,9 @@ def sweep_eval(
         "halt": halt,
     }
     if plot is not None:
-        from trm.show.plots import ENDINGS, check_ending
+        from trm.show.plots import check_extension
 
-        check_ending(plot, ENDINGS)
+        check_extension(plot)
         check_writable(plot)
     from trm.evaluation import sweep
     from trm.show.progress import EvaluationView
@@ -137,9 +137,9 @@ def _choice(text: str) -> str:
 
 
 def _say_line(sweep: "Sweep", line: "Line", number: int, total: int) -> None:
-    from trm.show.sweeps import line_text
+    from trm.show.sweeps import sweep_line_text
 
-    notes.print(f"{number}/{total} {line_text(sweep, line)}")
+    notes.print(f"{number}/{total} {sweep_line_text(sweep, line)}")
 
 
 def _common(
@@ -153,7 +153,7 @@ def _common(
 
 
 def _show(sweep: "Sweep", common: Sequence[str], as_json: bool, as_markdown: bool) -> None:
-    from trm.show.sweeps import conclusion, sweep_table
+    from trm.show.sweeps import sweep_conclusion, sweep_table
     from trm.show.tables import markdown, split_text
 
     if as_json:
@@ -166,5 +166,5 @@ def _show(sweep: "Sweep", common: Sequence[str], as_json: bool, as_markdown: boo
         what = f"{sweep.checkpoint} on {', '.join(sweep.data)}{split_text(sweep.split)}"
         out.print(what, highlight=False, markup=False)
         out.print(sweep_table(sweep))
-    for line in conclusion(sweep, common):
+    for line in sweep_conclusion(sweep, common):
         out.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -23,7 +23,7 @@ CPU_BATCH_SIZE = 16
 
 
 @dataclass(frozen=True)
-class BulkResult:
+class SolveFileResult:
     """What came of solving many puzzles.
 
     Attributes:
@@ -49,7 +49,7 @@ def solve_file(
     overwrite: bool = False,
     on_progress: Callable[[int, float | None], None] | None = None,
     **how: Unpack[How],
-) -> BulkResult:
+) -> SolveFileResult:
     """Solve the puzzles of a text in their order; memory does not grow with their number.
 
     A file of answers that is there is gone on with, whenever it was interrupted. In the end it
@@ -93,7 +93,7 @@ def solve_file(
                 answers.append(_solved(model, batch, how), batch)
             answers.finish()
     found = answers.tally
-    return BulkResult(
+    return SolveFileResult(
         num_solved=found.solved,
         num_valid=found.valid if found.judged else None,
         num_correct=found.correct if found.labelled else None,

@@ -1,9 +1,9 @@
-"""The numbers behind a plot, read from runs, saved evaluations and saved predictions."""
+"""The numbers behind a plot, read from runs and from files that ``trm eval --json`` wrote."""
 
 import itertools
 import json
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,92 +12,92 @@ from trm.runs.layout import METRICS_FILE
 from trm.runs.metrics_file import newest_first, oldest_first
 
 Curve = list[tuple[int, float]]
-Records = list[dict[str, Any]]
 
-#: Marks what was measured on the rows of training where an evaluation measures the same.
-TRAIN = "train/"
+#: Prefix for metrics of the training batches that an evaluation measures too.
+TRAIN_PREFIX = "train/"
 _MEASURED_TWICE = ("exact_accuracy", "cell_accuracy", "halting_accuracy", "mean_steps")
 _NO_METRICS = ("step", "examples", "elapsed_s", "eta_s")
-_PASS = re.compile(r"pass@(\d+)")
+_PASS_AT_K = re.compile(r"pass@(\d+)")
 
 
-def over_steps(run: Path, metric: str | None) -> tuple[str, Curve]:
-    """A metric of a run after so many steps; pass@2 or exact accuracy if none is named.
+def metric_over_steps(run: Path, metric: str | None) -> tuple[str, Curve]:
+    """The values of a metric over a run's steps.
 
-    What an evaluation measures comes first, then what is logged in training, such as ``loss``.
-    ``train/exact_accuracy`` is that of the training rows.
+    Args:
+        run: the run folder.
+        metric: a metric of the evaluations or of training, such as ``loss``. The prefix ``train/``
+            means training, as in ``train/exact_accuracy``. None: pass@2 if the run has it, else
+            ``exact_accuracy``.
+
+    Returns:
+        The metric's name, and pairs of step and value.
 
     Raises:
-        InputError: if the run has no such metric.
+        InputError: if the run does not have the metric.
     """
-    records = _records(run)
-    evaluated = [record for record in records if record.get("event") == "eval"]
-    trained = [record for record in records if record.get("event") == "train"]
-    known = {name: (name, evaluated) for name in _metrics(evaluated)}
-    for name in _metrics(trained):
-        shown = TRAIN + name if name in _MEASURED_TWICE else name
-        known.setdefault(shown, (name, trained))
+    try:
+        records = [r for r in oldest_first(_metrics_file(run)) if type(r.get("step")) is int]
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}.") from error
+    eval_records = [record for record in records if record.get("event") == "eval"]
+    train_records = [record for record in records if record.get("event") == "train"]
+    known = {name: (name, eval_records) for name in _metric_names(eval_records)}
+    for name in _metric_names(train_records):
+        prefixed = TRAIN_PREFIX + name if name in _MEASURED_TWICE else name
+        known.setdefault(prefixed, (name, train_records))
     name = metric or ("pass@2" if "pass@2" in known else "exact_accuracy")
-    if not evaluated and name in ("pass@2", *_MEASURED_TWICE):
+    if not eval_records and name in ("pass@2", *_MEASURED_TWICE):
         raise InputError(f"{run} has no evaluation yet. Wait for one, or draw --metric loss.")
-    if name not in known and name.removeprefix(TRAIN) in known:
-        known[name] = known[name.removeprefix(TRAIN)]  # train/loss is the loss
+    if name not in known and name.removeprefix(TRAIN_PREFIX) in known:
+        known[name] = known[name.removeprefix(TRAIN_PREFIX)]  # train/loss is the same as loss
     if name not in known:
         raise InputError(f"{run} has no metric {name!r}. {did_you_mean(name, known)}")
     key, chosen = known[name]
-    found = {r["step"]: float(r[key]) for r in chosen if _is_number(r.get(key))}
-    return name, sorted(found.items())  # of two records of a step the later counts
+    # If a step has two records, the later one counts.
+    values = {r["step"]: float(r[key]) for r in chosen if _is_number(r.get(key))}
+    return name, sorted(values.items())
 
 
-def split_mark(run: Path, metric: str) -> str:
-    """What to add to a metric that evaluations on held-out training puzzles measured."""
-    records = (r for r in newest_first(_file(run), "train") if r.get("event") == "eval")
-    newest = next(records, {})
+def split_suffix(run: Path, metric: str) -> str:
+    """The evaluated split in parentheses, such as `` (validation)``; empty for the test split."""
+    newest = next(_newest_evaluations(run), {})
     split = newest.get("split", "test") if metric in newest else "test"
     return "" if split == "test" else f" ({split})"
 
 
-def pass_at_k(path: Path, label: str) -> dict[str, Curve]:
-    """pass@k, by what to call each curve.
+def pass_at_k_curves(path: Path, label: str) -> dict[str, Curve]:
+    """pass@k against k, by the label of each curve.
 
     Args:
-        path: a run, whose last evaluation is meant, or a file that ``trm eval --json`` or
-            ``trm vote --json`` wrote; of several checkpoints each is a curve.
-        label: what to call the curve; those of several checkpoints get their names behind it.
+        path: a run, for its last evaluation, or a file that ``trm eval --json`` or
+            ``trm vote --json`` wrote. Each checkpoint in the file gives one curve.
+        label: the label of the curve. With several checkpoints their names are appended.
 
     Raises:
         InputError: if there is no pass@k.
     """
     if path.is_dir():
-        records = (r for r in newest_first(_file(path), "train") if r.get("event") == "eval")
-        saved = [("", record) for record in itertools.islice(records, 1)]
-        if not saved:
+        evaluations = [("", record) for record in itertools.islice(_newest_evaluations(path), 1)]
+        if not evaluations:
             raise InputError(f"{path} has no evaluation yet. Wait for one, or run trm eval.")
     else:
-        saved = _saved(path)
-    found: dict[str, Curve] = {}
-    for name, metrics in saved:
-        curve = _curve(metrics)
+        evaluations = _read_evaluations(path)
+    curves: dict[str, Curve] = {}
+    for name, metrics in evaluations:
+        pairs = [(_PASS_AT_K.fullmatch(key), value) for key, value in metrics.items()]
+        curve = sorted((int(k[1]), float(value)) for k, value in pairs if k and _is_number(value))
         if curve:
-            found[_free(" ".join(filter(None, (label, name))), found)] = curve
-    if not found:
-        raise InputError(f"{path} has no pass@k: its task is not voted on. Name one of ARC.")
-    return found
+            own = " ".join(filter(None, (label, name)))
+            # A manifest may name two checkpoints alike.
+            numbered = (f"{own} ({n})" for n in itertools.count(2))
+            curves[next(n for n in itertools.chain([own], numbered) if n not in curves)] = curve
+    if not curves:
+        raise InputError(f"{path} has no pass@k: its task has no voting. Give an ARC run or file.")
+    return curves
 
 
-def _free(name: str, taken: Container[str]) -> str:
-    """The name, numbered if it is taken: a manifest may have one name twice."""
-    names = itertools.chain([name], (f"{name} ({n})" for n in itertools.count(2)))
-    return next(name for name in names if name not in taken)
-
-
-def _curve(metrics: Mapping[str, Any]) -> Curve:
-    pairs = [(_PASS.fullmatch(name), value) for name, value in metrics.items()]
-    return sorted((int(k[1]), float(value)) for k, value in pairs if k and _is_number(value))
-
-
-def labels(paths: Sequence[Path]) -> list[str]:
-    """Short names for a legend: without the folders that all paths share."""
+def legend_labels(paths: Sequence[Path]) -> list[str]:
+    """Short names for a legend: the paths without the folders that they all share."""
     shared = 0
     while (
         all(len(p.parts) > shared + 1 for p in paths) and len({p.parts[shared] for p in paths}) == 1
@@ -106,23 +106,20 @@ def labels(paths: Sequence[Path]) -> list[str]:
     return [str(Path(*path.parts[shared:])) for path in paths]
 
 
-def _file(run: Path) -> Path:
+def _metrics_file(run: Path) -> Path:
     file = run / METRICS_FILE
     if not file.is_file():
-        raise InputError(f"{run} is no run: it has no {METRICS_FILE}. Name a run folder.")
+        raise InputError(f"{run} is not a run: it has no {METRICS_FILE}. Give a run folder.")
     return file
 
 
-def _records(run: Path) -> Records:
-    """What can be drawn of a run."""
-    try:
-        return [r for r in oldest_first(_file(run)) if type(r.get("step")) is int]
-    except OSError as error:
-        raise InputError(f"cannot read {error.filename}: {error.strerror}.") from error
+def _newest_evaluations(run: Path) -> Iterator[dict[str, Any]]:
+    records = newest_first(_metrics_file(run), "train")
+    return (record for record in records if record.get("event") == "eval")
 
 
-def _metrics(records: Iterable[Mapping[str, Any]]) -> dict[str, None]:
-    """The names of the numbers in records, in their order."""
+def _metric_names(records: Iterable[Mapping[str, Any]]) -> dict[str, None]:
+    """The names of the numbers in records, in order of appearance."""
     return {
         n: None for r in records for n, v in r.items() if _is_number(v) and n not in _NO_METRICS
     }
@@ -132,18 +129,18 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _saved(path: Path) -> list[tuple[str, dict[str, float]]]:
-    """The metrics of a saved evaluation; of several with their names."""
+def _read_evaluations(path: Path) -> list[tuple[str, dict[str, float]]]:
+    """The name and metrics of each evaluation in a JSON file; one evaluation has no name."""
+
+    def metrics(report: Mapping[str, Any]) -> dict[str, float]:
+        return {name: float(metric["value"]) for name, metric in report["metrics"].items()}
+
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(raw, list):
-            return [("", _values(raw))]
-        return [(entry["name"], _values(entry)) for entry in raw]
+            return [("", metrics(raw))]
+        return [(entry["name"], metrics(entry)) for entry in raw]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise InputError(
-            f"{path} is neither a run nor what trm eval --json writes. Name one of them."
+            f"{path} is neither a run nor a file from trm eval --json. Give one of them."
         ) from None
-
-
-def _values(report: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(metric["value"]) for name, metric in report["metrics"].items()}

@@ -1,7 +1,7 @@
-"""Plots for a report: pass@k, and a metric over training. Needs matplotlib (``trm[plot]``).
+"""Plots of pass@k and of a metric over training. Needs matplotlib (``trm[plot]``).
 
-matplotlib is imported only where something is drawn, and never its ``pyplot``: no window system,
-no figures that stay open. The same numbers give the same bytes.
+matplotlib is imported only to draw. ``pyplot`` is never imported, so no window system is needed.
+The same numbers give the same bytes.
 """
 
 import contextlib
@@ -20,21 +20,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-Points = Sequence[tuple[float, float]]
+#: The x and y values of a line's points.
+Curve = Sequence[tuple[float, float]]
 
-#: Okabe and Ito's palette, told apart by colour-blind readers too, without its pale yellow.
+#: Okabe and Ito's palette for colour-blind readers, without its pale yellow.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", "--", ":", "-.")
-ENDINGS = (".png", ".svg", ".pdf")
+PLOT_EXTENSIONS = (".png", ".svg", ".pdf")
 _WIDTH, _HEIGHT = 6.4, 3.8  # inches
-_LEGEND_LINE, _LEGEND_LETTERS = 0.21, 80  # inches, and what fits the width of a plot
+_LEGEND_LINE = 0.21  # inches
+_LEGEND_CHARACTERS = 80  # that fit the width of a plot
 _LARGEST_K = 1000
-_MOST_MARKED = 30  # a line of more points is drawn without markers
-_MOST_DRAWN = 200  # of more points the means of neighbours are drawn, above a pale line of all
+_MAX_MARKERS = 30  # a line with more points has no markers
+_MAX_POINTS = 200  # a line with more points is averaged, over a pale line of all its points
 
 _STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that it is there everywhere
+    "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 10,
     "axes.edgecolor": "#555555",
     "axes.grid": True,
@@ -47,7 +49,7 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": "#555555",
     "xtick.labelcolor": "black",
     "ytick.labelcolor": "black",
-    "text.parse_math": False,  # names are shown as they are, with their dollar signs
+    "text.parse_math": False,  # a $ in a name is a $
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "lines.markersize": 5,
@@ -56,7 +58,7 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "trm",
     "pdf.fonttype": 42,
 }
-#: Without date and version, so that the same picture is the same file.
+#: No date and no version, so that the same picture is the same file.
 _METADATA: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
     ".svg": {"Date": None, "Creator": None},
@@ -75,62 +77,64 @@ def plot(
 
     Args:
         paths: runs, or files that ``trm eval --json`` or ``trm vote --json`` wrote.
-        out: the picture, ``.png``, ``.svg`` or ``.pdf``; named after the metric if left out.
-        metric: what to draw over the steps; the first run's headline if left out.
-        pass_at_k: draw pass@k against k instead; ARC only.
+        out: the file to write, ``.png``, ``.svg`` or ``.pdf``. Default: named after the metric.
+        metric: the metric to draw. Default: the main metric of the first run.
+        pass_at_k: draw pass@k against k instead (ARC only).
 
     Returns:
-        The picture.
-
-    Raises:
-        InputError: if a path has nothing to draw.
-    """
-    from trm.show import plot_data
-
-    files = [Path(path) for path in paths]
-    names = plot_data.labels(files)
-    if pass_at_k or any(path.is_file() for path in files):
-        if metric is not None:
-            raise InputError(
-                "--metric is drawn over the steps of runs, not of files or with --pass-at-k. "
-                "Leave it out."
-            )
-        picture = Path(out or "pass_at_k.png")
-        found: dict[str, plot_data.Curve] = {}
-        for name, path in zip(names, files, strict=True):
-            found |= plot_data.pass_at_k(path, name if len(files) > 1 else "")
-        plot_pass_at_k(picture, found)
-        return picture
-    drawn, marks = [], []
-    for path in files:
-        metric, curve = plot_data.over_steps(path, metric)  # all draw that of the first
-        drawn.append(curve)
-        marks.append(plot_data.split_mark(path, metric))
-    if metric is None:
-        raise InputError("no run was given. Name one.")
-    picture = Path(out or f"{metric.replace('/', '_')}.png")
-    shared = marks[0] if len(set(marks)) == 1 else ""
-    if not shared:
-        names = [name + mark for name, mark in zip(names, marks, strict=True)]
-    ylabel = metric.replace("_", " ") + shared
-    plot_runs(picture, dict(zip(names, drawn, strict=True)), metric, ylabel=ylabel)
-    return picture
-
-
-def plot_pass_at_k(path: Path, curves: Mapping[str, Points]) -> None:
-    """Draw pass@k, one line a label, k from 1 to 1000 on a logarithmic axis.
-
-    Args:
-        path: ends in ``.png``, ``.svg`` or ``.pdf``.
-        curves: pairs of k (1 or more) and the share of puzzles (0 to 1) solved with k answers.
+        The file that was written.
 
     Raises:
         ConfigError: if matplotlib is not installed.
-        InputError: for another ending, no curves, a curve without points, or a number that is
-            neither a k nor a share.
-        StorageError: if the file cannot be written; nothing is left behind.
+        InputError: if a path has nothing to draw.
+        StorageError: if the file cannot be written.
     """
-    check_ending(path, ENDINGS)
+    from trm.show import plot_data
+
+    inputs = [Path(path) for path in paths]
+    labels = plot_data.legend_labels(inputs)
+    if pass_at_k or any(path.is_file() for path in inputs):
+        if metric is not None:
+            raise InputError(
+                "--metric works with runs only, not with files or --pass-at-k. Leave it out."
+            )
+        picture = Path(out or "pass_at_k.png")
+        curves: dict[str, plot_data.Curve] = {}
+        for label, path in zip(labels, inputs, strict=True):
+            curves |= plot_data.pass_at_k_curves(path, label if len(inputs) > 1 else "")
+        plot_pass_at_k(picture, curves)
+        return picture
+    run_curves, suffixes = [], []
+    for run in inputs:
+        metric, curve = plot_data.metric_over_steps(run, metric)  # the first run chooses for all
+        run_curves.append(curve)
+        suffixes.append(plot_data.split_suffix(run, metric))
+    if metric is None:
+        raise InputError("no run was given. Give one or more.")
+    picture = Path(out or f"{metric.replace('/', '_')}.png")
+    shared_suffix = suffixes[0] if len(set(suffixes)) == 1 else ""
+    if not shared_suffix:
+        labels = [label + suffix for label, suffix in zip(labels, suffixes, strict=True)]
+    ylabel = metric.replace("_", " ") + shared_suffix
+    plot_runs(picture, dict(zip(labels, run_curves, strict=True)), metric, ylabel=ylabel)
+    return picture
+
+
+def plot_pass_at_k(path: Path, curves: Mapping[str, Curve]) -> None:
+    """Draw pass@k, one line for each label, with k from 1 to 1000 on a logarithmic axis.
+
+    Args:
+        path: ends in ``.png``, ``.svg`` or ``.pdf``.
+        curves: by label, pairs of k (1 or more) and the share of puzzles (0 to 1) solved with k
+            answers.
+
+    Raises:
+        ConfigError: if matplotlib is not installed.
+        InputError: if the file extension is unknown, there are no curves, a curve has no points,
+            or a number is out of range.
+        StorageError: if the file cannot be written. No partial file is left.
+    """
+    check_extension(path)
     _check_lines("curve", curves)
     points = [point for curve in curves.values() for point in curve]
     for k, share in points:
@@ -139,13 +143,13 @@ def plot_pass_at_k(path: Path, curves: Mapping[str, Points]) -> None:
                 f"pass@{k} = {share} cannot be drawn. Give a k of 1 or more and a share of 0 to 1."
             )
     ks, shares = zip(*points, strict=True)
-    with house_style():
+    with plot_style():
         from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-        figure, axes = lines_figure(curves)
+        figure, axes = line_figure(curves)
         axes.set_xscale("log")
         axes.set_xlim(1, max(_LARGEST_K, *ks))
-        axes.xaxis.set_major_formatter(FuncFormatter(_grouped))
+        axes.xaxis.set_major_formatter(FuncFormatter(_integer_tick))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_ylim(0, min(1, max(0.01, *shares) * 1.08))
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
@@ -155,44 +159,48 @@ def plot_pass_at_k(path: Path, curves: Mapping[str, Points]) -> None:
 
 
 def plot_runs(
-    path: Path, runs: Mapping[str, Points], metric: str, *, ylabel: str | None = None
+    path: Path, runs: Mapping[str, Curve], metric: str, *, ylabel: str | None = None
 ) -> None:
-    """Draw a metric against training steps, one line a run.
+    """Draw a metric against training steps, one line for each run.
 
     Args:
         path: ends in ``.png``, ``.svg`` or ``.pdf``.
-        runs: pairs of step and value, by the run's name; a value that is not finite is a gap.
-        metric: its name.
-        ylabel: what to write at the axis instead of the metric's name.
+        runs: by run name, pairs of step and value. A value that is not finite leaves a gap.
+        metric: the name of the metric.
+        ylabel: the label of the y axis. Default: the metric's name.
 
     Raises:
         ConfigError: if matplotlib is not installed.
-        InputError: for another ending, no runs, or a run without points.
-        StorageError: if the file cannot be written; nothing is left behind.
+        InputError: if the file extension is unknown, there are no runs, or a run has no points.
+        StorageError: if the file cannot be written. No partial file is left.
     """
-    check_ending(path, ENDINGS)
+    check_extension(path)
     _check_lines("run", runs)
-    with house_style():
+    with plot_style():
         from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-        figure, axes = lines_figure(runs)
+        figure, axes = line_figure(runs)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-        axes.xaxis.set_major_formatter(FuncFormatter(_grouped))
+        axes.xaxis.set_major_formatter(FuncFormatter(_integer_tick))
         axes.set_xlabel("training step")
         axes.set_ylabel(metric.replace("_", " ") if ylabel is None else ylabel)
         save_figure(path, figure)
 
 
-def check_ending(path: Path, endings: Sequence[str]) -> None:
-    """Raise an :class:`InputError` unless the name ends in one of ``endings``."""
-    if path.suffix.lower() not in endings:
-        known = f"{', '.join(endings[:-1])} or {endings[-1]}"
-        raise InputError(f"cannot draw to {path}: unknown kind of picture. End it in {known}.")
+def check_extension(path: Path, extensions: Sequence[str] = PLOT_EXTENSIONS) -> None:
+    """Check the extension of a picture file.
+
+    Raises:
+        InputError: if it is not one of ``extensions``.
+    """
+    if path.suffix.lower() not in extensions:
+        known = f"{', '.join(extensions[:-1])} or {extensions[-1]}"
+        raise InputError(f"cannot draw to {path}: unknown file extension. Use {known}.")
 
 
 @contextlib.contextmanager
-def house_style() -> Iterator[None]:
-    """matplotlib with our looks, whatever the reader's own settings are; draw and save inside.
+def plot_style() -> Iterator[None]:
+    """Use our matplotlib settings instead of the user's. Draw and save inside the block.
 
     Raises:
         ConfigError: if matplotlib is not installed.
@@ -203,7 +211,7 @@ def house_style() -> Iterator[None]:
         if error.name != "matplotlib":
             raise
         raise ConfigError(
-            'matplotlib, which draws pictures, is not installed. Run: pip install "trm[plot]"'
+            'drawing needs matplotlib, which is not installed. Run: pip install "trm[plot]"'
         ) from None
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -212,22 +220,22 @@ def house_style() -> Iterator[None]:
 
 
 def save_figure(path: Path, figure: "Figure", dpi: int = 160) -> None:
-    """Write a figure, in the kind that the ending says, whole or not at all.
+    """Write a figure to a file. The extension decides the format.
 
     Raises:
-        StorageError: if the file cannot be written.
+        StorageError: if the file cannot be written. No partial file is left.
     """
-    kind = path.suffix.lower()
-    drawn = io.BytesIO()
+    extension = path.suffix.lower()
+    data = io.BytesIO()
     with warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes, which everybody can see.
+        # Characters that the font does not have are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(drawn, format=kind[1:], dpi=dpi, metadata=_METADATA[kind])
+        figure.savefig(data, format=extension[1:], dpi=dpi, metadata=_METADATA[extension])
     with atomic_file(path) as file:
-        file.write(drawn.getvalue())
+        file.write(data.getvalue())
 
 
-def _check_lines(word: str, lines: Mapping[str, Points]) -> None:
+def _check_lines(word: str, lines: Mapping[str, Curve]) -> None:
     if not lines:
         raise InputError(f"no {word} was given to plot. Give one or more.")
     for label, points in lines.items():
@@ -235,63 +243,54 @@ def _check_lines(word: str, lines: Mapping[str, Points]) -> None:
             raise InputError(f"{word} {label!r} has no points to plot. Leave it out.")
 
 
-def lines_figure(lines: Mapping[str, Points]) -> tuple["Figure", "Axes"]:
-    """A figure with a line a label, and a legend above if there is more than one."""
+def line_figure(lines: Mapping[str, Curve]) -> tuple["Figure", "Axes"]:
+    """A figure with one line for each label. Several lines have a legend above."""
     from matplotlib.figure import Figure
 
-    columns = _legend_columns(list(lines))
+    names = [_shortened(label) for label in lines]
+    columns = max(1, min(len(names), _LEGEND_CHARACTERS // (max(map(len, names)) + 8)))
     legend_height = -(-len(lines) // columns) * _LEGEND_LINE if len(lines) > 1 else 0
     figure = Figure(figsize=(_WIDTH, _HEIGHT + legend_height), layout="constrained")
     axes = figure.add_subplot()
-    drawn = [_line(axes, number, points) for number, points in enumerate(lines.values())]
+    handles = [_draw_line(axes, number, points) for number, points in enumerate(lines.values())]
     if len(lines) > 1:
-        names = [_shortened(label) for label in lines]
-        places = list(map(str, range(len(names))))
-        legend = figure.legend(drawn, places, loc="outside upper left", ncols=columns)
+        placeholders = list(map(str, range(len(names))))
+        legend = figure.legend(handles, placeholders, loc="outside upper left", ncols=columns)
         for text, name in zip(legend.get_texts(), names, strict=True):
-            text.set_text(name)  # not as a label: one that begins with _ would be left out
+            text.set_text(name)  # matplotlib would hide a label that begins with _
     return figure, axes
 
 
-def _line(axes: "Axes", number: int, points: Points) -> "Line2D":
-    """Draw the line of this number, which decides how it looks."""
+def _draw_line(axes: "Axes", number: int, points: Curve) -> "Line2D":
+    """Draw a line. Its number decides its colour, marker and dashes."""
     points = sorted(points, key=lambda point: point[0])
     color = COLORS[number % len(COLORS)]
-    if len(points) > _MOST_DRAWN:
+    if len(points) > _MAX_POINTS:
         axes.plot(*zip(*points, strict=True), color=color, linewidth=0.6, alpha=0.25, zorder=2)
+    size = -(-len(points) // _MAX_POINTS)
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    means = [(fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups]
     (line,) = axes.plot(
-        *zip(*_means(points), strict=True),
+        *zip(*means, strict=True),
         color=color,
         linestyle=_DASHES[number // len(COLORS) % len(_DASHES)],
-        marker=_MARKERS[number % len(_MARKERS)] if len(points) <= _MOST_MARKED else "",
+        marker=_MARKERS[number % len(_MARKERS)] if len(points) <= _MAX_MARKERS else "",
         markeredgecolor="white",
         markeredgewidth=0.6,
-        clip_on=False,  # a point on the axis is seen whole
+        clip_on=False,  # a marker on the axis is not cut off
         zorder=3,
     )
     return line
 
 
-def _means(points: Points) -> Sequence[tuple[float, float]]:
-    """The points, or of too many the means of equally many neighbours."""
-    size = -(-len(points) // _MOST_DRAWN)
-    groups = [points[start : start + size] for start in range(0, len(points), size)]
-    return [(fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups]
-
-
-def _legend_columns(labels: Sequence[str]) -> int:
-    longest = max(len(_shortened(label)) for label in labels)
-    return max(1, min(len(labels), _LEGEND_LETTERS // (longest + 8)))
-
-
 def _shortened(label: str) -> str:
-    """A label that fits the legend: of a longer one the middle is left out."""
-    if len(label) <= _LEGEND_LETTERS - 10:
+    """A label that fits the legend. A long one loses its middle."""
+    if len(label) <= _LEGEND_CHARACTERS - 10:
         return label
-    kept = (_LEGEND_LETTERS - 11) // 2
+    kept = (_LEGEND_CHARACTERS - 11) // 2
     return f"{label[:kept]}…{label[-kept:]}"
 
 
-def _grouped(value: float, _: Any = None) -> str:
-    """A tick's number; none for a tick between whole numbers, as beside a lone step."""
+def _integer_tick(value: float, _: Any = None) -> str:
+    """The label of a tick: a whole number, or nothing between whole numbers."""
     return f"{round(value):,}" if value == round(value) else ""

@@ -1,4 +1,4 @@
-"""A run as it goes: a live line on a terminal, one greppable line a logged step elsewhere."""
+"""Progress of training, evaluation and solving: a bar in a terminal, plain lines elsewhere."""
 
 import datetime
 import time
@@ -10,24 +10,24 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from trm.runs.metrics_file import Record
 
-#: Columns of a terminal that has room for all numbers of a training step, beside its bar.
-_WIDE = 130
+#: From this width on, a terminal has room for the bar and all metrics of a training step.
+_WIDE_TERMINAL = 130
 
 
-def plain_line(record: Record, total: int) -> str:
-    """A record as one line, ``name value`` pairs in a fixed order.
+def record_line(record: Record, total: int) -> str:
+    """A record as one line of ``name value`` pairs, easy to grep.
 
-    >>> plain_line({"event": "checkpoint", "step": 5, "path": "runs/a"}, 10)
+    >>> record_line({"event": "checkpoint", "step": 5, "path": "runs/a"}, 10)
     'checkpoint step 5/10 path runs/a'
     """
     hidden: tuple[str, ...] = ("event", "step", "elapsed_s", "num_halted", "eta_s")
     if record["event"] == "warning":
         return f"warning: {record['message']}"
     if record["event"] == "start":
-        begun = f", from step {record['step']}" if record["step"] else ""
+        resumed = f", from step {record['step']}" if record["step"] else ""
         several = f", on {record['processes']} processes" if record["processes"] > 1 else ""
-        return f"run {record['run']}{begun}{several}"
-    if record.get("split") == "test":  # which goes without saying
+        return f"run {record['run']}{resumed}{several}"
+    if record.get("split") == "test":  # the usual split is not shown
         hidden += ("split",)
     pairs = [f"{name} {_number(value)}" for name, value in record.items() if name not in hidden]
     if "eta_s" in record:
@@ -51,12 +51,12 @@ def _number(value: Any) -> str:
 
 
 class TrainingView:
-    """Shows a run's records; use it as a context and pass :meth:`listen` to the engine.
+    """Shows the progress of a training run. A context manager that gives :meth:`listen`.
 
     Args:
-        console: where.
-        total: steps of the run.
-        start: the step it goes on from.
+        console: where to print.
+        total: the number of steps of the run.
+        start: the step from which the run resumes.
     """
 
     def __init__(self, console: Console, total: int, start: int = 0) -> None:
@@ -85,34 +85,34 @@ class TrainingView:
             self._progress.stop()
 
     def listen(self, record: Record) -> None:
-        """Show one record; of how the run ends the command line speaks itself."""
+        """Show a record. The command prints how the run ended, so ``end`` is skipped."""
         if record["event"] == "end":
             return
         if self._progress is None:
-            self._console.print(plain_line(record, self._total), soft_wrap=True, highlight=False)
+            self._console.print(record_line(record, self._total), soft_wrap=True, highlight=False)
         elif record["event"] == "train":
-            numbers = _live(record, self._console.width >= _WIDE)
+            numbers = _bar_text(record, self._console.width >= _WIDE_TERMINAL)
             self._progress.update(self._bar, completed=record["step"], numbers=numbers)
         else:
-            line = plain_line(record, self._total)
+            line = record_line(record, self._total)
             self._progress.console.print(line, soft_wrap=True, highlight=False)
 
 
 class EvaluationView:
-    """Shows how far an evaluation is; use it as a context and pass on what that gives.
+    """Shows the progress of an evaluation. A context manager that gives :meth:`update`.
 
-    On a terminal that is a bar. Elsewhere it is one line, where the first batch tells that the
-    whole will take more than a minute.
+    In a terminal it is a bar. Elsewhere it is one line after the first batch, if the evaluation
+    will take more than a minute.
 
     Args:
-        console: where; not where the results go.
+        console: where to print, such as stderr: stdout holds the results.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
         self._task = self._bar.add_task("evaluating")
-        self._began, self._told = time.monotonic(), False
+        self._started, self._printed = time.monotonic(), False
 
     def __enter__(self) -> Callable[[int, int], None]:
         self._bar.start()
@@ -122,25 +122,25 @@ class EvaluationView:
         self._bar.stop()
 
     def update(self, done: int, total: int) -> None:
-        """Take in how many examples are done, of how many."""
+        """Show that ``done`` of ``total`` examples are evaluated."""
         self._bar.update(self._task, completed=done, total=total)
-        remaining = (time.monotonic() - self._began) * (total - done) / done
-        if not self._console.is_terminal and not self._told and remaining > 60:
+        remaining = (time.monotonic() - self._started) * (total - done) / done
+        if not self._console.is_terminal and not self._printed and remaining > 60:
             line = f"{total:,} examples, {duration(remaining)} to go; --max-examples takes fewer"
             self._console.print(line, soft_wrap=True, highlight=False)
-        self._told = True
+        self._printed = True
 
 
 class SolvingView:
-    """Shows how far the solving of many puzzles is; use it as a context and pass on what it gives.
+    """Shows the progress of solving a file. A context manager that gives :meth:`update`.
 
-    On a terminal that is a bar, elsewhere a line a minute.
+    In a terminal it is a bar, elsewhere one line per minute.
 
     Args:
-        console: where; not where the results go.
+        console: where to print, such as stderr: stdout holds the results.
     """
 
-    _PAUSE_S = 60.0
+    _SECONDS_PER_LINE = 60.0
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -163,12 +163,12 @@ class SolvingView:
         self._bar.stop()
 
     def update(self, done: int, share: float | None) -> None:
-        """Take in how many puzzles are done, and which share of all that is, if it is known."""
+        """Show the number of solved puzzles, and their share of all puzzles if that is known."""
         now = time.monotonic()
-        if self._first is None:  # what was done before tells nothing of how quick it is
-            self._first, self._began, self._told = (done, share or 0.0), now, now
+        if self._first is None:  # puzzles of an earlier session do not count for the speed
+            self._first, self._started, self._printed = (done, share or 0.0), now, now
         numbers = f"{done:,} puzzles"
-        solved, elapsed = done - self._first[0], now - self._began
+        solved, elapsed = done - self._first[0], now - self._started
         if solved:
             speed = solved / max(elapsed, 1e-6)
             numbers += f"  {speed:,.{0 if speed > 10 else 2}f} puzzles/s"
@@ -177,13 +177,13 @@ class SolvingView:
             numbers += f"  ETA {duration(elapsed * (1 - share) / new)}" if new > 0 else ""
         total = None if share is None else 1.0
         self._bar.update(self._task, total=total, completed=share or 0.0, numbers=numbers)
-        if not self._console.is_terminal and now - self._told >= self._PAUSE_S:
+        if not self._console.is_terminal and now - self._printed >= self._SECONDS_PER_LINE:
             percent = "" if share is None else f"{share:.0%}  "
             self._console.print(percent + numbers, soft_wrap=True, highlight=False)
-            self._told = now
+            self._printed = now
 
 
-def _live(record: Record, wide: bool) -> str:
+def _bar_text(record: Record, wide: bool) -> str:
     mfu = f"MFU {record['mfu']:.0%}  " if wide else ""
     return (
         f"loss {_number(record['loss'])}  exact {_number(record['exact_accuracy'])}  "

@@ -1,4 +1,4 @@
-"""What came of a sweep: a table, a plot of accuracy against arithmetic, and what to type next."""
+"""The results of ``trm sweep-eval``: a table, a plot of accuracy against cost, and commands."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,29 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from trm.show.plots import COLORS, ENDINGS, check_ending, house_style, lines_figure, save_figure
-from trm.show.tables import table
+from trm.show.plots import COLORS, check_extension, line_figure, plot_style, save_figure
+from trm.show.tables import new_table
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from trm.evaluation.sweep import Line, Sweep
 
 
-#: Costs that differ by less are drawn as equal ones, so far from each other.
-_EQUAL, _APART = 0.02, 1.03
+#: Points whose costs differ by less than this share are drawn next to each other,
+_SAME_COST = 0.02
+#: with this ratio between their positions.
+_POINT_SPACING = 1.03
 
 
 def sweep_table(sweep: "Sweep") -> Table:
-    """A line for each evaluation; votes and halting stand in it where they are used."""
+    """One row for each evaluation. Votes and halting have a column only if they are used."""
     votes, halts = (
         any(getattr(line, name) != usual for line in sweep.lines)
         for name, usual in (("votes", 1), ("halt", None))
     )
-    made = table(">steps", ">samples", ">noise", "choose", *[">votes"] * votes, *[">halt"] * halts,
-                 f">{sweep.metric.replace('_', ' ')}", "95% interval", ">steps taken", ">GFLOP",
-                 )  # fmt: skip
-    made.padding = (0, 0 if votes and halts else 1, 0, 0)  # so that 80 letters are enough
+    made = new_table(
+        ">steps", ">samples", ">noise", "choose", *[">votes"] * votes, *[">halt"] * halts,
+        f">{sweep.metric.replace('_', ' ')}", "95% interval", ">steps taken", ">GFLOP",
+    )  # fmt: skip
+    made.padding = (0, 0 if votes and halts else 1, 0, 0)  # to fit 80 characters
     for column in made.columns:
         column.min_width = max(map(len, str(column.header).split()))
     made.columns[-3].no_wrap = True
@@ -49,18 +50,18 @@ def _or_dash(number: float | None) -> str:
     return "-" if number is None else f"{number:g}"
 
 
-def line_text(sweep: "Sweep", line: "Line") -> str:
-    """One evaluation in short."""
+def sweep_line_text(sweep: "Sweep", line: "Line") -> str:
+    """One evaluation on one line."""
     how = line.thinking.flags or "as published"
     value = sweep.value(line).value
     return f"{how}: {sweep.metric} {value:.4f}, {line.gflop_per_puzzle:.3g} GFLOP a puzzle"
 
 
-def conclusion(sweep: "Sweep", common: Sequence[str] = ()) -> Iterator[str]:
-    """The best combination, and the cheapest that is about as good, as commands to type.
+def sweep_conclusion(sweep: "Sweep", common: Sequence[str] = ()) -> Iterator[str]:
+    """The best combination and the cheapest one within its interval, as commands to type.
 
     Args:
-        sweep: with at least one line.
+        sweep: has at least one evaluation.
         common: further arguments of ``trm eval``.
     """
     best, cheapest = sweep.best, sweep.cheapest
@@ -73,121 +74,85 @@ def conclusion(sweep: "Sweep", common: Sequence[str] = ()) -> Iterator[str]:
 
 
 def plot_sweep(path: Path, sweep: "Sweep") -> None:
-    """Draw accuracy, with its intervals, against the arithmetic for a puzzle.
+    """Draw accuracy with its intervals against the arithmetic per puzzle.
 
-    A line for each way to choose, noise and what else differs; along it go the samples, or where
-    their number is always the same, the steps.
+    Along a curve the number of samples varies, or the number of steps if all evaluations have the
+    same number of samples. All other settings are the same on a curve and differ between curves.
 
     Args:
         path: ends in ``.png``, ``.svg`` or ``.pdf``.
-        sweep: with at least one line. Points of the same cost are drawn beside each other.
+        sweep: has at least one evaluation.
 
     Raises:
         ConfigError: if matplotlib is not installed.
-        InputError: for another ending.
-        StorageError: if the file cannot be written; nothing is left behind.
+        InputError: if the file extension is unknown.
+        StorageError: if the file cannot be written. No partial file is left.
     """
-    check_ending(path, ENDINGS)
-    curves, along = _curves(sweep.lines), _along(sweep.lines)
-    places = _places(curves, along)
+    check_extension(path)
+    varying = "samples" if len({line.samples for line in sweep.lines}) > 1 else "steps"
+    curves = _group_into_curves(sweep.lines, varying)
+    costs = _shifted_costs(curves, varying)
     points = {
-        name: [(x, sweep.value(line).value) for x, line in zip(places[name], lines, strict=True)]
+        name: [(x, sweep.value(line).value) for x, line in zip(costs[name], lines, strict=True)]
         for name, lines in curves.items()
     }
-    with house_style():
+    with plot_style():
         from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-        figure, axes = lines_figure(points)
+        figure, axes = line_figure(points)
         axes.set_xscale("log")
-        costs = [line.gflop_per_puzzle for line in sweep.lines]
-        axes.set_xlim(min(costs) / 1.3, max(costs) * 1.3)
+        gflops = [line.gflop_per_puzzle for line in sweep.lines]
+        axes.set_xlim(min(gflops) / 1.3, max(gflops) * 1.3)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         for number, (name, lines) in enumerate(curves.items()):
             color = COLORS[number % len(COLORS)]
-            _mark(axes, sweep, dict(zip(points[name], lines, strict=True)), color)
-        axes.set_xlabel(f"GFLOP per puzzle; the numbers are {along}")
+            for (x, y), line in zip(points[name], lines, strict=True):
+                interval = sweep.value(line).interval
+                if interval:
+                    axes.vlines(x, *interval, color=color, alpha=0.4, linewidth=1.2)
+                axes.annotate(
+                    str(getattr(line, varying) or sweep.trained_steps), (x, y), (3, -3),
+                    textcoords="offset points", fontsize=7, color=color, va="top",
+                )  # fmt: skip
+        axes.set_xlabel(f"GFLOP per puzzle; the numbers are {varying}")
         axes.set_ylabel(sweep.metric.replace("_", " "))
         save_figure(path, figure)
 
 
-def _places(curves: "Mapping[str, Sequence[Line]]", along: str) -> "dict[str, list[float]]":
-    """Where the points of each line go: at their cost, but those of equal cost beside each other.
+def _group_into_curves(lines: "Sequence[Line]", varying: str) -> "dict[str, list[Line]]":
+    """The evaluations of each curve by its name, cheapest first.
 
-    The one sample that all lines begin with stays where it is.
+    If the samples vary, every curve begins with the evaluation of one sample, which has no noise.
     """
-    own = [
-        (line.gflop_per_puzzle, name)
-        for name, lines in curves.items()
-        for line in lines
-        if along == "steps" or line.samples > 1
-    ]
-
-    def place(line: "Line", name: str) -> float:
-        cost = line.gflop_per_puzzle
-        near = list(dict.fromkeys(who for other, who in own if abs(other / cost - 1) < _EQUAL))
-        if (cost, name) not in own:
-            return cost
-        ratio: float = _APART ** (near.index(name) - (len(near) - 1) / 2)
-        return cost * ratio
-
-    return {name: [place(line, name) for line in lines] for name, lines in curves.items()}
-
-
-def _mark(
-    axes: "Axes", sweep: "Sweep", lines: "Mapping[tuple[float, float], Line]", color: str
-) -> None:
-    """The intervals of a line's points, and a number at each."""
-    along = _along(sweep.lines)
-    for (x, y), line in lines.items():
-        interval = sweep.value(line).interval
-        if interval:
-            axes.vlines(x, *interval, color=color, alpha=0.4, linewidth=1.2)
-        axes.annotate(
-            str(getattr(line, along) or sweep.trained_steps), (x, y), (3, -3),
-            textcoords="offset points", fontsize=7, color=color, va="top",
-        )  # fmt: skip
-
-
-def _along(lines: "Sequence[Line]") -> str:
-    """What changes along a line of the plot."""
-    return "samples" if len({line.samples for line in lines}) > 1 else "steps"
-
-
-def _curves(lines: "Sequence[Line]") -> "dict[str, list[Line]]":
-    """The lines of the plot, cheapest evaluation first, by their names.
-
-    Every line of several samples begins with the one sample that is not disturbed.
-    """
-    along = _along(lines)
-    names = [n for n in ("choose", "noise", "votes", "steps", "samples") if n != along]
-    groups: dict[tuple[Any, ...], list[Line]] = {}
+    names = [n for n in ("choose", "noise", "votes", "steps", "samples") if n != varying]
+    curves: dict[tuple[Any, ...], list[Line]] = {}
     for line in lines:
-        if along == "steps" or line.samples > 1:
-            groups.setdefault(tuple(getattr(line, name) for name in names), []).append(line)
+        if varying == "steps" or line.samples > 1:
+            curves.setdefault(tuple(getattr(line, name) for name in names), []).append(line)
     for line in lines:
-        if along == "samples" and line.samples == 1:
-            for key, group in groups.items():
-                same = dict(zip(names, key, strict=True))
-                if (line.steps, line.votes) == (same["steps"], same["votes"]) and (
-                    line.choose in (None, same["choose"])
+        if varying == "samples" and line.samples == 1:
+            for key, curve in curves.items():
+                shared = dict(zip(names, key, strict=True))
+                if (line.steps, line.votes) == (shared["steps"], shared["votes"]) and (
+                    line.choose in (None, shared["choose"])
                 ):
-                    group.append(line)
-    varied = [place for place, values in enumerate(zip(*groups, strict=True)) if len({*values}) > 1]
+                    curve.append(line)
+    different = [i for i, values in enumerate(zip(*curves, strict=True)) if len({*values}) > 1]
     return {
-        ", ".join(_part(names[place], key[place]) for place in varied): sorted(
-            group, key=lambda line: line.gflop_per_puzzle
+        ", ".join(_setting_text(names[i], key[i]) for i in different): sorted(
+            curve, key=lambda line: line.gflop_per_puzzle
         )
-        for key, group in groups.items()
+        for key, curve in curves.items()
     }
 
 
-def _part(name: str, value: Any) -> str:
-    """A setting in a name of a line.
+def _setting_text(name: str, value: Any) -> str:
+    """A setting in the name of a curve.
 
-    >>> _part("noise", 0.3), _part("choose", "halt"), _part("steps", None)
+    >>> _setting_text("noise", 0.3), _setting_text("choose", "halt"), _setting_text("steps", None)
     ('noise 0.3', 'halt', 'steps as trained')
     """
     if name == "choose":
@@ -195,3 +160,29 @@ def _part(name: str, value: Any) -> str:
     if value is None:
         return f"{name} as trained" if name == "steps" else f"no {name}"
     return f"{name} {value:g}"
+
+
+def _shifted_costs(
+    curves: "Mapping[str, Sequence[Line]]", varying: str
+) -> "dict[str, list[float]]":
+    """The x of each curve's points: their cost, shifted if points of other curves cost the same.
+
+    The evaluation of one sample that all curves begin with is not shifted.
+    """
+    own_points = [
+        (line.gflop_per_puzzle, name)
+        for name, lines in curves.items()
+        for line in lines
+        if varying == "steps" or line.samples > 1
+    ]
+
+    def x(line: "Line", name: str) -> float:
+        cost = line.gflop_per_puzzle
+        if (cost, name) not in own_points:
+            return cost
+        names = [other for c, other in own_points if abs(c / cost - 1) < _SAME_COST]
+        names = list(dict.fromkeys(names))
+        shift: float = _POINT_SPACING ** (names.index(name) - (len(names) - 1) / 2)
+        return cost * shift
+
+    return {name: [x(line, name) for line in lines] for name, lines in curves.items()}

@@ -1,4 +1,4 @@
-"""Tables for a terminal: tasks, settings, data sets, metrics, what a run will take."""
+"""Tables for a terminal: tasks, settings, datasets, metrics, evaluations, files and runs."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from trm.tasks.registry import InstalledTask
 
 
-def table(*columns: str) -> Table:
-    """An empty table in the style of all of them; numbers go to the right of a leading ``>``."""
+def new_table(*columns: str) -> Table:
+    """An empty table. A column whose name begins with ``>`` is right-aligned."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in columns:
         right = name.startswith(">")
@@ -29,16 +29,16 @@ def table(*columns: str) -> Table:
 
 
 def tasks_table(installed: Mapping[str, "InstalledTask"]) -> Table:
-    """The installed tasks, their presets, and where they come from."""
-    made = table("task", "what", "presets", "from")
-    for name, found in sorted(installed.items()):
-        made.add_row(name, found.task.summary, ", ".join(found.task.presets) or "-", found.origin)
+    """The installed tasks, their presets and their plugins."""
+    made = new_table("task", "what", "presets", "from")
+    for name, entry in sorted(installed.items()):
+        made.add_row(name, entry.task.summary, ", ".join(entry.task.presets) or "-", entry.origin)
     return made
 
 
 def settings_table(resolved: "ResolvedSettings") -> Table:
     """Every setting with its source."""
-    made = table("setting", "value", "from")
+    made = new_table("setting", "value", "from")
     for name, value, source in resolved.rows():
         style = "" if source == "default" else "bold"
         made.add_row(name, setting_text(value), source, style=style)
@@ -46,7 +46,7 @@ def settings_table(resolved: "ResolvedSettings") -> Table:
 
 
 def setting_text(value: Any) -> str:
-    """A setting as it would be written in a configuration file."""
+    """A setting as text, as in a configuration file."""
     if value is None:
         return "unset"
     if isinstance(value, bool):
@@ -56,26 +56,31 @@ def setting_text(value: Any) -> str:
     return str(value)
 
 
-def dataset_table(meta: "DatasetMeta", facts: Mapping[str, Mapping[str, str]]) -> Table:
-    """The counts of a data set's splits, and what the task has to say of them."""
-    names = list(dict.fromkeys(name for of_split in facts.values() for name in of_split))
-    made = table("split", ">groups", ">puzzles", ">examples", *names)
+def dataset_table(meta: "DatasetMeta", properties: Mapping[str, Mapping[str, str]]) -> Table:
+    """The number of puzzles in each split of a dataset, and the task's properties of the split.
+
+    Args:
+        meta: of the dataset.
+        properties: by split, then by the property's name.
+    """
+    names = list(dict.fromkeys(name for of_split in properties.values() for name in of_split))
+    made = new_table("split", ">groups", ">puzzles", ">examples", *names)
     for split, counts in meta.splits.items():
         numbers = (f"{n:,}" for n in (counts.groups, counts.puzzles, counts.examples))
-        made.add_row(split, *numbers, *(facts[split].get(name, "-") for name in names))
+        made.add_row(split, *numbers, *(properties[split].get(name, "-") for name in names))
     return made
 
 
 def metrics_table(metrics: Mapping[str, "Metric"]) -> Table:
-    """What an evaluation found, shares with their 95% interval."""
-    made = table("metric", ">value", "95% interval", ">of")
+    """The metrics of an evaluation. Shares have a 95% interval."""
+    made = new_table("metric", ">value", "95% interval", ">of")
     for name, metric in metrics.items():
         made.add_row(Text(name), *_metric_texts(metric))
     return made
 
 
 def _metric_texts(metric: "Metric") -> tuple[str, str, str]:
-    """Value, interval and count; what was measured on nothing has no value."""
+    """Value, interval and count. A metric over zero examples has no value."""
     if metric.count == 0:
         return "-", "", "0"
     interval = "{:.4f} to {:.4f}".format(*metric.interval) if metric.interval else ""
@@ -83,8 +88,8 @@ def _metric_texts(metric: "Metric") -> tuple[str, str, str]:
 
 
 def results_table(rows: "Iterable[Row]") -> Table:
-    """Several evaluations, one a line, beside what was reported."""
-    made = table("task", "checkpoint", ">step", "metric", ">value", "95% interval", ">of",
+    """Several evaluations, one in each row, with the reported values."""
+    made = new_table("task", "checkpoint", ">step", "metric", ">value", "95% interval", ">of",
                  ">reported")  # fmt: skip
     for row in rows:
         reported = "" if row.reported is None else f"{row.reported:.4f}"
@@ -98,14 +103,14 @@ def results_table(rows: "Iterable[Row]") -> Table:
 
 def files_table(files: Mapping[str, int]) -> Table:
     """Files and their sizes in bytes."""
-    made = table("file", ">bytes")
+    made = new_table("file", ">bytes")
     for name, size in files.items():
         made.add_row(Text(name), f"{size:,}")
     return made
 
 
 def split_text(split: str) -> str:
-    """What to add to a measurement that is not of the test split.
+    """What to append to a metric of another split than test.
 
     >>> split_text("test"), split_text("validation")
     ('', ', validation')
@@ -114,7 +119,7 @@ def split_text(split: str) -> str:
 
 
 def speed_text(speed: Mapping[str, float]) -> str:
-    """How fast an evaluation was.
+    """The speed of an evaluation.
 
     >>> speed_text({"seconds": 2.0, "samples_per_s": 50.0, "tflops": 0.0652, "mfu": 0.794})
     '50.0 samples/s, 0.0652 TFLOP/s, MFU 79.4%'
@@ -128,7 +133,7 @@ def speed_text(speed: Mapping[str, float]) -> str:
 def markdown(shown: Table) -> str:
     """A table in Markdown.
 
-    >>> made = table("task", ">value")
+    >>> made = new_table("task", ">value")
     >>> made.add_row("maze", "0.7870")
     >>> print(markdown(made))
     | task | value |
@@ -143,19 +148,19 @@ def markdown(shown: Table) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def runs_table(found: "Iterable[RunSummary]", now: datetime | None = None) -> Table:
-    """The runs in a folder, one a line.
+def runs_table(runs: "Iterable[RunSummary]", now: datetime | None = None) -> Table:
+    """The runs in a folder, one in each row.
 
     Args:
-        found: the runs.
-        now: what their ages are counted from, the present if left out.
+        runs: the runs.
+        now: the time from which ages are counted. Default: the current time.
     """
     now = now or datetime.now(UTC)
-    made = table("task", "name", "state", ">step", "best", ">last sign")
-    for column in (made.columns[place] for place in (0, 2, 3, 5)):
-        column.no_wrap = True  # a narrow terminal has the others on several lines
+    made = new_table("task", "name", "state", ">step", "best", ">last sign")
+    for column in (made.columns[index] for index in (0, 2, 3, 5)):
+        column.no_wrap = True  # in a narrow terminal only the others wrap
     made.columns[4].min_width = len("exact_accuracy")
-    for run in found:
+    for run in runs:
         best = run.best and (
             f"{run.best.metric} {run.best.value:.4f} at {run.best.step:,}"
             f"{split_text(run.best.split)}"
@@ -169,8 +174,8 @@ def runs_table(found: "Iterable[RunSummary]", now: datetime | None = None) -> Ta
     return made
 
 
-def run_troubles(run: "RunSummary") -> Iterable[str]:
-    """The first words of a run's error, and what is wrong with its files."""
+def run_problems(run: "RunSummary") -> Iterable[str]:
+    """The beginning of a run's error message, and the problems of its files."""
     if run.error is not None:
         yield f"{run.folder} failed: {shorten(run.error, 150, placeholder='...')}"
     for problem in run.problems:
@@ -178,7 +183,7 @@ def run_troubles(run: "RunSummary") -> Iterable[str]:
 
 
 def age_text(seconds: float) -> str:
-    """How long ago something was, roughly.
+    """An age, rounded to its unit.
 
     >>> age_text(59), age_text(60), age_text(7300), age_text(200_000)
     ('59 s', '1 min', '2 h', '2 days')

@@ -1,12 +1,19 @@
-"""Experiment trackers: where a run is logged to beside ``metrics.jsonl``, and the built-in ones."""
+"""Experiment trackers: log a run's metrics to TensorBoard, Weights & Biases or Trackio."""
 
 from collections.abc import Callable
 
 from trm.plugins import hookimpl
-from trm.trackers.base import Tracker, hyperparameters, numbers
-from trm.trackers.opened import Trackers, check, open_trackers
+from trm.trackers.base import Tracker, flat_settings, scalars
+from trm.trackers.tracker_group import TrackerGroup, check_trackers, open_trackers
 
-__all__ = ["Tracker", "Trackers", "check", "hyperparameters", "numbers", "open_trackers"]
+__all__ = [
+    "Tracker",
+    "TrackerGroup",
+    "check_trackers",
+    "flat_settings",
+    "open_trackers",
+    "scalars",
+]
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""What a tracker is: it hears a run's records, and hands their numbers to a library."""
+"""The base class of trackers, and what turns records and settings into what a tracker logs."""
 
 import math
 from abc import ABC, abstractmethod
@@ -9,22 +9,19 @@ from typing import Any, ClassVar
 
 from trm.config import RunConfig
 
-#: Events whose numbers are worth a curve.
-_EVENTS = ("train", "eval")
-
 
 class Tracker(ABC):
-    """Where a run is logged to beside ``metrics.jsonl``. Subclass it, and register the class.
+    """Logs the metrics of a run to a library or service. Subclass it and register the class.
 
-    One instance is made for a run. Whatever a method raises is warned of once; the tracker is
-    dropped, and the run goes on.
+    Every run makes its own instance. If a method raises, the user gets one warning, the tracker
+    is dropped, and training continues.
 
     Attributes:
-        name: as typed after ``--log-to``.
-        summary: one line.
-        library: the module that :meth:`start` imports, empty for none. It is not imported
-            anywhere else, so that it may be missing.
-        extra: what pip installs it by, such as ``trm[wandb]``.
+        name: what users type after ``--log-to``.
+        summary: one line that describes the tracker.
+        library: the module that :meth:`start` imports, or empty. Import it nowhere else, because
+            it may not be installed.
+        extra: what to ``pip install`` for the library, such as ``trm[wandb]``.
     """
 
     name: ClassVar[str]
@@ -34,37 +31,37 @@ class Tracker(ABC):
 
     @abstractmethod
     def start(self, run: Path, config: RunConfig, step: int) -> None:
-        """Open what is logged to.
+        """Begin to log.
 
         Args:
             run: the run folder.
             config: all settings of the run.
-            step: the one that the run goes on from, 0 for a new run.
+            step: the step from which the run resumes, 0 for a new run.
         """
 
     @abstractmethod
     def log(self, record: Mapping[str, Any]) -> None:
-        """Take in a record of ``metrics.jsonl``; it has at least ``event`` and ``step``.
+        """Log a record of ``metrics.jsonl``. It has at least ``event`` and ``step``.
 
-        After an interruption the steps since the last checkpoint come again.
+        A resumed run logs the steps since its last checkpoint again.
         """
 
     def close(self, finished: bool) -> None:  # noqa: B027 - not every tracker has to close
-        """The run is over.
+        """Stop logging.
 
         Args:
-            finished: whether it came to its end; it may go on another time if not.
+            finished: whether the run is complete. If not, it may be resumed later.
         """
 
 
-def numbers(record: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers of a ``train`` or ``eval`` record; none of another record.
+def scalars(record: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers in a ``train`` or ``eval`` record. Other records give an empty dict.
 
-    >>> numbers({"event": "train", "step": 10, "loss": 1.5, "exact_accuracy": None})
+    >>> scalars({"event": "train", "step": 10, "loss": 1.5, "exact_accuracy": None})
     {'train/loss': 1.5}
     """
     event = record["event"]
-    if event not in _EVENTS:
+    if event not in ("train", "eval"):
         return {}
     return {
         f"{event}/{name}": float(value)
@@ -73,17 +70,17 @@ def numbers(record: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def hyperparameters(config: RunConfig) -> dict[str, bool | int | float | str]:
-    """The settings by their dotted names, without those that are unset.
+def flat_settings(config: RunConfig) -> dict[str, bool | int | float | str]:
+    """The settings of a run by dotted name, without unset ones.
 
-    >>> hyperparameters(RunConfig(task="sudoku"))["model.hidden_size"]
+    >>> flat_settings(RunConfig(task="sudoku"))["model.hidden_size"]
     512
     """
-    found: dict[str, bool | int | float | str] = {}
+    flat: dict[str, bool | int | float | str] = {}
     for group, value in config.model_dump(mode="json").items():
-        named = value.items() if isinstance(value, dict) else [(None, value)]
-        for name, setting in named:
+        settings = value.items() if isinstance(value, dict) else [(None, value)]
+        for name, setting in settings:
             if setting is not None:
                 plain = isinstance(setting, bool | int | float | str)
-                found[f"{group}.{name}" if name else group] = setting if plain else str(setting)
-    return found
+                flat[f"{group}.{name}" if name else group] = setting if plain else str(setting)
+    return flat

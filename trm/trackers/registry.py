@@ -17,10 +17,10 @@ class InstalledTracker:
 
 
 def get_tracker(name: str) -> type[Tracker]:
-    """The installed tracker of this name.
+    """The installed tracker with this name.
 
     Raises:
-        PluginError: if there is no such tracker. The message has the nearest name and the list.
+        PluginError: if the name is unknown. The message suggests the nearest name and lists all.
     """
     trackers = list_trackers()
     if name not in trackers:
@@ -34,20 +34,20 @@ def list_trackers() -> dict[str, InstalledTracker]:
     Raises:
         PluginError: if two plugins provide a tracker of the same name.
     """
-    found = plugins_of("tracker", "trm_register_trackers", check_tracker)
-    return {name: InstalledTracker(*one) for name, one in found.items()}
+    installed = plugins_of("tracker", "trm_register_trackers", check_tracker)
+    return {name: InstalledTracker(*one) for name, one in installed.items()}
 
 
 def check_tracker(tracker: object) -> None:
-    """Refuse a tracker that could not be opened later.
+    """Check the class that a plugin registers.
 
     Raises:
-        TypeError: saying what is wrong with the tracker.
+        TypeError: if it is not a complete subclass of Tracker.
     """
     if not isinstance(tracker, type):
         raise TypeError(f"registered a {type(tracker).__name__}, not a subclass of Tracker")
     if not issubclass(tracker, Tracker):
-        raise TypeError(f"registered the class {tracker.__name__}, no subclass of Tracker")
+        raise TypeError(f"registered the class {tracker.__name__}, not a subclass of Tracker")
     if isabstract(tracker):
         missing = ", ".join(sorted(tracker.__abstractmethods__))
         raise TypeError(f"registered the class {tracker.__name__} without {missing}")

@@ -5,22 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from trm.config import RunConfig
-from trm.trackers.base import Tracker, hyperparameters, numbers
+from trm.trackers.base import Tracker, flat_settings, scalars
 
-#: The columns of results beside the settings in the tab HPARAMS.
-_RESULTS = ("train/loss", "eval/exact_accuracy")
+#: The metrics that TensorBoard's HPARAMS tab shows next to the settings.
+_HPARAMS_METRICS = ("train/loss", "eval/exact_accuracy")
 
 
 class TensorBoard(Tracker):
-    """Writes ``RUN/tensorboard``; needs no server and no network."""
+    """Writes event files to ``RUN/tensorboard``. Needs no server and no network."""
 
     name = "tensorboard"
-    summary = "Event files in RUN/tensorboard; see them with tensorboard --logdir runs."
+    summary = "Event files in RUN/tensorboard. View them with tensorboard --logdir runs."
     library = "tensorboard"
     extra = "trm[tensorboard]"
 
     def start(self, run: Path, config: RunConfig, step: int) -> None:
-        """Open a new event file; what older ones say of steps after ``step`` no longer counts."""
+        """Open a new event file. TensorBoard ignores steps after ``step`` in older files."""
         from torch.utils.tensorboard import SummaryWriter
         from torch.utils.tensorboard.summary import hparams
 
@@ -28,21 +28,21 @@ class TensorBoard(Tracker):
         self._writer: Any = SummaryWriter(folder, purge_step=step + 1)
         text = f"```json\n{config.model_dump_json(indent=2)}\n```"
         self._writer.add_text("config", text, step)
-        # Not add_hparams, which writes them as another run, in a folder of its own.
-        results = dict.fromkeys(_RESULTS, 0.0)
-        *begin, self._end = hparams(hyperparameters(config), results)  # type: ignore[no-untyped-call]
-        for summary in begin:
+        # add_hparams would write them as a separate run in another folder.
+        results = dict.fromkeys(_HPARAMS_METRICS, 0.0)
+        *start, self._end = hparams(flat_settings(config), results)  # type: ignore[no-untyped-call]
+        for summary in start:
             self._add(summary)
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Write the numbers, at once: a run may be killed, and somebody may be watching."""
-        if found := numbers(record):
-            for name, value in found.items():
+        """Write the metrics and flush, so that they survive a kill and show up at once."""
+        if metrics := scalars(record):
+            for name, value in metrics.items():
                 self._writer.add_scalar(name, value, record["step"])
             self._writer.flush()
 
     def close(self, finished: bool) -> None:
-        """Write what is left."""
+        """Write what is still buffered."""
         if finished:
             self._add(self._end)
         self._writer.close()

@@ -1,4 +1,4 @@
-"""Trackio: a local database, with a dashboard of its own."""
+"""Trackio: a local database with a dashboard."""
 
 import contextlib
 import sys
@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from trm.config import RunConfig
-from trm.trackers.base import Tracker, numbers
+from trm.trackers.base import Tracker, scalars
 
 
 class Trackio(Tracker):
-    """One Trackio run, known by its name TASK/NAME, which goes on when the run does."""
+    """Logs to the Trackio run TASK/NAME. A resumed run continues it."""
 
     name = "trackio"
-    summary = "Trackio's local database; see it with trackio show."
+    summary = "Trackio's local database. View it with trackio show."
     library = "trackio"
     extra = "trm[trackio]"
 
     def start(self, run: Path, config: RunConfig, step: int) -> None:
-        """Begin a Trackio run, or go on with the newest one of this name."""
+        """Start a Trackio run, or resume the newest one with this name."""
         import trackio
 
         with _quiet_stdout():
@@ -33,16 +33,16 @@ class Trackio(Tracker):
         self._finish: Callable[[], None] = trackio.finish
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Log the numbers at the record's step."""
-        if found := numbers(record):
-            self._run.log(found, step=record["step"])
+        """Log the metrics at the record's step."""
+        if metrics := scalars(record):
+            self._run.log(metrics, step=record["step"])
 
     def close(self, finished: bool) -> None:
-        """Write what is left."""
+        """Write what is still buffered."""
         with _quiet_stdout():
             self._finish()
 
 
 def _quiet_stdout() -> contextlib.redirect_stdout[Any]:
-    """Trackio talks on stdout, which is for what trm itself has to say."""
+    """Send Trackio's messages to stderr, because stdout holds only the output of trm."""
     return contextlib.redirect_stdout(sys.stderr)

@@ -1,4 +1,4 @@
-"""Weights & Biases: on their server, or in the run folder until ``wandb sync``."""
+"""Weights & Biases: on its server, or in the run folder for ``wandb sync``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,59 +6,60 @@ from typing import Any
 
 from trm.config import RunConfig
 from trm.storage import write_text
-from trm.trackers.base import Tracker, numbers
+from trm.trackers.base import Tracker, scalars
 
-#: In the run folder: the id by which a run that goes on is found again.
+#: File in the run folder with the W&B run id, which a resumed run needs.
 ID_FILE = "wandb/run-id.txt"
 
 
 class WandB(Tracker):
-    """One W&B run, which goes on when the run does.
+    """Logs to one W&B run. A resumed run continues it.
 
-    What the user set, in ``WANDB_*`` variables or with the ``wandb`` command, has its way.
+    The user's own settings, from ``WANDB_*`` variables or the ``wandb`` command, take priority.
     """
 
     name = "wandb"
-    summary = "Weights & Biases; offline, in RUN/wandb, where nobody is logged in."
+    summary = "Weights & Biases. Without a login, offline in RUN/wandb."
     library = "wandb"
     extra = "trm[wandb]"
 
     def start(self, run: Path, config: RunConfig, step: int) -> None:
-        """Begin a W&B run, or go on with the one that the run folder names."""
+        """Start a W&B run, or resume the one whose id is in the run folder."""
         import wandb
 
-        users = wandb.setup().settings
-        ours: dict[str, Any] = {
+        user_settings = wandb.setup().settings
+        settings: dict[str, Any] = {
             "project": "trm",
             "root_dir": str(run.resolve()),
             "run_name": f"{config.task}/{run.resolve().name}",
-            "console": "off",  # a progress bar is no log
-            "finish_timeout": 300.0,  # rather than wait for a network that is gone
+            "console": "off",  # do not log the progress bar
+            "finish_timeout": 300.0,  # do not wait forever for the network
             "finish_timeout_raises": True,
         }
         id_file = run / ID_FILE
         if step and id_file.is_file():
-            ours |= {"run_id": id_file.read_text(encoding="utf-8").strip(), "resume": "allow"}
-        # Asks nothing, for there may be nobody to answer.
-        if users.mode == "online" and not wandb.login(prompt=False, verify=False):
-            ours["mode"] = "offline"
-        ours = {name: value for name, value in ours.items() if name not in users.model_fields_set}
+            settings |= {"run_id": id_file.read_text(encoding="utf-8").strip(), "resume": "allow"}
+        # No prompt: the run may be unattended.
+        if user_settings.mode == "online" and not wandb.login(prompt=False, verify=False):
+            settings["mode"] = "offline"
+        for name in user_settings.model_fields_set:
+            settings.pop(name, None)
         self._run = wandb.init(
             config=config.model_dump(mode="json"),
-            reinit="create_new",  # leave a run that the calling program has open alone
-            settings=wandb.Settings(**ours),
+            reinit="create_new",  # leave the calling program's own open run alone
+            settings=wandb.Settings(**settings),
         )
         write_text(id_file, f"{self._run.id}\n")
-        # W&B's own step only counts up; after an interruption ours goes back to the checkpoint.
+        # W&B's own step can only increase, but a resumed run goes back to its checkpoint's step.
         self._run.define_metric("step", hidden=True)
         for names in ("train/*", "eval/*"):
             self._run.define_metric(names, step_metric="step")
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Log the numbers at the record's step."""
-        if found := numbers(record):
-            self._run.log({**found, "step": record["step"]})
+        """Log the metrics at the record's step."""
+        if metrics := scalars(record):
+            self._run.log({**metrics, "step": record["step"]})
 
     def close(self, finished: bool) -> None:
-        """Upload what is left; a run that was stopped is marked as failed until it goes on."""
+        """Upload what is left. A stopped run is marked as failed until it is resumed."""
         self._run.finish(exit_code=0 if finished else 1)

@@ -21,7 +21,7 @@ from trm.runtime.device import compile_network, copy_to, to_device
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.base import Task
 from trm.tasks.metrics import Metric
-from trm.trackers import Trackers, open_trackers
+from trm.trackers import TrackerGroup, open_trackers
 from trm.training.best import has_ended_early, judged
 from trm.training.checkpoint_writer import CheckpointWriter
 from trm.training.initial_model import begin_with, build_model
@@ -111,7 +111,7 @@ class TrainLoop:
         state, train = self.trainer.state, self.config.train
         self._saver: CheckpointWriter | None = None
         self._disk_is_full = False
-        self._trackers = Trackers(self._warn)
+        self._trackers = TrackerGroup(self._warn)
         if self.group.is_first:
             path = self.folder / METRICS_FILE
             self._metrics_file = MetricsFile(path, state.step, evaluated=self._is_evaluated)

@@ -116,7 +116,7 @@ def _open(config: RunConfig, task: Task, group: ProcessGroup) -> Dataset:
     check_shares(config, group.size)
     if config.train.reset_puzzle_embedding and config.train.init_from is None:
         raise ConfigError("--reset-puzzle-embedding needs --init-from CHECKPOINT. Give it too.")
-    trackers.check(config.train.log_to)
+    trackers.check_trackers(config.train.log_to)
     dataset = with_validation_split(task.open_data(config.data_paths), config.data.validation_share)
     dataset.split(config.eval_split)
     _check_augment(config, dataset)

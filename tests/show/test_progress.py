@@ -10,8 +10,8 @@ import trm
 from trm.commands.processes import size_text
 from trm.evaluation.report import Row
 from trm.inference.options import InferenceOptions
-from trm.show.progress import EvaluationView, TrainingView, duration, plain_line
-from trm.show.solving import show_thoughts, verdict
+from trm.show.progress import EvaluationView, TrainingView, duration, record_line
+from trm.show.solution import show_solution_steps, solution_summary
 from trm.show.tables import markdown, metrics_table, results_table
 from trm.tasks.metrics import Metric
 
@@ -35,7 +35,7 @@ def test_a_record_is_one_greppable_line() -> None:
         "train step 20/40 loss 1.235 exact_accuracy - mean_steps - samples_per_s 512 mfu 0.354 "
         "eta 0:01:01"
     )
-    assert plain_line(TRAIN, 40) == expected
+    assert record_line(TRAIN, 40) == expected
 
 
 def test_elsewhere_each_record_is_a_line() -> None:
@@ -44,7 +44,7 @@ def test_elsewhere_each_record_is_a_line() -> None:
         listen(TRAIN)
         listen({"event": "eval", "step": 20, "exact_accuracy": 0.5})
     lines = text(view).splitlines()
-    assert lines == [plain_line(TRAIN, 40), "eval step 20/40 exact_accuracy 0.5"]
+    assert lines == [record_line(TRAIN, 40), "eval step 20/40 exact_accuracy 0.5"]
 
 
 def test_a_terminal_has_a_bar_and_keeps_evaluations() -> None:
@@ -70,13 +70,13 @@ def test_a_board_is_shown_where_it_changes(trained_run: Path, terminal: bool) ->
     model = trm.load(trained_run, device="cpu")
     puzzle = model.parse("123434122143.321")[0]
     view = console(terminal)
-    solution = show_thoughts(view, model.task, puzzle, model.think(puzzle))
+    solution = show_solution_steps(view, model.task, puzzle, model.think(puzzle))
     assert solution.answer == "1234341221434321"
     assert "step 1: 1 cell changed" in text(view)
     changed = sum(a != b for a, b in zip(solution.boards, solution.boards[1:], strict=False))
     if not terminal:  # a terminal also draws the steps in between, and wipes them
         assert text(view).count("changed") == 1 + changed
-    assert verdict(solution).startswith("answer 1234341221434321: valid; the model would")
+    assert solution_summary(solution).startswith("answer 1234341221434321: valid; the model would")
 
 
 @pytest.mark.parametrize(

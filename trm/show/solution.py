@@ -1,4 +1,4 @@
-"""A model at work on one puzzle: its board after each supervision step."""
+"""How a model solves one puzzle: the board after each supervision step, and a summary."""
 
 from collections.abc import Iterable
 
@@ -11,18 +11,22 @@ from trm.inference.options import Solving
 from trm.inference.solution import USUAL, Solution, Thought
 from trm.tasks.base import Puzzle, Task, Tokens
 
-#: A board of more characters is drawn, and not written on a line too.
-LONGEST_LINE = 100
+#: A board with more characters is only drawn, not also written on one line.
+MAX_LINE_LENGTH = 100
 
 
-def show_thoughts(
+def show_solution_steps(
     console: Console,
     task: Task,
     puzzle: Puzzle,
     thoughts: Iterable[Thought],
     how: Solving = USUAL,
 ) -> Solution:
-    """Draw each step's board as it changes, live on a terminal; returns the whole solution."""
+    """Draw the board after each step that changes it, live in a terminal.
+
+    Returns:
+        The solution.
+    """
     console.print(Text(f"puzzle {puzzle.name}".strip(), style="bold"))
     console.print(task.render(puzzle.tokens))
     seen: list[Thought] = []
@@ -38,19 +42,19 @@ def show_thoughts(
     return Solution(task, puzzle, tuple(seen), how)
 
 
-def verdict(solution: Solution) -> str:
-    """One line on what came out."""
+def solution_summary(solution: Solution) -> str:
+    """One line: the answer, whether it is valid, and when the model would have halted."""
     halts = solution.halt_step
     when = "would not have halted" if halts is None else f"would have halted at step {halts}"
-    answer = solution.answer if len(solution.answer) <= LONGEST_LINE else "as drawn"
-    return f"answer {answer}: {_validity(solution)}; the model {when}"
+    answer = solution.answer if len(solution.answer) <= MAX_LINE_LENGTH else "as drawn"
+    return f"answer {answer}: {_validity_text(solution)}; the model {when}"
 
 
-def _validity(solution: Solution) -> str:
-    """Whether the answer is valid, and where that was looked for, what was found."""
-    says = {True: "valid", False: "not valid", None: "no rule tells whether it is valid"}
+def _validity_text(solution: Solution) -> str:
+    """Whether the answer is valid. With ``until_valid`` also at which step, or how long it took."""
+    texts = {True: "valid", False: "not valid", None: "no rule tells whether it is valid"}
     if not solution.how.until_valid:
-        return says[solution.valid]
+        return texts[solution.valid]
     last, rollouts = solution.thoughts[-1], solution.how.rollouts
     if solution.valid_step is not None:
         several = f", in {last.num_valid} of {rollouts} rollouts" if rollouts > 1 else ""

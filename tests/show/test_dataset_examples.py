@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from trm.data import DatasetMeta, Split
-from trm.show.examples import Example, examples_of, show_example
+from trm.show.dataset_examples import DatasetExample, select_examples, show_example
 from trm.tasks.base import Board, Puzzle, Task, Tokens
 from trm.tasks.sudoku.task import Sudoku
 
@@ -55,7 +55,7 @@ def split() -> Split:
 def show() -> Show:
     """What is seen of an example on a terminal of this width."""
 
-    def shown(example: Example, width: int = 80) -> str:
+    def shown(example: DatasetExample, width: int = 80) -> str:
         view = Console(file=io.StringIO(), width=width, color_system=None)
         show_example(view, example)
         assert isinstance(view.file, io.StringIO)
@@ -65,25 +65,25 @@ def show() -> Show:
 
 
 def test_the_first_examples_have_place_and_name(split: Split) -> None:
-    titles = [example.title for example in examples_of(Toy(), "train", split, 5)]
+    titles = [example.title for example in select_examples(Toy(), "train", split, 5)]
     assert titles == ["train 0 one", "train 1 one", "train 2 two"]
-    (first,) = examples_of(Toy(), "train", split, 1)
+    (first,) = select_examples(Toy(), "train", split, 1)
     assert first.puzzle.name == "one"
     assert first.puzzle.tokens.tolist() == [0, 1, 2, 3]
     assert first.solution.tolist() == [8, 9, 10, 11]
     assert first.text == "0 1 2 3"
-    assert list(examples_of(Toy(), "train", split, 0)) == []
+    assert list(select_examples(Toy(), "train", split, 0)) == []
 
 
 def test_all_examples_of_one_puzzle(split: Split) -> None:
-    found = examples_of(Toy(), "train", split, 1, puzzle="one")
+    found = select_examples(Toy(), "train", split, 1, puzzle="one")
     assert [example.title for example in found] == ["train 0 one", "train 1 one"]
-    assert list(examples_of(Toy(), "train", split, 5, puzzle="three")) == []
+    assert list(select_examples(Toy(), "train", split, 5, puzzle="three")) == []
 
 
 def test_where_puzzles_have_no_names_the_place_tells_them(mini_data: Path) -> None:
     split = Sudoku().open_data([mini_data]).split("test")
-    first, second = examples_of(Sudoku(), "test", split, 2)
+    first, second = select_examples(Sudoku(), "test", split, 2)
     assert (first.title, second.title) == ("test 0", "test 1")
     assert Sudoku().parse(first.text, {"size": 4})[0].tokens.tolist() == split.inputs[0].tolist()
 
@@ -91,7 +91,7 @@ def test_where_puzzles_have_no_names_the_place_tells_them(mini_data: Path) -> No
 def test_puzzle_and_solution_stand_side_by_side_where_there_is_room(
     split: Split, show: Show
 ) -> None:
-    (example,) = examples_of(Toy(), "train", split, 1)
+    (example,) = select_examples(Toy(), "train", split, 1)
     lines = [line.split() for line in show(example).splitlines()]
     assert lines == [
         ["train", "0", "one:", "0", "1", "2", "3"],
@@ -103,19 +103,19 @@ def test_puzzle_and_solution_stand_side_by_side_where_there_is_room(
 
 def test_a_long_puzzle_is_not_written_beside_its_drawing(show: Show) -> None:
     tokens = np.arange(60)
-    example = Example(Toy(), "train 0", Puzzle(tokens), tokens)
+    example = DatasetExample(Toy(), "train 0", Puzzle(tokens), tokens)
     assert show(example).splitlines()[0].rstrip() == "train 0"
 
 
 def test_a_name_is_shown_as_it_is(show: Show) -> None:
     tokens = np.arange(4)
-    text = show(Example(Toy(), "train 0 [red]x", Puzzle(tokens, "[red]x"), tokens))
+    text = show(DatasetExample(Toy(), "train 0 [red]x", Puzzle(tokens, "[red]x"), tokens))
     assert text.startswith("train 0 [red]x: 0 1 2 3\n")
 
 
 def test_pictures_are_of_puzzle_and_solution(split: Split) -> None:
-    (example,) = examples_of(Drawn(), "train", split, 1)
+    (example,) = select_examples(Drawn(), "train", split, 1)
     pictures = [(title, board.symbols) for title, board in example.pictures()]
     assert pictures == [("train 0 one", ("0", "1", "2", "3")), ("solution", ("8", "9", "10", "11"))]
-    (plain,) = examples_of(Toy(), "train", split, 1)
+    (plain,) = select_examples(Toy(), "train", split, 1)
     assert plain.pictures() == []
