@@ -26,7 +26,7 @@ from trm import settings
 from trm.config import RunConfig
 from trm.data import Dataset, TrainStream
 from trm.models import PuzzleBatch
-from trm.runtime.device import with_dtype
+from trm.runtime.device import resolve_dtype
 from trm.tasks.registry import get_task
 from trm.training.initial_model import build_model
 from trm.training.plan import plan_run
@@ -157,7 +157,7 @@ def config(part: str, data: Path, seed: int, steps: int) -> RunConfig:
         preset=task.presets["mini"].settings,
         assignments=[*common, *PARTS[part]],
     )
-    return with_dtype(resolved.config)
+    return resolve_dtype(resolved.config, torch.device("cpu"))
 
 
 def step_seconds(configs: Mapping[str, RunConfig]) -> dict[str, float]:

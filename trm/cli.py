@@ -17,7 +17,7 @@ from trm.commands import data, evaluate, hub, runs, solve, sweep, train
 from trm.commands import options as opt
 from trm.errors import TrmError
 from trm.plugins import PluginWarning
-from trm.runtime.worker import TOLD_BY_LAUNCHER
+from trm.runtime.worker import LAUNCHER_SHOWS_ERRORS
 from trm.tasks.registry import list_tasks
 
 
@@ -86,9 +86,9 @@ def main() -> None:
         traceback.print_exc()
         code = 1
     if "torch.distributed" in sys.modules:
-        from trm.runtime.process_group import leave
+        from trm.runtime.process_group import exit_process
 
-        leave(code)
+        exit_process(code)
     sys.exit(code)
 
 
@@ -103,7 +103,7 @@ def run(arguments: list[str]) -> int:
         except TrmError as error:
             if "--debug" in arguments:
                 raise
-            if TOLD_BY_LAUNCHER not in os.environ:
+            if LAUNCHER_SHOWS_ERRORS not in os.environ:
                 errors.print(f"trm: error: {error}")
             return 1
         except UsageError as error:

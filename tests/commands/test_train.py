@@ -33,14 +33,17 @@ TINY = (
             r"6 or 12, or another --accumulate\.",
         ),
         ("--nproc 16", r"a batch of 8 does not divide by 16 processes\. Use --batch-size 16, .*"),
-        ("--nnodes 2 --run-name a", r"--nnodes 2 needs a place to meet\. .* --rdzv-endpoint .*"),
+        (
+            "--nnodes 2 --run-name a",
+            r"--nnodes 2 needs an address to connect to\. .* --rdzv-endpoint .*",
+        ),
         (
             "--nnodes 2 --rdzv-endpoint h:1",
             r"--nnodes 2 needs --run-name NAME, the same on all machines\.",
         ),
         (
             "--nnodes 2 --rdzv-endpoint h:1 --run-name a --node-rank 2",
-            r"--node-rank 2 is none of --nnodes 2\. Give 0 to 1\.",
+            r"--node-rank 2 is not below --nnodes 2\. Give 0 to 1\.",
         ),
         (
             "--nproc 2 --device cuda:1",
@@ -55,12 +58,12 @@ TINY = (
             r"a batch of 8 does not divide by --accumulate 3 parts\. Use --batch-size 6 or 9, or "
             r"another --accumulate\.",
         ),
-        ("--node-rank 1", r"--node-rank 1 is none of --nnodes 1\. Give 0 to 0\."),
+        ("--node-rank 1", r"--node-rank 1 is not below --nnodes 1\. Give 0 to 0\."),
         (
             "--nnodes 2 --rdzv-endpoint nonsense",
-            r"--rdzv-endpoint 'nonsense' is no HOST:PORT\. Name the machine of --node-rank 0, .*",
+            r"--rdzv-endpoint 'nonsense' is not HOST:PORT\. Name the machine of --node-rank 0, .*",
         ),
-        ("--nnodes 2 --rdzv-endpoint host:99999", r"--rdzv-endpoint 'host:99999' is no .*"),
+        ("--nnodes 2 --rdzv-endpoint host:99999", r"--rdzv-endpoint 'host:99999' is not .*"),
         ("--resume absent", r"absent: no such run\. Name a run folder; see trm runs\."),
         ("--resume runs --run-name a", r"--resume runs names a run, so does --run-name\. .*"),
         ("--save-every 0", r"--save-every: train\.save_every_steps .*greater than 0.*"),

@@ -10,7 +10,7 @@ from trm.config import ModelConfig, RunConfig
 from trm.errors import ConfigError
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.runs import layout
-from trm.runtime.device import usual_dtype, with_dtype
+from trm.runtime.device import default_dtype, resolve_dtype
 from trm.tasks.registry import get_task
 from trm.training.plan import plan_run
 from trm.training.train import train_plan
@@ -24,28 +24,28 @@ def test_the_usual_type_is_one_that_the_processor_computes_in(
     capability: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True}, raising=False)
-    assert usual_dtype(CPU) == TYPES[capability]
+    assert default_dtype(CPU) == TYPES[capability]
 
 
 def test_a_torch_that_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert usual_dtype(CPU) == "float32"
+    assert default_dtype(CPU) == "float32"
 
 
 def test_a_run_is_of_one_type(tiny: Callable[..., RunConfig], tmp_path: Path) -> None:
     config, task = tiny("model.forward_dtype=auto", "train.max_steps=1"), get_task("sudoku")
     planned = plan_run(config, task, runs_folder=tmp_path, name="a")
-    assert planned.config.model.forward_dtype == usual_dtype(CPU)
+    assert planned.config.model.forward_dtype == default_dtype(CPU)
     run = train_plan(planned, task).run
     saved = RunConfig.model_validate_json((run / layout.CONFIG_FILE).read_text())
-    assert saved.model.forward_dtype == usual_dtype(CPU)
+    assert saved.model.forward_dtype == default_dtype(CPU)
     longer = tiny("model.forward_dtype=auto", "train.max_steps=2")
     assert plan_run(longer, task, resume=str(run)).resume_from is not None
 
 
 def test_a_type_that_is_named_is_kept(tiny: Callable[..., RunConfig]) -> None:
     config = tiny("model.forward_dtype=float64")
-    assert with_dtype(config) is config
+    assert resolve_dtype(config, CPU) is config
 
 
 def test_a_model_needs_a_type() -> None:

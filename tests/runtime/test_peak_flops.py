@@ -15,7 +15,7 @@ from trm.inference.options import InferenceOptions
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.models.flops import eval_step_flops, train_step_flops
 from trm.runs import layout
-from trm.runtime.peak_flops import Arithmetic, matmul_ceiling, matrix_product
+from trm.runtime.peak_flops import matrix_product, measure_peak_flops, utilization
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.registry import get_task
 from trm.training.plan import plan_run
@@ -47,13 +47,13 @@ def spin(seconds: float) -> None:
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_nothing_is_faster_than_the_ceiling(device: torch.device, dtype: torch.dtype) -> None:
-    ceiling = matmul_ceiling(device, dtype)
+def test_nothing_is_faster_than_the_peak(device: torch.device, dtype: torch.dtype) -> None:
+    peak = measure_peak_flops(device, dtype)
     thin, wide = (torch.randn(n, 256, device=device, dtype=dtype) for n in (1, 256))
     began = time.perf_counter()
     for _ in range(20):
         (thin @ wide)[0, 0].item()
-    assert ceiling > 20 * 2 * 256 * 256 / (time.perf_counter() - began)
+    assert peak > 20 * 2 * 256 * 256 / (time.perf_counter() - began)
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
@@ -61,7 +61,7 @@ def test_measuring_leaves_the_random_numbers_alone(device: torch.device) -> None
     torch.manual_seed(5)
     expected = torch.rand(3), torch.rand(3, device=device)
     torch.manual_seed(5)
-    matmul_ceiling(device, torch.float32)
+    measure_peak_flops(device, torch.float32)
     assert torch.equal(torch.rand(3), expected[0])
     assert torch.equal(torch.rand(3, device=device), expected[1])
 
@@ -73,14 +73,14 @@ def test_the_matrices_are_random_and_the_same_each_time() -> None:
 
 
 def test_a_rate_as_operations_and_as_a_share() -> None:
-    assert Arithmetic(flops=10**9, ceiling=4e12).at(500.0) == {"tflops": 0.5, "mfu": 0.125}
+    assert utilization(500.0, step_flops=10**9, peak_flops=4e12) == {"tflops": 0.5, "mfu": 0.125}
 
 
 @pytest.mark.parametrize("group", [SINGLE_PROCESS, ProcessGroup(0, 2)], ids=["alone", "one of two"])
 def test_a_window_says_what_each_process_computed(
     model: TinyRecursiveModel, group: ProcessGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trm.training.step_metrics.matmul_ceiling", lambda device, dtype: 2e9)
+    monkeypatch.setattr("trm.training.step_metrics.measure_peak_flops", lambda device, dtype: 2e9)
     flops = train_step_flops(model.config, model.spec)
     window = StepMetrics(model, 0, 0.0, 6, group, lambda step: step * flops)
     for _ in range(3):
@@ -119,7 +119,7 @@ def test_a_gpu_that_is_busy_waits_for_nothing(
             return len(steps) != 1
 
     monkeypatch.setattr(TinyRecursiveModel, "device", torch.device("cuda"))
-    monkeypatch.setattr("trm.training.step_metrics.matmul_ceiling", lambda device, dtype: 1e9)
+    monkeypatch.setattr("trm.training.step_metrics.measure_peak_flops", lambda device, dtype: 1e9)
     monkeypatch.setattr(torch.cuda, "Event", Event)
     window = StepMetrics(model, 0, 0.0, 6, SINGLE_PROCESS, lambda step: 1)
     waited = []

@@ -12,7 +12,12 @@ from typing import Any
 import torch
 
 from trm.config import RunConfig
-from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup, joined, process_group_from_env
+from trm.runtime.process_group import (
+    SINGLE_PROCESS,
+    ProcessGroup,
+    init_process_group,
+    process_group_from_env,
+)
 from trm.tasks.registry import get_task
 from trm.training.plan import plan_run
 from trm.training.train import train_plan
@@ -37,6 +42,6 @@ def train(job: dict[str, Any], group: ProcessGroup) -> None:
 
 if __name__ == "__main__":
     group = process_group_from_env(os.environ) or SINGLE_PROCESS
-    with joined(group, torch.device("cpu")):
+    with init_process_group(group, torch.device("cpu")):
         for job in json.loads(Path(sys.argv[1]).read_text()):
             train(job, group)

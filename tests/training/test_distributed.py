@@ -19,9 +19,13 @@ from safetensors.torch import load_file
 from trm import settings
 from trm.data import write
 from trm.errors import ConfigError
-from trm.evaluation.evaluate import _own_rows
 from trm.runs import layout
-from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup, process_group_from_env
+from trm.runtime.process_group import (
+    SINGLE_PROCESS,
+    ProcessGroup,
+    process_group_from_env,
+    slurm_rendezvous,
+)
 from trm.tasks.registry import get_task
 
 SIZES = (1, 2, 4)
@@ -207,17 +211,9 @@ def test_a_run_says_on_how_many_processes_it_began(trained: Callable[[str, int],
 def test_shares_are_in_order_and_everything_is_in_one() -> None:
     for count in range(20):
         for size in range(1, 6):
-            shares = [ProcessGroup(rank, size).share(count) for rank in range(size)]
+            shares = [ProcessGroup(rank, size).shard(count) for rank in range(size)]
             rows = [row for share in shares for row in range(count)[share]]
             assert rows == list(range(count))
-            if not count:
-                continue
-            asked = [_own_rows(count, ProcessGroup(rank, size)) for rank in range(size)]
-            assert {len(own) for own in asked} == {-(-count // size)}
-            for own, share in zip(asked, shares, strict=True):
-                wanted = range(count)[share]
-                assert own[: len(wanted)].tolist() == list(wanted)
-                assert set(own) <= set(range(count))
 
 
 @pytest.mark.parametrize(
@@ -242,7 +238,7 @@ def test_launchers_are_known_by_their_environment(
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK = 2 is no process of WORLD_SIZE = 2"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK = 2 is not below WORLD_SIZE = 2"),
         ({"RANK": "one", "WORLD_SIZE": "2"}, "RANK = 'one', .* have to be numbers"),
     ],
 )
@@ -260,17 +256,15 @@ def test_environments_that_contradict_themselves(environment: dict[str, str], me
         ("rack1-node[2,4]", "rack1-node2"),
     ],
 )
-def test_srun_processes_meet_at_the_first_machine(nodes: str, first: str) -> None:
-    from trm.runtime.process_group import _meeting_point
-
-    found = _meeting_point({"SLURM_STEP_NODELIST": nodes, "SLURM_JOB_ID": "41234"})
+def test_srun_processes_connect_at_the_first_machine(nodes: str, first: str) -> None:
+    found = slurm_rendezvous({"SLURM_STEP_NODELIST": nodes, "SLURM_JOB_ID": "41234"})
     assert found == {"MASTER_ADDR": first, "MASTER_PORT": "21234"}
 
 
 def test_a_process_alone_exchanges_nothing() -> None:
     rows = torch.arange(6).view(3, 2)
-    assert SINGLE_PROCESS.gather(rows) is rows
-    assert SINGLE_PROCESS.any(True, False) == (True, False)
+    assert SINGLE_PROCESS.all_gather(rows) is rows
+    assert SINGLE_PROCESS.any_process(True, False) == (True, False)
     collected = SINGLE_PROCESS.gather_to_first(rows, 3)
     assert torch.equal(collected, rows)
     assert collected is not rows

@@ -14,13 +14,15 @@ from rich.console import Console
 
 from trm.commands import options as opt
 from trm.commands.options import PerTask, Submission
+from trm.commands.processes import processes_to_start
 from trm.errors import InputError, TrmError
-from trm.runtime.worker import as_worker, is_started_by_elastic
+from trm.runtime.worker import elastic_worker
 from trm.storage import check_writable, write_text
 
 if TYPE_CHECKING:
     from trm.evaluation.manifest import Entry
     from trm.evaluation.report import Report
+    from trm.runtime.launcher import LaunchOptions
     from trm.runtime.process_group import ProcessGroup
     from trm.tasks.metrics import Evaluator
 
@@ -79,11 +81,11 @@ def evaluate(
     update = {name: value for name, value in given.items() if value is not None}
     entries = [entry.of(**entry.model_dump() | update) for entry in entries]
     _check_files(*files.values())
-    processes = _processes(num_processes, device or "auto")
-    if processes > 1:
-        return _launch(context.obj or [], processes)
+    options = processes_to_start(device or "auto", num_processes, max_restarts=0)
+    if options is not None:
+        return _launch(context.obj or [], options)
     extras = _extras(submission, per_task)
-    with as_worker(os.environ), _together(device or "auto") as (own_device, group):
+    with elastic_worker(os.environ), _together(device or "auto") as (own_device, group):
         reports: list[Report] = []
         try:
             for entry in entries:
@@ -100,26 +102,15 @@ def evaluate(
     return 0
 
 
-def _processes(wanted: int | None, device: str) -> int:
-    """How many to start; one where a launcher has started this one, or is not needed."""
-    from trm.runtime.device import num_processes
-    from trm.runtime.process_group import process_group_from_env
-
-    group = process_group_from_env(os.environ)
-    if group is not None and (group.size > 1 or is_started_by_elastic(os.environ)):
-        return 1
-    return num_processes(device, wanted)
-
-
-def _launch(arguments: list[str], processes: int) -> int:
+def _launch(arguments: list[str], options: "LaunchOptions") -> int:
     """Run this command line in several processes; what they say besides goes to a folder."""
-    from trm.runtime.launcher import Machines, launch
+    from trm.runtime.launcher import launch
 
     folder = Path(tempfile.mkdtemp(prefix="trm-eval-"))
     try:
         code = launch(
-            arguments, Machines(processes, max_restarts=0), folder,
-            way_out=lambda: "Read it, and evaluate again.", shows_errors=True,
+            arguments, options, folder,
+            hint=lambda: "Read it, and evaluate again.", shows_errors=True,
         )  # fmt: skip
     except TrmError as error:
         if str(folder) not in str(error):  # else there is a log in it to read
@@ -133,11 +124,11 @@ def _launch(arguments: list[str], processes: int) -> int:
 def _together(device: str) -> "Iterator[tuple[str, ProcessGroup]]":
     """The processes that evaluate, and the device of this one."""
     from trm.runtime.device import pick_device
-    from trm.runtime.process_group import SINGLE_PROCESS, joined, process_group_from_env
+    from trm.runtime.process_group import SINGLE_PROCESS, init_process_group, process_group_from_env
 
     group = process_group_from_env(os.environ) or SINGLE_PROCESS
     own = pick_device(device, group.local_rank)
-    with joined(group, own):
+    with init_process_group(group, own):
         yield str(own), group
 
 

@@ -11,12 +11,12 @@ from rich.console import Console
 
 from trm.errors import ConfigError, TrainingError
 from trm.runs.layout import BEST, METRICS_FILE
-from trm.runtime.worker import is_started_by_elastic
+from trm.runtime.worker import is_elastic_worker
 from trm.tasks.registry import get_task
 
 if TYPE_CHECKING:
     from trm.runs.metrics_file import Listener, Record
-    from trm.runtime.launcher import Machines
+    from trm.runtime.launcher import LaunchOptions
     from trm.runtime.process_group import ProcessGroup
     from trm.settings import ResolvedSettings
     from trm.training.footprint import Footprint
@@ -26,35 +26,44 @@ if TYPE_CHECKING:
 out = Console()
 
 
-def machines_of(
-    resolved: "ResolvedSettings",
+def processes_to_start(
+    device: str,
     num_processes: int | None,
-    num_nodes: int | None,
-    node_rank: int,
-    endpoint: str | None,
-    max_restarts: int | None,
-) -> "Machines | None":
-    """The processes to start; None where this process trains, alone or as a launcher's."""
-    from trm.runtime import device
-    from trm.runtime.launcher import Machines
+    num_nodes: int | None = None,
+    node_rank: int = 0,
+    endpoint: str | None = None,
+    max_restarts: int | None = None,
+) -> "LaunchOptions | None":
+    """The processes that this command has to start, None if this process does the work itself.
+
+    It does so alone, or as one of the processes of a launcher (torchrun, srun or trm's own).
+
+    Args:
+        device: the device by its name, see :func:`trm.runtime.device.pick_device`.
+        num_processes: as for :class:`LaunchOptions`, like the others; None for one per GPU.
+
+    Raises:
+        ConfigError: if the options contradict each other, the devices or the launcher.
+    """
+    from trm.runtime import device as devices
+    from trm.runtime.launcher import LaunchOptions
     from trm.runtime.process_group import process_group_from_env
 
-    given = num_processes or num_nodes or node_rank or endpoint or max_restarts
-    started = is_started_by_elastic(os.environ)
     group = process_group_from_env(os.environ)
-    if started or (not given and group is not None and group.size > 1):
-        there = os.environ.get("LOCAL_WORLD_SIZE", "1")
-        if num_processes and int(there) != num_processes:
+    several = bool(num_nodes or node_rank or endpoint or max_restarts)
+    if is_elastic_worker(os.environ) or (group is not None and group.size > 1 and not several):
+        started = os.environ.get("LOCAL_WORLD_SIZE")
+        if num_processes and started and int(started) != num_processes:
             raise ConfigError(
-                f"--nproc {num_processes}, but the launcher started {there} processes here. "
+                f"--nproc {num_processes}, but the launcher started {started} processes here. "
                 "Leave --nproc out."
             )
         return None
-    count = device.num_processes(resolved.config.train.device, num_processes)
-    if count == 1 and (num_nodes or 1) == 1 and not (node_rank or endpoint or max_restarts):
+    count = devices.num_processes(device, num_processes)
+    if count == 1 and (num_nodes or 1) == 1 and not several:
         return None
     restarts = 3 if max_restarts is None else max_restarts
-    return Machines(count, num_nodes or 1, node_rank, endpoint, restarts)
+    return LaunchOptions(count, num_nodes or 1, node_rank, endpoint, restarts)
 
 
 def start(
@@ -62,7 +71,7 @@ def start(
     runs: Path,
     run_name: str | None,
     resume: str,
-    machines: "Machines",
+    options: "LaunchOptions",
     arguments: list[str],
     dry_run: bool,
 ) -> int:
@@ -73,35 +82,35 @@ def start(
     from trm.runtime import launcher
     from trm.training.plan import check_shares, plan_run
 
-    num_processes = machines.num_processes * machines.num_nodes
+    num_processes = options.num_processes * options.num_nodes
     check_shares(resolved.config, num_processes)
     named = run_name is not None or resume not in ("auto", "never")
-    if machines.num_nodes > 1 and not named:
+    if options.num_nodes > 1 and not named:
         raise ConfigError(
-            f"--nnodes {machines.num_nodes} needs --run-name NAME, the same on all machines."
+            f"--nnodes {options.num_nodes} needs --run-name NAME, the same on all machines."
         )
     task = get_task(resolved.config.task)
     plan = plan_run(resolved.config, task, runs_folder=runs, name=run_name, resume=resume)
     if dry_run:
         return show_needs(resolved, plan, num_processes)
-    if machines.num_nodes == 1:  # a machine that comes back may find the run still locked
+    if options.num_nodes == 1:  # a machine that comes back may find the run still locked
         check_not_locked(plan.folder)
     folder, more = plan.folder, [] if named else ["--run-name", plan.folder.name]
     del plan  # and with it what was read of the data
     if resume == "never":  # that was for this moment; processes may be started again
         more += ["--resume", "auto"]
-    if machines.num_nodes > 1:
-        others = machines.num_nodes - 1
+    if options.num_nodes > 1:
+        others = options.num_nodes - 1
         more_machines = f"{others} more machine{'s' if others > 1 else ''}"
-        out.print(f"waiting for {more_machines} at {machines.endpoint}", highlight=False)
+        out.print(f"waiting for {more_machines} at {options.endpoint}", highlight=False)
 
-    def way_out() -> str:
+    def hint() -> str:
         if last_checkpoint(folder) is None:
             return "It had saved nothing yet; start it again."
         return f"Go on with --resume {folder}."
 
     try:
-        return launcher.launch([*arguments, *more], machines, folder, way_out=way_out)
+        return launcher.launch([*arguments, *more], options, folder, hint=hint)
     except TrainingError as error:
         record_crash(folder / METRICS_FILE, str(error))
         raise

@@ -8,9 +8,15 @@ import typer
 from rich.console import Console
 
 from trm.commands import options as opt
-from trm.commands.processes import machines_of, say_how_it_ended, show_needs, shown, start
+from trm.commands.processes import (
+    processes_to_start,
+    say_how_it_ended,
+    show_needs,
+    shown,
+    start,
+)
 from trm.errors import ConfigError
-from trm.runtime.worker import as_worker
+from trm.runtime.worker import elastic_worker
 from trm.tasks.registry import get_task
 
 if TYPE_CHECKING:
@@ -122,13 +128,14 @@ def train(
     if begun is not None and run_name is not None:
         raise ConfigError(f"--resume {resume} names a run, so does --run-name. Give one of them.")
     resolved = resolve_settings(task, preset, mlp_t, config_file, assignments or (), flags, begun)
-    with as_worker(os.environ):  # which may end it before anything heavy is imported
-        machines = machines_of(
-            resolved, num_processes, num_nodes, node_rank, endpoint, max_restarts
-        )
-        if machines is None:
+    with elastic_worker(os.environ):  # which may end it before anything heavy is imported
+        options = processes_to_start(
+            resolved.config.train.device,
+            num_processes, num_nodes, node_rank, endpoint, max_restarts,
+        )  # fmt: skip
+        if options is None:
             return _train(resolved, runs, run_name, resume, profile, dry_run, push_to)
-    return start(resolved, runs, run_name, resume, machines, context.obj or [], dry_run)
+    return start(resolved, runs, run_name, resume, options, context.obj or [], dry_run)
 
 
 def _train(
@@ -143,7 +150,7 @@ def _train(
     """Train in this process, alone or as one of a launcher's."""
     from trm.publish.push_during_training import push_best
     from trm.runtime.device import pick_device
-    from trm.runtime.process_group import SINGLE_PROCESS, joined, process_group_from_env
+    from trm.runtime.process_group import SINGLE_PROCESS, init_process_group, process_group_from_env
     from trm.runtime.stop_signals import stop_requests
     from trm.training.plan import plan_run
     from trm.training.train import train_plan
@@ -155,8 +162,8 @@ def _train(
     with stop_requests() as stop:
         group = process_group_from_env(environment) or SINGLE_PROCESS
         device = pick_device(resolved.config.train.device, group.local_rank)
-        with joined(group, device):
-            (again,) = group.any(environment.get("TORCHELASTIC_RESTART_COUNT", "0") != "0")
+        with init_process_group(group, device):
+            (again,) = group.any_process(environment.get("TORCHELASTIC_RESTART_COUNT", "0") != "0")
             if again and resume == "never":
                 resume = "auto"  # with what processes before these began
             plan = plan_run(

@@ -133,7 +133,7 @@ def _own_rows(count: int, group: ProcessGroup) -> NDArray[np.int64]:
     Where they cannot be dealt evenly some answer a row in vain, the last one of their share or of
     the batch, for in all processes the network has to be asked equally often.
     """
-    share = group.share(count)
+    share = group.shard(count)
     places = share.start + np.arange(-(-count // group.size))
     last: int = min(max(share.stop, share.start + 1), count) - 1
     return np.asarray(np.minimum(places, last))
@@ -149,7 +149,7 @@ def _collected(
     """The answers of all processes to a batch, in the first one."""
     if group.size == 1:
         return own
-    share, count = group.share(len(examples)), len(examples)
+    share, count = group.shard(len(examples)), len(examples)
     answered = {
         name: group.gather_to_first(
             torch.from_numpy(array[: share.stop - share.start]), count

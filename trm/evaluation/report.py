@@ -16,7 +16,7 @@ from trm.inference.options import PUBLISHED, Choice, InferenceOptions
 from trm.models.flops import eval_step_flops
 from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runtime.device import compile_network, device_errors
-from trm.runtime.peak_flops import Arithmetic, matmul_ceiling
+from trm.runtime.peak_flops import measure_peak_flops, utilization
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
 
@@ -226,8 +226,8 @@ class _Stopwatch:
 
     def __init__(self, model: Model) -> None:
         network = model.network
-        ceiling = matmul_ceiling(network.device, network.dtype)
-        self._step = Arithmetic(eval_step_flops(network.config, network.spec), ceiling)
+        self._peak_flops = measure_peak_flops(network.device, network.dtype)
+        self._step_flops = eval_step_flops(network.config, network.spec)
         self.steps = 0
         self._began = time.perf_counter()
 
@@ -237,7 +237,7 @@ class _Stopwatch:
     def speed(self, examples: int) -> dict[str, float]:
         """See :attr:`Report.speed`."""
         seconds = time.perf_counter() - self._began
-        rate = self._step.at(self.steps / seconds)
+        rate = utilization(self.steps / seconds, self._step_flops, self._peak_flops)
         return {"seconds": seconds, "samples_per_s": examples / seconds, **rate}
 
 

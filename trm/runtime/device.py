@@ -1,4 +1,4 @@
-"""Which device to use, and how batches get there."""
+"""Choosing a device, and copying batches to it."""
 
 import contextlib
 import os
@@ -19,11 +19,12 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
     """The device of this name; ``auto`` is CUDA, else Apple's MPS, else the CPU.
 
     Args:
-        name: which.
-        local_rank: of several processes on a machine each has the GPU of its number.
+        name: ``auto`` or a name that torch knows, such as ``cpu`` or ``cuda:1``.
+        local_rank: the number of this process on its machine. ``cuda`` means the GPU of that
+            number.
 
     Raises:
-        ConfigError: if there is no such device here.
+        ConfigError: if the device does not exist here.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -32,7 +33,7 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
             name = "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-        if name == "cuda":  # on which a lone GPU of several processes is the only one each sees
+        if name == "cuda":  # a launcher may show each process its own GPU only
             device = torch.device("cuda", local_rank if torch.cuda.device_count() > 1 else 0)
         torch.empty(0, device=device)
         if device.type == "cuda":
@@ -43,40 +44,35 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
     return device
 
 
-def with_dtype(config: RunConfig, local_rank: int = 0) -> RunConfig:
-    """The settings with ``model.forward_dtype = auto`` as the type that it means here.
-
-    Raises:
-        ConfigError: if the device, see :func:`pick_device`, is not there.
-    """
+def resolve_dtype(config: RunConfig, device: torch.device) -> RunConfig:
+    """The settings, with ``model.forward_dtype = auto`` replaced by the device's default type."""
     if config.model.forward_dtype != "auto":
         return config
-    dtype = usual_dtype(pick_device(config.train.device, local_rank))
-    model = config.model.model_copy(update={"forward_dtype": dtype})
+    model = config.model.model_copy(update={"forward_dtype": default_dtype(device)})
     return config.model_copy(update={"model": model})
 
 
-def seeded(device: torch.device, *what: int) -> torch.Generator:
-    """A generator of random numbers on a device, by whatever the numbers are to depend on."""
-    seed = np.random.SeedSequence(what).generate_state(1, np.uint64)[0]
-    return torch.Generator(device).manual_seed(int(seed >> np.uint64(1)))  # 63 bits, for torch
-
-
-def usual_dtype(device: torch.device) -> str:
+def default_dtype(device: torch.device) -> str:
     """``bfloat16`` if the device computes in that type, ``float32`` if it would only convert."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     if device.type == "cpu":
-        can = getattr(torch.cpu, "get_capabilities", dict[str, bool])()  # not in older torch
+        can = getattr(torch.cpu, "get_capabilities", dict[str, bool])()  # missing in older torch
         return "bfloat16" if can.get("avx512_bf16") or can.get("amx_bf16") else "float32"
     return "float32"
 
 
+def seeded(device: torch.device, *what: int) -> torch.Generator:
+    """A random number generator on a device, seeded by all of these numbers."""
+    seed = np.random.SeedSequence(what).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(seed >> np.uint64(1)))  # torch takes 63 bits
+
+
 def num_processes(name: str, wanted: int | None = None) -> int:
-    """How many processes to start here: one for each GPU that ``name`` means, or those wanted.
+    """The number of processes to start here: ``wanted``, or one per GPU of that device name.
 
     Raises:
-        ConfigError: if they are more than there are devices of that name.
+        ConfigError: if there are fewer devices of that name.
     """
     gpus = torch.cuda.device_count() if name in ("auto", "cuda") else 0
     if wanted is None:
@@ -89,31 +85,27 @@ def num_processes(name: str, wanted: int | None = None) -> int:
 
 
 def compile_network(model: TinyRecursiveModel, wanted: bool | None) -> None:
-    """Have the model's network compiled if that is wanted; None: where it always pays."""
-    if wanted or (wanted is None and model.device.type == "cuda"):
-        _keep_compiled()
-        model.compile_network()
+    """Compile the model's network if ``wanted``; None compiles on CUDA.
 
-
-def _keep_compiled() -> None:
-    """Let the compiler put what it makes where later runs find it, if it was told no other place.
-
-    Its own default is a temporary folder, which is empty when the machine has started again.
+    The compiler's files go to trm's cache, unless the user chose a folder. Its own default is a
+    temporary folder, which is empty after a reboot.
     """
-    if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
+    if not (model.device.type == "cuda" if wanted is None else wanted):
         return
-    with contextlib.suppress(OSError, RuntimeError):  # no home, or not writable
-        folder = cache_folder() / "compile"
-        folder.mkdir(parents=True, exist_ok=True)
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+    if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
+        with contextlib.suppress(OSError, RuntimeError):  # no home folder, or not writable
+            folder = cache_folder() / "compile"
+            folder.mkdir(parents=True, exist_ok=True)
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+    model.compile_network()
 
 
 @contextlib.contextmanager
 def device_errors() -> Iterator[None]:
-    """Say of the two usual failures of a device what to do.
+    """Tell the user what to do about the two usual failures of a device.
 
     Raises:
-        TrainingError: if its memory is used up, or the compiler fails.
+        TrainingError: if the device is out of memory, or the compiler fails.
     """
     try:
         yield
@@ -124,7 +116,7 @@ def device_errors() -> Iterator[None]:
             "--nproc, or lower --batch-size."
         ) from error
     except RuntimeError as error:
-        compiler = sys.modules.get("torch._dynamo.exc")  # a second to import, if nothing compiles
+        compiler = sys.modules.get("torch._dynamo.exc")  # importing it takes a second
         if compiler is None or not isinstance(error, compiler.BackendCompilerFailed):
             raise
         reason = " ".join(str(error).split())[:200]
@@ -132,13 +124,13 @@ def device_errors() -> Iterator[None]:
 
 
 def to_device(batch: Batch, device: torch.device) -> PuzzleBatch:
-    """A batch as tensors on the device; the copy does not wait for the device."""
+    """A batch as tensors on the device. The host does not wait for the copy."""
     arrays = (batch.inputs, batch.labels, batch.puzzle_identifiers)
     return PuzzleBatch(*(copy_to(torch.from_numpy(array), device) for array in arrays))
 
 
 def copy_to(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A tensor of the CPU on the device; the host does not wait for it to get there."""
+    """A CPU tensor on the device. The host does not wait for the copy."""
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

@@ -1,6 +1,6 @@
-"""The processes of a run: which of them this is, and how they exchange numbers.
+"""The processes that train or evaluate together, and how they exchange tensors and results.
 
-Every process takes the same steps; the first one (rank 0) also writes and shows what comes out.
+Every process takes the same steps. The first one (rank 0) also writes files and shows progress.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes of a run, of which this is one; what is exchanged goes through here.
+    """The processes of a run, as this process sees them. A group of one exchanges nothing.
 
-    A group of one exchanges nothing. Rows of a batch are dealt in order: the first process has the
-    first rows, so that the order of the whole does not depend on how many there are.
+    The rows of a batch are dealt in order: the first process has the first rows. So the order of
+    the examples does not depend on the number of processes.
 
     Attributes:
         rank: the number of this process, from 0.
-        size: how many there are, on all machines.
+        size: the number of processes, on all machines.
         local_rank: the number of this process on its machine.
     """
 
@@ -39,13 +39,13 @@ class ProcessGroup:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes and shows."""
+        """Whether this process writes files and shows progress."""
         return self.rank == 0
 
-    def share(self, count: int, rank: int | None = None) -> slice:
-        """The rows of a batch of so many that a process has, this one if none is named.
+    def shard(self, count: int, rank: int | None = None) -> slice:
+        """Which of ``count`` rows a process holds: this process, unless ``rank`` is given.
 
-        >>> [ProcessGroup(rank, 3).share(7) for rank in range(3)]
+        >>> [ProcessGroup(rank, 3).shard(7) for rank in range(3)]
         [slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)]
         """
         rank = self.rank if rank is None else rank
@@ -57,32 +57,32 @@ class ProcessGroup:
             dist.all_reduce(tensor)
 
     def all_gather(self, rows: Tensor) -> Tensor:
-        """The rows of all processes, which have equally many, in all of them."""
+        """The rows of all processes, in rank order. Each process has the same number of rows."""
         if self.size == 1:
             return rows
-        everything = rows.new_empty((self.size * len(rows), *rows.shape[1:]))
-        dist.all_gather(list(everything.chunk(self.size)), rows.contiguous())
-        return everything
+        gathered = rows.new_empty((self.size * len(rows), *rows.shape[1:]))
+        dist.all_gather(list(gathered.chunk(self.size)), rows.contiguous())
+        return gathered
 
     def gather_to_first(self, rows: Tensor, count: int) -> Tensor:
-        """The rows of all shares of ``count`` in the first process, on the CPU, as a copy.
+        """All ``count`` rows, from the shards of all processes, as a copy on the CPU.
 
-        They come one process at a time, straight into their place. Other processes get nothing.
+        Only the first process gets them. It receives one shard at a time into its place.
         """
         if not self.is_first:
             if len(rows):
                 dist.send(rows.detach().cpu().contiguous(), 0)
             return rows[:0]
-        everything = torch.empty((count, *rows.shape[1:]), dtype=rows.dtype)
-        everything[self.share(count)] = rows.detach()
+        gathered = torch.empty((count, *rows.shape[1:]), dtype=rows.dtype)
+        gathered[self.shard(count)] = rows.detach()
         for rank in range(1, self.size):
-            place = everything[self.share(count, rank)]
+            place = gathered[self.shard(count, rank)]
             if len(place):
                 dist.recv(place, rank)
-        return everything
+        return gathered
 
-    def any(self, *flags: bool) -> tuple[bool, ...]:
-        """For each flag, whether it is set in any process."""
+    def any_process(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag, whether it is set in at least one process."""
         if self.size == 1:
             return flags
         tensor = torch.tensor(flags, dtype=torch.int32)
@@ -90,11 +90,11 @@ class ProcessGroup:
         return tuple(map(bool, tensor.tolist()))
 
     def broadcast_from_first(self, call: Callable[[], T]) -> T:
-        """What ``call`` gives in the first process, the only one to call it, in all of them.
+        """Call a function in the first process only, and return its result in all processes.
 
         Raises:
-            TrmError: in all processes, if the first one raised it; what else it raised is a
-                TrainingError in the others.
+            TrmError: in all processes, if the function raised it. If it raised another exception,
+                the other processes raise a TrainingError.
         """
         if self.size == 1:
             return call()
@@ -115,35 +115,35 @@ class ProcessGroup:
         value: T = result[0]
         return value
 
-    def together(self, call: Callable[[], T]) -> T:
-        """What ``call`` gives in this process, once it has succeeded in all of them.
+    def run_in_all(self, call: Callable[[], T]) -> T:
+        """Call a function in every process, and return when it has succeeded in all of them.
 
         Raises:
-            TrmError: in all processes that of the first one that raised one.
+            TrmError: in all processes, if the function raised it in one of them.
         """
         if self.size == 1:
             return call()
         result: list[T] = []
-        own: TrmError | None = None
+        own_error: TrmError | None = None
         try:
             result.append(call())
         except TrmError as error:
-            own = error
+            own_error = error
         errors: list[TrmError | None] = [None] * self.size
-        dist.all_gather_object(errors, own)
-        for theirs in filter(None, errors):
-            raise theirs
+        dist.all_gather_object(errors, own_error)
+        for first_error in filter(None, errors):
+            raise first_error
         return result[0]
 
 
-#: A run of one process.
+#: The group of a run with one process.
 SINGLE_PROCESS = ProcessGroup()
 
 
 def process_group_from_env(environment: Mapping[str, str]) -> ProcessGroup | None:
-    """The place that a launcher's environment gives this process; None where none started it.
+    """The group that a launcher's environment variables describe, None without a launcher.
 
-    Known are the variables of torchrun, which others set too (Kubeflow), and those of ``srun``.
+    The variables of torchrun, which other launchers set too (Kubeflow), and of ``srun``.
 
     Raises:
         ConfigError: if they contradict each other.
@@ -164,31 +164,47 @@ def process_group_from_env(environment: Mapping[str, str]) -> ProcessGroup | Non
         ) from None
     if not 0 <= rank < size or local < 0:
         raise ConfigError(
-            f"{names[0]} = {rank} is no process of {names[1]} = {size}. Unset both, or start trm "
+            f"{names[0]} = {rank} is not below {names[1]} = {size}. Unset both, or start trm "
             "with a launcher that sets them."
         )
     return ProcessGroup(rank, size, local)
 
 
+def slurm_rendezvous(environment: Mapping[str, str]) -> dict[str, str]:
+    """Where the processes of ``srun`` connect: the first machine of the step, and a port.
+
+    Empty outside of a Slurm step.
+    """
+    nodes = environment.get("SLURM_STEP_NODELIST")
+    if nodes is None:
+        return {}
+    first = re.sub(r"\[(\w+).*", r"\1", re.split(r",(?![^[]*\])", nodes)[0])
+    job = int(environment.get("SLURM_JOB_ID", "0"))
+    return {"MASTER_ADDR": first, "MASTER_PORT": str(20_000 + job % 20_000)}
+
+
 @contextlib.contextmanager
-def joined(group: ProcessGroup, device: torch.device) -> Iterator[None]:
-    """Be connected with the other processes inside the block.
+def init_process_group(group: ProcessGroup, device: torch.device) -> Iterator[None]:
+    """Connect with the other processes inside the block, unless they are connected already.
 
     Args:
         group: from :func:`process_group_from_env`.
-        device: of this process. Tensors there are exchanged by NCCL if it is a GPU, all others by
-            Gloo.
+        device: of this process. NCCL exchanges tensors on a GPU, Gloo all others.
+
+    Raises:
+        ConfigError: if no address is set.
+        TrainingError: if the processes did not connect.
     """
-    if group.size == 1:
+    if group.size == 1 or dist.is_initialized():
         yield
         return
-    for name, value in _meeting_point(os.environ).items():
+    for name, value in slurm_rendezvous(os.environ).items():
         os.environ.setdefault(name, value)
     missing = {"MASTER_ADDR", "MASTER_PORT"} - os.environ.keys()
     if missing:
         raise ConfigError(
             f"{min(missing)} is not set, but WORLD_SIZE = {group.size} is. Set it to where the "
-            "processes meet, or unset RANK and WORLD_SIZE."
+            "processes connect, or unset RANK and WORLD_SIZE."
         )
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
@@ -197,27 +213,18 @@ def joined(group: ProcessGroup, device: torch.device) -> Iterator[None]:
         where = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
         reason = " ".join(str(error).split()).rstrip(".")
         raise TrainingError(
-            f"the {group.size} processes did not meet at {where}: {reason}. Start all of them "
+            f"the {group.size} processes did not connect at {where}: {reason}. Start all of them "
             "again, with another MASTER_PORT if that one is in use."
         ) from error
     yield
-    dist.destroy_process_group()  # not after an error, for it waits for the others: see leave
+    # Not after an error: it would wait for the other processes. See exit_process.
+    dist.destroy_process_group()
 
 
-def leave(code: int) -> NoReturn:
-    """End the process; at once where it is still connected with others, which may never answer."""
+def exit_process(code: int) -> NoReturn:
+    """End this process, at once if it is still connected with others that may never answer."""
     if dist.is_available() and dist.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
-
-
-def _meeting_point(environment: Mapping[str, str]) -> dict[str, str]:
-    """Where the processes of ``srun`` find each other: at the first machine of the step."""
-    nodes = environment.get("SLURM_STEP_NODELIST")
-    if nodes is None:
-        return {}
-    first = re.sub(r"\[(\w+).*", r"\1", re.split(r",(?![^[]*\])", nodes)[0])
-    job = int(environment.get("SLURM_JOB_ID", "0"))
-    return {"MASTER_ADDR": first, "MASTER_PORT": str(20_000 + job % 20_000)}

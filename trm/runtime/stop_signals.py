@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP ask a run to finish its step; a second one ends it at once."""
+"""SIGINT, SIGTERM and SIGHUP ask a run to finish its step. A second signal ends it at once."""
 
 import contextlib
 import os
@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-#: A scheduler sends SIGTERM to every process, the launcher passes on its own, and the system says
-#: once a thread that the launcher has died: all that is one.
+#: Signals within this many seconds count as one. A scheduler sends SIGTERM to every process, the
+#: launcher passes its own on, and the kernel sends one per thread when the launcher has died.
 _SAME_S = 1.0
 
 
 class StopRequest:
-    """Whether the process has been asked to stop, and by which signal."""
+    """Whether the process was asked to stop, and by which signal."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -25,34 +25,33 @@ class StopRequest:
     def exit_code(self) -> int:
         """What a shell or scheduler expects: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
 
-        That of SIGTERM too where another process was asked.
+        Also that of SIGTERM if only another process was asked.
         """
         return 128 + (self.signal or signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Listen for these signals inside the block (main thread only); SIGHUP unless under nohup."""
+    """Handle these signals inside the block (main thread only), except SIGHUP under nohup."""
     request = StopRequest()
     handled = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         handled.append(signal.SIGHUP)
     previous = {number: signal.getsignal(number) for number in handled}
+    requested_at = 0.0
 
-    asked_at = 0.0
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked_at
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal requested_at
         now = time.monotonic()
         if request.signal is None:
-            request.signal, asked_at = signal.Signals(number), now
-        elif number == signal.SIGINT or now - asked_at > _SAME_S:
+            request.signal, requested_at = signal.Signals(number), now
+        elif number == signal.SIGINT or now - requested_at > _SAME_S:
             signal.signal(number, previous[signal.Signals(number)])
             os.kill(os.getpid(), number)
 
     try:
         for number in handled:
-            signal.signal(number, ask)
+            signal.signal(number, handle)
         yield request
     finally:
         for number in handled:

@@ -63,7 +63,7 @@ def begin_with(
         targets[TABLE] = begun  # which has nowhere else to go
     elif isinstance(table, ShardedPuzzleEmbedding):
         count = model.spec.num_puzzle_identifiers
-        targets[TABLE], shares[TABLE] = table.shard, (count, group.share(count))
+        targets[TABLE], shares[TABLE] = table.shard, (count, group.shard(count))
     stored.fill(targets, shares)
     if own is not None and theirs is not None:
         both = min(len(own), theirs[0])

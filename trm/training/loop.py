@@ -88,7 +88,7 @@ class TrainLoop:
         self.schedule = Schedule.of(config, total_steps(config, split))
         compile_network(model, config.train.compile)
         self.trainer = Trainer(state, config, self.schedule.total, group=group)
-        self._rows = group.share(config.train.batch_size)
+        self._rows = group.shard(config.train.batch_size)
         self.stream = TrainStream(
             split,
             config.train.batch_size,
@@ -190,7 +190,7 @@ class TrainLoop:
         if self._saver is not None:
             self._saver.poll()
         due = self._saver is not None and self._saver.due
-        stop, due = self.group.any(self.should_stop(), due)
+        stop, due = self.group.any_process(self.should_stop(), due)
         return stop, due
 
     def _step(self, window: StepMetrics) -> Tensor | None:

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from trm import trackers
 from trm.config import RunConfig, setting_names
 from trm.data import Dataset, with_validation_split
 from trm.errors import CheckpointError, ConfigError
 from trm.runs import checkpoint
 from trm.runs.run_folder import damaged_path, new_run_name, newest_intact_checkpoint
-from trm.runtime.device import with_dtype
+from trm.runtime.device import pick_device, resolve_dtype
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.base import Task
 from trm.training.best import check_not_ended
@@ -81,6 +83,7 @@ def plan_run(
     runs_folder: Path = Path("runs"),
     name: str | None = None,
     resume: str = "auto",
+    device: torch.device | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> Plan:
     """Decide what a run is, the same in all of its processes; nothing is written.
@@ -97,17 +100,19 @@ def plan_run(
     Raises:
         ConfigError, DataError, CheckpointError: if it cannot start.
     """
-    config = group.together(lambda: with_dtype(config, group.local_rank))
-    dataset = group.together(lambda: _open(config, task, group))
+    config = group.run_in_all(
+        lambda: resolve_dtype(config, device or pick_device(config.train.device, group.local_rank))
+    )
+    dataset = group.run_in_all(lambda: _open(config, task, group))
     first = group.broadcast_from_first(lambda: (config, dataset.meta.digest))
-    group.together(lambda: _check_same(config, dataset, *first))
+    group.run_in_all(lambda: _check_same(config, dataset, *first))
     steps = total_steps(config, dataset.split("train"))
     folder, start = group.broadcast_from_first(
         lambda: _start(config, dataset, steps, runs_folder, name, resume)
     )
-    group.together(lambda: _check_visible(start.checkpoint))
+    group.run_in_all(lambda: _check_visible(start.checkpoint))
     if start.checkpoint is None and config.train.init_from is not None:
-        group.together(lambda: check_beginning(config, dataset))
+        group.run_in_all(lambda: check_beginning(config, dataset))
     return Plan(folder, config, dataset, start, steps)
 
 

@@ -13,13 +13,13 @@ from trm.runtime.process_group import ProcessGroup
 
 
 class ShardedPuzzleEmbedding(PuzzleEmbedding):
-    """The rows ``group.share(num_identifiers)`` of a table, and one more that nothing reads.
+    """The rows ``group.shard(num_identifiers)`` of a table, and one more that nothing reads.
 
     All processes have to ask for rows, and move them, together and for equally many examples.
     """
 
     def __init__(self, num_identifiers: int, width: int, group: ProcessGroup) -> None:
-        self._share = group.share(num_identifiers)
+        self._share = group.shard(num_identifiers)
         super().__init__(self._share.stop - self._share.start + 1, width)
         self._group = group
 
@@ -35,7 +35,7 @@ class ShardedPuzzleEmbedding(PuzzleEmbedding):
         # Every row is in one process; zeros from the others leave it as it is.
         rows = torch.where(owned, self.weight[places], 0)
         self._group.all_reduce_(rows)
-        own = rows[self._group.share(len(rows))].clone()
+        own = rows[self._group.shard(len(rows))].clone()
         return own.requires_grad_(torch.is_grad_enabled())
 
     def row_indices(self, identifiers: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:

@@ -118,7 +118,7 @@ def restore(path: Path, state: TrainState, group: ProcessGroup = SINGLE_PROCESS)
     if isinstance(table, ShardedPuzzleEmbedding):
         targets[_TABLE] = table.shard
         count = state.model.spec.num_puzzle_identifiers
-        shares[_TABLE] = (count, group.share(count))
+        shares[_TABLE] = (count, group.shard(count))
     if state.average is not None:
         targets |= state.average.average
     fill(targets, path / WEIGHTS_FILE, shares)
@@ -127,7 +127,7 @@ def restore(path: Path, state: TrainState, group: ProcessGroup = SINGLE_PROCESS)
     state.step = progress.step
     state.optimizer.num_steps = progress.step - progress.left_out
     if progress.step:
-        found = load_row_slices(inner / _ROLLOUT, group.share)
+        found = load_row_slices(inner / _ROLLOUT, group.shard)
         try:
             state.rollout = Carry.from_tensors(
                 {n: t.to(state.model.device) for n, t in found.items()}

@@ -127,7 +127,7 @@ class Trainer:
         train = self.config.train
         if not train.state_noise and self.config.model.state_init == "fixed":
             return None
-        first = self.group.share(train.batch_size).start
+        first = self.group.shard(train.batch_size).start
         return seeded(self.state.model.device, train.seed, self.state.step, first)
 
     def _scale(self) -> float:

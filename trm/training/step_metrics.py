@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trm.models import TinyRecursiveModel
-from trm.runtime.peak_flops import Arithmetic, matmul_ceiling
+from trm.runtime.peak_flops import measure_peak_flops, utilization
 from trm.runtime.process_group import ProcessGroup
 from trm.training.supervision import METRICS
 
@@ -40,7 +40,7 @@ class StepMetrics:
     ) -> None:
         self._batch_size, self._group, self._flops = batch_size, group, flops
         # Measured by all processes at once, as they compute at once: they may share a CPU.
-        self._ceiling = matmul_ceiling(model.device, model.dtype)
+        self._peak_flops = measure_peak_flops(model.device, model.dtype)
         self._last_step: torch.cuda.Event | None = None
         if model.device.type == "cuda":
             self._last_step = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -96,13 +96,12 @@ class StepMetrics:
         averages = {name: _mean(v, count if name in _SHARES else added) for name, v in sums.items()}
         rate, input_share = steps * self._batch_size / seconds, self._waited / seconds
         flops = sum(map(self._flops, range(self._first + 1, step + 1))) / steps
-        arithmetic = Arithmetic(flops, self._ceiling)
         self._open(step)
         return {
             **averages,
             "num_halted": int(count),
             "samples_per_s": rate,
-            **arithmetic.at(rate / self._group.size),
+            **utilization(rate / self._group.size, flops, self._peak_flops),
             "input_share": input_share,
             "eta_s": (total - step) * seconds / steps,
             "elapsed_s": self.elapsed,

@@ -12,7 +12,12 @@ from trm.runs.lock import run_lock
 from trm.runs.metrics_file import Listener
 from trm.runs.run_folder import rename_damaged
 from trm.runtime.device import device_errors, pick_device
-from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup, joined, process_group_from_env
+from trm.runtime.process_group import (
+    SINGLE_PROCESS,
+    ProcessGroup,
+    init_process_group,
+    process_group_from_env,
+)
 from trm.storage import replace_symlink, write_text
 from trm.tasks.base import Task
 from trm.tasks.registry import get_task
@@ -51,7 +56,7 @@ def train(
     """
     task = get_task(config.task)
     group = process_group_from_env(os.environ) or SINGLE_PROCESS
-    with joined(group, pick_device(config.train.device, group.local_rank)):
+    with init_process_group(group, pick_device(config.train.device, group.local_rank)):
         planned = plan_run(
             config, task, runs_folder=Path(runs), name=name, resume=resume, group=group
         )
