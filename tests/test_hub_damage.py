@@ -94,7 +94,7 @@ CASES: dict[str, tuple[Callable[[Files], Files], str]] = {
     ),
     "beyond 64 bits": (
         config(lambda raw: raw["run"]["model"].update(hidden_size=2**40)),
-        r"its config\.json makes a model too large to describe\.",
+        r"config\.json makes a model too large to describe\.",
     ),
     "too deep": (
         config(lambda raw: raw["run"]["model"].update(l_layers=10**12)),
@@ -172,7 +172,7 @@ def torch_file(value: object) -> bytes:
             r"/step_1 would run code to be read \(getattr\); nothing",
         ),
         (torch_file({"weight": Runs()}), r"/step_1 would run code to be read \(getattr\); nothing"),
-        (torch_file([1, 2]), r"/step_1 holds a list, no state_dict\."),
+        (torch_file([1, 2]), r"/step_1 holds a list, not a state_dict\."),
         (b"no torch file", r": no file of torch\.save is there\."),
     ],
     ids=["a pickle", "a pickle in a zip", "a list", "text"],

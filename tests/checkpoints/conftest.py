@@ -10,7 +10,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from trm.checkpoints.published.tensor_names import to_published
+from trm.checkpoints.published.tensor_names import PREFIX, to_published
 from trm.config import ModelConfig
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.tasks.registry import get_task
@@ -18,7 +18,7 @@ from trm.tasks.registry import get_task
 
 @dataclass
 class Example:
-    """A checkpoint on disk, and what it was made from."""
+    """A checkpoint on disk, with the model and tensors that it was made from."""
 
     file: Path
     model: ModelConfig
@@ -30,18 +30,18 @@ class Example:
         return self.file.parent
 
     def save(self, tensors: object) -> None:
-        """Put something else into the torch file."""
+        """Write something else to the torch file."""
         torch.save(tensors, self.file)
 
-    def say(self, text: str | None = None, **settings: Any) -> None:
-        """Write an ``all_config.yaml`` beside it."""
-        found = yaml.safe_dump(settings) if text is None else text
-        (self.folder / "all_config.yaml").write_text(found, encoding="utf-8")
+    def write_yaml(self, text: str | None = None, **settings: Any) -> None:
+        """Write an ``all_config.yaml`` in its folder."""
+        text = yaml.safe_dump(settings) if text is None else text
+        (self.folder / "all_config.yaml").write_text(text, encoding="utf-8")
 
 
 @pytest.fixture
 def example(tmp_path: Path) -> Callable[..., Example]:
-    """Make a checkpoint of a task's puzzles, by default without settings beside it."""
+    """Make a checkpoint of a task's puzzles, by default without an ``all_config.yaml``."""
 
     def make(
         task: str = "sudoku",
@@ -49,7 +49,7 @@ def example(tmp_path: Path) -> Callable[..., Example]:
         seq_len: int = 81,
         rows: int = 1,
         name: str = "step_7",
-        prefix: str = "_orig_mod.model.inner.",
+        prefix: str = PREFIX,
         **settings: Any,
     ) -> Example:
         defaults = get_task(task).defaults["model"]
@@ -62,8 +62,9 @@ def example(tmp_path: Path) -> Callable[..., Example]:
         if network.puzzle_embedding is not None:
             network.puzzle_embedding.weight.normal_(generator=generator)
         dtype = getattr(torch, model.forward_dtype)
-        tensors = to_published(network.state_dict(), dtype, prefix)
-        file = tmp_path / "theirs" / name
+        published = to_published(network.state_dict(), dtype)
+        tensors = {prefix + n.removeprefix(PREFIX): t for n, t in published.items()}
+        file = tmp_path / "published" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         torch.save(tensors, file)
         return Example(file, model, seq_len, tensors)

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.hub import HubServer
 from tests.hub.commands import Online, refused
-from trm.checkpoints.opened import TABLE, open_checkpoint
+from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.tensors import PUZZLE_EMBEDDING
 from trm.errors import CheckpointError, PluginError
 
 Checkpoint = Callable[..., Path]
@@ -94,7 +95,7 @@ def test_ours_has_the_numbers_of_its_file(checkpoint: Checkpoint) -> None:
     assert stored.trained_on.names is stored.names
     table = stored.puzzle_embedding()
     assert table is not None
-    assert torch.equal(table, saved[TABLE])
+    assert torch.equal(table, saved[PUZZLE_EMBEDDING])
     network = stored.model().state_dict()
     assert network.keys() == saved.keys()
     assert all(torch.equal(network[name], saved[name]) for name in saved)
@@ -109,7 +110,7 @@ def test_theirs_has_the_numbers_of_its_file(example: Example) -> None:
     assert table is not None
     theirs = next(tensor for name, tensor in made.tensors.items() if "puzzle_emb" in name)
     assert torch.equal(table, theirs)
-    assert torch.equal(network[TABLE], theirs)
+    assert torch.equal(network[PUZZLE_EMBEDDING], theirs)
     assert sum(map(torch.numel, network.values())) == sum(map(torch.numel, made.tensors.values()))
 
 
@@ -118,11 +119,12 @@ def test_a_share_of_the_rows(checkpoint: Checkpoint, example: Example) -> None:
     for name in (ours, example(rows=5, **MLP).file):
         stored = open_checkpoint(name, task="sudoku")
         targets = dict(stored.model().state_dict())
-        whole, targets[TABLE] = targets[TABLE], torch.zeros(2, targets[TABLE].shape[1])
-        stored.fill(targets, {TABLE: (5, slice(2, 4))})
-        assert torch.equal(targets[TABLE], whole[2:4])
+        whole = targets[PUZZLE_EMBEDDING]
+        targets[PUZZLE_EMBEDDING] = torch.zeros(2, whole.shape[1])
+        stored.load_into(targets, {PUZZLE_EMBEDDING: (5, slice(2, 4))})
+        assert torch.equal(targets[PUZZLE_EMBEDDING], whole[2:4])
         with pytest.raises(CheckpointError, match=r"puzzle_embedding\.weight is \(5, 32\), but "):
-            stored.fill(targets, {TABLE: (6, slice(2, 4))})
+            stored.load_into(targets, {PUZZLE_EMBEDDING: (6, slice(2, 4))})
 
 
 def test_a_model_without_puzzle_embedding(checkpoint: Checkpoint) -> None:
@@ -130,7 +132,7 @@ def test_a_model_without_puzzle_embedding(checkpoint: Checkpoint) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("name", ["answer_init", "output_head.weight", TABLE])
+@pytest.mark.parametrize("name", ["answer_init", "output_head.weight", PUZZLE_EMBEDDING])
 def test_numbers_that_are_not_finite(checkpoint: Checkpoint, name: str, value: float) -> None:
     folder = checkpoint("c")
     tensors = load_file(folder / WEIGHTS)

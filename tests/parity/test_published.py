@@ -15,8 +15,8 @@ from torch import Tensor
 
 from trm.checkpoints.opened import open_checkpoint
 from trm.checkpoints.published.checkpoint import export_published, import_published, read_published
+from trm.checkpoints.published.file_names import YAML_FILE
 from trm.checkpoints.published.tensor_names import PREFIX
-from trm.checkpoints.published.yaml_config import YAML_FILE
 from trm.models import TinyRecursiveModel
 
 FOLDER = Path(__file__).parent / "data" / "published_checkpoint"

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from trm.checkpoints.published.tensor_names import from_published
+from trm.checkpoints.published.tensor_names import trm_name
 from trm.config import ModelConfig, OptimConfig, RunConfig, TrainConfig
 from trm.models import (
     PuzzleBatch,
@@ -74,7 +74,7 @@ class Reference:
     def group(self, prefix: str) -> dict[str, Tensor]:
         """The tensors under a prefix, by our names."""
         named = {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)}
-        return from_published(named)
+        return {trm_name(name): tensor for name, tensor in named.items()}
 
     def model(self) -> TinyRecursiveModel:
         model = TinyRecursiveModel(self.config.model, self.spec)
@@ -173,8 +173,8 @@ def test_training_step(reference: Reference, trained, number: int) -> None:
     batch_size = reference.config.train.batch_size
     expected = reference.tensors[prefix + "loss"].item() / batch_size
     assert ours["loss"].item() == pytest.approx(expected, rel=1e-4)
-    for theirs, trm_name in OUR_METRIC.items():
-        value = ours[trm_name].item() * (batch_size if trm_name.endswith("loss") else 1)
+    for theirs, our_name in OUR_METRIC.items():
+        value = ours[our_name].item() * (batch_size if our_name.endswith("loss") else 1)
         published = reference.tensors[f"{prefix}metrics.{theirs}"].item()
         assert value == pytest.approx(published, rel=1e-4), theirs
 

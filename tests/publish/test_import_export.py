@@ -38,7 +38,7 @@ def test_the_task_may_be_given(tmp_path: Path) -> None:
     file = PUBLISHED / "step_65104"
     found = trm.import_checkpoint(file, out=tmp_path / "mine", task="sudoku")
     assert not any("task sudoku" in note for note in found.notes)
-    with pytest.raises(CheckpointError, match="these are no puzzles of task maze"):
+    with pytest.raises(CheckpointError, match="these are not puzzles of task maze"):
         trm.import_checkpoint(file, out=tmp_path / "maze", task="maze")
     with pytest.raises(PluginError, match="unknown task 'mazes'"):
         trm.import_checkpoint(file, out=tmp_path / "maze", task="mazes")

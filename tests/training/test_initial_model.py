@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from tests.hub import HubServer
 from tests.hub.commands import Online, succeeded
 from tests.made_checkpoints import files_of, write_checkpoint, write_named_data
-from trm.checkpoints.opened import TABLE, open_checkpoint
+from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.tensors import PUZZLE_EMBEDDING
 from trm.config import RunConfig
 from trm.data import Dataset
 from trm.errors import CheckpointError, ConfigError
@@ -93,7 +94,7 @@ def test_it_may_begin_with_the_same_puzzles(
     checkpoint: Checkpoint, tiny: Tiny, named_data: Path
 ) -> None:
     folder = checkpoint("c", names=NAMES)
-    table = load_file(folder / "model.safetensors")[TABLE]
+    table = load_file(folder / "model.safetensors")[PUZZLE_EMBEDDING]
     config = tiny(f"train.init_from={folder}", f"data.paths=['{named_data}']")
     model = begun(config)
     assert model.puzzle_embedding is not None
@@ -129,9 +130,9 @@ def test_other_puzzles_may_begin_with_the_mean(
         assert table is not None
         rows = table.shard if isinstance(table, ShardedPuzzleEmbedding) else table.weight
         assert len(rows) == {None: 5, ProcessGroup(0, 2): 2, ProcessGroup(1, 2): 3}[group]
-        torch.testing.assert_close(rows, saved[TABLE].mean(dim=0).expand(len(rows), -1))
-        del saved[TABLE]
-        others = {n: tensor for n, tensor in model.state_dict().items() if n != TABLE}
+        torch.testing.assert_close(rows, saved[PUZZLE_EMBEDDING].mean(dim=0).expand(len(rows), -1))
+        del saved[PUZZLE_EMBEDDING]
+        others = {n: tensor for n, tensor in model.state_dict().items() if n != PUZZLE_EMBEDDING}
         assert all(torch.equal(others[name], saved[name]) for name in others)
         saved = load_file(folder / "model.safetensors")
 

@@ -1,9 +1,5 @@
-"""Checkpoints as they are stored: ours or as the published trainer saves them, here or on the Hub.
+"""Checkpoints by name: those of trm and of the published trainer, on this machine or on the Hub."""
 
-Whoever takes a checkpoint by name opens it here.
-"""
-
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,35 +8,37 @@ import torch
 from torch import Tensor
 
 from trm.checkpoints.compatibility import TrainedOn
+from trm.checkpoints.model_shapes import check_model_shapes
 from trm.checkpoints.published.checkpoint import find_published, read_published
-from trm.checkpoints.published.yaml_config import YAML_FILE
-from trm.checkpoints.tensors import check_shapes_match, fill, load_tensor, shapes
+from trm.checkpoints.published.file_names import files_to_download
+from trm.checkpoints.tensors import (
+    PUZZLE_EMBEDDING,
+    check_shapes,
+    expected_shapes,
+    load_into,
+    load_shapes,
+    load_tensor,
+)
 from trm.errors import CheckpointError
 from trm.hub import parse_name, pull
 from trm.models import TinyRecursiveModel
 from trm.models.layers import swiglu_width
-from trm.runs import checkpoint
-from trm.runs.checkpoint import CheckpointConfig, PuzzleNames
+from trm.runs.checkpoint import CheckpointConfig, PuzzleNames, read_config, read_puzzle_names
 from trm.runs.layout import CONFIG_FILE, EVALUATION_FILE, NAMES_FILE, WEIGHTS_FILE
 from trm.runs.run_folder import find_checkpoint, is_run
-
-TABLE = "puzzle_embedding.weight"
-#: Of a repository with a checkpoint of ours, what is fetched.
-_OURS = (WEIGHTS_FILE, CONFIG_FILE, NAMES_FILE, EVALUATION_FILE)
-_STEP = re.compile(r"step_?(\d+)")
-_TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 
 
 @dataclass(frozen=True)
 class OpenedCheckpoint:
-    """A checkpoint whose weights have not been read yet, or not all.
+    """A checkpoint whose weights are read when they are used.
 
     Attributes:
-        name: what the user called it, or its folder.
+        name: as the user wrote it, or the folder.
         path: its folder, or the published trainer's file.
-        names: what the rows of its puzzle embedding stand for, where that is known.
-        notes: what a published checkpoint leaves out, and was inferred.
-        tensors: those of a published checkpoint, by our names.
+        config: its settings, and the data it was trained on.
+        names: the puzzle of each row of the puzzle embedding, None if unknown.
+        notes: what a published checkpoint leaves out and trm inferred.
+        tensors: the weights of a published checkpoint, by trm's names; None for one of trm.
     """
 
     name: str
@@ -56,28 +54,28 @@ class OpenedCheckpoint:
         return TrainedOn(self.name, self.config.data, self.names)
 
     def shapes(self) -> dict[str, list[int]]:
-        """The shape of each tensor, by our names."""
+        """The shape of each tensor, by trm's names."""
         if self.tensors is None:
-            return shapes(self.path / WEIGHTS_FILE)
-        return {name: list(tensor.shape) for name, tensor in self.tensors.items()}
+            return load_shapes(self.path / WEIGHTS_FILE)
+        return expected_shapes(self.tensors)
 
     @torch.no_grad()
-    def fill(
+    def load_into(
         self,
         targets: Mapping[str, Tensor],
-        shares: Mapping[str, tuple[int, slice]] | None = None,
+        row_slices: Mapping[str, tuple[int, slice]] | None = None,
     ) -> None:
-        """Copy every tensor into the one of its name; see :func:`trm.checkpoints.tensors.fill`.
+        """Copy every tensor into its target; see :func:`trm.checkpoints.tensors.load_into`.
 
         Raises:
             CheckpointError: if names or shapes differ, or a number is not finite.
         """
         if self.tensors is None:
-            fill(targets, self.path / WEIGHTS_FILE, shares)
+            load_into(targets, self.path / WEIGHTS_FILE, row_slices)
         else:
-            check_shapes_match(targets, self.shapes(), self.path, shares)
+            check_shapes(expected_shapes(targets, row_slices), self.shapes(), self.path)
             for name, target in targets.items():
-                rows = shares[name][1] if shares and name in shares else slice(None)
+                rows = row_slices[name][1] if row_slices and name in row_slices else slice(None)
                 target.copy_(self.tensors[name][rows])
         for name, target in targets.items():
             if not target.isfinite().all():
@@ -86,120 +84,106 @@ class OpenedCheckpoint:
                 )
 
     def model(self, device: torch.device | str = "cpu") -> TinyRecursiveModel:
-        """The network, with its weights.
+        """The model with its weights.
 
         Raises:
             CheckpointError: if the weights are damaged or do not fit the configuration.
         """
-        model = self._new_model()
-        self.fill(model.state_dict())
+        shapes = self.shapes()
+        if not self._sizes_match(shapes):
+            check_model_shapes(self.config, shapes, self.path)
+        model = TinyRecursiveModel(self.config.run.model, self.config.spec, init_weights=False)
+        self.load_into(model.state_dict())
         return model.to(device)
 
-    def _new_model(self) -> TinyRecursiveModel:
-        """The network without its weights; made only if its tensors are those that are stored."""
-        model, spec, found = self.config.run.model, self.config.spec, self.shapes()
-        last = f"core.layers.{model.l_layers - 1}.mlp.down.weight"
-        if self._has_its_sizes():
-            return TinyRecursiveModel(model, spec, init_weights=False)
-        try:
-            with torch.device("meta"):  # which takes a second when first used
-                if last not in found:  # known before so many layers are made
-                    check_shapes_match({last: torch.empty(0)}, {}, self.path)
-                check_shapes_match(TinyRecursiveModel(model, spec).state_dict(), found, self.path)
-            return TinyRecursiveModel(model, spec, init_weights=False)
-        except (RuntimeError, OverflowError, TypeError) as error:  # of sizes beyond 64 bits
-            raise CheckpointError(
-                f"{self.path}: its {CONFIG_FILE} makes a model too large to describe. Use another "
-                "checkpoint."
-            ) from error
+    def _sizes_match(self, shapes: Mapping[str, list[int]]) -> bool:
+        """Whether the configured model takes no more memory than the stored tensors.
 
-    def _has_its_sizes(self) -> bool:
-        """Whether the configuration makes no model larger than the one that is stored."""
-        model, spec, found = self.config.run.model, self.config.spec, self.shapes()
+        This spares the exact check, whose first use of the meta device takes a second.
+        """
+        model, spec = self.config.run.model, self.config.spec
         hidden, last = model.hidden_size, f"core.layers.{model.l_layers - 1}.mlp.down.weight"
         width = swiglu_width(hidden, model.expansion, model.swiglu_multiple)
         table = [spec.num_puzzle_identifiers, model.puzzle_emb_width]
         return (
-            found.get("output_head.weight") == [spec.vocab_size, hidden]
-            and found.get(TABLE) == (table if model.puzzle_emb_width else None)
-            and found.get(last) == [hidden, width]
+            shapes.get("output_head.weight") == [spec.vocab_size, hidden]
+            and shapes.get(PUZZLE_EMBEDDING) == (table if model.puzzle_emb_width else None)
+            and shapes.get(last) == [hidden, width]
             and model.prefix_len + spec.seq_len < 4096
         )
 
     def puzzle_embedding(self) -> Tensor | None:
-        """The table (num_puzzle_identifiers, width), None if there is none."""
-        if TABLE not in self.shapes():
+        """The table (num_puzzle_identifiers, width), None if the model has no puzzle embedding."""
+        if PUZZLE_EMBEDDING not in self.shapes():
             return None
         if self.tensors is not None:
-            return self.tensors[TABLE]
-        return load_tensor(self.path / WEIGHTS_FILE, TABLE)
+            return self.tensors[PUZZLE_EMBEDDING]
+        return load_tensor(self.path / WEIGHTS_FILE, PUZZLE_EMBEDDING)
 
 
 def open_checkpoint(
     name: str | Path | None = None, *, task: str | None = None, runs_folder: Path = Path("runs")
 ) -> OpenedCheckpoint:
-    """Find a checkpoint, and read all of it but the weights.
+    """Find a checkpoint and read everything except its weights.
 
     Args:
-        name: a run folder (its best checkpoint is meant), a checkpoint folder, a file or folder of
-            the published trainer, or ``USER/NAME[@REVISION]`` of the Hub; None for the newest run.
-        task: of a published checkpoint that does not say which it was trained for.
+        name: a run folder (its best checkpoint), a checkpoint folder, a file or folder of the
+            published trainer, or ``USER/NAME[@REVISION]`` on the Hub; None for the newest run.
+        task: the task of a published checkpoint whose files do not name it.
         runs_folder: where to look for the newest run.
 
     Raises:
-        CheckpointError: if there is none, or it is damaged.
-        HubError: if it cannot be fetched.
+        CheckpointError: if there is no such checkpoint, or it is damaged.
+        HubError: if it cannot be downloaded.
     """
-    text = None if name is None else str(name)
-    path, shown = locate(text, runs_folder)
+    path, display_name = locate_checkpoint(None if name is None else str(name), runs_folder)
     if not (path / WEIGHTS_FILE).is_file():
-        found = read_published(path, task)
+        published = read_published(path, task)
         return OpenedCheckpoint(
-            shown, found.file, found.config, found.names, found.notes, found.weights
+            display_name,
+            published.file,
+            published.config,
+            published.names,
+            published.notes,
+            published.weights,
         )
-    config = checkpoint.read_config(path)
+    config = read_config(path)
     if task not in (None, config.run.task):
-        raise CheckpointError(f"{shown} was trained for task {config.run.task}, not {task}.")
-    return OpenedCheckpoint(shown, path, config, checkpoint.read_puzzle_names(path))
+        raise CheckpointError(f"{display_name} was trained for task {config.run.task}, not {task}.")
+    return OpenedCheckpoint(display_name, path, config, read_puzzle_names(path))
 
 
-def locate(name: str | None, runs_folder: Path = Path("runs")) -> tuple[Path, str]:
-    """The folder or file that is meant, fetched if it is on the Hub, and what to call it.
+def locate_checkpoint(name: str | None, runs_folder: Path = Path("runs")) -> tuple[Path, str]:
+    """The folder or file of a checkpoint, downloaded if it is on the Hub, and its display name.
 
     Raises:
-        CheckpointError: if there is none.
-        HubError: if it cannot be fetched.
+        CheckpointError: if there is no such checkpoint.
+        HubError: if it cannot be downloaded.
     """
-    on_hub = None if name is None else parse_name(name)
-    here = name is None or Path(name).exists() or Path(name).parent.is_dir()
-    if on_hub is not None and not here:
-        return pull(on_hub, lambda files: _wanted(files, str(on_hub))), str(on_hub)
-    if name is not None and not _has_ours(Path(name)) and find_published(Path(name)):
-        return Path(name), name
-    found = find_checkpoint(name, runs_folder)
-    return found, str(found)
+    if name is not None:
+        path, on_hub = Path(name), parse_name(name)
+        if on_hub is not None and not path.exists() and not path.parent.is_dir():
+            return pull(on_hub, lambda files: _files_to_download(files, name)), name
+        is_trm = is_run(path) or (path / WEIGHTS_FILE).is_file()
+        if not is_trm and find_published(path):
+            return path, name
+    path = find_checkpoint(name, runs_folder)
+    return path, str(path)
 
 
-def _has_ours(path: Path) -> bool:
-    return is_run(path) or (path / WEIGHTS_FILE).is_file()
-
-
-def _wanted(files: Sequence[str], name: str) -> list[str]:
-    """What to fetch of a repository: a checkpoint of ours, or the newest published one.
+def _files_to_download(files: Sequence[str], name: str) -> list[str]:
+    """The files of a repository to download: a checkpoint of trm, or the newest published one.
 
     Raises:
         CheckpointError: if it has neither.
     """
     if {WEIGHTS_FILE, CONFIG_FILE} <= set(files):
-        return [file for file in _OURS if file in files]
-    likely = [file for file in files if Path(file).suffix in ("", *_TORCH_SUFFIXES)]
-    steps = {file: _STEP.search(Path(file).name) for file in likely}
-    found = [(int(step[1]), file) for file, step in steps.items() if step]
-    found = found or [(0, file) for file in likely if file.endswith(_TORCH_SUFFIXES)]
-    if not found:
+        optional = (NAMES_FILE, EVALUATION_FILE)
+        return [WEIGHTS_FILE, CONFIG_FILE, *(file for file in optional if file in files)]
+    published = files_to_download(files)
+    if not published:
         raise CheckpointError(
             f"{name} holds no TRM: neither {WEIGHTS_FILE} with {CONFIG_FILE} nor a file step_N of "
             "the published trainer. Name another repository."
         )
-    beside = (YAML_FILE, "identifiers.json")
-    return [max(found)[1], *(file for file in files if Path(file).name in beside)]
+    return published

@@ -1,7 +1,7 @@
-"""Tensors in safetensors files: written, read in part, and refused where they do not fit."""
+"""Tensors in safetensors files: written, read whole or in part, and checked."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,56 +12,58 @@ from torch import Tensor
 
 from trm.errors import CheckpointError
 
-#: How torch.save begins (a zip archive), and a bare pickle of protocol 2 to 5.
-_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+#: The name of the puzzle embedding's table in every checkpoint.
+PUZZLE_EMBEDDING = "puzzle_embedding.weight"
+#: The first bytes of a zip archive, as torch.save writes, and of a bare pickle (protocol 2 to 5).
+ZIP_START = b"PK\x03\x04"
+PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write a file.
 
     Raises:
-        OSError: if the disk is full or the place may not be written.
+        OSError: if the disk is full or the file cannot be written.
     """
     try:
         save_file({n: t.detach().contiguous() for n, t in tensors.items()}, path)
     except safetensors.SafetensorError as error:
-        raise _as_os_error(error) from error
-
-
-def _as_os_error(error: Exception) -> OSError:
-    """safetensors reports a full disk as text: ``... (os error 28)``."""
-    code = re.search(r"os error (\d+)", str(error))
-    return OSError(int(code.group(1)) if code else 0, str(error))
+        # safetensors reports a full disk only as text: "... (os error 28)".
+        code = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(code[1]) if code else 0, str(error)) from error
 
 
 @torch.no_grad()
-def fill(
-    targets: Mapping[str, Tensor], path: Path, shares: Mapping[str, tuple[int, slice]] | None = None
+def load_into(
+    targets: Mapping[str, Tensor],
+    path: Path,
+    row_slices: Mapping[str, tuple[int, slice]] | None = None,
 ) -> None:
-    """Copy every tensor of a file into the one of its name.
+    """Copy every tensor of a file into the target with its name.
 
     Args:
-        targets: where to, one for each tensor of the file.
+        targets: one tensor for each tensor of the file.
         path: the file.
-        shares: for tensors of which only some rows are wanted: how many rows there are, and which.
+        row_slices: for tensors that are loaded in part: the number of rows in the file, and the
+            rows to load.
 
     Raises:
-        CheckpointError: if the file is missing or damaged, or names and shapes differ.
+        CheckpointError: if the file is missing or damaged, or names or shapes differ.
     """
-    with _reading(path) as file:
-        check_shapes_match(targets, _shapes(file), path, shares)
+    with _open(path) as file:
+        check_shapes(expected_shapes(targets, row_slices), _shapes(file), path)
         for name, target in targets.items():
-            rows = shares[name][1] if shares and name in shares else None
+            rows = row_slices[name][1] if row_slices and name in row_slices else None
             target.copy_(file.get_tensor(name) if rows is None else file.get_slice(name)[rows])
 
 
-def shapes(path: Path) -> dict[str, list[int]]:
-    """The shape of every tensor of a file, without its numbers.
+def load_shapes(path: Path) -> dict[str, list[int]]:
+    """The shape of every tensor of a file; the numbers are not read.
 
     Raises:
-        CheckpointError: if it is missing or damaged.
+        CheckpointError: if the file is missing or damaged.
     """
-    with _reading(path) as file:
+    with _open(path) as file:
         return _shapes(file)
 
 
@@ -71,24 +73,28 @@ def load_tensor(path: Path, name: str) -> Tensor:
     Raises:
         CheckpointError: if the file is missing or damaged.
     """
-    with _reading(path) as file:
+    with _open(path) as file:
         tensor: Tensor = file.get_tensor(name)
         return tensor
 
 
-def load_row_slices(path: Path, share: Callable[[int], slice]) -> dict[str, Tensor]:
-    """Some rows of every tensor of a file: ``share`` of how many there are.
+def load_row_slices(path: Path, slice_of: Callable[[int], slice]) -> dict[str, Tensor]:
+    """A slice of the rows of every tensor of a file.
+
+    Args:
+        path: the file.
+        slice_of: takes a tensor's number of rows, and returns the slice to load.
 
     Raises:
-        CheckpointError: if it is missing or damaged.
+        CheckpointError: if the file is missing or damaged.
     """
-    with _reading(path) as file:
-        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-        return {name: part[share(part.get_shape()[0])] for name, part in slices.items()}
+    with _open(path) as file:
+        tensors = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        return {name: part[slice_of(part.get_shape()[0])] for name, part in tensors.items()}
 
 
-class _reading:  # noqa: N801
-    """``safe_open`` as a context, whose errors are ours."""
+class _open:  # noqa: N801
+    """``safetensors.safe_open`` as a context manager that raises a :class:`CheckpointError`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -112,7 +118,7 @@ class _reading:  # noqa: N801
 
     def _damaged(self, error: Exception) -> CheckpointError:
         with self._path.open("rb") as file:
-            if file.read(4).startswith(_PICKLES):
+            if file.read(4).startswith((ZIP_START, *PICKLE_STARTS)):
                 return CheckpointError(
                     f"{self._path} is a pickle, which could run code; trm reads safetensors only. "
                     "Name a checkpoint that trm wrote."
@@ -126,42 +132,51 @@ def _shapes(file: Any) -> dict[str, list[int]]:
     return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
 
 
-def check_shapes_match(
-    targets: Mapping[str, Tensor],
-    found: Mapping[str, list[int]],
+def expected_shapes(
+    targets: Mapping[str, Tensor], row_slices: Mapping[str, tuple[int, slice]] | None = None
+) -> dict[str, list[int]]:
+    """The shapes that a file must have to be loaded into these targets; see :func:`load_into`."""
+    shapes = {name: list(tensor.shape) for name, tensor in targets.items()}
+    for name, (num_rows, _) in (row_slices or {}).items():
+        shapes[name][0] = num_rows
+    return shapes
+
+
+def check_shapes(
+    expected: Mapping[str, Sequence[int]],
+    shapes: Mapping[str, Sequence[int]],
     path: Path | str,
-    shares: Mapping[str, tuple[int, slice]] | None = None,
     *,
     settings: str = "config.json",
-    way_out: str = "Restore the config.json the weights were saved with.",
+    advice: str = "Restore the config.json the weights were saved with.",
+    display_name: Callable[[str], str] = str,
 ) -> None:
-    """Refuse tensors of other names or shapes than their targets; see :func:`fill`.
+    """Refuse tensors with other names or shapes than expected.
 
     Args:
-        targets: where to.
-        found: the shapes that are stored.
-        path: where they are stored.
-        shares: as of :func:`fill`.
-        settings: what says which targets there are.
-        way_out: what to do where they differ.
+        expected: the shapes that the model has.
+        shapes: the shapes in the checkpoint.
+        path: the checkpoint, for messages.
+        settings: what decides the expected shapes, for messages.
+        advice: the last sentence of each message.
+        display_name: the name of a tensor in messages.
 
     Raises:
-        CheckpointError: naming the first that differs.
+        CheckpointError: naming the first tensor that differs.
     """
-    expected = {name: list(tensor.shape) for name, tensor in targets.items()}
-    expected |= {n: [count, *expected[n][1:]] for n, (count, _) in (shares or {}).items()}
     for name, shape in expected.items():
-        if name not in found:
+        if name not in shapes:
             raise CheckpointError(
-                f"{path} lacks the tensor {name}, which {settings} asks for. {way_out}"
+                f"{path} lacks the tensor {display_name(name)}, which {settings} asks for. {advice}"
             )
-        if found[name] != shape:
+        if list(shapes[name]) != list(shape):
             raise CheckpointError(
-                f"{path}: {name} is {tuple(found[name])}, but {settings} makes it "
-                f"{tuple(shape)}. {way_out}"
+                f"{path}: {display_name(name)} is {tuple(shapes[name])}, but {settings} makes it "
+                f"{tuple(shape)}. {advice}"
             )
-    extra = sorted(found.keys() - expected.keys())
+    extra = sorted(shapes.keys() - expected.keys())
     if extra:
         raise CheckpointError(
-            f"{path} has the tensor {extra[0]}, for which {settings} has no place. {way_out}"
+            f"{path} has the tensor {display_name(extra[0])}, for which {settings} has no place. "
+            f"{advice}"
         )

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trm.checkpoints.opened import locate
+from trm.checkpoints.opened import locate_checkpoint
 from trm.errors import CheckpointError
 from trm.runs.layout import WEIGHTS_FILE
 
@@ -33,7 +33,7 @@ def import_checkpoint(
     """
     from trm.checkpoints.published.checkpoint import import_published
 
-    path, name = locate(str(source))
+    path, name = locate_checkpoint(str(source))
     if (path / WEIGHTS_FILE).is_file():
         raise CheckpointError(f"{name} is a checkpoint of trm already. Use it as it is.")
     return import_published(path, Path(out), task=task, source=f"published checkpoint {name}")
@@ -62,7 +62,7 @@ def export_checkpoint(
     from trm.checkpoints.published import checkpoint as published
     from trm.publish import export_program
 
-    path, name = locate(None if checkpoint is None else str(checkpoint))
+    path, name = locate_checkpoint(None if checkpoint is None else str(checkpoint))
     if not (path / WEIGHTS_FILE).is_file():
         raise CheckpointError(
             f"{name} is a checkpoint of the published trainer. Import it first: trm import."

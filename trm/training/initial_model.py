@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from trm.checkpoints.opened import TABLE, open_checkpoint
-from trm.checkpoints.tensors import check_shapes_match
+from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.tensors import PUZZLE_EMBEDDING, check_shapes, expected_shapes
 from trm.config import RunConfig
 from trm.data import Dataset
 from trm.errors import CheckpointError
@@ -60,11 +60,14 @@ def begin_with(
     begun = stored.puzzle_embedding() if config.train.reset_puzzle_embedding else None
     if table is not None and begun is not None:
         table.weight.copy_(mean_puzzle_embedding(begun, len(table.weight)))
-        targets[TABLE] = begun  # which has nowhere else to go
+        targets[PUZZLE_EMBEDDING] = begun  # which has nowhere else to go
     elif isinstance(table, ShardedPuzzleEmbedding):
         count = model.spec.num_puzzle_identifiers
-        targets[TABLE], shares[TABLE] = table.shard, (count, group.shard(count))
-    stored.fill(targets, shares)
+        targets[PUZZLE_EMBEDDING], shares[PUZZLE_EMBEDDING] = (
+            table.shard,
+            (count, group.shard(count)),
+        )
+    stored.load_into(targets, shares)
     if own is not None and theirs is not None:
         both = min(len(own), theirs[0])
         own[:both].copy_(targets[_LATENTS][:both])
@@ -80,18 +83,18 @@ def check_beginning(config: RunConfig, dataset: Dataset) -> None:
     stored.trained_on.check(dataset)
     with torch.device("meta"):
         model = TinyRecursiveModel(config.model, puzzle_spec(dataset.meta))
-    expected: dict[str, Tensor] = dict(model.state_dict())
+    expected = expected_shapes(model.state_dict())
     found = stored.shapes()
     expected.pop(_LATENTS, None)
     found.pop(_LATENTS, None)
-    if TABLE in expected and TABLE in found:
+    if PUZZLE_EMBEDDING in expected and PUZZLE_EMBEDDING in found:
         if config.train.reset_puzzle_embedding:  # their number may be another, but not their width
-            found[TABLE][0] = len(expected[TABLE])
+            found[PUZZLE_EMBEDDING][0] = expected[PUZZLE_EMBEDDING][0]
         else:
             stored.trained_on.check_puzzle_identifiers(dataset)
-    check_shapes_match(
+    check_shapes(
         expected, found, stored.name,
-        settings="this run", way_out="Give the model settings that it was trained with.",
+        settings="this run", advice="Give the model settings that it was trained with.",
     )  # fmt: skip
     _check_meaning(stored.name, stored.config.run, config)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from trm.checkpoints.tensors import fill, load_row_slices, save_tensors
+from trm.checkpoints.tensors import PUZZLE_EMBEDDING, load_into, load_row_slices, save_tensors
 from trm.errors import CheckpointError
 from trm.models import Carry
 from trm.runs.checkpoint import (
@@ -26,7 +26,6 @@ from trm.storage import atomic_folder
 from trm.training.sharded_embedding import ShardedPuzzleEmbedding
 from trm.training.step import TrainState
 
-_TABLE = "puzzle_embedding.weight"
 _RAW, _OPTIMIZER, _ROLLOUT = "weights.safetensors", "optimizer.safetensors", "rollout.safetensors"
 
 
@@ -78,7 +77,9 @@ def take_snapshot(
     collected: dict[str, Tensor] = {}
     table = state.model.puzzle_embedding
     if isinstance(table, ShardedPuzzleEmbedding):
-        collected[_TABLE] = group.gather_to_first(table.shard, config.data.num_puzzle_identifiers)
+        collected[PUZZLE_EMBEDDING] = group.gather_to_first(
+            table.shard, config.data.num_puzzle_identifiers
+        )
     rollout: dict[str, Tensor] = {}
     if state.rollout is not None:
         size = config.run.train.batch_size
@@ -116,14 +117,14 @@ def restore(path: Path, state: TrainState, group: ProcessGroup = SINGLE_PROCESS)
     shares = {}
     table = state.model.puzzle_embedding
     if isinstance(table, ShardedPuzzleEmbedding):
-        targets[_TABLE] = table.shard
+        targets[PUZZLE_EMBEDDING] = table.shard
         count = state.model.spec.num_puzzle_identifiers
-        shares[_TABLE] = (count, group.shard(count))
+        shares[PUZZLE_EMBEDDING] = (count, group.shard(count))
     if state.average is not None:
         targets |= state.average.average
-    fill(targets, path / WEIGHTS_FILE, shares)
-    fill(dict(state.model.named_parameters()), inner / _RAW)
-    fill(state.optimizer.moments(), inner / _OPTIMIZER)
+    load_into(targets, path / WEIGHTS_FILE, shares)
+    load_into(dict(state.model.named_parameters()), inner / _RAW)
+    load_into(state.optimizer.moments(), inner / _OPTIMIZER)
     state.step = progress.step
     state.optimizer.num_steps = progress.step - progress.left_out
     if progress.step:

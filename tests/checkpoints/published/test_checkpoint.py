@@ -57,7 +57,7 @@ def test_a_failed_import_leaves_nothing(example: Callable[..., Any], tmp_path: P
     made = example(**ARC)
     with pytest.raises(CheckpointError, match="--task"):
         import_published(made.file, tmp_path / "ours")
-    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+    assert [path.name for path in tmp_path.iterdir()] == ["published"]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_there_and_back(
     example: Callable[..., Any], tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     made = example(**settings)
-    made.say(seq_len=made.seq_len)
+    made.write_yaml(seq_len=made.seq_len)
     first = import_published(made.file, tmp_path / "ours", task=settings.get("task", "sudoku"))
     change(tmp_path / "ours", **made.model.model_dump())  # no tensor tells all of these
     file = export_published(tmp_path / "ours", tmp_path / "back")
@@ -105,7 +105,7 @@ def test_there_and_back(
     ("model", "why"),
     [
         ({"forward_dtype": "float64"}, r"model\.forward_dtype is float64.*Export a model of"),
-        ({"swiglu": "normed"}, r"model\.swiglu is normed, .*nothing like it.*trained with silu"),
+        ({"swiglu": "normed"}, r"model\.swiglu is normed, .*no such setting.*trained with silu"),
         ({"state_init": "random"}, r"model\.state_init is random, .*trained with fixed"),
         ({"damping": 0.95}, r"model\.damping is 0\.95, .*trained with 1\.0"),
         ({"swiglu_multiple": 16}, r"model\.swiglu_multiple is 16.*rounds to 256.*=256"),
@@ -119,7 +119,7 @@ def test_what_cannot_be_exported(
     change(tmp_path / "ours", **model)
     with pytest.raises(CheckpointError, match=why):
         export_published(tmp_path / "ours", tmp_path / "back")
-    assert {path.name for path in tmp_path.iterdir()} == {"theirs", "ours"}
+    assert {path.name for path in tmp_path.iterdir()} == {"published", "ours"}
 
 
 def test_a_width_that_is_rounded_to_the_same_is_exported(
@@ -144,7 +144,7 @@ def test_of_several_latents_the_first_is_exported(
 def test_an_export_replaces_nothing(example: Callable[..., Any], tmp_path: Path) -> None:
     import_published(example(**MLP).file, tmp_path / "ours")
     with pytest.raises(InputError, match="exists already"):
-        export_published(tmp_path / "ours", tmp_path / "theirs")
+        export_published(tmp_path / "ours", tmp_path / "published")
 
 
 def test_a_puzzle_embedding_of_another_size_begins_with_the_mean() -> None:

@@ -79,11 +79,11 @@ def test_cut_short(example: Callable[..., Any], share: float, zipped: bool) -> N
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ([1, 2], "holds a list, no state_dict"),
+        ([1, 2], "holds a list, not a state_dict"),
         ({}, "lacks the tensor"),
-        ({"model": {"a": torch.zeros(3)}}, "has 'model', which is no tensor of a TRM"),
-        ({3: torch.zeros(3)}, "has 3, which is no tensor of a TRM"),
-        ({"q_head.bias": 3.0}, "q_head.bias is a float, no tensor"),
+        ({"model": {"a": torch.zeros(3)}}, "has 'model', which is not a tensor of a TRM"),
+        ({3: torch.zeros(3)}, "has 3, which is not a tensor of a TRM"),
+        ({"q_head.bias": 3.0}, "q_head.bias is a float, not a tensor"),
         ({"q_head.bias": torch.zeros(2, device="meta")}, "without numbers of its own"),
         ({"q_head.bias": torch.zeros(2).to_sparse()}, "without numbers of its own"),
         ({"q_head.bias": torch.zeros(2, dtype=torch.float64)}, "of type torch.float64"),
@@ -143,23 +143,32 @@ def test_a_number_that_is_not_finite(example: Callable[..., Any], name: str, val
         ({"name": ["x"]}, "arch.name is a list, another network than"),
         ({"H_layers": 4}, "arch.H_layers is 4, and a TRM has 0"),
         ({"loss": {"loss_type": "hinge"}}, "loss_type is 'hinge'; trm has stablemax_cross_entropy"),
-        ({"loss": 3}, "arch.loss is no mapping of names to values"),
+        ({"loss": 3}, "arch.loss is not a mapping of names to values"),
         ({"H_cycles": "many"}, "arch.H_cycles = 'many': Input should be a valid integer"),
         ({"H_cycles": 0}, "arch.H_cycles = 0: Input should be greater than 0"),
-        ({"H_cycles": 2**60}, "arch.H_cycles = a huge number: no sensible number"),
-        ({"rope_theta": float("inf")}, "arch.rope_theta = inf: no sensible number"),
+        ({"H_cycles": 2**60}, "arch.H_cycles = a huge number: not a number that makes sense"),
+        ({"rope_theta": float("inf")}, "arch.rope_theta = inf: not a number that makes sense"),
         ({"pos_encodings": "alibi"}, "arch.pos_encodings = 'alibi': Input should be 'rope', 'lea"),
         ({"forward_dtype": "int8"}, "arch.forward_dtype = 'int8': Input should be"),
-        ({"hidden_size": 64}, "H_init is (32,), but the settings and the other tensors make it"),
+        (
+            {"hidden_size": 64},
+            "H_init is (32,), but the configuration makes it (64,). Correct all_config",
+        ),
         ({"hidden_size": 2**52, "num_heads": 1}, "makes a model too large to describe"),
         ({"L_layers": 3}, "lacks the tensor L_level.layers.2.mlp.down_proj.weight"),
         ({"L_layers": 10**9}, "lacks the tensor L_level.layers.999999999.mlp.down_proj.weight"),
         ({"L_layers": 1}, "has the tensor L_level.layers.1."),
         ({"mlp_t": False}, "lacks the tensor L_level.layers.0.self_attn.qkv_proj.weight"),
         ({"pos_encodings": "learned"}, "lacks the tensor embed_pos.embedding_weight"),
-        ({"expansion": 9}, "L_level.layers.0.mlp_t.gate_up_proj.weight is (1024, 97), but"),
+        (
+            {"expansion": 9},
+            "L_level.layers.0.mlp_t.gate_up_proj.weight is (1024, 97), but the configuration",
+        ),
         ({"puzzle_emb_ndim": 0}, "11 kinds of tokens and 97 cells"),
-        ({"puzzle_emb_ndim": 64}, "the tensor puzzle_emb.weights is (1, 32), but"),
+        (
+            {"puzzle_emb_ndim": 64},
+            "puzzle_emb.weights is (1, 32), but the configuration makes it (1, 64)",
+        ),
         ({"puzzle_emb_len": 15}, "11 kinds of tokens and 97 cells"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -168,7 +177,7 @@ def test_settings_that_do_not_fit(
     example: Callable[..., Any], arch: dict[str, Any], why: str
 ) -> None:
     made = example(**MLP)
-    made.say(arch=arch)
+    made.write_yaml(arch=arch)
     assert why in refusal(made.file)
 
 
@@ -179,8 +188,8 @@ MERGES = "".join(f"a{n}: &a{n}\n  <<: [*a{n - 1}, *a{n - 1}]\n" for n in range(1
     ("text", "why"),
     [
         ("a: b: c", "mapping values are not allowed here"),
-        ("- 1\n- 2", "it is no mapping of names to values"),
-        ("arch: 3", "arch is no mapping of names to values"),
+        ("- 1\n- 2", "it is not a mapping of names to values"),
+        ("arch: 3", "arch is not a mapping of names to values"),
         ("\x00", "special characters are not allowed"),
         ("a: !!int ''", "string index out of range"),
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
@@ -189,7 +198,7 @@ MERGES = "".join(f"a{n}: &a{n}\n  <<: [*a{n - 1}, *a{n - 1}]\n" for n in range(1
         (f"a0: &a0 {{k: v}}\n{MERGES}", "is damaged: could not determine a constructor"),
         ("lr: .nan", "lr = nan"),
         ("lr: -1", "lr = -1: Input should be greater than or equal to 0. Correct it"),
-        ("seed: 0x" + "f" * 5000, "seed = a huge number: no sensible number"),
+        ("seed: 0x" + "f" * 5000, "seed = a huge number: not a number that makes sense"),
         ("data_paths: {a: 1}", "data_paths = a dict: Input should be"),
         ("epochs: [1]", "epochs = a list: Input should be a valid integer"),
         ("seq_len: -3", "seq_len = -3: Input should be greater than 0"),
@@ -198,7 +207,7 @@ MERGES = "".join(f"a{n}: &a{n}\n  <<: [*a{n - 1}, *a{n - 1}]\n" for n in range(1
 )
 def test_a_file_of_settings_that_is_none(example: Callable[..., Any], text: str, why: str) -> None:
     made = example(**MLP)
-    made.say(text)
+    made.write_yaml(text)
     found = refusal(made.file)
     assert "all_config.yaml" in found
     assert why in found
@@ -207,7 +216,7 @@ def test_a_file_of_settings_that_is_none(example: Callable[..., Any], text: str,
 def test_aliases_are_not_written_out(example: Callable[..., Any]) -> None:
     lists = "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
     made = example(**MLP)
-    made.say(f"a0: &a0 [x]\n{lists}seed: *a59\n")
+    made.write_yaml(f"a0: &a0 [x]\n{lists}seed: *a59\n")
     assert "seed = a list: Input should be a valid integer" in refusal(made.file)
 
 
@@ -221,7 +230,9 @@ def test_heads_that_do_not_fit(example: Callable[..., Any]) -> None:
     made = example(hidden_size=36, num_heads=2)
     text = refusal(made.file)
     assert "hidden_size 36 is not divisible by num_heads" in text
-    assert "Write what it was trained with into an all_config.yaml beside it" in text
+    assert (
+        "Write the settings that it was trained with into an all_config.yaml in its folder" in text
+    )
 
 
 def test_a_task_that_is_not_installed(example: Callable[..., Any]) -> None:
@@ -229,7 +240,7 @@ def test_a_task_that_is_not_installed(example: Callable[..., Any]) -> None:
     with pytest.raises(PluginError, match=r"unknown task 'sudokoo'\. Did you mean 'sudoku'"):
         read_published(made.file, "sudokoo")
     other = example(vocab_size=77)
-    assert "no puzzles of any installed task" in refusal(other.file, None)
+    assert "not puzzles of any installed task" in refusal(other.file, None)
 
 
 def test_a_damaged_checkpoint_of_ours_is_not_exported(
@@ -241,5 +252,5 @@ def test_a_damaged_checkpoint_of_ours_is_not_exported(
     with pytest.raises(CheckpointError, match="is damaged or cut short"):
         export_published(tmp_path / "ours", tmp_path / "back")
     with pytest.raises(CheckpointError, match="no such file"):
-        export_published(tmp_path / "theirs", tmp_path / "back")
-    assert {path.name for path in tmp_path.iterdir()} == {"theirs", "ours"}
+        export_published(tmp_path / "published", tmp_path / "back")
+    assert {path.name for path in tmp_path.iterdir()} == {"published", "ours"}

@@ -35,7 +35,7 @@ ARC = {"task": "arc1", "vocab_size": 12, "seq_len": 900}
 )  # fmt: skip
 def test_a_file_is_found_under_any_name(example: Callable[..., Any], name: str) -> None:
     file = example(name=name).file
-    top = next(folder for folder in file.parents if folder.name == "theirs")
+    top = next(folder for folder in file.parents if folder.name == "published")
     assert find_published(file) == find_published(top) == file
 
 
@@ -149,7 +149,7 @@ def test_the_task_by_what_its_data_is_called(
 ) -> None:
     made = example(**ARC, rows=2)
     for settings in ({"data_paths": [hint]}, {"data_paths": ["data/x"], "project_name": hint}):
-        made.say(**settings)
+        made.write_yaml(**settings)
         if task is None:
             with pytest.raises(CheckpointError, match=r"of task arc1 or arc2\. Say which: --task"):
                 read_published(made.file)
@@ -161,9 +161,9 @@ def test_the_task_by_what_its_data_is_called(
 
 def test_the_task_that_is_given(example: Callable[..., Any]) -> None:
     made = example(**ARC, rows=2)
-    made.say(data_paths=["data/arc1concept-aug-1000"])
+    made.write_yaml(data_paths=["data/arc1concept-aug-1000"])
     assert read_published(made.file, "arc2").config.run.task == "arc2"
-    with pytest.raises(CheckpointError, match=r"12 kinds of tokens.*no puzzles of task sudoku"):
+    with pytest.raises(CheckpointError, match=r"12 kinds of tokens.*not puzzles of task sudoku"):
         read_published(made.file, "sudoku")
 
 
@@ -207,11 +207,9 @@ def test_a_task_of_a_plugin(example: Callable[..., Any]) -> None:
         assert (found.config.run.task, found.config.data.seq_len) == ("rows", 5)
         assert found.config.run.model == made.model
     made = example("rows", 30, 7, swiglu_multiple=256)
-    with pytest.raises(
-        CheckpointError, match=r"how many cells is in no file.*write seq_len: CELLS"
-    ):
+    with pytest.raises(CheckpointError, match=r"no file says how many cells.*write seq_len: CELLS"):
         read_published(made.file)
-    made.say(seq_len=7)
+    made.write_yaml(seq_len=7)
     assert read_published(made.file).config.data.seq_len == 7
 
 
@@ -232,7 +230,7 @@ def test_settings_are_those_of_the_file_beside(example: Callable[..., Any]) -> N
         "weight_decay": 0.3, "puzzle_emb_lr": 0.4, "puzzle_emb_weight_decay": 0.5, "ema": False,
         "ema_rate": 0.6, "seed": 14, "eval_interval": 3,
     }  # fmt: skip
-    made.say(**said)
+    made.write_yaml(**said)
     found = read_published(made.file)
     run = found.config.run
     assert run.model == ModelConfig(
@@ -249,8 +247,8 @@ def test_settings_are_those_of_the_file_beside(example: Callable[..., Any]) -> N
     assert found.notes == (
         "vocabulary of 11 tokens: sudoku",
         "81 cells from the MLP's width 97 less 16 for the puzzle embedding",
-        "arch has 'own_idea': left out, the published code has not",
-        "no_ACT_continue: false: left out, as it changes training only",
+        "arch has 'own_idea': ignored, as the published code does",
+        "no_ACT_continue: false: ignored, as it changes training only",
     )
 
 

@@ -1,13 +1,12 @@
-"""Checkpoints of the published TRM trainer: read, imported as ours, and written from ours.
+"""Checkpoints of the published TRM trainer: read, imported into trm's format, and exported.
 
 That trainer saves the state dict of its compiled loss head with ``torch.save``, in a file such as
-``step_65104``, and its settings beside it in ``all_config.yaml``. A file of ``torch.save`` is a
-pickle, which could run code: only torch's weights-only loader ever reads one.
+``step_65104``, and its settings in ``all_config.yaml`` in the same folder. A file of ``torch.save``
+is a pickle, which could run code. Only torch's weights-only loader reads it here.
 """
 
 import io
 import json
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trm.checkpoints.published.infer_settings import check_shapes, describe, model_shapes
-from trm.checkpoints.published.tensor_names import to_published
+from trm.checkpoints.model_shapes import check_model_shapes, model_shapes
+from trm.checkpoints.published.file_names import (
+    IDENTIFIERS_FILE,
+    YAML_FILE,
+    can_be_checkpoint,
+    newest,
+    step_in_name,
+)
+from trm.checkpoints.published.infer_settings import infer_settings
+from trm.checkpoints.published.tensor_names import published_name, to_published
 from trm.checkpoints.published.torch_file import (
     PublishedTensors,
     check_finite,
@@ -26,13 +33,12 @@ from trm.checkpoints.published.torch_file import (
     to_float32,
 )
 from trm.checkpoints.published.yaml_config import (
-    YAML_FILE,
     PublishedConfig,
     read_yaml,
-    shown,
+    short_repr,
     write_yaml,
 )
-from trm.checkpoints.tensors import fill, save_tensors
+from trm.checkpoints.tensors import load_into, save_tensors
 from trm.errors import CheckpointError, InputError
 from trm.runs.checkpoint import (
     CheckpointConfig,
@@ -44,23 +50,17 @@ from trm.runs.checkpoint import (
 from trm.runs.layout import CONFIG_FILE, NAMES_FILE, WEIGHTS_FILE
 from trm.storage import atomic_folder
 
-#: The names of the puzzle embedding's rows, which a published data set has in this file.
-PUBLISHED_NAMES_FILE = "identifiers.json"
-_STEP = re.compile(r"step[_-]?(\d+)")
-#: What the published evaluation saves beside a checkpoint, in the same form.
-_PREDICTIONS = re.compile(r"_all_preds\.\d+$")
-
 
 @dataclass(frozen=True)
 class PublishedCheckpoint:
-    """A checkpoint of the published trainer, in our words.
+    """A checkpoint of the published trainer, in trm's terms.
 
     Attributes:
         file: the torch file.
-        config: what the files beside it say, what its tensors tell, and else the task's defaults.
-        weights: by our names, float32; the puzzle embedding stays on the disk until it is used.
-        names: of the rows of the puzzle embedding, where a file beside it has some.
-        notes: a short phrase for everything that no file says, and was inferred.
+        config: from the files in its folder, else from its tensors, else the task's defaults.
+        weights: by trm's names, in float32; the puzzle embedding stays on the disk until used.
+        names: the puzzle of each row of the puzzle embedding, if a file lists them.
+        notes: a short phrase for each thing that no file states and trm inferred.
     """
 
     file: Path
@@ -71,36 +71,33 @@ class PublishedCheckpoint:
 
 
 def find_published(path: Path) -> Path | None:
-    """The file of ``torch.save`` that is meant by a file or folder, None if there is none.
+    """The file of ``torch.save`` at a path or below it, None if there is none.
 
-    Known by its first bytes, under any name; of several in a folder the one of the highest step.
+    The first bytes of a file decide, so it may have any name. In a folder with several, the one
+    with the highest step in its name is taken; hidden files and predictions are skipped.
 
     Raises:
         CheckpointError: if a file cannot be read.
     """
     if path.is_file():
         return path if is_torch_file(path) else None
-    found = [
+    return newest(
         file
         for file in sorted(path.rglob("*"))
-        if file.is_file()
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        and not _PREDICTIONS.search(file.name)
-        and is_torch_file(file)
-    ]
-    return max(found, key=lambda file: (_step(file) or 0, -len(file.name)), default=None)
+        if file.is_file() and can_be_checkpoint(file.relative_to(path)) and is_torch_file(file)
+    )
 
 
 def read_published(path: Path, task: str | None = None) -> PublishedCheckpoint:
     """Read a checkpoint of the published trainer.
 
     Args:
-        path: its torch file, or a folder that has it at the top or below.
-        task: the task's name, where neither the configuration nor the vocabulary tells it.
+        path: its torch file, or a folder that contains it at any depth.
+        task: the task's name, if neither the configuration nor the vocabulary determines it.
 
     Raises:
-        CheckpointError: if there is none, it is damaged, of another network, or wants to run code.
-        PluginError: if there is no task of this name.
+        CheckpointError: if there is none, it is damaged, of another network, or would run code.
+        PluginError: if there is no task with this name.
     """
     file = find_published(path)
     if file is None:
@@ -109,91 +106,99 @@ def read_published(path: Path, task: str | None = None) -> PublishedCheckpoint:
             "its file step_N, or the folder of it."
         )
     stored = load_weights(file)
-    settings = _beside(file, path, YAML_FILE)
-    said = read_yaml(settings) if settings else PublishedConfig()
-    run, data, notes = describe(PublishedTensors.of(stored, file), said, file, task)
-    check_shapes(stored, run, data, file)
+    yaml_file = _nearest_file(YAML_FILE, file, path)
+    published_config = read_yaml(yaml_file) if yaml_file else PublishedConfig()
+    tensors = PublishedTensors.of(stored, file)
+    run, data, notes = infer_settings(tensors, published_config, file, task)
+    data = data.model_copy(update={"source": f"published checkpoint {file.name}"})
+    step = step_in_name(file)
+    config = CheckpointConfig(step=step or 0, run=run, data=data)
+    check_model_shapes(
+        config,
+        {name: tuple(tensor.shape) for name, tensor in stored.items()},
+        file,
+        settings="the configuration",
+        advice=f"Correct {YAML_FILE}, or get both files again.",
+        display_name=published_name,
+    )
     weights = to_float32(stored)
     check_finite(weights, file)
-    named, rows = _beside(file, path, PUBLISHED_NAMES_FILE), data.num_puzzle_identifiers
-    names = _read_names(named, rows) if named and rows > 1 else None
+    names_file, rows = _nearest_file(IDENTIFIERS_FILE, file, path), data.num_puzzle_identifiers
+    names = _read_names(names_file, rows) if names_file and rows > 1 else None
     if names is None and rows > 1:
-        notes += (f"no {PUBLISHED_NAMES_FILE}: the {rows:,} puzzle embeddings have no names",)
-    step = _step(file)
+        notes += (f"no {IDENTIFIERS_FILE}: the {rows:,} puzzle embeddings have no names",)
     if step is None:
-        notes += (f"step 0, as the file is not called step_N but {shown(file.name)}",)
-    data = data.model_copy(update={"source": f"published checkpoint {file.name}"})
-    return PublishedCheckpoint(
-        file, CheckpointConfig(step=step or 0, run=run, data=data), weights, names, notes
-    )
+        notes += (f"step 0, as the file is not called step_N but {short_repr(file.name)}",)
+    return PublishedCheckpoint(file, config, weights, names, notes)
 
 
 def import_published(
     path: Path, out: Path, *, task: str | None = None, source: str = ""
 ) -> PublishedCheckpoint:
-    """Write a checkpoint folder of ours from one of the published trainer, whole or not at all.
+    """Write a checkpoint folder of trm from a published checkpoint, whole or not at all.
 
     Args:
         path: see :func:`read_published`.
         out: the new folder.
         task: see :func:`read_published`.
-        source: where the checkpoint is from, to be noted in it.
+        source: where the checkpoint comes from; it is saved with the checkpoint.
 
     Raises:
         CheckpointError, PluginError: see :func:`read_published`.
-        InputError: if ``out`` is there already.
-        StorageError: if the disk is full or the place may not be written.
+        InputError: if ``out`` exists.
+        StorageError: if the disk is full or the folder cannot be written.
     """
     _refuse_existing(out)
-    found = read_published(path, task)
+    published = read_published(path, task)
     if source:
-        data = found.config.data.model_copy(update={"source": source})
-        found = replace(found, config=found.config.model_copy(update={"data": data}))
+        data = published.config.data.model_copy(update={"source": source})
+        config = published.config.model_copy(update={"data": data})
+        published = replace(published, config=config)
     with atomic_folder(out) as folder:
-        save_tensors(folder / WEIGHTS_FILE, found.weights)
-        text = found.config.model_dump_json(indent=2) + "\n"
+        save_tensors(folder / WEIGHTS_FILE, published.weights)
+        text = published.config.model_dump_json(indent=2) + "\n"
         (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
-        if found.names is not None:
-            np.save(folder / NAMES_FILE, found.names, allow_pickle=False)
+        if published.names is not None:
+            np.save(folder / NAMES_FILE, published.names, allow_pickle=False)
         write_checksums(folder)
-    return found
+    return published
 
 
 def export_published(checkpoint: Path, out: Path) -> Path:
-    """Write a checkpoint of ours as the published trainer would have, whole or not at all.
+    """Write a checkpoint of trm in the published trainer's format, whole or not at all.
 
-    The initial states are rounded to the type of the activations, in which it keeps them; the
-    model computes the same.
+    The published code stores the initial states in the dtype of the activations, so they are
+    rounded to it. The model computes the same.
 
     Args:
-        checkpoint: a checkpoint folder of ours.
+        checkpoint: a checkpoint folder of trm.
         out: the new folder.
 
     Returns:
-        the torch file in it.
+        The torch file in it.
 
     Raises:
         CheckpointError: if the checkpoint is damaged, or the published code cannot express it.
-        InputError: if ``out`` is there already.
-        StorageError: if the disk is full or the place may not be written.
+        InputError: if ``out`` exists.
+        StorageError: if the disk is full or the folder cannot be written.
     """
     _refuse_existing(out)
     config, names = read_config(checkpoint), read_puzzle_names(checkpoint)
-    settings = write_yaml(config)
-    shapes = model_shapes(config.run, config.data)
-    weights = {name: torch.empty(shape) for name, shape in shapes.items()}
-    fill(weights, checkpoint / WEIGHTS_FILE)
+    yaml_text = write_yaml(config)
+    weights = {name: torch.empty(shape) for name, shape in model_shapes(config).items()}
+    load_into(weights, checkpoint / WEIGHTS_FILE)
     check_finite(weights, checkpoint / WEIGHTS_FILE)
-    weights.pop("other_latent_inits", None)  # evaluation begins with the first latent
-    file = f"step_{config.step}"
-    saved = io.BytesIO()  # torch.save would say of a full disk neither so nor how
+    weights.pop("other_latent_inits", None)  # evaluation starts from the first latent
+    # In memory first: on a full disk torch.save raises an error that does not say so.
+    saved = io.BytesIO()
     torch.save(to_published(weights, getattr(torch, config.run.model.forward_dtype)), saved)
+    file = f"step_{config.step}"
     with atomic_folder(out) as folder:
         (folder / file).write_bytes(saved.getbuffer())
-        (folder / YAML_FILE).write_text(settings, encoding="utf-8")
+        (folder / YAML_FILE).write_text(yaml_text, encoding="utf-8")
         if names is not None:
-            listed = json.dumps([name.decode() for name in names.tolist()])
-            (folder / PUBLISHED_NAMES_FILE).write_text(listed, encoding="utf-8")
+            text = json.dumps([name.decode() for name in names.tolist()])
+            (folder / IDENTIFIERS_FILE).write_text(text, encoding="utf-8")
     return out / file
 
 
@@ -202,16 +207,16 @@ def _refuse_existing(out: Path) -> None:
         raise InputError(f"{out} exists already. Name another --out, or remove it.")
 
 
-def _step(file: Path) -> int | None:
-    """The training step that a file's name tells."""
-    found = _STEP.search(file.name)
-    return int(found.group(1)) if found else None
+def _nearest_file(name: str, torch_file: Path, path: Path) -> Path | None:
+    """The file with this name in the folder of the torch file, or the nearest one above it.
 
-
-def _beside(file: Path, path: Path, name: str) -> Path | None:
-    """The file of a name that is nearest: with the torch file, or above it inside ``path``."""
-    top = file.parent if path == file else path
-    for folder in file.parents:
+    Args:
+        name: the file to find.
+        torch_file: the checkpoint.
+        path: what the user named; if it is a folder, the search ends there.
+    """
+    top = torch_file.parent if path == torch_file else path
+    for folder in torch_file.parents:
         if (folder / name).is_file():
             return folder / name
         if folder == top:
@@ -224,12 +229,12 @@ def _read_names(file: Path, rows: int) -> PuzzleNames:
     try:
         names: Any = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError("it is no list of names")
+            raise ValueError("it is not a list of names")
         if len(names) != rows:
             raise ValueError(f"it has {len(names):,} names for {rows:,} puzzle embeddings")
         return np.array([name.encode() for name in names])
     except (OSError, ValueError, RecursionError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
-            f"{file} does not fit: {reason}. Remove it, or get that of the training data."
+            f"{file} does not fit: {reason}. Remove it, or get the one of the training data."
         ) from error

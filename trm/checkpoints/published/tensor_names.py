@@ -1,4 +1,4 @@
-"""The tensor names of the published code, and ours for them."""
+"""The tensor names of the published code, and those of trm."""
 
 import re
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-#: Published name (without the wrappers' prefixes) to ours; ``{}`` stands for a layer's number.
-#: In the order of a published state dict, in which layers follow each other as a whole.
-NAMES = {
+#: Published name (without the wrappers' prefix) to trm's name; ``{}`` is the number of the layer.
+#: The order is that of a published state dict, where all tensors of one layer come together.
+_TRM_NAMES = {
     "H_init": "answer_init",
     "L_init": "latent_init",
     "embed_tokens.embedding_weight": "embedding.token.weight",
@@ -24,73 +24,62 @@ NAMES = {
     "L_level.layers.{}.mlp.gate_up_proj.weight": "core.layers.{}.mlp.gate_up.weight",
     "L_level.layers.{}.mlp.down_proj.weight": "core.layers.{}.mlp.down.weight",
 }
-#: What the published trainer's wrappers (the compiled loss head around the model) put before.
+_PUBLISHED_NAMES = {trm: published for published, trm in _TRM_NAMES.items()}
+_ORDER = {name: position for position, name in enumerate(_PUBLISHED_NAMES)}
+#: The published trainer saves the compiled loss head around the model, which gives this prefix.
 PREFIX = "_orig_mod.model.inner."
-
-_THEIRS = {ours: theirs for theirs, ours in NAMES.items()}
-_ORDER = {ours: place for place, ours in enumerate(NAMES.values())}
-#: Kept by the published code in the type of the activations; all else is float32.
-_ACTIVATIONS = {"answer_init", "latent_init"}
-_PREFIX = re.compile(r"^(_orig_mod\.)?(model\.)?(inner\.)?")
+_ANY_PREFIX = re.compile(r"^(_orig_mod\.)?(model\.)?(inner\.)?")
+#: The published code stores these in the dtype of the activations, and all others in float32.
+_IN_ACTIVATION_DTYPE = {"answer_init", "latent_init"}
 _LAYER = re.compile(r"(?<=layers\.)\d+(?=\.)")
 
 
-def from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of a published state dict.
-
-    Raises:
-        KeyError: for a name that the published code does not have.
-    """
-    return {trm_name(name): tensor for name, tensor in tensors.items()}
-
-
 def to_published(
-    tensors: Mapping[str, Tensor], dtype: torch.dtype = torch.float32, prefix: str = PREFIX
+    tensors: Mapping[str, Tensor], dtype: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
-    """The state dict that the published code has for a model of ours: names, order and types.
+    """The state dict that the published trainer saves: its names, order and dtypes.
 
     Args:
-        tensors: by our names.
-        dtype: of the activations, in which the published code keeps the initial states, too.
-        prefix: what stands before each name.
+        tensors: the state dict of a model of trm.
+        dtype: of the activations.
 
     Raises:
-        KeyError: for a name that no model of ours has.
+        KeyError: for a name that no model of trm has.
     """
+
+    def position(name: str) -> tuple[int, int]:
+        template, layer = _split(name)
+        return int(layer or -1), _ORDER[template]
+
     return {
-        prefix + published_name(name): tensors[name].to(
-            dtype if name in _ACTIVATIONS else torch.float32
+        PREFIX + published_name(name): tensors[name].to(
+            dtype if name in _IN_ACTIVATION_DTYPE else torch.float32
         )
-        for name in sorted(tensors, key=_place)
+        for name in sorted(tensors, key=position)
     }
 
 
 def trm_name(name: str) -> str:
-    """Our name of a published tensor, with or without the wrappers' prefixes.
+    """The name in trm of a published tensor, with or without the wrappers' prefix.
 
     Raises:
-        KeyError: if the published code has none of this name.
+        KeyError: if the published code has no tensor with this name.
     """
-    template, layer = _split(_PREFIX.sub("", name))
-    return NAMES[template].format(layer)
+    template, layer = _split(_ANY_PREFIX.sub("", name))
+    return _TRM_NAMES[template].format(layer)
 
 
 def published_name(name: str) -> str:
-    """The published name of a tensor of ours, without the wrappers' prefixes.
+    """The published name of a tensor of trm, without the wrappers' prefix.
 
     Raises:
-        KeyError: if no model of ours has one of this name.
+        KeyError: if no model of trm has a tensor with this name.
     """
     template, layer = _split(name)
-    return _THEIRS[template].format(layer)
+    return _PUBLISHED_NAMES[template].format(layer)
 
 
 def _split(name: str) -> tuple[str, str]:
-    """A name with ``{}`` for the layer's number, and that number, empty where there is none."""
+    """A name with ``{}`` for the number of the layer, and that number or an empty string."""
     layer = _LAYER.search(name)
     return (_LAYER.sub("{}", name), layer.group()) if layer else (name, "")
-
-
-def _place(name: str) -> tuple[int, int]:
-    template, layer = _split(name)
-    return int(layer or -1), _ORDER[template]

@@ -1,0 +1,52 @@
+"""The tensors that a configuration describes, without taking memory for them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from trm.checkpoints.tensors import check_shapes, expected_shapes
+from trm.errors import CheckpointError
+from trm.models import TinyRecursiveModel
+from trm.runs.checkpoint import CheckpointConfig
+
+
+def model_shapes(config: CheckpointConfig) -> dict[str, list[int]]:
+    """The shape of every tensor of the model, by name."""
+    with torch.device("meta"):
+        return expected_shapes(TinyRecursiveModel(config.run.model, config.spec).state_dict())
+
+
+def check_model_shapes(
+    config: CheckpointConfig,
+    shapes: Mapping[str, Sequence[int]],
+    path: Path,
+    *,
+    settings: str = "config.json",
+    advice: str = "Restore the config.json the weights were saved with.",
+    display_name: Callable[[str], str] = str,
+) -> None:
+    """Refuse tensors that do not belong to the model of a configuration.
+
+    Args:
+        config: describes the model.
+        shapes: of the stored tensors, by the model's names.
+        path: the checkpoint, for messages.
+        settings: what describes the model, for messages.
+        advice: see :func:`check_shapes`.
+        display_name: see :func:`check_shapes`.
+
+    Raises:
+        CheckpointError: naming the first tensor that differs, or if the model is too large.
+    """
+    last = f"core.layers.{config.run.model.l_layers - 1}.mlp.down.weight"
+    try:
+        # A damaged configuration may have a billion layers: check the last one before making them.
+        expected = model_shapes(config) if last in shapes else {last: []}
+    except (RuntimeError, OverflowError, TypeError) as error:  # sizes beyond 64 bits
+        raise CheckpointError(
+            f"{path}: {settings} makes a model too large to describe. {advice}"
+        ) from error
+    check_shapes(
+        expected, shapes, path, settings=settings, advice=advice, display_name=display_name
+    )
