@@ -155,7 +155,7 @@ def test_positions_that_no_memory_could_hold(
     files = files_of(checkpoint("c", *rope))
     long = config(lambda raw: raw["data"].update(seq_len=2**44))
     hub.add_repo("bob/odd", {**files, **long(files)})
-    assert "config.json makes a model too large to describe." in refused(online(*EVAL))
+    assert "config.json makes a model too large for the memory." in refused(online(*EVAL))
 
 
 def torch_file(value: object) -> bytes:

@@ -92,7 +92,13 @@ class OpenedCheckpoint:
         shapes = self.shapes()
         if not self._sizes_match(shapes):
             check_model_shapes(self.config, shapes, self.path)
-        model = TinyRecursiveModel(self.config.run.model, self.config.spec, init_weights=False)
+        try:
+            model = TinyRecursiveModel(self.config.run.model, self.config.spec, init_weights=False)
+        except RuntimeError as error:  # the table of rotary positions is not among the tensors
+            raise CheckpointError(
+                f"{self.path}: {CONFIG_FILE} makes a model too large for the memory. Use another "
+                "checkpoint."
+            ) from error
         self.load_into(model.state_dict())
         return model.to(device)
 
