@@ -110,8 +110,8 @@ def test_only_some_answers_are_known(trm: Trm, trained_run: Path, tmp_path: Path
         ("--overwrite", "--overwrite is for a file of answers. Name one with --out."),
         ("--out a.csv --json", "--json shows answers, --out writes them. Leave one of them out."),
         ("--out a.csv --save b.png", "--save shows answers, --out writes them. Leave one of"),
-        ("--out a.txt", "a.txt ends in neither of .csv, .jsonl. Name such a file."),
-        ("--out -", "- ends in neither of .csv, .jsonl."),
+        ("--out a.txt", "a.txt: unknown file extension. Name a file that ends in .csv or .jsonl."),
+        ("--out -", "-: unknown file extension. Name a file that ends in .csv or .jsonl."),
     ],
 )
 def test_flags_that_do_not_go_together(fails: Fails, flags: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""A file of answers: which are gone on with, which are refused, and what a full disk leaves."""
+"""A file of answers: when it is resumed, when it is refused, and what a full disk leaves."""
 
 import fcntl
 import resource
@@ -38,19 +38,21 @@ Change = Callable[[str], str]
     ("name", "change", "message"),
     [
         ("a.csv", lambda t: t.replace(PUZZLES[2], PUZZLES[3]),
-         r"answers another puzzle than \S+p\.csv, line 4 in its place"),
+         r"has an answer to another puzzle than \S+p\.csv, line 4"),
         ("a.csv", lambda t: t + t.splitlines()[-1] + "\n",
          "has more answers than there are puzzles"),
         ("a.csv", lambda t: t.replace(",correct", ""), r"does not begin with 'puzzle,.*,correct'"),
-        ("a.csv", lambda t: t.replace(",true,", ",yes,", 1), "has no such answer in line 2"),
-        ("a.csv", lambda t: t.replace(",true,", ",true,,", 1), "has no such answer in line 2"),
-        ("a.csv", lambda t: t.replace(PUZZLES[1], '"' + "x" * 140_000), "has no such answer"),
+        ("a.csv", lambda t: t.replace(",true,", ",yes,", 1), "has an invalid answer in line 2"),
+        ("a.csv", lambda t: t.replace(",true,", ",true,,", 1), "has an invalid answer in line 2"),
+        ("a.csv", lambda t: t.replace(PUZZLES[1], '"' + "x" * 140_000), "has an invalid answer"),
         ("a.csv", lambda _: "my notes\n", "does not begin with"),
         ("a.csv", lambda _: "my notes", "has no answers in it"),
-        ("a.jsonl", lambda _: "my notes\n", "has no such answer in line 1"),
-        ("a.jsonl", lambda _: "[1]\n", "has no such answer in line 1"),
-        ("a.jsonl", lambda t: t.replace(', "correct": true', "", 1), "has no such answer in line"),
-        ("a.jsonl", lambda t: t.replace(PUZZLES[2], PUZZLES[3]), "answers another puzzle than"),
+        ("a.jsonl", lambda _: "my notes\n", "has an invalid answer in line 1"),
+        ("a.jsonl", lambda _: "[1]\n", "has an invalid answer in line 1"),
+        ("a.jsonl", lambda t: t.replace(', "correct": true', "", 1),
+         "has an invalid answer in line 1"),
+        ("a.jsonl", lambda t: t.replace(PUZZLES[2], PUZZLES[3]),
+         "has an answer to another puzzle than"),
     ],
     ids=[
         "another puzzle", "too many", "other columns", "no such value", "a field more", "endless",

@@ -1,4 +1,4 @@
-"""Puzzles in a text, one by one: what is taken for what, and how much of it is held."""
+"""Reading puzzles from text: formats, errors, and one line in memory at a time."""
 
 import sys
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from trm.errors import InputError
-from trm.inference.puzzle_file import Row, Rows
+from trm.inference.puzzle_file import PuzzleReader, PuzzleRecord
 
 
-def rows(text: str) -> list[Row]:
-    return list(Rows(text.splitlines(keepends=True), "p"))
+def records(text: str) -> list[PuzzleRecord]:
+    return list(PuzzleReader(text.splitlines(keepends=True), "p"))
 
 
 @pytest.mark.parametrize(
@@ -28,40 +28,46 @@ def rows(text: str) -> list[Row]:
         "published", "windows", "other names", "JSON", "one column", "JSON alone", "a puzzle a line"
     ],
 )  # fmt: skip
-def test_what_is_taken_for_a_puzzle(text: str, labelled: bool) -> None:
-    found = Rows(iter(text.splitlines(keepends=True)), "p")
-    assert found.labelled is labelled
+def test_formats(text: str, labelled: bool) -> None:
+    reader = PuzzleReader(iter(text.splitlines(keepends=True)), "p")
+    assert reader.has_labels is labelled
     labels = ("123", "321") if labelled else ("", "")
-    assert [(row.puzzle, row.label) for row in found] == list(
+    assert [(row.puzzle, row.label) for row in reader] == list(
         zip(("12.", ".2."), labels, strict=True)
     )
 
 
-def test_a_row_says_where_it_stands() -> None:
-    assert [row.where for row in rows("\nquestion\n12.\n\n.2.\n")] == ["p, line 3", "p, line 5"]
-    assert [row.where for row in rows("\n12.\n\n.2.\n")] == ["p, line 2", "p, line 4"]
+def test_a_record_has_its_line_number() -> None:
+    assert [row.location for row in records("\nquestion\n12.\n\n.2.\n")] == [
+        "p, line 3",
+        "p, line 5",
+    ]
+    assert [row.location for row in records("\n12.\n\n.2.\n")] == ["p, line 2", "p, line 4"]
     lines = '{"puzzle": "12."}\n\n{"puzzle": ".2."}\n'
-    assert [row.where for row in rows(lines)] == ["p, line 1", "p, line 3"]
+    assert [row.location for row in records(lines)] == ["p, line 1", "p, line 3"]
 
 
 def test_spaces_of_a_puzzle_are_kept() -> None:
-    assert [row.puzzle for row in rows("S  G \r\n #SG \n")] == ["S  G ", " #SG "]
-    assert rows("question\nS  G \n")[0].puzzle == "S  G "
+    assert [row.puzzle for row in records("S  G \r\n #SG \n")] == ["S  G ", " #SG "]
+    assert records("question\nS  G \n")[0].puzzle == "S  G "
 
 
 def test_a_puzzle_may_be_quoted_over_several_lines() -> None:
-    found = rows('puzzle,answer\n"{""a"":\n [1, 2]}",[[3]]\n"4",[[5]]\n')
-    assert found == [Row("p, line 3", '{"a":\n [1, 2]}', "[[3]]"), Row("p, line 4", "4", "[[5]]")]
+    found = records('puzzle,answer\n"{""a"":\n [1, 2]}",[[3]]\n"4",[[5]]\n')
+    assert found == [
+        PuzzleRecord("p, line 3", '{"a":\n [1, 2]}', "[[3]]"),
+        PuzzleRecord("p, line 4", "4", "[[5]]"),
+    ]
 
 
 def test_an_answer_in_json_may_be_a_grid_or_unknown() -> None:
-    found = rows('{"puzzle": "a", "answer": [[1, 2]]}\n{"puzzle": "b", "answer": null}\n')
+    found = records('{"puzzle": "a", "answer": [[1, 2]]}\n{"puzzle": "b", "answer": null}\n')
     assert [row.label for row in found] == ["[[1, 2]]", ""]
 
 
-def test_json_that_is_no_row_is_a_puzzle_in_a_task_whose_puzzles_are_json() -> None:
+def test_json_without_a_text_puzzle_is_a_plain_puzzle() -> None:
     line = '{"puzzle": {"test": [{"input": [[1]]}]}}'
-    assert rows(line)[0].puzzle == line
+    assert records(line)[0].puzzle == line
 
 
 @pytest.mark.parametrize(
@@ -72,14 +78,14 @@ def test_json_that_is_no_row_is_a_puzzle_in_a_task_whose_puzzles_are_json() -> N
         ("question,answer\n1,2\n3\n", r"^p, line 3: 1 fields, but the header has 2\. Mend"),
         ("question,answer\n1,2,3\n", r"^p, line 2: 3 fields, but the header has 2\."),
         ('question\n"1\n2\n', r"^p, line 3: not CSV: unexpected end of data\. Mend the line\.$"),
-        ('{"puzzle": "1"}\n2\n', r"^p, line 2 is no JSON object with a text 'puzzle'\. Mend"),
-        ('{"puzzle": "1"}\n{"puzzle": 2}\n', r"^p, line 2 is no JSON object with"),
-        ('{"puzzle": "1"}\n["puzzle"]\n', r"^p, line 2 is no JSON object with"),
+        ('{"puzzle": "1"}\n2\n', r"^p, line 2: not a JSON object with a text 'puzzle'\. Mend"),
+        ('{"puzzle": "1"}\n{"puzzle": 2}\n', r"^p, line 2: not a JSON object with"),
+        ('{"puzzle": "1"}\n["puzzle"]\n', r"^p, line 2: not a JSON object with"),
     ],
 )
-def test_a_line_that_is_none(text: str, message: str) -> None:
+def test_an_invalid_line(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        rows(text)
+        records(text)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +109,7 @@ def test_no_more_than_a_line_is_held(header: str, count: int) -> None:
 
     before = sys.getallocatedblocks()
     number = -(header[:1] == "{")  # that of JSON is a puzzle
-    for row in Rows(lines(), "p"):
+    for row in PuzzleReader(lines(), "p"):
         assert taken <= max(number, 0)  # nothing is read ahead
         assert number < 0 or int(row.puzzle) == number
         number += 1

@@ -128,7 +128,7 @@ def whole(model: trm.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
 @pytest.mark.parametrize("place", [0.0, 0.01, 0.08, 0.2, 0.43, 0.5, 0.81, 0.97, 1.0])
-def test_a_file_cut_anywhere_is_gone_on_with(
+def test_a_file_cut_anywhere_is_resumed(
     model: trm.Model, whole: Path, tmp_path: Path, name: str, place: float
 ) -> None:
     data = (whole / name).read_bytes()
@@ -154,7 +154,7 @@ def test_a_line_more_after_the_end_is_solved(model: trm.Model, whole: Path, tmp_
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
-def test_a_bad_line_is_mended_and_the_rest_gone_on_with(
+def test_a_bad_line_is_mended_and_the_rest_solved(
     model: trm.Model, whole: Path, tmp_path: Path
 ) -> None:
     good = (whole / "p.csv").read_text()
@@ -215,7 +215,7 @@ def test_killed_twice_it_ends_with_the_same_bytes(
         (f"puzzle\n11{'.' * 14}", r"^\S+p\.txt, line 2: the puzzle has the digit 1 twice in row 1"),
         (f"puzzle,answer\n{SOLVED},12", r"^\S+p\.txt, line 2, answer: the puzzle has 2 charact"),
         ("\n", r"^\S+p\.txt has no puzzle\."),
-        ("caf\xe9", r"^\S+p\.txt, line 1: no text in UTF-8\. Name a file of text\.$"),
+        ("caf\xe9", r"^\S+p\.txt, line 1: not UTF-8 text\. Give a text file\.$"),
     ],
 )  # fmt: skip
 def test_a_source_that_cannot_be_solved_leaves_nothing(
@@ -233,8 +233,12 @@ def test_places_that_cannot_be_used(model: trm.Model, whole: Path, tmp_path: Pat
         with pytest.raises(kind, match=message):
             solve_file(model, **arguments)
 
-    refuses(InputError, r"a\.txt ends in neither of \.csv, \.jsonl\.", out=tmp_path / "a.txt")
-    refuses(InputError, r"p\.csv is the file of puzzles itself\. Name", out=whole / "p.csv")
+    refuses(
+        InputError,
+        r"a\.txt: unknown file extension\. Name a file that ends in \.csv or \.jsonl\.$",
+        out=tmp_path / "a.txt",
+    )
+    refuses(InputError, r"p\.csv is the file of puzzles\. Name", out=whole / "p.csv")
     refuses(InputError, r"cannot read \S+/none: No such file or dir", source=tmp_path / "none")
     refuses(InputError, r"cannot read \S+: Is a directory\. Name another file", source=tmp_path)
     refuses(InputError, r"^batch_size is 0\. Give 1 or more\.$", batch_size=0)

@@ -79,10 +79,10 @@ def solve(
 
 def _check_flags(answers: Path | None, alone: dict[str, bool], beside: dict[str, bool]) -> None:
     """Refuse flags that do not go with ``--out``, or only with it, before a model is loaded."""
-    from trm.inference.answer_file import check_name
+    from trm.inference.answer_file import check_answer_path
 
     if answers is not None:
-        check_name(answers)
+        check_answer_path(answers)
     for flag, given in (beside if answers is None else alone).items():
         if given and answers is None:
             raise InputError(f"{flag} is for a file of answers. Name one with --out.")

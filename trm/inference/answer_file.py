@@ -1,7 +1,7 @@
-"""A file of answers that grows batch by batch, and is gone on with after an interruption.
+"""A file of answers that grows batch by batch and can be resumed after an interruption.
 
-``.csv`` or ``.jsonl``, an answer a line. Beside it ``NAME.about.json`` says which weights answered,
-so that no file holds the answers of two models.
+The file is ``.csv`` or ``.jsonl``, with one answer per line. ``NAME.about.json`` in the same folder
+says which weights gave the answers, so that one file never mixes the answers of two models.
 """
 
 import csv
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from trm.errors import InputError
-from trm.inference.answer_formats import FORMATS, Line
+from trm.inference.answer_formats import ANSWER_FORMATS, StoredAnswer
 from trm.inference.model import Model, weights_digest
 from trm.inference.options import Solving, flags_of
 from trm.inference.solution import USUAL, Solution
@@ -27,82 +27,89 @@ _WAY_OUT = "Name another --out, or replace it with --overwrite."
 
 
 @dataclass(frozen=True)
-class Given:
-    """A puzzle to solve.
+class SourcePuzzle:
+    """A puzzle to solve, and where it comes from.
 
     Attributes:
-        where: it stands.
-        label: the answer known to be right, as the task writes it; None where there is none.
+        location: the file and line, for error messages.
+        puzzle: the puzzle.
+        label: the known solution in the task's notation, None if unknown.
     """
 
-    where: str
+    location: str
     puzzle: Puzzle
     label: str | None = None
 
 
 @dataclass(frozen=True)
-class Tally:
+class AnswerCounts:
     """Counts of answers.
 
     Attributes:
-        judged: of how many a rule tells whether they are valid.
-        labelled: to how many the right answer is known.
+        num_solved: all answers.
+        num_judged: answers of tasks that can tell whether an answer is valid.
+        num_valid: valid answers.
+        num_labelled: answers to puzzles whose solution is known.
+        num_correct: answers that are the known solution.
     """
 
-    solved: int = 0
-    judged: int = 0
-    valid: int = 0
-    labelled: int = 0
-    correct: int = 0
+    num_solved: int = 0
+    num_judged: int = 0
+    num_valid: int = 0
+    num_labelled: int = 0
+    num_correct: int = 0
 
-    def plus(self, valid: bool | None, correct: bool | None) -> "Tally":
-        """These, and one more."""
-        return Tally(
-            self.solved + 1,
-            self.judged + (valid is not None),
-            self.valid + (valid is True),
-            self.labelled + (correct is not None),
-            self.correct + (correct is True),
+    def add(self, valid: bool | None, correct: bool | None) -> "AnswerCounts":
+        """The counts with one more answer."""
+        return AnswerCounts(
+            self.num_solved + 1,
+            self.num_judged + (valid is not None),
+            self.num_valid + (valid is True),
+            self.num_labelled + (correct is not None),
+            self.num_correct + (correct is True),
         )
 
 
-def check_name(path: Path) -> None:
-    """Find out before anything is loaded whether answers can be written under this name.
+def check_answer_path(path: Path) -> None:
+    """Check the file extension before anything is loaded.
 
     Raises:
-        InputError: if it has another ending than ``.csv`` and ``.jsonl``.
+        InputError: if it is neither ``.csv`` nor ``.jsonl``.
     """
-    if path.suffix not in FORMATS:
-        raise InputError(f"{path} ends in neither of {', '.join(FORMATS)}. Name such a file.")
+    if path.suffix not in ANSWER_FORMATS:
+        raise InputError(
+            f"{path}: unknown file extension. Name a file that ends in "
+            f"{' or '.join(ANSWER_FORMATS)}."
+        )
 
 
 class AnswerFile:
-    """Answers on disk; use it as a context, which keeps other processes from writing there.
+    """Answers on disk. A context manager that locks the file against other processes.
 
     Args:
-        path: the file, made if missing.
-        model: who answers.
-        labelled: whether right answers are known.
-        how: they come about.
+        path: the file. It is made if missing.
+        model: the model that answers.
+        has_labels: whether solutions are known.
+        how: the inference options.
 
     Attributes:
-        tally: of the answers in it.
+        counts: counts of the answers in the file.
     """
 
-    def __init__(self, path: Path, model: Model, labelled: bool, how: Solving = USUAL) -> None:
-        check_name(path)
-        self.path, self.tally = path, Tally()
-        self._format = FORMATS[path.suffix](labelled, how.until_valid)
+    def __init__(self, path: Path, model: Model, has_labels: bool, how: Solving = USUAL) -> None:
+        check_answer_path(path)
+        self.path, self.counts = path, AnswerCounts()
+        self._format = ANSWER_FORMATS[path.suffix](has_labels, how.until_valid)
         self._model = model
-        self._how = how.settled.model_dump(exclude_defaults=True)
-        self._about = path.with_name(f"{path.name}.about.json")
-        #: Where the next answer goes; what stands behind is cut off before it is written.
+        self._options = how.settled.model_dump(exclude_defaults=True)
+        self._about_file = path.with_name(f"{path.name}.about.json")
+        #: Where the next answer begins. Anything after it is cut off before writing.
         self._end = 0
 
     def __enter__(self) -> "AnswerFile":
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = FileIO(self.path, "ab+")  # makes it, and empties none
+            self._file = FileIO(self.path, "ab+")  # does not truncate an existing file
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -112,7 +119,7 @@ class AnswerFile:
                 "--out."
             ) from None
         except OSError:
-            pass  # a file system without locks: better unguarded there than not at all
+            pass  # the file system has no locks: write without one
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -120,142 +127,143 @@ class AnswerFile:
             self.path.unlink(missing_ok=True)
         self._file.close()
 
-    def go_on(self, puzzles: Iterator[Given], batch_size: int) -> Iterator[Given]:
-        """Compare the answers that are there with the puzzles; returns the puzzles still to solve.
+    def resume(self, puzzles: Iterator[SourcePuzzle], batch_size: int) -> Iterator[SourcePuzzle]:
+        """Keep the answers in the file that match the puzzles.
 
-        Batches begin where they would begin if all were solved at once: the last bits of a
-        probability may depend on what is solved together.
+        Batches have the same boundaries as in an uninterrupted run, because the last bits of a
+        probability may depend on the batch.
+
+        Returns:
+            The puzzles that are still to solve.
 
         Raises:
-            InputError: if the answers are to other puzzles, of another model, or came about in
-                another way.
+            InputError: if the answers are to other puzzles, of another model, or were made with
+                other inference options.
         """
         if self.path.stat().st_size:
-            self._check_how()
-        tally, waiting = Tally(), list[Given]()
-        for line, end in self._answers():
-            given = next(puzzles, None)
-            if given is None:
-                raise self._misfit("has more answers than there are puzzles")
-            if line.puzzle != self._format.puzzle(self._model.task, given.puzzle):
-                raise self._misfit(f"answers another puzzle than {given.where} in its place")
-            tally = tally.plus(line.valid, line.correct)
-            waiting.append(given)
-            if len(waiting) == batch_size:
-                self.tally, self._end, waiting = tally, end, []
+            self._check_options()
+        counts, batch = AnswerCounts(), list[SourcePuzzle]()
+        for answer, end in self._read_answers():
+            source = next(puzzles, None)
+            if source is None:
+                raise self._mismatch("has more answers than there are puzzles")
+            if answer.puzzle_key != self._format.puzzle_key(self._model.task, source.puzzle):
+                raise self._mismatch(f"has an answer to another puzzle than {source.location}")
+            counts = counts.add(answer.valid, answer.correct)
+            batch.append(source)
+            if len(batch) == batch_size:
+                self.counts, self._end, batch = counts, end, []
         if self.path.stat().st_size:
-            self._check_about(tally)
+            self._check_weights(counts)
         following = next(puzzles, None)
-        if following is None and waiting:  # the last batch, which is a smaller one
-            self.tally, self._end = tally, end
-            waiting = []
-        return itertools.chain(waiting, [following] if following else [], puzzles)
+        if following is None and batch:  # the last batch is smaller
+            self.counts, self._end = counts, end
+            batch = []
+        return itertools.chain(batch, [following] if following else [], puzzles)
 
-    def append(self, solutions: Iterable[Solution], puzzles: Iterable[Given]) -> None:
+    def append(self, solutions: Iterable[Solution], puzzles: Iterable[SourcePuzzle]) -> None:
         """Write the answers to a batch.
 
         Raises:
-            StorageError: if the disk is full, or the place may not be written.
+            StorageError: if the disk is full, or the file cannot be written.
         """
         lines = []
-        for solution, given in zip(solutions, puzzles, strict=True):
-            correct = None if given.label is None else given.label == solution.answer
-            self.tally = self.tally.plus(solution.valid, correct)
-            lines.append(self._format.line(solution, correct))
-        self._cut()
+        for solution, source in zip(solutions, puzzles, strict=True):
+            correct = None if source.label is None else source.label == solution.answer
+            self.counts = self.counts.add(solution.valid, correct)
+            lines.append(self._format.format(solution, correct))
+        self._truncate()
         if not self._end:
-            write_text(self._about, json.dumps(self._whose(), indent=2) + "\n")
+            write_text(self._about_file, json.dumps(self._about(), indent=2) + "\n")
             lines.insert(0, self._format.header)
-        self._write("".join(lines).encode())
-
-    def finish(self) -> None:
-        """See to it that the answers outlast a loss of power, and that nothing else is there."""
-        self._cut()
-        with storage_errors(self.path):
-            os.fsync(self._file.fileno())
-
-    def _cut(self) -> None:
-        """Take away what stands behind the answers that were counted, such as half a line."""
-        with storage_errors(self.path):
-            self._file.truncate(self._end)
-
-    def _write(self, data: bytes) -> None:
+        data = "".join(lines).encode()
         self._end += len(data)
         with storage_errors(self.path):
             while data:
                 data = data[self._file.write(data) :]
 
-    def _answers(self) -> Iterator[tuple[Line, int]]:
-        """The answers in the file, without a half-written one, and where each ends."""
+    def finish(self) -> None:
+        """Sync the file to disk, without anything after the last answer."""
+        self._truncate()
+        with storage_errors(self.path):
+            os.fsync(self._file.fileno())
+
+    def _truncate(self) -> None:
+        """Remove what follows the last complete batch, such as half a line."""
+        with storage_errors(self.path):
+            self._file.truncate(self._end)
+
+    def _read_answers(self) -> Iterator[tuple[StoredAnswer, int]]:
+        """The complete answers in the file, and the byte offset where each ends."""
         with self.path.open("rb") as file:
-            lines = _WholeLines(file)
+            lines = _CompleteLines(file)
             try:
                 header = next(lines, "") if self._format.header else ""
                 if header not in ("", self._format.header):
-                    raise self._misfit(f"does not begin with {self._format.header.strip()!r}")
-                for line in self._format.read(lines):
-                    yield line, lines.end
+                    raise self._mismatch(f"does not begin with {self._format.header.strip()!r}")
+                for answer in self._format.read(lines):
+                    yield answer, lines.end
             except (ValueError, csv.Error) as error:
-                if lines.is_over and isinstance(error, csv.Error):
-                    return  # half an answer of several lines
-                raise self._misfit(f"has no such answer in line {lines.count}") from error
+                if lines.at_end and isinstance(error, csv.Error):
+                    return  # the last answer spans several lines and is incomplete
+                raise self._mismatch(f"has an invalid answer in line {lines.count}") from error
 
-    def _whose(self) -> dict[str, Any]:
+    def _about(self) -> dict[str, Any]:
         return {
             "task": self._model.task.name,
             "checkpoint": self._model.name,
             "weights": weights_digest(self._model),
-            **({"thinking": self._how} if self._how else {}),  # files without it are older
+            **({"thinking": self._options} if self._options else {}),  # older files lack it
         }
 
-    def _check_how(self) -> None:
-        """Refuse answers that came about in another way, whose columns may be others too."""
+    def _check_options(self) -> None:
+        """Check that the answers were made with the same options; others may change the columns."""
         try:
-            theirs = json.loads(self._about.read_text(encoding="utf-8")).get("thinking", {})
-            flags = flags_of(theirs)
+            stored = json.loads(self._about_file.read_text(encoding="utf-8")).get("thinking", {})
+            stored_flags = flags_of(stored)
         except (OSError, ValueError, AttributeError):
-            return  # of a file that is not there or damaged is spoken later
-        if theirs != self._how:
-            own = flags_of(self._how)
-            parts = [f"was written with {flags}"] * bool(flags)
-            parts += [f"was not written with {own}"] * bool(own)
-            raise self._misfit(", ".join(parts))
+            return  # _check_weights reports a missing or damaged file
+        if stored != self._options:
+            flags = flags_of(self._options)
+            parts = [f"was written with {stored_flags}"] * bool(stored_flags)
+            parts += [f"was not written with {flags}"] * bool(flags)
+            raise self._mismatch(", ".join(parts))
 
-    def _check_about(self, tally: Tally) -> None:
-        """Refuse to go on with what others wrote, as far as it is known who did."""
-        if not self._about.is_file():
-            if not tally.solved:  # then even half a line comes after that file
-                raise self._misfit("has no answers in it")
+    def _check_weights(self, counts: AnswerCounts) -> None:
+        """Check that the same weights gave the answers, if that is known."""
+        if not self._about_file.is_file():
+            if not counts.num_solved:  # not even half a line of ours comes without that file
+                raise self._mismatch("has no answers in it")
             return
         try:
-            theirs = json.loads(self._about.read_text(encoding="utf-8"))
-            same = theirs["weights"] == self._whose()["weights"]
-            whose = theirs["checkpoint"]
+            stored = json.loads(self._about_file.read_text(encoding="utf-8"))
+            same = stored["weights"] == self._about()["weights"]
+            checkpoint = stored["checkpoint"]
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{self._about} is damaged. {_WAY_OUT}") from error
+            raise InputError(f"{self._about_file} is damaged. {_WAY_OUT}") from error
         if not same:
-            raise self._misfit(f"has the answers of {whose}, not of {self._model.name}")
+            raise self._mismatch(f"has the answers of {checkpoint}, not of {self._model.name}")
 
-    def _misfit(self, problem: str) -> InputError:
+    def _mismatch(self, problem: str) -> InputError:
         return InputError(f"{self.path} {problem}. {_WAY_OUT}")
 
 
-class _WholeLines(Iterator[str]):
-    """The lines of a file up to the last one that is whole.
+class _CompleteLines(Iterator[str]):
+    """The lines of a file, without an incomplete last line.
 
     Attributes:
-        end: of the last one that was read, in bytes.
-        count: how many were read.
-        is_over: whether there is none left.
+        end: the byte offset where the last line read ends.
+        count: the number of lines read.
+        at_end: whether all lines were read.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self.end, self.count, self.is_over = file, 0, 0, False
+        self._file, self.end, self.count, self.at_end = file, 0, 0, False
 
     def __next__(self) -> str:
         line = self._file.readline()
         if not line.endswith(b"\n"):
-            self.is_over = True
+            self.at_end = True
             raise StopIteration
         self.end += len(line)
         self.count += 1

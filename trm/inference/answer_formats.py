@@ -1,4 +1,4 @@
-"""How answers to puzzles stand in a file: as a CSV table or as JSON lines."""
+"""The formats of a file of answers: CSV or JSON lines."""
 
 import csv
 import io
@@ -11,82 +11,108 @@ from trm.tasks.base import Puzzle, Task
 
 
 @dataclass(frozen=True)
-class Line:
-    """What counts of an answer that is in the file: its puzzle, and what was found."""
+class StoredAnswer:
+    """What is read back from an answer in a file.
 
-    puzzle: str
+    Attributes:
+        puzzle_key: identifies the puzzle, as the format's ``puzzle_key`` gives it.
+        valid: whether the answer follows the rules, None if the task cannot tell.
+        correct: whether the answer is the known solution, None if that is unknown.
+    """
+
+    puzzle_key: str
     valid: bool | None
     correct: bool | None
 
 
-class _Csv:
-    """Answers as a table."""
+class CsvFormat:
+    """Answers as a CSV table.
 
-    _FIELDS = ("puzzle", "answer", "valid", "halt_step", "halt_probability")
-    _VALUES = {"true": True, "false": False, "": None}
-    _NAMES = {value: name for name, value in _VALUES.items()}
+    Args:
+        has_labels: add the column ``correct``.
+        until_valid: add the columns of the option ``until_valid``.
+    """
 
-    def __init__(self, labelled: bool, until_valid: bool) -> None:
-        more = {"correct": labelled, "valid_step": until_valid, "valid_rollouts": until_valid}
-        self._columns = (*self._FIELDS, *(name for name, wanted in more.items() if wanted))
+    _COLUMNS = ("puzzle", "answer", "valid", "halt_step", "halt_probability")
+    _PARSED = {"true": True, "false": False, "": None}
+    _TEXTS = {value: text for text, value in _PARSED.items()}
+
+    def __init__(self, has_labels: bool, until_valid: bool) -> None:
+        optional = {
+            "correct": has_labels,
+            "valid_step": until_valid,
+            "valid_rollouts": until_valid,
+        }
+        self._columns = (*self._COLUMNS, *(name for name, used in optional.items() if used))
         self.header = ",".join(self._columns) + "\n"
 
-    def puzzle(self, task: Task, puzzle: Puzzle) -> str:
+    def puzzle_key(self, task: Task, puzzle: Puzzle) -> str:
+        """The text that identifies a puzzle in the file."""
         return task.format_puzzle(puzzle)
 
-    def line(self, solution: Solution, correct: bool | None) -> str:
-        found = {
-            "puzzle": self.puzzle(solution.task, solution.puzzle),
+    def format(self, solution: Solution, correct: bool | None) -> str:
+        """The line of an answer."""
+        values = {
+            "puzzle": self.puzzle_key(solution.task, solution.puzzle),
             "answer": solution.answer,
-            "valid": self._NAMES[solution.valid],
+            "valid": self._TEXTS[solution.valid],
             "halt_step": solution.halt_step,
             "halt_probability": round(solution.thoughts[-1].halt_probability, 6),
-            "correct": self._NAMES[correct],
+            "correct": self._TEXTS[correct],
             "valid_step": solution.valid_step,
             "valid_rollouts": solution.thoughts[-1].num_valid,
         }
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(found[name] for name in self._columns)
+        csv.writer(text, lineterminator="\n").writerow(values[name] for name in self._columns)
         return text.getvalue()
 
-    def read(self, lines: Iterator[str]) -> Iterator[Line]:
-        """The answers in a file behind its header; ValueError for what is none."""
+    def read(self, lines: Iterator[str]) -> Iterator[StoredAnswer]:
+        """Read the lines after the header. Raises ValueError or csv.Error for an invalid line."""
         for fields in csv.reader(lines, strict=True):
-            found = dict(zip(self._columns, fields, strict=True))
+            values = dict(zip(self._columns, fields, strict=True))
             try:
-                valid, correct = (self._VALUES[found.get(n, "")] for n in ("valid", "correct"))
+                valid, correct = (self._PARSED[values.get(n, "")] for n in ("valid", "correct"))
             except KeyError as error:
                 raise ValueError from error
-            yield Line(found["puzzle"], valid, correct)
+            yield StoredAnswer(values["puzzle"], valid, correct)
 
 
-class _JsonLines:
-    """Answers as :meth:`~trm.inference.model.Solution.as_json` gives them, one a line."""
+class JsonLinesFormat:
+    """Answers as JSON, one :meth:`trm.Solution.as_json` per line.
+
+    Args:
+        has_labels: add the key ``correct``.
+    """
 
     header = ""
 
-    def __init__(self, labelled: bool, _until_valid: bool) -> None:
-        self._labelled = labelled
+    def __init__(self, has_labels: bool, _until_valid: bool) -> None:
+        self._has_labels = has_labels
 
-    def puzzle(self, task: Task, puzzle: Puzzle) -> str:
+    def puzzle_key(self, task: Task, puzzle: Puzzle) -> str:
+        """The text that identifies a puzzle in the file."""
         return json.dumps([puzzle.name, task.format(puzzle.tokens)])
 
-    def line(self, solution: Solution, correct: bool | None) -> str:
-        found = solution.as_json() | ({"correct": correct} if self._labelled else {})
-        return json.dumps(found) + "\n"
+    def format(self, solution: Solution, correct: bool | None) -> str:
+        """The line of an answer."""
+        values = solution.as_json() | ({"correct": correct} if self._has_labels else {})
+        return json.dumps(values) + "\n"
 
-    def read(self, lines: Iterator[str]) -> Iterator[Line]:
-        """See :meth:`_Csv.read`."""
+    def read(self, lines: Iterator[str]) -> Iterator[StoredAnswer]:
+        """Read the lines. Raises ValueError for an invalid line."""
         for line in lines:
             try:
-                found = json.loads(line)
-                key = json.dumps([found.get("name", ""), found["puzzle"]])
-                if ("correct" in found) != self._labelled:
+                values = json.loads(line)
+                key = json.dumps([values.get("name", ""), values["puzzle"]])
+                if ("correct" in values) != self._has_labels:
                     raise ValueError
-                yield Line(key, found["valid"], found.get("correct"))
+                yield StoredAnswer(key, values["valid"], values.get("correct"))
             except (KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise ValueError from error
 
 
-#: By the ending of a file's name.
-FORMATS: dict[str, type[_Csv] | type[_JsonLines]] = {".csv": _Csv, ".jsonl": _JsonLines}
+#: By file extension.
+ANSWER_FORMATS: dict[str, type[CsvFormat] | type[JsonLinesFormat]] = {
+    ".csv": CsvFormat,
+    ".jsonl": JsonLinesFormat,
+}

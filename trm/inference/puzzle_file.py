@@ -1,4 +1,4 @@
-"""Many puzzles in a text, read one by one: a CSV table, JSON a line, or a puzzle a line."""
+"""Read any number of puzzles from text: CSV, JSON lines, or one puzzle per line."""
 
 import contextlib
 import csv
@@ -10,42 +10,42 @@ from typing import Any
 
 from trm.errors import InputError
 
-#: Columns that hold a puzzle, and those that hold the answer known to be right.
+#: Columns that hold a puzzle, and columns that hold its known solution.
 PUZZLE_COLUMNS = ("question", "puzzle")
 ANSWER_COLUMNS = ("answer", "solution")
 
 
 @dataclass(frozen=True)
-class Row:
-    """A puzzle as it stands in a text.
+class PuzzleRecord:
+    """A puzzle as text.
 
     Attributes:
-        where: the text's name and the line's number, from 1 on.
-        puzzle: in the task's notation.
-        label: the answer known to be right, empty where there is none.
+        location: the name of the input and the line number, counted from 1.
+        puzzle: the puzzle in the task's notation.
+        label: the known solution, empty if unknown.
     """
 
-    where: str
+    location: str
     puzzle: str
     label: str = ""
 
 
-class Rows:
-    """The puzzles of a text, one after the other; no more than a line of it is held.
+class PuzzleReader:
+    """Iterates over the puzzles of a text. Holds one line in memory at a time.
 
-    Its first line tells what it is: CSV with a header that names a column of
-    :data:`PUZZLE_COLUMNS`, JSON objects with the key ``puzzle``, or else a puzzle a line.
+    The first line decides the format: CSV if it is a header with one of :data:`PUZZLE_COLUMNS`,
+    JSON lines if it is an object with the key ``puzzle``, otherwise one puzzle per line.
 
     Args:
-        lines: the text.
-        name: what to call it in errors.
+        lines: the lines of the text.
+        name: the name of the text in error messages.
 
     Attributes:
-        labelled: whether there are answers known to be right.
-        plain: whether it is a puzzle a line.
+        has_labels: whether the text has known solutions.
+        is_plain: whether the text has one puzzle per line.
 
     Raises:
-        InputError: if there is no line.
+        InputError: if the text is empty. While iterating: if a line is invalid.
     """
 
     def __init__(self, lines: Iterable[str], name: str) -> None:
@@ -56,57 +56,64 @@ class Rows:
         if first is None:
             raise InputError(f"{name} has no puzzle. Give a puzzle a line, or CSV.")
         self._first_line = first[0]
+        header, record = _csv_header(first[1]), _json_record(first[1])
+        self.has_labels = not set(ANSWER_COLUMNS).isdisjoint(header or record or ())
+        self.is_plain = header is None and record is None
         text = itertools.chain([first], numbered)
-        header, record = _header(first[1]), _record(first[1])
-        self.labelled = not set(ANSWER_COLUMNS).isdisjoint(header or record or ())
-        self.plain = header is None and record is None
         if header is not None:
-            self._rows = self._of_table(header, lines)
+            self._records = self._read_csv(header, lines)
         elif record is not None:
-            self._rows = self._of_objects(text)
+            self._records = self._read_json_lines(text)
         else:
-            self._rows = (Row(self._where(n), line.rstrip("\r\n")) for n, line in text)
+            self._records = (
+                PuzzleRecord(self._location(n), line.rstrip("\r\n")) for n, line in text
+            )
 
-    def __iter__(self) -> Iterator[Row]:
-        return self._rows
+    def __iter__(self) -> Iterator[PuzzleRecord]:
+        return self._records
 
-    def _where(self, line: int) -> str:
+    def _location(self, line: int) -> str:
         return f"{self._name}, line {line}"
 
-    def _of_table(self, header: list[str], lines: Iterable[str]) -> Iterator[Row]:
+    def _read_csv(self, header: list[str], lines: Iterable[str]) -> Iterator[PuzzleRecord]:
+        """Read the rows after the header."""
         puzzle = next(header.index(name) for name in PUZZLE_COLUMNS if name in header)
         label = next((header.index(name) for name in ANSWER_COLUMNS if name in header), None)
-        reader = csv.reader(lines, strict=True)  # goes on behind the header
+        reader = csv.reader(lines, strict=True)
         while True:
             try:
                 fields = next(reader, None)
             except csv.Error as error:
-                where = self._where(self._first_line + reader.line_num)
-                raise InputError(f"{where}: not CSV: {error}. Mend the line.") from error
+                location = self._location(self._first_line + reader.line_num)
+                raise InputError(f"{location}: not CSV: {error}. Mend the line.") from error
             if fields is None:
                 return
-            where = self._where(self._first_line + reader.line_num)
-            if len(fields) not in (0, len(header)):  # an empty line has none
+            location = self._location(self._first_line + reader.line_num)
+            if len(fields) not in (0, len(header)):  # an empty line has 0
                 raise InputError(
-                    f"{where}: {len(fields)} fields, but the header has {len(header)}. "
+                    f"{location}: {len(fields)} fields, but the header has {len(header)}. "
                     "Mend the line."
                 )
             if fields:
-                yield Row(where, fields[puzzle], "" if label is None else fields[label])
+                yield PuzzleRecord(location, fields[puzzle], "" if label is None else fields[label])
 
-    def _of_objects(self, lines: Iterable[tuple[int, str]]) -> Iterator[Row]:
+    def _read_json_lines(self, lines: Iterable[tuple[int, str]]) -> Iterator[PuzzleRecord]:
         for number, line in lines:
-            record = _record(line)
+            location, record = self._location(number), _json_record(line)
             if record is None:
                 raise InputError(
-                    f"{self._where(number)} is no JSON object with a text 'puzzle'. Mend the line."
+                    f"{location}: not a JSON object with a text 'puzzle'. Mend the line."
                 )
-            labels = [record[name] for name in ANSWER_COLUMNS if name in record]
-            yield Row(self._where(number), record["puzzle"], _text(labels[0]) if labels else "")
+            label = next((record[name] for name in ANSWER_COLUMNS if name in record), None)
+            if label is None:
+                label = ""
+            elif not isinstance(label, str):
+                label = json.dumps(label)  # such as an ARC grid
+            yield PuzzleRecord(location, record["puzzle"], label)
 
 
-def _header(line: str) -> list[str] | None:
-    """The columns of a table with puzzles, None if the line is no header of one."""
+def _csv_header(line: str) -> list[str] | None:
+    """The column names, or None if the line is not a CSV header with a puzzle column."""
     with contextlib.suppress(csv.Error):
         columns = [name.strip() for name in next(csv.reader([line], strict=True))]
         if not set(PUZZLE_COLUMNS).isdisjoint(columns):
@@ -114,19 +121,12 @@ def _header(line: str) -> list[str] | None:
     return None
 
 
-def _record(line: str) -> dict[str, Any] | None:
-    """A JSON object with a puzzle, None if the line is none."""
+def _json_record(line: str) -> dict[str, Any] | None:
+    """The JSON object, or None if the line is not an object with a text ``puzzle``."""
     try:
-        found = json.loads(line)
+        record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or not isinstance(found.get("puzzle"), str):
+    if not isinstance(record, dict) or not isinstance(record.get("puzzle"), str):
         return None
-    return found
-
-
-def _text(label: Any) -> str:
-    """A label as text; a grid (ARC) may stand there as such."""
-    if label is None:
-        return ""
-    return label if isinstance(label, str) else json.dumps(label)
+    return record

@@ -1,4 +1,4 @@
-"""Solving any number of puzzles: read, solved and written batch by batch."""
+"""Solve a file of any number of puzzles, batch by batch."""
 
 import contextlib
 import os
@@ -11,26 +11,27 @@ from typing import Unpack
 import torch
 
 from trm.errors import InputError
-from trm.inference.answer_file import AnswerFile, Given, check_name
+from trm.inference.answer_file import AnswerFile, SourcePuzzle, check_answer_path
 from trm.inference.model import BATCH_SIZE, Model
 from trm.inference.options import How, Solving
-from trm.inference.puzzle_file import Rows
+from trm.inference.puzzle_file import PuzzleReader
 from trm.inference.solution import Solution
 from trm.tasks.base import single_puzzle
 
-#: On a CPU larger batches are hardly quicker, and answers would come in larger heaps.
+#: On a CPU, larger batches are hardly faster, and answers would be written less often.
 CPU_BATCH_SIZE = 16
 
 
 @dataclass(frozen=True)
 class SolveFileResult:
-    """What came of solving many puzzles.
+    """Counts of the answers in the file.
 
     Attributes:
-        num_solved: answers in the file.
-        num_valid: those that keep the puzzle's rules; None where only a label can tell.
-        num_correct: those that are the known answer, of ``num_labelled``; None where none is known.
-        resumed_from: answers that were there already.
+        num_solved: all answers.
+        num_valid: answers that follow the puzzle's rules. None if the task cannot tell.
+        num_correct: answers that are the known solution. None if no solution is known.
+        num_labelled: puzzles whose solution is known.
+        resumed_from: answers that the file had already.
     """
 
     num_solved: int
@@ -50,109 +51,103 @@ def solve_file(
     on_progress: Callable[[int, float | None], None] | None = None,
     **how: Unpack[How],
 ) -> SolveFileResult:
-    """Solve the puzzles of a text in their order; memory does not grow with their number.
+    """Solve the puzzles of a file in order. Memory use does not grow with their number.
 
-    A file of answers that is there is gone on with, whenever it was interrupted. In the end it
-    has the same bytes as if it had not been.
+    An existing file of answers is resumed. The finished file has the same bytes as one that was
+    written without interruption.
 
     Args:
-        model: with the weights.
-        source: a file, or lines from elsewhere, such as an open one: CSV with a column ``question``
-            or ``puzzle``, JSON lines with the key ``puzzle``, or a puzzle a line; see
-            :class:`trm.inference.puzzle_file.Rows`.
-        out: a ``.csv`` or ``.jsonl`` file, written to after each batch.
-        batch_size: puzzles at a time; 64 on a GPU and 16 on a CPU if left out.
-        overwrite: begin anew, whatever is there.
-        on_progress: called with the answers in the file and the share of the source that was read,
-            None where its size is unknown; first before anything is solved.
-        how: what :meth:`trm.Model.solve` takes: ``steps``, ``samples``, ``noise``, ``choose``,
+        model: the model that answers.
+        source: a file, or an iterable of lines such as an open file. CSV with a column
+            ``question`` or ``puzzle``, JSON lines with the key ``puzzle``, or one puzzle per line;
+            see :class:`trm.inference.puzzle_file.PuzzleReader`.
+        out: the ``.csv`` or ``.jsonl`` file to write. It grows after each batch.
+        batch_size: puzzles in a batch. Default: 64 on a GPU, 16 on a CPU.
+        overwrite: start again instead of resuming.
+        on_progress: called before the first and after each batch, with the number of answers in
+            the file and the share of the source that was read (None if its size is unknown).
+        how: the options of :meth:`trm.Model.solve`: ``steps``, ``samples``, ``noise``, ``choose``,
             ``votes``, ``halt`` and ``until_valid``.
 
     Raises:
-        ConfigError: for a ``how`` that is out of range, or does not go together.
-        InputError: for a line that is no puzzle, naming it, or a file of answers that does not
-            fit. Answers that were written stay.
-        StorageError: if the disk is full, or the place may not be written.
+        ConfigError: if an option is out of range, or options contradict each other.
+        InputError: if a line is not a puzzle, or an existing file of answers does not match.
+            Answers that were written are kept.
+        StorageError: if the disk is full, or the file cannot be written.
     """
     source, out = Path(source) if isinstance(source, str) else source, Path(out)
-    check_name(out)
-    size = _batch_size(model, batch_size)
-    with _opened(source, out) as text:
-        rows = Rows(text, text.name)
-        left = _given(model, rows)
-        with AnswerFile(out, model, rows.labelled, Solving.of(**how)) as answers:
+    check_answer_path(out)
+    if batch_size is None:
+        batch_size = CPU_BATCH_SIZE if model.network.device.type == "cpu" else BATCH_SIZE
+    if batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}. Give 1 or more.")
+    with _open_source(source, out) as text:
+        reader = PuzzleReader(text, text.name)
+        puzzles = _parse_puzzles(model, reader)
+        with AnswerFile(out, model, reader.has_labels, Solving.of(**how)) as answers:
             if not overwrite:
-                left = answers.go_on(left, size)
-            resumed_from = answers.tally.solved
+                puzzles = answers.resume(puzzles, batch_size)
+            resumed_from = answers.counts.num_solved
             while True:
                 if on_progress:
-                    on_progress(answers.tally.solved, text.share)
-                batch = list(islice(left, size))
+                    on_progress(answers.counts.num_solved, text.share)
+                batch = list(islice(puzzles, batch_size))
                 if not batch:
                     break
-                answers.append(_solved(model, batch, how), batch)
+                answers.append(_solve_batch(model, batch, how), batch)
             answers.finish()
-    found = answers.tally
+    counts = answers.counts
     return SolveFileResult(
-        num_solved=found.solved,
-        num_valid=found.valid if found.judged else None,
-        num_correct=found.correct if found.labelled else None,
-        num_labelled=found.labelled,
+        num_solved=counts.num_solved,
+        num_valid=counts.num_valid if counts.num_judged else None,
+        num_correct=counts.num_correct if counts.num_labelled else None,
+        num_labelled=counts.num_labelled,
         resumed_from=resumed_from,
     )
 
 
-def _batch_size(model: Model, wanted: int | None) -> int:
-    if wanted is None:
-        return CPU_BATCH_SIZE if model.network.device.type == "cpu" else BATCH_SIZE
-    if wanted < 1:
-        raise InputError(f"batch_size is {wanted}. Give 1 or more.")
-    return wanted
-
-
-def _solved(model: Model, batch: list[Given], how: How) -> list[Solution]:
+def _solve_batch(model: Model, batch: list[SourcePuzzle], how: How) -> list[Solution]:
     try:
-        return model.solve_batch([given.puzzle for given in batch], **how)
+        return model.solve_batch([source.puzzle for source in batch], **how)
     except torch.OutOfMemoryError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{reason} Lower --batch-size, which is {len(batch)}.") from error
 
 
-def _given(model: Model, rows: Rows) -> Iterator[Given]:
-    """The puzzles of a text, each refused as it comes up."""
+def _parse_puzzles(model: Model, reader: PuzzleReader) -> Iterator[SourcePuzzle]:
+    """Parse the puzzles one by one. An invalid one raises an error when it is reached."""
     hint = " Give a puzzle a line, or CSV with a column 'question' or 'puzzle'."
-    for number, row in enumerate(rows):
-        with _at(row.where, hint if rows.plain and not number else ""):
-            puzzle = single_puzzle(model.parse(row.puzzle))
-        with _at(row.where):
+    for number, record in enumerate(reader):
+        with _error_location(record.location, hint if reader.is_plain and not number else ""):
+            puzzle = single_puzzle(model.parse(record.puzzle))
+        with _error_location(record.location):
             model.identifier(puzzle)
-        with _at(f"{row.where}, answer"):
-            label = model.parse_answer(row.label) if row.label.strip() else None
-        yield Given(row.where, puzzle, label)
+        with _error_location(f"{record.location}, answer"):
+            label = model.parse_answer(record.label) if record.label.strip() else None
+        yield SourcePuzzle(record.location, puzzle, label)
 
 
 @contextlib.contextmanager
-def _at(where: str, hint: str = "") -> Iterator[None]:
-    """Say of what is wrong inside the block where that is."""
+def _error_location(location: str, hint: str = "") -> Iterator[None]:
+    """Put the location before the message of an error in the block.
+
+    A task's own message may begin with "line 1", because it sees one line at a time.
+    """
     try:
         yield
     except InputError as error:
-        raise InputError(_placed(where, error) + hint) from error
+        text = str(error)
+        rest = text.removeprefix("line 1") if text.startswith("line 1") else f": {text}"
+        raise InputError(location + rest + hint) from error
 
 
-def _placed(where: str, error: InputError) -> str:
-    """What is wrong with a line; tasks call it line 1 of its own text, or nothing."""
-    text = str(error)
-    return where + text.removeprefix("line 1") if text.startswith("line 1") else f"{where}: {text}"
-
-
-class _Text:
-    """The lines of a file, or of text from elsewhere.
+class _SourceText:
+    """The lines of the source, and how much of it was read.
 
     Args:
-        lines: where they come from.
-        name: what to call it in errors.
-        size: in bytes, 0 where that is unknown.
+        lines: the lines, as text or as UTF-8 bytes.
+        name: the name of the source in error messages.
+        size: in bytes, 0 if unknown.
     """
 
     def __init__(self, lines: Iterable[str | bytes], name: str, size: int) -> None:
@@ -160,7 +155,7 @@ class _Text:
 
     @property
     def share(self) -> float | None:
-        """How much was read."""
+        """The share that was read, None if the size is unknown."""
         return self._read / self._size if self._size else None
 
     def __iter__(self) -> Iterator[str]:
@@ -172,20 +167,20 @@ class _Text:
                 yield text.removeprefix("\ufeff") if number == 1 else text
         except UnicodeDecodeError as error:
             raise InputError(
-                f"{self.name}, line {max(number, 1)}: no text in UTF-8. Name a file of text."
+                f"{self.name}, line {max(number, 1)}: not UTF-8 text. Give a text file."
             ) from error
 
 
 @contextlib.contextmanager
-def _opened(source: Path | Iterable[str], out: Path) -> Iterator[_Text]:
+def _open_source(source: Path | Iterable[str], out: Path) -> Iterator[_SourceText]:
     if not isinstance(source, Path):
-        yield _Text(source, "the input", 0)
+        yield _SourceText(source, "the input", 0)
         return
     if out.exists() and source.exists() and out.samefile(source):
-        raise InputError(f"{out} is the file of puzzles itself. Name another --out.")
+        raise InputError(f"{out} is the file of puzzles. Name another --out.")
     try:
         file = source.open("rb")
     except OSError as error:
         raise InputError(f"cannot read {source}: {error.strerror}. Name another file.") from error
     with file:
-        yield _Text(file, str(source), os.fstat(file.fileno()).st_size)
+        yield _SourceText(file, str(source), os.fstat(file.fileno()).st_size)
