@@ -1,9 +1,9 @@
-"""Write the generated pages: ``reference/cli.md`` from ``--help``, ``reference/settings.md``.
+"""Write the generated pages ``reference/cli.md`` and ``reference/settings.md``.
 
 ::
 
-    python docs/generate.py            # write them
-    python docs/generate.py --check    # exit with 1 if they are not as they would be written
+    python docs/generate.py            # write the pages
+    python docs/generate.py --check    # exit with 1 if a page is not current
 """
 
 import json
@@ -23,7 +23,7 @@ from trm.tasks.registry import get_task
 
 REFERENCE = Path(__file__).parent / "reference"
 
-#: Prints one JSON list of (command, help) pairs. Without the plugins that happen to be installed.
+#: Prints a JSON list of (command, help) pairs. Installed plugins are ignored.
 HELP_SCRIPT = """
 import contextlib, io, json, sys
 import trm.plugins
@@ -47,20 +47,30 @@ for path in walk(typer.main.get_command(cli.app), []):
 print(json.dumps(pages))
 """
 
-#: The same look everywhere: plain text of one width, whatever terminal or CI this runs in.
-PLAIN = {"COLUMNS": "88", "TERMINAL_WIDTH": "88", "NO_COLOR": "1", "TYPER_USE_RICH": "0"}
-COLOURFUL = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
+#: Gives plain text of one width in every terminal and in CI.
+PLAIN_ENVIRONMENT = {
+    "COLUMNS": "88",
+    "TERMINAL_WIDTH": "88",
+    "NO_COLOR": "1",
+    "TYPER_USE_RICH": "0",
+}
+COLOUR_VARIABLES = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
 
 CLI_HEAD = """\
 # Command line
 
 <!-- Written by docs/generate.py. Do not edit. -->
 
-What each command prints with `--help`. `python -m trm` is the same as `trm`. A task that comes
-from a plugin adds its own `trm build-data TASK`.
+The `--help` of each command. `python -m trm` is the same as `trm`. A task from a plugin adds its
+own `trm build-data TASK`.
 
-Exit codes: 0; 1 for an error, one line on stderr that begins with `trm: error:`; 2 for a mistake
-in the command line; 130 after Ctrl-C and 143 after SIGTERM, when a run has saved and stopped.
+| exit code | meaning |
+|---|---|
+| 0 | success |
+| 1 | an error: one line on stderr that begins with `trm: error:` |
+| 2 | a mistake in the command line |
+| 130, 143 | Ctrl-C, SIGTERM; a run saves a checkpoint before it stops |
+
 `trm --debug COMMAND ...` shows the traceback of an error.
 """
 
@@ -69,28 +79,30 @@ SETTINGS_HEAD = f"""\
 
 <!-- Written by docs/generate.py. Do not edit. -->
 
-Every setting of a run. *Default* is the field's own default, that of the published code. *sudoku*
-and *mini* are what `trm config sudoku --mlp-t` and `trm config sudoku --preset mini --mlp-t` make
-of it, bold where that differs from the default; *sudoku* is the published Sudoku-Extreme recipe
-with the MLP mixer. Without `--mlp-t`, `model.mlp_t` is false and `model.pos_encodings` rope.
-What the other tasks set is in [the table of tasks](#tasks).
+Every setting of a run. *Default* is the default of the published code. *sudoku* and *mini* are the
+values of `trm config sudoku --mlp-t` and `trm config sudoku --preset mini --mlp-t`. They are bold
+if they differ from the default. *sudoku* is the published Sudoku-Extreme recipe with the MLP
+mixer. Without `--mlp-t`, `model.mlp_t` is false and `model.pos_encodings` is rope. The
+[table of tasks](#tasks) shows the values of the other tasks.
 
 A setting can be given with `--set model.hidden_size=384`, in a TOML file, or as the environment
-variable `{ENV_PREFIX}MODEL__HIDDEN_SIZE`. How the sources are layered stands in
-[Settings and presets](../how-to/settings-and-presets.md).
+variable `{ENV_PREFIX}MODEL__HIDDEN_SIZE`. [Settings and presets](../how-to/settings-and-presets.md)
+explains which source wins.
 """
 
 TASKS = ("sudoku", "maze", "arc1", "arc2")
 TASKS_HEAD = """\
 ## Tasks
 
-What the built-in tasks set, bold where it differs from the default; `trm config TASK` shows all.
+The settings of the built-in tasks, bold if they differ from the default. `trm config TASK` shows
+all settings.
 """
 
 
 def cli_page() -> str:
-    """The page of the command line."""
-    environment = {k: v for k, v in os.environ.items() if k not in COLOURFUL} | PLAIN
+    """The text of ``reference/cli.md``."""
+    environment = {k: v for k, v in os.environ.items() if k not in COLOUR_VARIABLES}
+    environment |= PLAIN_ENVIRONMENT
     script = [sys.executable, "-c", HELP_SCRIPT]
     done = subprocess.run(script, env=environment, stdout=subprocess.PIPE, check=True)
     parts = [CLI_HEAD]
@@ -101,14 +113,14 @@ def cli_page() -> str:
 
 
 def settings_page() -> str:
-    """The page of the settings."""
+    """The text of ``reference/settings.md``."""
     chosen = [_resolved(), _resolved("mini")]
     groups = (_group(name, chosen) for name in GROUPS)
     return "\n".join([SETTINGS_HEAD, *groups, _tasks()])
 
 
 def _tasks() -> str:
-    """What each built-in task sets, and its presets."""
+    """A table of the settings of each built-in task, and a table of its presets."""
     tasks = [get_task(name) for name in TASKS]
     names = [
         (group, field)
@@ -129,7 +141,7 @@ def _tasks() -> str:
 
 
 def _resolved(preset: str | None = None) -> ResolvedSettings:
-    """The settings of ``sudoku --mlp-t``, nothing taken from the environment."""
+    """The settings of ``sudoku --mlp-t``, without those from the environment."""
     task = get_task("sudoku")
     given = {n: os.environ.pop(n) for n in list(os.environ) if n.upper().startswith(ENV_PREFIX)}
     try:
@@ -184,7 +196,7 @@ def _type(field: FieldInfo) -> str:
 
 
 def _type_names(annotation: Any) -> Iterator[str]:
-    """The names of a type's alternatives; ``None`` is left to the description (``unset``)."""
+    """The names of the types in a union, without ``None``."""
     arguments = [a for a in get_args(annotation) if a not in (type(None), ...)]
     if not arguments:
         yield annotation.__name__ if isinstance(annotation, type) else str(annotation)
@@ -207,7 +219,7 @@ def _value(value: Any) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pages, or compare them with what is there."""
+    """Write the pages, or check that they are current."""
     pages = {REFERENCE / "cli.md": cli_page(), REFERENCE / "settings.md": settings_page()}
     stale = [
         path

@@ -1,6 +1,6 @@
 """Tiny Recursive Models: build data, train, evaluate, use and publish them.
 
-Everything that the commands do is one call here.
+Each command of the command line is one function here.
 
 >>> import trm
 >>> sorted(trm.list_tasks())
@@ -52,7 +52,7 @@ __all__ = [
     "train",
     "vote",
 ]
-#: What is imported when it is first used, for ``trm --help`` has to be quick.
+#: By module, the names that are imported on first use: ``import trm`` imports no torch.
 _LAZY_IMPORTS = {
     "trm.datasets": ("build_data", "open_data"),
     "trm.evaluation.predictions": ("vote",),

@@ -1,6 +1,6 @@
-"""The command line: parses, calls, prints. Nothing else in trm prints.
+"""The ``trm`` command. Only this module and :mod:`trm.commands` print.
 
-``trm --help`` has to answer at once, so whatever needs torch is imported inside its command.
+Commands import torch inside their function, so that ``trm --help`` answers at once.
 """
 
 import os
@@ -21,8 +21,8 @@ from trm.runtime.worker import LAUNCHER_SHOWS_ERRORS
 from trm.tasks.registry import list_tasks
 
 
-class _InOrderOfUse(TyperGroup):
-    """Lists the commands in the order in which they are used."""
+class _OrderedCommands(TyperGroup):
+    """Lists the commands in the order in which people use them."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         order = [
@@ -46,7 +46,7 @@ class _InOrderOfUse(TyperGroup):
 
 app = typer.Typer(
     name="trm",
-    cls=_InOrderOfUse,
+    cls=_OrderedCommands,
     help="Tiny Recursive Models: build data, train, evaluate and use them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -60,24 +60,18 @@ app.add_typer(solve.app)
 app.add_typer(runs.app)
 app.add_typer(hub.app)
 out = Console()
-# Typer's copy of click is private; its exception classes are reached through a public one.
-UsageError: type[Any] = typer.BadParameter.__mro__[1]
-
-
-def _share_cores() -> None:
-    """Let threads that wait for each other give up their cores soon; before torch is imported.
-
-    GNU OpenMP's spin for so long that anything else that runs makes each product wait.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+#: click's UsageError, the base class of BadParameter. Typer does not export it.
+UsageError: type[Any] = typer.BadParameter.__bases__[0]
 
 
 def main() -> None:
     """The ``trm`` command."""
-    # How processes look for each other is said in our own words, or not at all.
+    # Before torch is imported: hide its messages about connecting processes.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    _share_cores()
+    # GNU OpenMP threads spin while they wait for each other. On a busy machine that makes every
+    # matrix product slow, so let them spin only briefly.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         code = run(sys.argv[1:])
     except Exception:
@@ -93,7 +87,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command line; returns the exit code. An error is one line on stderr."""
+    """Run a command line and return the exit code. An error is one line on stderr."""
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     with warnings.catch_warnings():
         warnings.simplefilter("always", PluginWarning)
@@ -108,7 +102,7 @@ def run(arguments: list[str]) -> int:
             return 1
         except UsageError as error:
             message = " ".join(error.format_message().split()).replace("Value error, ", "")
-            if message:  # there is none where a command without arguments has printed its help
+            if message:  # empty if a command without arguments has printed its help
                 errors.print(f"trm: error: {message}")
             return 2
         except (KeyboardInterrupt, typer.Abort):

@@ -1,4 +1,4 @@
-"""The commands that look at runs, ``runs`` and ``plot``: what they print, write and refuse."""
+"""The commands ``runs`` and ``plot``: what they print, write and refuse."""
 
 import json
 import os
@@ -115,7 +115,7 @@ def test_no_runs(trm: Trm, fails: Fails, tmp_path: Path) -> None:
     message = "runs: no such folder. Name a folder of runs, or train a model first."
     assert fails("runs") == message
     (tmp_path / "runs").mkdir()
-    assert trm("runs").out == "no run in runs; train one: trm train TASK\n"
+    assert trm("runs").out == "no run in runs. Train one: trm train TASK\n"
     assert trm("runs", "--json").out == "[]\n"
 
 

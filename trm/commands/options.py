@@ -1,4 +1,4 @@
-"""The arguments and flags that several commands share."""
+"""The arguments and options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,8 +10,8 @@ from trm.errors import ConfigError
 from trm.inference.options import NOISE, Choice
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(given: bool) -> None:
+    if given:
         typer.echo(f"trm {__version__}")
         raise typer.Exit
 
@@ -19,23 +19,33 @@ def _version(wanted: bool) -> None:
 #: What ``trm export`` writes.
 Kind = Literal["published", "onnx", "torch-export"]
 Version = Annotated[
-    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it, exit.")
+    bool,
+    typer.Option(
+        "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+    ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 TaskName = Annotated[
     str | None,
-    typer.Argument(metavar="[TASK]", help="A task, see `trm tasks`; or the one --config names."),
+    typer.Argument(
+        metavar="[TASK]", help="A task from `trm tasks`. Optional if --config names one."
+    ),
 ]
-Preset = Annotated[str | None, typer.Option(help="A named set of settings of the task.")]
-MlpT = Annotated[bool, typer.Option("--mlp-t", help="Mix tokens with an MLP, without positions.")]
+Preset = Annotated[str | None, typer.Option(help="A named set of settings for the task.")]
+MlpT = Annotated[
+    bool,
+    typer.Option("--mlp-t", help="Use an MLP instead of attention, without position encodings."),
+]
 Seed = Annotated[int | None, typer.Option(help="Decides weights, data order and exploration.")]
 Data = Annotated[
     list[str] | None,
-    typer.Option("--data", metavar="DIR", help="Data folder; may be given several times."),
+    typer.Option(
+        "--data", metavar="DIR", help="Data folder. Repeat the option for several folders."
+    ),
 ]
 Split = Annotated[
     Literal["test", "validation"] | None,
-    typer.Option(help="validation: the training puzzles that the run held out.  [default: test]"),
+    typer.Option(help="validation: the training puzzles that the run held out. Default: test."),
 ]
 Augment = Annotated[
     str | None,
@@ -105,38 +115,33 @@ PushTo = Annotated[
 Profile = Annotated[
     int, typer.Option(min=0, metavar="N", help="Write a profiler trace of N steps.")
 ]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Compile = Annotated[
     bool | None,
-    typer.Option("--compile/--no-compile", help="Use torch.compile, or not.  [default: on CUDA]"),
+    typer.Option("--compile/--no-compile", help="Use torch.compile. Default: on CUDA."),
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Settings in TOML; a recipe names its task too."),
+    typer.Option(
+        "--config", metavar="FILE", help="TOML file with settings. A recipe also names its task."
+    ),
 ]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as model.hidden_size=384."),
-]
-Checkpoint = Annotated[
-    str | None,
     typer.Option(
-        "--ckpt",
-        metavar="RUN|CHECKPOINT|USER/NAME",
-        help="Here or on the Hub; the newest run's best if left out.",
+        "--set", metavar="KEY=VALUE", help="A setting, such as model.hidden_size=384. Repeatable."
     ),
 ]
-Checkpoints = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ckpt",
-        metavar="RUN|CHECKPOINT|USER/NAME",
-        help="Here or on the Hub; the newest run's best if left out.",
-    ),
-]
+_CHECKPOINT_OPTION = typer.Option(
+    "--ckpt",
+    metavar="RUN|CHECKPOINT|USER/NAME",
+    help="A local folder or a Hub repository. Default: the best checkpoint of the newest run.",
+)
+Checkpoint = Annotated[str | None, _CHECKPOINT_OPTION]
+Checkpoints = Annotated[list[str] | None, _CHECKPOINT_OPTION]
 PublishedTask = Annotated[
     str | None,
-    typer.Option("--task", help="Of a published checkpoint that does not say which it is for."),
+    typer.Option("--task", help="The task of a published checkpoint, if its files do not tell."),
 ]
 Submission = Annotated[
     Path | None, typer.Option(metavar="F", help="Write the answers as the competition wants them.")
@@ -156,7 +161,7 @@ Samples = Annotated[
 ]
 Noise = Annotated[
     float | None,
-    typer.Option(min=0, metavar="S", help=f"Standard deviation of it.  [default: {NOISE}]"),
+    typer.Option(min=0, metavar="S", help=f"Standard deviation of the noise. Default: {NOISE}."),
 ]
 Choose = Annotated[
     Choice | None,
@@ -179,9 +184,11 @@ Save = Annotated[
 
 
 def check_named(task: str | None, config_file: Path | None) -> None:
-    """Refuse a command line that says nothing of a task."""
+    """Check that a command line names a task or a configuration file."""
     if task is None and config_file is None:
-        raise typer.BadParameter("Missing argument 'TASK'. Name one, or a --config that does.")
+        raise typer.BadParameter(
+            "Missing argument 'TASK'. Give a task, or a --config that names one."
+        )
 
 
 def save_every(text: str) -> dict[str, tuple[Any, str]]:

@@ -1,4 +1,4 @@
-"""The commands that look at runs: ``runs`` and ``plot``."""
+"""The commands ``runs`` and ``plot``, which show runs."""
 
 import json
 from pathlib import Path
@@ -14,25 +14,27 @@ out = Console()
 @app.command()
 def runs(
     folder: Annotated[
-        Path, typer.Argument(metavar="RUNS", help="A folder of runs, or that of a task.")
+        Path,
+        typer.Argument(metavar="RUNS", help="A folder of runs, the runs of one task, or one run."),
     ] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
-    """List runs, the newest first: how far they came, how they ended, their best."""
+    """List runs, the newest first, with their state, step and best result."""
     from trm.runs.listing import list_runs
     from trm.show.tables import run_problems, runs_table
 
-    found = list_runs(folder)
+    summaries = list_runs(folder)
     if as_json:
-        out.print_json(json.dumps([run.as_json() for run in found]))
-    elif found:
-        # A row is a line where it is read by a program.
+        out.print_json(json.dumps([run.as_json() for run in summaries]))
+    elif summaries:
+        # Another program, such as grep, gets one line per run.
         console = out if out.is_terminal else Console(width=200)
-        console.print(runs_table(found))
-        for line in (line for run in found for line in run_problems(run)):
-            out.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(runs_table(summaries))
+        for problem in (line for run in summaries for line in run_problems(run)):
+            out.print(problem, soft_wrap=True, highlight=False, markup=False)
     else:
-        out.print(f"no run in {folder}; train one: trm train TASK", soft_wrap=True, markup=False)
+        message = f"no run in {folder}. Train one: trm train TASK"
+        out.print(message, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command()
@@ -40,19 +42,26 @@ def plot(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN|FILE...", help="Runs, or files that trm eval or vote --json wrote."
+            metavar="RUN|FILE...",
+            help="Runs, or files written by trm eval --json or trm vote --json.",
         ),
     ],
     picture: Annotated[
-        Path | None, typer.Option("--out", metavar="F", help="A .png, .svg or .pdf file.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="F", help="The .png, .svg or .pdf file to write. Default: METRIC.png."
+        ),
     ] = None,
-    metric: Annotated[str | None, typer.Option(help="What to draw over the steps.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="The metric to draw. Default: exact_accuracy, or pass@2 for ARC."),
+    ] = None,
     pass_at_k: Annotated[
-        bool, typer.Option("--pass-at-k", help="Draw pass@k against k instead; ARC only.")
+        bool, typer.Option("--pass-at-k", help="Draw pass@k against k instead (ARC only).")
     ] = False,
 ) -> None:
-    """Draw a metric over a run's steps, or pass@k against k."""
+    """Draw a metric over the steps of runs, or pass@k against k."""
     from trm.show import plots
 
-    drawn = plots.plot(paths, out=picture, metric=metric, pass_at_k=pass_at_k)
-    out.print(f"wrote {drawn}", soft_wrap=True, highlight=False)
+    file = plots.plot(paths, out=picture, metric=metric, pass_at_k=pass_at_k)
+    out.print(f"wrote {file}", soft_wrap=True, highlight=False)
