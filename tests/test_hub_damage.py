@@ -78,7 +78,8 @@ CASES: dict[str, tuple[Callable[[Files], Files], str]] = {
         r"/config\.json is damaged: it has 2,\d{3},\d{3} bytes\.",
     ),
     "nested": (
-        lambda _: {"config.json": b"[" * 500_000}, r"/config\.json is damaged: it is nested\."
+        lambda _: {"config.json": b"[" * 500_000},
+        r"/config\.json is damaged: it is nested too deeply\.",
     ),
     "of a newer format": (
         config(lambda raw: raw.update(format_version=999)),

@@ -4,15 +4,15 @@
 
     TrmError
     ├── ConfigError        a setting, preset or option that is unknown or out of range
-    ├── PluginError        a task or tracker that is unknown, or two of one name
+    ├── PluginError        a task or tracker that is unknown, or two with the same name
     ├── InputError         a puzzle, file or argument value that cannot be used
     ├── DataError          a data folder that is incomplete, damaged or does not fit
     ├── CheckpointError    a checkpoint that is incomplete, damaged or does not fit
-    ├── HubError           a repository of the Hub that cannot be read or written
-    ├── TrainingError      a run that went wrong on the way
-    └── StorageError       the disk is full, or the place may not be written
+    ├── HubError           a repository on the Hub that cannot be read or written
+    ├── TrainingError      a run that failed during training
+    └── StorageError       the disk is full, or a file or folder cannot be written
 
-A message is one line: what is wrong, with the value, and what to do about it. The command line
+A message is one line: what is wrong, with the value, and what to do. The command line
 prints it as ``trm: error: <message>`` and exits with 1.
 """
 
@@ -29,7 +29,7 @@ class ConfigError(TrmError):
 
 
 class PluginError(TrmError):
-    """A task or tracker that is unknown, or two that claim one name."""
+    """A task or tracker that is unknown, or two with the same name."""
 
 
 class InputError(TrmError):
@@ -45,19 +45,19 @@ class CheckpointError(TrmError):
 
 
 class HubError(TrmError):
-    """A repository of the Hugging Face Hub that cannot be read or written."""
+    """A repository on the Hugging Face Hub that cannot be read or written."""
 
 
 class TrainingError(TrmError):
-    """A run that went wrong on the way, such as a loss that is no longer a number."""
+    """A run that failed during training, for example because its loss became NaN."""
 
 
 class StorageError(TrmError):
-    """The disk is full, or the place may not be written."""
+    """The disk is full, or a file or folder cannot be written."""
 
 
 def did_you_mean(name: str, known: Iterable[str], *, none: str = "None is installed.") -> str:
-    """The end of an "unknown name" message: the nearest known name, then all of them.
+    """The end of an "unknown name" message: the most similar name, then all known names.
 
     >>> did_you_mean("sudokoo", ["maze", "sudoku"])
     "Did you mean 'sudoku'? Known: maze, sudoku."

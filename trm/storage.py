@@ -1,4 +1,4 @@
-"""Folders and files that are whole or absent: written beside, synced, then renamed into place."""
+"""Atomic writing: a file or folder is written under another name, synced, then renamed."""
 
 import contextlib
 import errno
@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from trm.errors import StorageError
 
-#: Read once, for reading it sets it for a moment, for all threads.
+#: Read once: reading it changes it for a moment, for all threads.
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
@@ -22,7 +22,7 @@ _REASONS = {
     errno.EACCES: "no permission to write there. Choose another place",
     errno.EPERM: "no permission to write there. Choose another place",
     errno.EROFS: "the file system is read-only. Choose another place",
-    errno.ENOENT: "the folder does not exist and cannot be made. Choose another place",
+    errno.ENOENT: "the folder does not exist and cannot be created. Choose another place",
     errno.EBUSY: "a folder of that name is in the way. Choose another place",
     errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another place",
     errno.EEXIST: "a file of that name is in the way. Choose another place",
@@ -32,19 +32,19 @@ _REASONS = {
 
 
 def cache_folder() -> Path:
-    """What can be made again is kept there: ``$XDG_CACHE_HOME/trm``, or ``~/.cache/trm``."""
+    """The folder for files that can be made again: ``$XDG_CACHE_HOME/trm`` or ``~/.cache/trm``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trm"
 
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says of a full or forbidden place into a :class:`StorageError`."""
+    """Turn an ``OSError`` about a full disk or missing permission into a :class:`StorageError`."""
     try:
         yield
     except OSError as error:
-        # numpy says of a full disk how much it could write, and gives no number.
-        short = error.errno is None and "requested and" in str(error)
-        reason = _REASONS.get(errno.ENOSPC if short else error.errno or 0)
+        # On a full disk numpy raises an error without a number: "10 requested and 4 written".
+        is_full = error.errno is None and "requested and" in str(error)
+        reason = _REASONS.get(errno.ENOSPC if is_full else error.errno or 0)
         if reason is None:
             raise
         raise StorageError(f"cannot write {path}: {reason}.") from error
@@ -52,38 +52,39 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, which appears at ``path`` only if the block ends without an error.
+    """A new folder to write into; it appears at ``path`` if the block ends without an error.
 
-    A folder that is there already is replaced, behind a symbolic link too.
+    It replaces an existing folder, also one behind a symbolic link.
 
     Raises:
-        StorageError: if the disk is full or the place may not be written; nothing is left behind.
+        StorageError: if the disk is full or the folder cannot be written; nothing is left behind.
     """
     with storage_errors(path):
         path = path.resolve()
         if path.exists() and not path.is_dir():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
         try:
-            yield beside
-            beside.chmod(0o777 & ~_UMASK)
-            _sync_tree(beside)
-            _replace(beside, path)
+            yield temporary
+            temporary.chmod(0o777 & ~_UMASK)
+            for part in [*(p for p in temporary.rglob("*") if not p.is_symlink()), temporary]:
+                _sync(part)
+            _replace(temporary, path)
             _sync(path.parent)
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to fill, which appears at ``path`` only if the block ends without an error.
+    """A new file to write into; it appears at ``path`` if the block ends without an error.
 
     Raises:
-        StorageError: if the disk is full or the place may not be written; what was there stays.
+        StorageError: if the disk is full or the file cannot be written; an existing file stays.
     """
     with storage_errors(path):
-        _refuse_in_the_way(path)
+        _check_is_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
@@ -98,45 +99,45 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def check_writable(path: Path) -> None:
-    """Find out before a long computation whether a file can be written.
+    """Check that a file can be written, for example before a long computation.
 
     Raises:
         StorageError: if it cannot.
     """
     with storage_errors(path):
-        _refuse_in_the_way(path)
+        _check_is_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent):
             pass
 
 
-def _refuse_in_the_way(path: Path) -> None:
-    """Refuse to replace a folder, or a device such as /dev/null, by a file."""
+def _check_is_file(path: Path) -> None:
+    """Refuse to replace a folder or a device such as /dev/null."""
     if path.exists() and not path.is_file():
         code = errno.EISDIR if path.is_dir() else errno.EEXIST
         raise OSError(code, os.strerror(code), str(path))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file, or leave what was there; see :func:`atomic_file`."""
+    """Write a text file; see :func:`atomic_file`."""
     with atomic_file(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def replace_symlink(link: Path, target: Path) -> None:
     """Make ``link`` a relative symbolic link to ``target``, replacing it in one step."""
-    beside = link.with_name(f".{link.name}.tmp")
+    temporary = link.with_name(f".{link.name}.tmp")
     with storage_errors(link):
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         try:
-            beside.symlink_to(os.path.relpath(target, link.parent))
-            beside.replace(link)
+            temporary.symlink_to(os.path.relpath(target, link.parent))
+            temporary.replace(link)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def _replace(new: Path, path: Path) -> None:
-    """Rename ``new`` to ``path``; a folder cannot be renamed onto one that is not empty."""
+    """Rename ``new`` to ``path``. An existing folder is renamed first, and removed afterwards."""
     if not path.exists():
         new.rename(path)
         return
@@ -148,11 +149,6 @@ def _replace(new: Path, path: Path) -> None:
         old.rename(path)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in [*(p for p in folder.rglob("*") if not p.is_symlink()), folder]:
-        _sync(path)
 
 
 def _sync(path: Path) -> None:

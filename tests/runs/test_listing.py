@@ -165,7 +165,7 @@ def test_folders_in_the_place_of_files_and_links_that_lead_nowhere(write: Write)
     (run / "last").symlink_to("checkpoints/step-000003")
     assert read_run(run).problems == (
         "config.json cannot be read: Is a directory",
-        "last leads to no checkpoint",
+        "last points to no checkpoint",
         "metrics.jsonl cannot be read: Is a directory",
     )
 

@@ -10,7 +10,12 @@ import pytest
 from trm.config import ModelConfig, RunConfig
 from trm.errors import CheckpointError
 from trm.runs import layout
-from trm.runs.run_folder import checkpoint_path, find_checkpoint, new_run_name, prune
+from trm.runs.run_folder import (
+    checkpoint_path,
+    checkpoints_to_remove,
+    find_checkpoint,
+    new_run_name,
+)
 
 
 def test_a_run_means_its_best_checkpoint(trained_run: Path) -> None:
@@ -65,4 +70,7 @@ def test_prune_keeps_best_last_and_newest(tmp_path: Path) -> None:
         checkpoint_path(tmp_path, step).mkdir(parents=True)
     (tmp_path / layout.BEST).symlink_to(checkpoint_path(tmp_path, 2))
     (tmp_path / layout.LAST).symlink_to(checkpoint_path(tmp_path, 5))
-    assert [path.name for path in prune(tmp_path, 2)] == ["step-000001", "step-000003"]
+    assert [path.name for path in checkpoints_to_remove(tmp_path, 2)] == [
+        "step-000001",
+        "step-000003",
+    ]

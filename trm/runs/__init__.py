@@ -1,1 +1,1 @@
-"""What lies in a run folder: checkpoints, records, lock and links. No torch."""
+"""The files of a run folder: checkpoints, records, lock and links. No torch."""

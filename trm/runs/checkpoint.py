@@ -1,7 +1,7 @@
-"""Checkpoints: safetensors and JSON in a folder that appears whole or not at all.
+"""The JSON files, names and checksums of a checkpoint folder, which appears whole or not at all.
 
-``model.safetensors`` and ``config.json`` are enough to use a model, with ``identifiers.npy`` where
-puzzles have names; ``training_state/`` holds what training needs to go on as if it had never
+``model.safetensors`` and ``config.json`` are enough to use a model, with ``identifiers.npy`` if
+puzzles have names. ``training_state/`` holds what training needs to resume exactly where it
 stopped, see :mod:`trm.training.snapshot`. Nothing is pickled.
 """
 
@@ -29,11 +29,12 @@ from trm.runs.layout import (
 )
 from trm.storage import write_text
 
-#: Byte strings; what checks types while testing takes np.bytes_ to mean empty ones.
+#: The name of each row of the puzzle embedding, as byte strings. (beartype takes np.bytes_ to mean
+#: empty ones.)
 PuzzleNames = NDArray[np.character]
 
-#: No JSON of ours comes near to it.
-_MOST_BYTES = 1 << 20
+#: More than the largest JSON file that trm writes.
+_MAX_BYTES = 1 << 20
 
 AnyFrozen = TypeVar("AnyFrozen", bound=Frozen)
 
@@ -48,16 +49,16 @@ class CheckpointConfig(Frozen):
 
     @property
     def spec(self) -> PuzzleSpec:
-        """What the model has to know of its puzzles."""
+        """The part of the data's description that the model is built from."""
         return puzzle_spec(self.data)
 
 
 class Progress(Frozen):
-    """``training_state/progress.json``: where training stood.
+    """``training_state/progress.json``: how far training had come.
 
     Attributes:
-        since_best: evaluations after the best one.
-        left_out: steps that were not finite, and were left out.
+        since_best: number of evaluations after the best one.
+        left_out: number of steps that were skipped because they were not finite.
     """
 
     step: int
@@ -69,16 +70,26 @@ class Progress(Frozen):
     elapsed_s: float = 0.0
     left_out: int = 0
 
+    def with_evaluation(self, evaluation: "Evaluation") -> "Progress":
+        """The progress after an evaluation."""
+        update = {
+            "evaluated_step": evaluation.step,
+            "best": evaluation.best,
+            "best_step": evaluation.best_step,
+            "since_best": evaluation.since_best,
+        }
+        return self.model_copy(update=update)
+
 
 class Evaluation(Frozen):
-    """``evaluation.json``: what came out when the checkpoint was evaluated, after it was written.
+    """``evaluation.json``: the evaluation of a checkpoint, added after the checkpoint was written.
 
     Attributes:
         split: ``test``, or ``validation`` for training puzzles that were held out.
         headline: the metric that decides which checkpoint is best.
-        intervals: the 95% intervals of those metrics that are shares.
+        intervals: the 95% intervals of the metrics that are shares.
         best: the highest headline of the run so far, at ``best_step``.
-        since_best: evaluations after that one.
+        since_best: number of evaluations after that one.
     """
 
     step: int
@@ -98,18 +109,18 @@ def puzzle_spec(meta: DatasetMeta) -> PuzzleSpec:
 
 
 def read_progress(path: Path) -> Progress:
-    """Where training stands at this checkpoint, with what its evaluation found.
+    """How far training had come at a checkpoint, including its evaluation.
 
     Raises:
         CheckpointError: if the checkpoint is damaged or has no training state.
     """
     progress = _read_json(path / STATE_FOLDER / PROGRESS_FILE, Progress)
-    found = read_evaluation(path)
-    return progress if found is None else with_evaluation(progress, found)
+    evaluation = read_evaluation(path)
+    return progress if evaluation is None else progress.with_evaluation(evaluation)
 
 
 def read_evaluation(path: Path) -> Evaluation | None:
-    """What came out when a checkpoint was evaluated, None if it was not.
+    """The evaluation of a checkpoint, None if it was not evaluated.
 
     Raises:
         CheckpointError: if the file is damaged.
@@ -118,37 +129,31 @@ def read_evaluation(path: Path) -> Evaluation | None:
     return _read_json(file, Evaluation) if file.is_file() else None
 
 
-def with_evaluation(progress: Progress, found: Evaluation) -> Progress:
-    """A run's progress after an evaluation."""
-    update = {"evaluated_step": found.step, "best": found.best, "best_step": found.best_step}
-    return progress.model_copy(update={**update, "since_best": found.since_best})
-
-
-def save_evaluation(path: Path, found: Evaluation) -> None:
-    """Note in a checkpoint what was found out about it after it was written."""
-    write_text(path / EVALUATION_FILE, found.model_dump_json(indent=2) + "\n")
+def save_evaluation(path: Path, evaluation: Evaluation) -> None:
+    """Add an evaluation to a checkpoint."""
+    write_text(path / EVALUATION_FILE, evaluation.model_dump_json(indent=2) + "\n")
 
 
 def write_checksums(folder: Path) -> None:
-    """Write ``SHA256SUMS`` of all files in a folder, as ``sha256sum`` writes and checks it."""
+    """Write ``SHA256SUMS`` for all files in a folder, in the format of ``sha256sum``."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = [f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    lines = [f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
     (folder / CHECKSUMS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
 def verify_checksums(path: Path) -> None:
-    """Read every file of a checkpoint, and compare it with what was written.
+    """Read every file of a checkpoint and compare it with its checksum.
 
     Raises:
-        CheckpointError: naming the file that is missing or not what it was.
-        StorageError: if a file cannot be read, which may be so for the moment only.
+        CheckpointError: naming the file that is missing or has changed.
+        StorageError: if a file cannot be read, which may be temporary.
     """
-    sums = path / CHECKSUMS_FILE
+    checksums = path / CHECKSUMS_FILE
     try:
-        lines = sums.read_text(encoding="utf-8").splitlines()
+        lines = checksums.read_text(encoding="utf-8").splitlines()
         for line in lines:
             expected, name = line.split("  ", 1)
-            if _digest(path / name) != expected:
+            if _sha256(path / name) != expected:
                 raise CheckpointError(f"{path / name} is damaged: its checksum differs.")
         if not lines:
             raise ValueError("it is empty")
@@ -158,13 +163,13 @@ def verify_checksums(path: Path) -> None:
         raise StorageError(f"cannot read {error.filename}: {error.strerror}. Try again.") from error
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise CheckpointError(f"{sums} is damaged: {reason}.") from error
+        raise CheckpointError(f"{checksums} is damaged: {reason}.") from error
     for file, kind in ((CONFIG_FILE, CheckpointConfig), (EVALUATION_FILE, Evaluation)):
         if (path / file).is_file():
             _read_json(path / file, kind)
 
 
-def _digest(path: Path) -> str:
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -179,10 +184,10 @@ def read_config(path: Path) -> CheckpointConfig:
 
 
 def read_puzzle_names(path: Path) -> PuzzleNames | None:
-    """The names of the rows of a checkpoint's puzzle embedding, None where they have none.
+    """The name of each row of a checkpoint's puzzle embedding, None if rows have no names.
 
     Raises:
-        CheckpointError: if the file of names is damaged.
+        CheckpointError: if the file with the names is damaged.
     """
     file = path / NAMES_FILE
     if not file.is_file():
@@ -199,7 +204,7 @@ def _read_json(path: Path, kind: type[AnyFrozen]) -> AnyFrozen:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file. Name a whole checkpoint, such as RUN/best.")
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > _MAX_BYTES:
             raise ValueError(f"it has {path.stat().st_size:,} bytes")
         raw: Any = json.loads(path.read_text(encoding="utf-8"))
         version = raw.get("format_version", 0)
@@ -213,7 +218,9 @@ def _read_json(path: Path, kind: type[AnyFrozen]) -> AnyFrozen:
         reason = first_problem(error)
         raise CheckpointError(f"{path} is damaged: {reason}. Use another checkpoint.") from error
     except RecursionError:
-        raise CheckpointError(f"{path} is damaged: it is nested. Use another checkpoint.") from None
+        raise CheckpointError(
+            f"{path} is damaged: it is nested too deeply. Use another checkpoint."
+        ) from None
     except (OSError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(f"{path} is damaged: {reason}. Use another checkpoint.") from error

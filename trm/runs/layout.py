@@ -1,4 +1,4 @@
-"""The names of files and folders in a run and its checkpoints; without torch, for listings."""
+"""The names of files and folders in a run and its checkpoints."""
 
 #: In a run folder.
 METRICS_FILE = "metrics.jsonl"

@@ -1,6 +1,6 @@
-"""What is in a folder of runs: how far each came, how it ended, how good it was at its best.
+"""A summary of each run in a folder: progress, state and best evaluation.
 
-Everything is read from the files of a run; neither the model nor the task's plugin is needed. A
+Everything comes from the files of a run; neither the model nor the task's plugin is needed. A
 damaged run is listed with what is wrong with it.
 """
 
@@ -26,15 +26,15 @@ from trm.runs.lock import LOCK_FILE, is_locked
 from trm.runs.metrics_file import Record, newest_first
 
 State = Literal["running", "finished", "stopped", "failed", "broken off"]
-#: What decides which checkpoint is best, where no evaluation says so itself.
+#: The metrics that decide which checkpoint is best, if no evaluation names one.
 HEADLINES = ("pass@2", "exact_accuracy")
-#: What tells a run folder, where there is no WEIGHTS_FILE: that would be a checkpoint.
-_NAMES = (CONFIG_FILE, METRICS_FILE, LOCK_FILE, CHECKPOINTS)
+#: A folder with one of these is a run folder, unless it has a WEIGHTS_FILE and is a checkpoint.
+_RUN_FILES = (CONFIG_FILE, METRICS_FILE, LOCK_FILE, CHECKPOINTS)
 
 
 @dataclass(frozen=True)
 class BestEvaluation:
-    """The best evaluation of a run, by its task's headline metric, and what was evaluated."""
+    """The best evaluation of a run, by its task's headline metric."""
 
     metric: str
     value: float
@@ -44,12 +44,12 @@ class BestEvaluation:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What the files of a run say.
+    """The state of a run, from its files.
 
     Attributes:
-        state: ``broken off`` is a run that did not end in order, and that no process trains.
-        step, total_steps: None where they are not known.
-        updated: when something was last heard of it.
+        state: ``broken off`` if it did not end normally, and no process trains it.
+        step, total_steps: None if unknown.
+        updated: when it last wrote a record.
         error: why it failed.
         problems: what is wrong with its files.
     """
@@ -67,11 +67,11 @@ class RunSummary:
 
     @property
     def name(self) -> str:
-        """Its name in ``RUNS/TASK/NAME``."""
+        """The name of its folder."""
         return self.folder.name
 
     def as_json(self) -> dict[str, Any]:
-        """For ``trm runs --json``."""
+        """The fields for ``trm runs --json``."""
         best = self.best and {
             "metric": self.best.metric, "value": self.best.value, "step": self.best.step,
             "split": self.best.split,
@@ -92,7 +92,7 @@ class RunSummary:
 
 
 def list_runs(folder: str | Path = "runs") -> list[RunSummary]:
-    """The runs in a folder of runs, in that of a task, or the run that the folder is; newest first.
+    """The runs in a folder, or the one run that the folder is; newest first.
 
     Raises:
         InputError: if there is no such folder.
@@ -102,18 +102,18 @@ def list_runs(folder: str | Path = "runs") -> list[RunSummary]:
         raise InputError(
             f"{folder}: no such folder. Name a folder of runs, or train a model first."
         )
-    found = [read_run(run) for run in _run_folders(folder, depth=2)]
-    return sorted(found, key=lambda run: run.updated, reverse=True)
+    runs = [read_run(run) for run in _run_folders(folder, depth=2)]
+    return sorted(runs, key=lambda run: run.updated, reverse=True)
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
     try:
         paths = sorted(folder.iterdir())
     except OSError:
-        yield folder  # to be listed with what is wrong
+        yield folder  # it is listed with what is wrong
         return
     names = {path.name for path in paths}
-    if WEIGHTS_FILE not in names and not names.isdisjoint(_NAMES):
+    if WEIGHTS_FILE not in names and not names.isdisjoint(_RUN_FILES):
         yield folder
     elif depth:
         for path in paths:
@@ -122,12 +122,12 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def read_run(folder: Path) -> RunSummary:
-    """What the files of a run say; what is missing or damaged is named in its problems."""
+    """The state of one run; missing and damaged files are among its problems."""
     problems: list[str] = []
-    running = is_locked(folder)  # before the records are read, which may end in between
+    running = is_locked(folder)  # first, for the run may end while its records are read
     config = _read_json(folder / CONFIG_FILE, problems)
-    best = _noted_best(folder, problems)
-    history = _read_history(folder / METRICS_FILE, problems, whole=best is None)
+    best = _best_from_checkpoint(folder, problems)
+    history = _read_history(folder / METRICS_FILE, problems, all_evaluations=best is None)
     state, error = ("running", None) if running else _end(history)
     task, train = config.get("task"), config.get("train")
     planned = train.get("max_steps") if isinstance(train, dict) else None
@@ -136,8 +136,9 @@ def read_run(folder: Path) -> RunSummary:
         task=task if isinstance(task, str) else folder.absolute().parent.name,
         state=state,
         step=history.step,
-        total_steps=_whole((history.last_start or {}).get("total_steps")) or _whole(planned),
-        best=best or _best_of(history.evaluations),
+        total_steps=_int_or_none((history.last_start or {}).get("total_steps"))
+        or _int_or_none(planned),
+        best=best or _best_from_records(history.evaluations),
         updated=_updated(folder),
         num_bytes=_num_bytes(folder),
         error=error,
@@ -147,11 +148,13 @@ def read_run(folder: Path) -> RunSummary:
 
 @dataclass
 class _History:
-    """What the records say.
+    """What the records show about a run.
 
     Attributes:
-        last_start, end: the newest record of a start, and that of an end if it came after it.
-        evaluations: newest first.
+        step: of the newest record.
+        last_start: the newest start record.
+        end: the newest end record, if it comes after that start.
+        evaluations: the evaluation records, newest first.
     """
 
     step: int | None = None
@@ -160,13 +163,13 @@ class _History:
     evaluations: list[Record] = field(default_factory=list)
 
 
-def _read_history(file: Path, problems: list[str], whole: bool) -> _History:
-    """Read back to the last start, or to the first evaluation if the whole is wanted."""
+def _read_history(file: Path, problems: list[str], all_evaluations: bool) -> _History:
+    """Read back to the last start, or to the first record for all evaluations."""
     history = _History()
     try:
-        # That a checkpoint is written is known some steps later.
-        stood = (r for r in newest_first(file) if r.get("event") not in ("checkpoint", "warning"))
-        history.step = _whole(next(stood, {}).get("step"))
+        # The record of a checkpoint comes some steps after its own step.
+        records = (r for r in newest_first(file) if r.get("event") not in ("checkpoint", "warning"))
+        history.step = _int_or_none(next(records, {}).get("step"))
         for record in newest_first(file, skip="train"):
             event = record.get("event")
             if event == "eval":
@@ -175,7 +178,7 @@ def _read_history(file: Path, problems: list[str], whole: bool) -> _History:
                 history.end = history.end or record
             elif event == "start":
                 history.last_start = history.last_start or record
-            if history.last_start is not None and not whole:
+            if history.last_start is not None and not all_evaluations:
                 break
     except OSError as error:
         problems.append(f"{file.name} {_reason(error)}")
@@ -183,7 +186,7 @@ def _read_history(file: Path, problems: list[str], whole: bool) -> _History:
 
 
 def _end(history: _History) -> tuple[State, str | None]:
-    """How a run ended that no process trains, and why if it failed."""
+    """How a run that no process trains ended, and why if it failed."""
     if history.end is None:
         return "broken off", None
     if history.end.get("error"):
@@ -191,31 +194,33 @@ def _end(history: _History) -> tuple[State, str | None]:
     return "finished" if history.end.get("finished") is True else "stopped", None
 
 
-def _noted_best(folder: Path, problems: list[str]) -> BestEvaluation | None:
-    """What the evaluation of the best checkpoint says, which was written beside its weights."""
+def _best_from_checkpoint(folder: Path, problems: list[str]) -> BestEvaluation | None:
+    """The best evaluation, as the best checkpoint has it."""
     for link in (BEST, LAST):
         path = folder / link
         if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112
-            problems.append(f"{link} leads to no checkpoint")
+            problems.append(f"{link} points to no checkpoint")
     file = folder / BEST / EVALUATION_FILE
-    found = _read_json(file, problems) if os.path.lexists(file) else {}
-    metric, value, step = found.get("headline"), found.get("best"), _whole(found.get("best_step"))
+    evaluation = _read_json(file, problems) if os.path.lexists(file) else {}
+    metric, value = evaluation.get("headline"), evaluation.get("best")
+    step = _int_or_none(evaluation.get("best_step"))
     if isinstance(metric, str) and isinstance(value, int | float) and step is not None:
-        return BestEvaluation(metric, float(value), step, _split(found))
+        return BestEvaluation(metric, float(value), step, _split(evaluation))
     return None
 
 
-def _best_of(evaluations: list[Record]) -> BestEvaluation | None:
-    """The best of the records; of equals the later, as in training."""
+def _best_from_records(evaluations: list[Record]) -> BestEvaluation | None:
+    """The best evaluation of the records; the later of two equal ones, as in training."""
     for metric in HEADLINES:
-        found = [
+        candidates = [
             BestEvaluation(metric, record[metric], step, _split(record))
             for record in evaluations
             if isinstance(record.get(metric), float)
-            and (step := _whole(record.get("step"))) is not None
+            and (step := _int_or_none(record.get("step"))) is not None
         ]
-        if found:
-            return max(found, key=lambda best: best.value)  # the first of equals, which is newer
+        if candidates:
+            # Of equal values max returns the first, which is the newest.
+            return max(candidates, key=lambda best: best.value)
     return None
 
 
@@ -237,18 +242,17 @@ def _read_json(file: Path, problems: list[str]) -> dict[str, Any]:
     return raw
 
 
-def _whole(value: Any) -> int | None:
+def _int_or_none(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _reason(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "is missing"
-    return f"cannot be read: {error.strerror}"
+    missing = isinstance(error, FileNotFoundError)
+    return "is missing" if missing else f"cannot be read: {error.strerror}"
 
 
 def _updated(folder: Path) -> datetime:
-    """When the run last wrote a record, or else when the folder was last changed."""
+    """When the run last wrote a record, or when the folder last changed."""
     for path in (folder / METRICS_FILE, folder):
         try:
             return datetime.fromtimestamp(path.stat().st_mtime, UTC)
@@ -258,7 +262,7 @@ def _updated(folder: Path) -> datetime:
 
 
 def _num_bytes(folder: Path) -> int:
-    """What the run takes on the disk; checkpoints may vanish meanwhile."""
+    """The size of the run on the disk; training may remove files meanwhile."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:

@@ -1,7 +1,9 @@
-"""One process trains in a run folder: it holds a lock there, which ends with the process.
+"""The lock of a run folder: only one process trains there at a time.
 
-The system keeps the lock (``flock``), not the file: a process that was killed leaves none behind,
-and the ``.lock`` that stays means nothing. POSIX systems only.
+The operating system holds the lock (``flock``), so it ends with the process, even a killed one. The
+file ``.lock`` stays and means nothing by itself. POSIX systems only.
+
+``filelock`` does not do this: see "filelock in place of our own lock" in ``docs/experiments.md``.
 """
 
 import contextlib
@@ -19,33 +21,34 @@ from trm.errors import ConfigError
 from trm.storage import storage_errors
 
 LOCK_FILE = ".lock"
-#: What a file system without locks answers, such as some network ones.
+#: The errors of file systems without locks, such as some network file systems.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-_TRIES, _PAUSE_S = 1000, 0.001
-#: The locks of this process, which a forked child must let go: it would hold them after us.
+_MAX_TRIES, _PAUSE_S = 1000, 0.001
+#: The locks of this process. A forked child closes them, or it would hold them after its parent.
 _held: set[FileIO] = set()
 
 
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Keep other processes from training in a run folder, while the block runs.
+    """Keep other processes from training in a run folder while the block runs.
 
-    Child processes do not hold the lock. On a file system without locks there is a warning
-    instead: better to train unguarded there than not at all.
+    Child processes do not hold the lock. On a file system without locks there is only a warning.
 
     Args:
-        folder: the run folder, made if missing.
+        folder: the run folder, created if missing.
 
     Raises:
         ConfigError: if another process trains there.
-        StorageError: if the place may not be written.
+        StorageError: if the folder cannot be written.
     """
     path = folder / LOCK_FILE
     with contextlib.ExitStack() as stack:
         with storage_errors(path):
             folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(FileIO(path, "ab+"))  # makes it, and empties none
-            _take(file, folder)
+            file = stack.enter_context(
+                FileIO(path, "ab+")
+            )  # creates the file, and keeps its content
+            _acquire(file, folder)
             file.truncate(0)
             file.write(f"{os.getpid()} {socket.gethostname()}\n".encode())
         _held.add(file)
@@ -54,40 +57,40 @@ def run_lock(folder: Path) -> Iterator[None]:
 
 
 def check_not_locked(folder: Path) -> None:
-    """Find out before processes are started whether another one trains there.
+    """Check that no process trains in a run folder.
 
     Raises:
         ConfigError: if one does.
     """
     if is_locked(folder):
         with run_lock(folder):
-            pass  # it has just ended
+            pass  # the other process has just ended
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process trains in this run folder, this one included.
+    """Whether a process (or this one) trains in this run folder.
 
-    Nothing is written, and nobody is kept from starting to train there. False too where it cannot
-    be told: on a file system without locks, or if the lock may not be read.
+    Nothing is written, and no other process is kept from starting to train. False if unknown: on a
+    file system without locks, or if the lock cannot be read.
     """
     path = folder / LOCK_FILE
     try:
-        if not path.is_file():  # a pipe, for one: opening it would wait for somebody
+        if not path.is_file():  # opening a pipe would wait for its other end
             return False
         with path.open("rb") as file:
-            return not _try(file.fileno(), fcntl.LOCK_SH)
+            return not _try_lock(file.fileno(), fcntl.LOCK_SH)
     except OSError:
         return False
 
 
-def _take(file: FileIO, folder: Path) -> None:
+def _acquire(file: FileIO, folder: Path) -> None:
     try:
-        for _ in range(_TRIES):
-            if _try(file.fileno(), fcntl.LOCK_EX):
+        for _ in range(_MAX_TRIES):
+            if _try_lock(file.fileno(), fcntl.LOCK_EX):
                 return
-            if not _try(file.fileno(), fcntl.LOCK_SH):
+            if not _try_lock(file.fileno(), fcntl.LOCK_SH):
                 break
-            # Nobody trains there: is_locked of another process looks at this moment.
+            # Nobody trains there. Another process is in is_locked at this moment.
             fcntl.flock(file.fileno(), fcntl.LOCK_UN)
             time.sleep(_PAUSE_S)
     except OSError as error:
@@ -103,8 +106,8 @@ def _take(file: FileIO, folder: Path) -> None:
     )
 
 
-def _try(handle: int, kind: int) -> bool:
-    """Take a lock if it can be had at once."""
+def _try_lock(handle: int, kind: int) -> bool:
+    """Take a lock without waiting; False if another process holds it."""
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -113,19 +116,19 @@ def _try(handle: int, kind: int) -> bool:
 
 
 def _holder(file: FileIO) -> str:
-    """Who says in the file that it holds the lock."""
+    """The process that holds the lock, as it wrote into the file."""
     file.seek(0)
     words = file.read(300).decode(errors="replace").split()
     if len(words) != 2 or not words[0].isdecimal():
-        return "another process"  # which has not written its name yet
+        return "another process"  # it has not written its name yet
     return f"process {words[0]} on host {words[1]}"
 
 
-def _let_go() -> None:
-    """Close the locks that a forked child got with its memory; the parent keeps them."""
+def _close_in_child() -> None:
+    """Close the locks that a forked child inherited; the parent keeps them."""
     for file in _held:
         file.close()
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_let_go)
+os.register_at_fork(after_in_child=_close_in_child)

@@ -1,4 +1,4 @@
-"""What a run says of itself: records, to ``metrics.jsonl`` and to whoever listens."""
+"""The records of a run, in ``metrics.jsonl``."""
 
 import json
 import math
@@ -13,9 +13,9 @@ from trm.storage import storage_errors, write_text
 Record = Mapping[str, Any]
 Listener = Callable[[Record], None]
 
-_BLOCK = 1 << 20
-#: No record is as long: what is longer is what a crash left, such as zeros.
-_LONGEST = 1 << 20
+_BLOCK_BYTES = 1 << 20
+#: A longer line is not a record. A crash may leave one, such as zeros.
+_MAX_LINE_BYTES = 1 << 20
 
 
 class MetricsFile:
@@ -23,8 +23,8 @@ class MetricsFile:
 
     Args:
         path: the file.
-        after_step: forget what an interrupted run wrote beyond this step.
-        evaluated: whether the evaluation of that step is not to be done again.
+        after_step: the step that the run resumes from; later records are removed.
+        evaluated: whether the evaluation of that step is kept.
     """
 
     def __init__(self, path: Path, after_step: int = 0, *, evaluated: bool = False) -> None:
@@ -33,17 +33,20 @@ class MetricsFile:
         lines: list[str] = []
         if path.is_file():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        kept = [line for line in lines if _counts(line, after_step, evaluated)]
+        kept = [line for line in lines if _is_kept(line, after_step, evaluated)]
         write_text(path, "".join(f"{line}\n" for line in kept))
 
     def __call__(self, record: Record) -> None:
         """Write a record; a number that is not finite becomes null.
 
         Raises:
-            StorageError: if the disk is full; what follows is written to a line of its own.
+            StorageError: if the disk is full. The next record starts on a new line.
         """
-        clean = {key: _finite(value) for key, value in record.items()}
-        line = json.dumps(clean, allow_nan=False) + "\n"
+        finite = {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in record.items()
+        }
+        line = json.dumps(finite, allow_nan=False) + "\n"
         before, self._cut_short = "\n" if self._cut_short else "", True
         with storage_errors(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(before + line)
@@ -51,18 +54,23 @@ class MetricsFile:
 
 
 def record_crash(path: Path, error: str) -> None:
-    """Note in a file of records that a run has died of what it could not say itself."""
+    """Record why a run ended, if it could not do so itself.
+
+    Args:
+        path: its ``metrics.jsonl``.
+        error: what ended it.
+    """
     newest = next(newest_first(path), None) if path.is_file() else None
     if newest is not None and newest.get("event") != "end":
         record = {"event": "end", "step": newest["step"], "finished": False, "error": error}
         with path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
-            whole = file.read() == b"\n"  # else a line was cut short
+            is_complete = file.read() == b"\n"  # or a line was cut short
         with storage_errors(path), path.open("a", encoding="utf-8") as end:
-            end.write("\n" * (not whole) + json.dumps(record) + "\n")
+            end.write("\n" * (not is_complete) + json.dumps(record) + "\n")
 
 
-def _counts(line: str, after_step: int, evaluated: bool) -> bool:
+def _is_kept(line: str, after_step: int, evaluated: bool) -> bool:
     try:
         record = json.loads(line)
         step, event = int(record["step"]), record["event"]
@@ -71,32 +79,29 @@ def _counts(line: str, after_step: int, evaluated: bool) -> bool:
     return step < after_step or (step == after_step and (evaluated or event != "eval"))
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def oldest_first(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file, without lines that are none."""
+    """The records of a file, from its start; invalid lines are skipped."""
     with path.open("rb") as file:
         for line in file:
-            if record := _record(line):
+            if record := _parse(line):
                 yield record
 
 
 def newest_first(path: Path, skip: str | None = None) -> Iterator[dict[str, Any]]:
-    """The records from the end of the file on; it is read only as far as they are asked for.
+    """The records of a file, from its end; invalid lines are skipped.
+
+    The file is read in blocks, and only up to the last record that is used.
 
     Args:
         path: the file.
-        skip: leave out records of this event. Of lines that are quickly told to be such,
-            100,000 take a tenth of a second.
+        skip: an event whose records are skipped; this is faster than to parse them.
     """
-    mark = None if skip is None else f'"event": "{skip}"'.encode()
+    skipped = None if skip is None else f'"event": "{skip}"'.encode()
     for line in _lines_backwards(path):
-        if mark is not None and mark in line:
+        if skipped is not None and skipped in line:
             continue
-        record = _record(line)
-        if record and (mark is None or record.get("event") != skip):
+        record = _parse(line)
+        if record and (skip is None or record.get("event") != skip):
             yield record
 
 
@@ -104,16 +109,16 @@ def _lines_backwards(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         end, rest = file.seek(0, os.SEEK_END), b""
         while end:
-            start = max(0, end - _BLOCK)
+            start = max(0, end - _BLOCK_BYTES)
             file.seek(start)
             rest, *lines = (file.read(end - start) + rest).split(b"\n")
             yield from reversed(lines)
-            rest = rest if len(rest) <= _LONGEST else b""
+            rest = rest if len(rest) <= _MAX_LINE_BYTES else b""
             end = start
         yield rest
 
 
-def _record(line: bytes) -> dict[str, Any]:
+def _parse(line: bytes) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Run folders: their names, the checkpoints in them, and which one is meant."""
+"""Run folders: their names, and the checkpoints in them."""
 
 import datetime
 import itertools
@@ -13,12 +13,12 @@ from trm.storage import storage_errors
 
 
 def checkpoint_path(run: Path, step: int) -> Path:
-    """Where a run keeps the checkpoint of a step."""
+    """The folder of the checkpoint of a step."""
     return run / CHECKPOINTS / f"step-{step:06d}"
 
 
 def new_run_name(runs: Path, config: RunConfig, now: datetime.datetime) -> str:
-    """A name that says mixer and time and is not yet taken in ``runs/TASK``."""
+    """A name made of mixer and time that ``runs/TASK`` does not have yet."""
     mixer = "mlp" if config.model.mlp_t else "att"
     base = f"{mixer}-{now:%Y%m%d-%H%M%S}"
     names = itertools.chain([base], (f"{base}-{n}" for n in itertools.count(2)))
@@ -26,28 +26,32 @@ def new_run_name(runs: Path, config: RunConfig, now: datetime.datetime) -> str:
 
 
 def is_run(path: Path) -> bool:
-    """Whether this is a run folder with a checkpoint to use."""
+    """Whether this is a run folder with a checkpoint."""
     return (path / LAST / WEIGHTS_FILE).is_file()
 
 
 def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
-    """The checkpoint folder that a user means.
+    """The folder of a checkpoint.
 
     Args:
-        name: a run folder (its best checkpoint is meant), a checkpoint folder, or None for the
-            newest run of all.
+        name: a run folder (its best checkpoint), a checkpoint folder, or None for the newest run.
         runs: where to look for the newest run.
 
     Raises:
-        CheckpointError: if there is none.
+        CheckpointError: if there is no such checkpoint.
     """
     if name is None:
-        return _best(_newest_run(runs))
+        candidates = [path for path in runs.glob("*/*") if is_run(path)]
+        if not candidates:
+            raise CheckpointError(f"no run in {runs}/. Train one: trm train TASK, or give --ckpt.")
+        return _best_checkpoint(
+            max(candidates, key=lambda run: (run / LAST / CONFIG_FILE).stat().st_mtime)
+        )
     path = Path(name)
     if path.is_file() and path.name == WEIGHTS_FILE:
         path = path.parent
     if is_run(path):
-        return _best(path)
+        return _best_checkpoint(path)
     if path.is_file():
         raise CheckpointError(
             f"{path} is a file; a checkpoint is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}. "
@@ -64,20 +68,23 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
 
 
 def last_checkpoint(run: Path) -> Path | None:
-    """The newest checkpoint of a run, None where it has none yet."""
-    return _target(run / LAST) if is_run(run) else None
+    """The newest checkpoint of a run, None if it has none yet."""
+    return _link_target(run / LAST) if is_run(run) else None
 
 
 def checkpoints(run: Path) -> list[Path]:
     """The checkpoints of a run, the oldest first."""
-    found = (path for path in (run / CHECKPOINTS).glob("step-*") if path.name[5:].isdecimal())
-    return sorted(found, key=lambda path: int(path.name[5:]))
+    paths = (path for path in (run / CHECKPOINTS).glob("step-*") if path.name[5:].isdecimal())
+    return sorted(paths, key=lambda path: int(path.name[5:]))
 
 
 def newest_intact_checkpoint(run: Path) -> tuple[Path | None, dict[Path, str]]:
-    """The newest checkpoint that is as it was written, and what is wrong with newer ones.
+    """The newest checkpoint whose checksums are right, None if the run has no checkpoint.
 
-    Every file of theirs is read. None if there is no checkpoint at all.
+    Every file of it, and of newer ones, is read.
+
+    Returns:
+        The checkpoint, and the newer ones that are damaged, each with what is wrong.
 
     Raises:
         CheckpointError: if all are damaged.
@@ -99,42 +106,35 @@ def newest_intact_checkpoint(run: Path) -> tuple[Path | None, dict[Path, str]]:
 
 
 def rename_damaged(path: Path) -> None:
-    """Rename a damaged checkpoint, so that it is not taken for one again."""
+    """Rename a damaged checkpoint, so that it is no longer used."""
     with storage_errors(path):
         shutil.rmtree(damaged_path(path), ignore_errors=True)
         path.rename(damaged_path(path))
 
 
 def damaged_path(path: Path) -> Path:
-    """Where a damaged checkpoint goes."""
+    """The path that a damaged checkpoint is renamed to."""
     return path.with_name(f"damaged-{path.name}")
 
 
 def remove_unfinished(run: Path) -> None:
-    """Remove what a process that was killed had not written to the end."""
+    """Remove checkpoints that a killed process left incomplete."""
     for path in (run / CHECKPOINTS).glob(".step-*.*"):
         if path.suffix in (".tmp", ".old"):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def prune(run: Path, keep: int) -> list[Path]:
-    """The checkpoints that are neither the best nor among the ``keep`` newest."""
+def checkpoints_to_remove(run: Path, keep: int) -> list[Path]:
+    """The checkpoints that are neither the best, nor the last, nor among the ``keep`` newest."""
     kept = {(run / BEST).resolve(), (run / LAST).resolve()}
     return [path for path in checkpoints(run)[:-keep] if path.resolve() not in kept]
 
 
-def _newest_run(runs: Path) -> Path:
-    found = [path for path in runs.glob("*/*") if is_run(path)]
-    if not found:
-        raise CheckpointError(f"no run in {runs}/. Train one: trm train TASK, or give --ckpt.")
-    return max(found, key=lambda run: (run / LAST / CONFIG_FILE).stat().st_mtime)
-
-
-def _best(run: Path) -> Path:
+def _best_checkpoint(run: Path) -> Path:
     best = run / BEST
-    return _target(best if (best / WEIGHTS_FILE).is_file() else run / LAST)
+    return _link_target(best if (best / WEIGHTS_FILE).is_file() else run / LAST)
 
 
-def _target(link: Path) -> Path:
-    """The checkpoint that ``best`` or ``last`` points to, by a path like the user's own."""
+def _link_target(link: Path) -> Path:
+    """The checkpoint that ``best`` or ``last`` points to; relative if the run's path is."""
     return link.parent / link.readlink() if link.is_symlink() else link

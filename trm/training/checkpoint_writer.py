@@ -11,7 +11,7 @@ from trm.errors import StorageError
 from trm.runs import checkpoint
 from trm.runs.layout import BEST, LAST
 from trm.runs.metrics_file import Record
-from trm.runs.run_folder import checkpoint_path, prune, remove_unfinished
+from trm.runs.run_folder import checkpoint_path, checkpoints_to_remove, remove_unfinished
 from trm.storage import replace_symlink
 from trm.training.snapshot import Snapshot
 
@@ -111,7 +111,7 @@ class CheckpointWriter:
         return True
 
     def _prune(self) -> None:
-        for old in prune(self._run, self._keep):
+        for old in checkpoints_to_remove(self._run, self._keep):
             # Half of it must not be taken for a checkpoint.
             aside = old.with_name(f".{old.name}.old")
             with contextlib.suppress(OSError):

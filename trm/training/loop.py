@@ -274,7 +274,7 @@ class TrainLoop:
         self._report({**ours, **found.metrics, **ours, **elapsed})
         if not self._saver.note(found):  # there is nothing that could be the best
             return progress.model_copy(update={"evaluated_step": step})
-        return checkpoint.with_evaluation(progress, found)
+        return progress.with_evaluation(found)
 
     def _save(self, elapsed: float) -> None:
         step = self.trainer.state.step
