@@ -1,4 +1,4 @@
-"""Uses the kernel in a process of its own, for Triton asks the environment as it is imported.
+"""Run the Triton kernel in its own process, since Triton reads the environment when imported.
 
 TRITON_INTERPRET=1 python kernel_program.py results cpu float32 float16 FILE
 python kernel_program.py assembly FILE
@@ -15,10 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from trm.config import ModelConfig
 from trm.models import PuzzleSpec, TinyRecursiveModel
-from trm.models.layers import chosen_gated
-from trm.models.swiglu import Gated, plain_gated
+from trm.models.layers import GLU, select_glu, silu_glu
 
-#: Batch, width, columns, inner: whole tiles, parts of one, more than one, and Sudoku's 97 tokens.
+#: Batch, width, columns, inner: whole tiles, part of a tile, several, and Sudoku's 97 tokens.
 SHAPES = [(1, 64, 128, 64), (3, 5, 7, 3), (1, 97, 33, 48), (3, 97, 130, 70), (2, 200, 1, 129)]
 MODELS: dict[str, dict[str, Any]] = {
     "mlp": {"mlp_t": True, "pos_encodings": "none"},
@@ -41,14 +40,14 @@ class Calls(TorchDispatchMode):
 
 
 def in_nan(x: Tensor) -> Tensor:
-    """The same numbers in the middle of others that must not be read."""
+    """A view of the same numbers inside a tensor of NaNs, which must not be read."""
     outer = x.new_full([size + 4 for size in x.shape], float("nan"))
     inside = outer[tuple(slice(2, 2 + size) for size in x.shape)]
     return inside.copy_(x)
 
 
-def products(kernel: Gated, device: torch.device, dtype: torch.dtype) -> list[Any]:
-    """Of each shape and layout what the kernel and the plain version give."""
+def products(kernel: GLU, device: torch.device, dtype: torch.dtype) -> list[Any]:
+    """The results of the kernel and the plain version for each shape and layout."""
     rng, found = torch.Generator().manual_seed(0), []
     for batch, width, columns, inner in SHAPES:
         weight = torch.randn(2 * inner, width, generator=rng) / width**0.5
@@ -60,18 +59,18 @@ def products(kernel: Gated, device: torch.device, dtype: torch.dtype) -> list[An
             "tokens, weight by columns": (weight.t().contiguous().t(), tokens, 1),
             "features": (weight, features.contiguous(), -1),
             "features, of any strides": (weight, features, -1),
-            "amid others": (in_nan(weight), in_nan(tokens), 1),
+            "inside a larger tensor": (in_nan(weight), in_nan(tokens), 1),
         }
         for name, given in layouts.items():
             with Calls() as calls:
                 result = kernel(*given)
-            found.append(((batch, width, columns, inner), name, result, plain_gated(*given)))
+            found.append(((batch, width, columns, inner), name, result, silu_glu(*given)))
             assert calls.count == 1
     return found
 
 
 def model_run(name: str, kernels: str, device: torch.device, *, training: bool) -> dict[str, Any]:
-    """The logits and gradients of two supervision steps, and how often the kernel was called."""
+    """The logits and gradients of two supervision steps, and the number of kernel calls."""
     os.environ["TRM_KERNELS"] = kernels
     settings = {
         "hidden_size": 16, "num_heads": 2, "h_cycles": 2, "l_cycles": 2, "swiglu_multiple": 8,
@@ -95,7 +94,7 @@ def model_run(name: str, kernels: str, device: torch.device, *, training: bool) 
 
 
 def results(device: torch.device, dtypes: list[str]) -> dict[str, Any]:
-    kernel = chosen_gated(ModelConfig())
+    kernel = select_glu(ModelConfig())
     with torch.no_grad():
         found = {dtype: products(kernel, device, getattr(torch, dtype)) for dtype in dtypes}
     models = {
@@ -108,23 +107,23 @@ def results(device: torch.device, dtypes: list[str]) -> dict[str, Any]:
 
 
 def assembly() -> dict[str, Any]:
-    """What the compiler makes of the kernel for an H100, which need not be there."""
+    """What the compiler generates for an H100; no GPU is needed."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     from trm.models import kernels
 
-    names, found = kernels._gated_kernel.arg_names, {}
+    names, found = kernels.gated_kernel.arg_names, {}
     for dtype in ("bf16", "fp16"):
-        for config in kernels._CONFIGS:
-            # Sudoku's tokens, in a weight by columns; all else is a multiple of 16.
+        for config in kernels.TILE_CONFIGS:
+            # The 97 tokens of Sudoku, a weight stored by columns; other sizes divide by 16.
             constants = {**config.kwargs, "width": 97, "weight_row": 1, "x_column": 1}
             constants["out_column"] = 1
             kinds = dict.fromkeys(names, "i32") | dict.fromkeys(constants, "constexpr")
             kinds |= dict.fromkeys(("weight", "x", "out"), f"*{dtype}")
             source = ASTSource(
-                kernels._gated_kernel,
+                kernels.gated_kernel,
                 kinds,
                 {(names.index(name),): value for name, value in constants.items()},
                 {(names.index(n),): [["tt.divisibility", 16]] for n in names if n not in constants},
@@ -141,10 +140,10 @@ def assembly() -> dict[str, Any]:
 
 
 def without_interpreter() -> dict[str, Any]:
-    """The kernel on a CPU where no interpreter was asked for, and compiled for a GPU."""
+    """The result on a CPU without the interpreter, and the kernel compiled for a GPU."""
     x, weight = torch.randn(2, 7, 5).bfloat16(), torch.randn(6, 5).bfloat16()
     with torch.no_grad(), Calls() as calls:
-        same = torch.equal(chosen_gated(ModelConfig())(weight, x, -1), plain_gated(weight, x, -1))
+        same = torch.equal(select_glu(ModelConfig())(weight, x, -1), silu_glu(weight, x, -1))
     return {"same": same, "calls": calls.count, "assembly": assembly()}
 
 

@@ -1,4 +1,4 @@
-"""Several latents trained side by side, and what puzzles begin with."""
+"""Training with several latents, and the initial states."""
 
 import pytest
 import torch
@@ -19,21 +19,23 @@ def losses(logits: Tensor) -> Tensor:
     return answer_losses(logits, LABELS)
 
 
-def test_the_best_latent_takes_the_step_and_all_have_its_answer() -> None:
+def test_all_latents_get_the_answer_of_the_best() -> None:
     model = build(small(num_latents=3))
     state = model.initial_training_state(3)
     assert state.latent.shape == (3, 3, 11, 16)
-    each = [model(LatentState(state.answer, state.latent[:, k]), embedded(model)) for k in range(3)]
-    costs = torch.stack([losses(step.logits) for step in each])
-    winner = costs.argmin(0)
-    assert len(set(winner.tolist())) > 1  # else the choice would not be seen
+    steps = [
+        model(LatentState(state.answer, state.latent[:, k]), embedded(model)) for k in range(3)
+    ]
+    costs = torch.stack([losses(step.logits) for step in steps])
+    best_latent = costs.argmin(0)
+    assert len(set(best_latent.tolist())) > 1  # otherwise the choice would not show
     done = best_latent_step(model, state, embedded(model), losses)
-    for row, best in enumerate(winner.tolist()):
-        assert torch.equal(done.logits[row], each[best].logits[row])
-        assert torch.equal(done.halt_logits[row], each[best].halt_logits[row])
-        assert torch.equal(done.state.answer[row], each[best].state.answer[row])
-        for k in range(3):  # each goes on with its own latent
-            assert torch.equal(done.state.latent[row, k], each[k].state.latent[row])
+    for row, best in enumerate(best_latent.tolist()):
+        assert torch.equal(done.logits[row], steps[best].logits[row])
+        assert torch.equal(done.halt_logits[row], steps[best].halt_logits[row])
+        assert torch.equal(done.state.answer[row], steps[best].state.answer[row])
+        for k in range(3):  # each keeps its own latent
+            assert torch.equal(done.state.latent[row, k], steps[k].state.latent[row])
 
 
 def test_only_the_best_latent_has_a_gradient() -> None:
@@ -51,21 +53,21 @@ def test_only_the_best_latent_has_a_gradient() -> None:
         )
     best = LatentState(state.answer, state.latent[torch.arange(3), costs.argmin(0)])
     model(best, embedded(model)).logits.square().sum().backward()
-    for ours, theirs in zip(gradients, model.core.parameters(), strict=True):
-        assert torch.equal(ours, theirs.grad)
+    for gradient, parameter in zip(gradients, model.core.parameters(), strict=True):
+        assert torch.equal(gradient, parameter.grad)
 
 
-def test_equal_latents_are_the_published_step() -> None:
+def test_equal_latents_give_the_published_step() -> None:
     one, two = build(small()), build(small(num_latents=2))
     two.load_state_dict({**one.state_dict(), "other_latent_inits": one.latent_init[None]})
-    ours = best_latent_step(two, two.initial_training_state(3), embedded(two), losses)
-    theirs = one(one.initial_state(3), embedded(one))
-    for part, same in zip((ours.logits, ours.halt_logits), theirs[1:], strict=True):
+    several = best_latent_step(two, two.initial_training_state(3), embedded(two), losses)
+    published = one(one.initial_state(3), embedded(one))
+    for part, same in zip((several.logits, several.halt_logits), published[1:], strict=True):
         assert torch.equal(part, same)
-    assert torch.equal(ours.state.latent[:, 1], theirs.state.latent)
+    assert torch.equal(several.state.latent[:, 1], published.state.latent)
 
 
-def test_evaluation_begins_with_the_first_latent_and_further_rollouts_with_the_others() -> None:
+def test_evaluation_starts_from_the_first_latent_and_further_rollouts_from_the_others() -> None:
     model = build(small(num_latents=3))
     first = model.initial_training_state(2).latent
     for sample in range(5):
@@ -76,7 +78,7 @@ def test_evaluation_begins_with_the_first_latent_and_further_rollouts_with_the_o
     )
 
 
-def test_random_states_differ_from_puzzle_to_puzzle_and_have_unit_deviation() -> None:
+def test_random_states_differ_between_puzzles_and_have_unit_deviation() -> None:
     model = TinyRecursiveModel(small(state_init="random", hidden_size=128), SPEC)
     states = [
         model.initial_training_state(40, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
@@ -89,7 +91,7 @@ def test_random_states_differ_from_puzzle_to_puzzle_and_have_unit_deviation() ->
     assert not torch.equal(*states[0])
 
 
-def test_random_states_of_an_evaluation_depend_on_the_rollout_alone() -> None:
+def test_random_states_in_evaluation_depend_only_on_the_rollout() -> None:
     model, again = build(small(state_init="random")), build(small(state_init="random"), seed=5)
     start = model.initial_state(4)
     for part, same in zip(start, again.initial_state(2), strict=True):
@@ -107,20 +109,20 @@ def test_random_states_of_several_latents() -> None:
 
 
 @pytest.mark.parametrize("h_cycles", [1, 3])
-def test_the_best_latent_learns_under_the_noise_that_it_was_chosen_under(h_cycles: int) -> None:
+def test_the_best_latent_learns_with_the_same_noise_as_in_its_trial(h_cycles: int) -> None:
     model = build(small(num_latents=3, h_cycles=h_cycles))
     state = model.initial_training_state(3)
 
     def noise() -> StateNoise:
         return StateNoise(0.5, torch.Generator().manual_seed(7))
 
-    each = [
+    steps = [
         model(LatentState(state.answer, state.latent[:, k]), embedded(model), None, noise())
         for k in range(3)
     ]
-    winner = torch.stack([losses(step.logits) for step in each]).argmin(0)
+    best_latent = torch.stack([losses(step.logits) for step in steps]).argmin(0)
     done = best_latent_step(model, state, embedded(model), losses, None, noise())
-    for row, best in enumerate(winner.tolist()):
-        assert torch.equal(done.logits[row], each[best].logits[row])
+    for row, best in enumerate(best_latent.tolist()):
+        assert torch.equal(done.logits[row], steps[best].logits[row])
     quiet = best_latent_step(model, state, embedded(model), losses)
     assert not torch.equal(done.logits, quiet.logits)

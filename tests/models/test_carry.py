@@ -1,4 +1,4 @@
-"""Rollouts: who halts, and who takes the place."""
+"""The carry: which rows halt, and what replaces them."""
 
 import torch
 
@@ -25,24 +25,24 @@ def batch(token: int, size: int = 3) -> PuzzleBatch:
     return PuzzleBatch(tokens, tokens + 1, torch.full((size,), token, dtype=torch.int32))
 
 
-def test_the_first_batch_takes_every_place() -> None:
+def test_the_first_batch_fills_every_row() -> None:
     network, first = model(), batch(1)
-    rollout = replace_halted(network, initial_carry(network, batch(0)), first)
-    assert torch.equal(rollout.puzzles.inputs, first.inputs)
-    assert torch.equal(rollout.latents.answer, network.initial_state(3).answer)
-    assert rollout.steps.tolist() == [0, 0, 0]
+    carry = replace_halted(network, initial_carry(network, batch(0)), first)
+    assert torch.equal(carry.puzzles.inputs, first.inputs)
+    assert torch.equal(carry.latents.answer, network.initial_state(3).answer)
+    assert carry.steps.tolist() == [0, 0, 0]
 
 
 def test_only_halted_rows_are_replaced() -> None:
     network, old, new = model(), batch(1), batch(2)
     ones = torch.ones(3, 4, 8)
-    rollout = Carry(
+    carry = Carry(
         LatentState(ones, 2 * ones),
         steps=torch.tensor([4, 5, 6], dtype=torch.int32),
         halted=torch.tensor([False, True, False]),
         puzzles=old,
     )
-    after = replace_halted(network, rollout, new)
+    after = replace_halted(network, carry, new)
     assert after.steps.tolist() == [4, 0, 6]
     assert after.puzzles.inputs[:, 0].tolist() == [1, 2, 1]
     assert after.puzzles.labels[:, 0].tolist() == [2, 3, 2]
@@ -53,13 +53,13 @@ def test_only_halted_rows_are_replaced() -> None:
     assert torch.equal(after.latents.latent[2], 2 * ones[2])
 
 
-def test_a_row_halts_when_the_head_says_so_or_at_the_last_step() -> None:
+def test_a_row_halts_with_a_positive_logit_or_at_the_last_step() -> None:
     logits = torch.tensor([-1.0, 0.0, 0.1, -1.0])
     steps = torch.tensor([1, 1, 1, 3], dtype=torch.int32)
     assert should_halt(logits, steps, 3).tolist() == [False, False, True, True]
 
 
-def test_exploration_holds_a_row_back() -> None:
+def test_a_row_takes_its_minimum_number_of_steps() -> None:
     logits = torch.tensor([1.0, 1.0, 1.0])
     steps = torch.tensor([1, 2, 3], dtype=torch.int32)
     min_steps = torch.tensor([2, 2, 3], dtype=torch.int32)

@@ -1,4 +1,4 @@
-"""Counted operations, against those that torch counts while a model really runs."""
+"""Computed operations, against those that torch counts while a model runs."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def backward_flops(gradient: Any, query: Any, key: Any, value: Any, *_: Any, **_
     return sdpa_backward_flop_count(gradient, query, key, value)
 
 
-#: The CPU's kernel of attention, which torch does not count by itself.
+#: The attention kernel of the CPU, which torch does not count by default.
 CPU_ATTENTION = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: forward_flops,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: backward_flops,
@@ -58,19 +58,19 @@ def config(**changes: Any) -> ModelConfig:
 
 
 def counted(settings: ModelConfig, *, training: bool, backend: SDPBackend) -> float:
-    """What torch counts of one supervision step, for one example."""
+    """Operations of one supervision step that torch counts, for one example."""
     rng = torch.Generator().manual_seed(0)
     model = TinyRecursiveModel(settings, SPEC, generator=rng)
     inputs, labels = (
         torch.randint(0, 6, (BATCH, 9), generator=rng, dtype=torch.int32) for _ in range(2)
     )
     puzzles = PuzzleBatch(inputs, labels, torch.arange(BATCH, dtype=torch.int32))
-    rollout = replace_halted(model, initial_carry(model, puzzles), puzzles)
+    carry = replace_halted(model, initial_carry(model, puzzles), puzzles)
     rows = model.puzzle_vectors(puzzles.identifiers)
     counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
     with sdpa_kernel(backend), counter:
         if training:
-            supervise(model, rollout, rows, None, TrainConfig()).loss.total.backward()
+            supervise(model, carry, rows, None, TrainConfig()).loss.total.backward()
         else:
             with torch.no_grad():
                 model(model.initial_state(BATCH), model.embed(inputs, rows))
@@ -78,7 +78,7 @@ def counted(settings: ModelConfig, *, training: bool, backend: SDPBackend) -> fl
 
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
-def test_a_step_is_what_torch_counts(changes: dict[str, Any]) -> None:
+def test_a_step_has_the_operations_that_torch_counts(changes: dict[str, Any]) -> None:
     settings = config(**changes)
     found = {
         training: counted(settings, training=training, backend=SDPBackend.MATH)
@@ -91,16 +91,16 @@ def test_a_step_is_what_torch_counts(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("latents", [1, 2])
-def test_a_shallower_step_is_that_of_a_shallower_model(latents: int) -> None:
+def test_a_shallower_step_counts_like_a_shallower_model(latents: int) -> None:
     deep, shallow = config(h_cycles=3, num_latents=latents), config(l_cycles=1, num_latents=latents)
     for count in (eval_step_flops, train_step_flops):
         assert count(deep, SPEC, Depth(2, 1)) == count(shallow, SPEC)
 
 
-def test_what_a_kernel_computes_twice_is_left_out() -> None:
+def test_recomputation_in_a_kernel_is_not_counted() -> None:
     settings = config()
     tokens = settings.prefix_len + SPEC.seq_len
-    # On its way back a fused kernel computes the scores again, which it did not keep.
+    # In the backward pass a fused kernel computes the scores again instead of keeping them.
     again = settings.l_layers * (settings.l_cycles + 1) * 2 * tokens**2 * settings.hidden_size
     for training, expected in (
         (False, eval_step_flops(settings, SPEC)),

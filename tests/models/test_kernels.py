@@ -1,7 +1,6 @@
-"""The choice of the kernels of a SwiGLU, and the one in Triton against the plain version.
+"""The selection of SwiGLU kernels, and the Triton kernel against the plain version.
 
-Where there is no GPU, Triton's interpreter computes what the kernel says, and the compiler shows
-that it can be compiled for one.
+Without a GPU, Triton's interpreter runs the kernel, and a test compiles it for a GPU.
 """
 
 import importlib.util
@@ -16,14 +15,13 @@ import torch
 
 from trm.config import ModelConfig
 from trm.errors import ConfigError
-from trm.models.layers import chosen_gated
-from trm.models.swiglu import plain_gated
+from trm.models.layers import select_glu, silu_glu
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="Triton is not installed"
 )
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="GPU")
-#: By how much results may differ: a few roundings, and the order of the sums.
+#: Allowed difference: a few roundings, and the order of the sums.
 TOLERANCES = {
     "float32": {"rtol": 1e-5, "atol": 1e-5},
     "float16": {"rtol": 4e-3, "atol": 1e-4},
@@ -36,7 +34,7 @@ PLACES = [
 
 
 def program(folder: Path, *arguments: str, **environment: str) -> dict[str, Any]:
-    """What the program of its own process saved."""
+    """The results that ``kernel_program.py`` saved."""
     command = [sys.executable, str(Path(__file__).with_name("kernel_program.py")), *arguments]
     done = subprocess.run(
         [*command, str(folder / "results.pt")],
@@ -71,14 +69,14 @@ def test_the_plain_version_is_chosen_by_default(
 ) -> None:
     if name is not None:
         monkeypatch.setenv("TRM_KERNELS", name)
-    assert chosen_gated(ModelConfig()) is plain_gated
+    assert select_glu(ModelConfig()) is silu_glu
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("tritn", "there are no kernels 'tritn'. Did you mean 'triton'? Known: plain, triton."),
-        ("", "there are no kernels ''. Known: plain, triton."),
+        ("tritn", "unknown kernels 'tritn'. Did you mean 'triton'? Known: plain, triton."),
+        ("", "unknown kernels ''. Known: plain, triton."),
     ],
 )
 def test_an_unknown_choice_is_refused(
@@ -86,7 +84,7 @@ def test_an_unknown_choice_is_refused(
 ) -> None:
     monkeypatch.setenv("TRM_KERNELS", name)
     with pytest.raises(ConfigError) as error:
-        chosen_gated(ModelConfig())
+        select_glu(ModelConfig())
     assert str(error.value) == f"environment TRM_KERNELS: {message}"
 
 
@@ -95,7 +93,7 @@ def test_triton_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "triton", None)
     monkeypatch.delitem(sys.modules, "trm.models.kernels", raising=False)
     with pytest.raises(ConfigError, match=r"^environment TRM_KERNELS: .* pip install triton, "):
-        chosen_gated(ModelConfig())
+        select_glu(ModelConfig())
 
 
 @needs_triton
@@ -110,8 +108,10 @@ def test_the_kernel_computes_what_the_plain_version_does(results: dict[str, Any]
 
 @needs_triton
 @pytest.mark.parametrize("name", ["mlp", "attention"])
-def test_a_model_answers_as_with_the_plain_version(results: dict[str, Any], name: str) -> None:
-    """The kernel is called in all SwiGLUs of the two layers in 2 steps x 2 cycles x 3 times."""
+def test_a_model_computes_the_same_as_with_the_plain_version(
+    results: dict[str, Any], name: str
+) -> None:
+    """Two layers call the kernel in each SwiGLU, in 2 steps x 2 cycles x 3 applications."""
     plain, triton = (results["models"][name, False, kernels] for kernels in ("plain", "triton"))
     assert plain["calls"] == 0
     assert triton["calls"] == 2 * 2 * 3 * 2 * (2 if name == "mlp" else 1)
@@ -121,10 +121,10 @@ def test_a_model_answers_as_with_the_plain_version(results: dict[str, Any], name
 
 @needs_triton
 @pytest.mark.parametrize("name", ["mlp", "attention"])
-def test_what_has_a_gradient_stays_plain(results: dict[str, Any], name: str) -> None:
+def test_the_plain_version_is_used_with_a_gradient(results: dict[str, Any], name: str) -> None:
     answering = results["models"][name, False, "triton"]
     plain, triton = (results["models"][name, True, kernels] for kernels in ("plain", "triton"))
-    assert triton["calls"] == answering["calls"] / 2  # the first of two cycles
+    assert triton["calls"] == answering["calls"] / 2  # only the first of two cycles has no gradient
     tolerance = 1e-4 if triton["logits"].dtype == torch.float32 else 0.1
     for found, expected in zip(triton["gradients"], plain["gradients"], strict=True):
         assert expected.any()
@@ -132,13 +132,13 @@ def test_what_has_a_gradient_stays_plain(results: dict[str, Any], name: str) -> 
 
 
 @needs_triton
-def test_a_cpu_computes_the_plain_version(compiled: dict[str, Any]) -> None:
+def test_the_plain_version_is_used_on_a_cpu(compiled: dict[str, Any]) -> None:
     assert (compiled["same"], compiled["calls"]) == (True, 0)
 
 
 @needs_triton
 def test_the_kernel_compiles_for_an_h100(compiled: dict[str, Any]) -> None:
-    """To tensor core instructions, in no more shared memory than a block may have."""
+    """It uses tensor cores, and at most the shared memory of a block."""
     assert len(compiled["assembly"]) == 8
     for name, found in compiled["assembly"].items():
         assert found["program"] == b"\x7fELF", name

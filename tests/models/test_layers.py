@@ -1,22 +1,27 @@
-"""The layers, one rule a test."""
+"""The layers: norm, SwiGLU, attention, rotary positions, block."""
 
 import math
 
 import pytest
 import torch
 
+from tests.models.test_trm import small
 from trm.config import ModelConfig
+from trm.errors import ConfigError
 from trm.models.layers import (
+    KERNELS_VARIABLE,
     Attention,
     Block,
+    SwiGLU,
     TokenSwiGLU,
     rms_norm,
     rotary_table,
     rotate,
+    select_glu,
+    silu_glu,
     swiglu_width,
     truncated_normal_,
 )
-from trm.models.swiglu import plain_gated
 
 
 @pytest.fixture
@@ -29,7 +34,9 @@ def test_rms_norm_gives_unit_root_mean_square(rng: torch.Generator) -> None:
     torch.testing.assert_close(x.square().mean(-1), torch.ones(4, 5))
 
 
-def test_rms_norm_computes_in_float32_and_returns_the_type_it_got(rng: torch.Generator) -> None:
+def test_rms_norm_computes_in_float32_and_keeps_the_dtype(
+    rng: torch.Generator,
+) -> None:
     x = torch.randn(2, 3, 64, generator=rng).to(torch.bfloat16)
     torch.testing.assert_close(rms_norm(x, 1e-5), rms_norm(x.float(), 1e-5).to(torch.bfloat16))
 
@@ -42,14 +49,14 @@ def test_swiglu_width(width: int, multiple: int, expected: int) -> None:
     assert swiglu_width(width, 4.0, multiple) == expected
 
 
-def test_truncated_normal_has_the_deviation_after_the_cut(rng: torch.Generator) -> None:
+def test_truncated_normal_has_the_given_deviation_after_the_cut(rng: torch.Generator) -> None:
     x = torch.empty(400_000)
     truncated_normal_(x, 0.5, rng)
     assert x.std().item() == pytest.approx(0.5, rel=5e-3)
     assert x.abs().max().item() <= 2 * 0.5 / 0.8796 + 1e-4
 
 
-def test_rotary_positions_see_distances_only(rng: torch.Generator) -> None:
+def test_rotary_scores_depend_only_on_the_distance(rng: torch.Generator) -> None:
     table = rotary_table(10, 8, 10000.0)
     query, key = torch.randn(2, 1, 1, 1, 8, generator=rng).expand(2, 1, 1, 10, 8)
     scores = rotate(query, table) @ rotate(key, table).transpose(-1, -2)
@@ -58,7 +65,7 @@ def test_rotary_positions_see_distances_only(rng: torch.Generator) -> None:
         torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-5, rtol=0)
 
 
-def test_attention_without_positions_does_not_care_for_order(rng: torch.Generator) -> None:
+def test_attention_without_positions_ignores_the_order(rng: torch.Generator) -> None:
     layer, x = Attention(16, 4), torch.randn(2, 7, 16, generator=rng)
     order = torch.randperm(7, generator=rng)
     torch.testing.assert_close(layer(x[:, order], None), layer(x, None)[:, order])
@@ -71,7 +78,7 @@ def test_a_block_ends_normalised(mlp_t: bool, rng: torch.Generator) -> None:
     torch.testing.assert_close(out.square().mean(-1), torch.ones(3, 7), atol=1e-3, rtol=0)
 
 
-def test_mixers_are_the_published_sizes() -> None:
+def test_swiglus_have_the_published_sizes() -> None:
     config = ModelConfig(mlp_t=True, pos_encodings="none")
     block = Block(config, 97)
     shapes = {name: tuple(p.shape) for name, p in block.named_parameters()}
@@ -84,11 +91,11 @@ def test_mixers_are_the_published_sizes() -> None:
     assert math.prod(shapes["mlp.down.weight"]) == 786_432
 
 
-def test_weights_on_the_left_are_the_same_mixer(rng: torch.Generator) -> None:
-    mixer = TokenSwiGLU(9, 16, plain_gated).double()
+def test_weights_on_the_left_give_the_same_result_and_gradient(rng: torch.Generator) -> None:
+    mixer = TokenSwiGLU(9, 16, silu_glu).double()
     x = torch.randn(3, 9, 5, generator=rng, dtype=torch.float64, requires_grad=True)
     inputs = (x, *mixer.parameters())
-    plain, left = mixer(x), mixer.on_left(x)
+    plain, left = mixer(x), mixer.left_multiply(x)
     torch.testing.assert_close(left, plain)
     towards = torch.randn(plain.shape, generator=rng, dtype=torch.float64)
     torch.testing.assert_close(
@@ -96,3 +103,33 @@ def test_weights_on_the_left_are_the_same_mixer(rng: torch.Generator) -> None:
     )
     with torch.no_grad():
         torch.testing.assert_close(mixer(x), plain)
+
+
+def test_the_published_swiglu_is_the_default() -> None:
+    assert select_glu(small()) is silu_glu
+
+
+@pytest.mark.parametrize("size", [1.0, 100.0])
+def test_normed_swiglu_by_hand(size: float, rng: torch.Generator) -> None:
+    layer = SwiGLU(6, 5, select_glu(small(swiglu="normed")))
+    weight = size * torch.randn(10, 6, generator=rng)
+    x = torch.randn(2, 3, 6, generator=rng)
+    gate, up = x @ weight[:5].T, x @ weight[5:].T
+    product = gate * up
+    normed = product / (product.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    found = layer.glu(weight, x, -1)
+    torch.testing.assert_close(found, torch.sigmoid(gate) * normed)
+    assert found.abs().max() < 5**0.5 + 1e-3  # whatever the size of the weights
+
+
+def test_normed_swiglu_over_tokens_gives_the_same_on_both_axes(rng: torch.Generator) -> None:
+    mixer = TokenSwiGLU(9, 16, select_glu(small(swiglu="normed"))).double()
+    x = torch.randn(2, 9, 8, generator=rng, dtype=torch.float64)
+    transposed = mixer(x)  # with a gradient on a CPU, the tokens move to the last axis
+    torch.testing.assert_close(transposed, mixer.left_multiply(x))
+
+
+def test_the_normed_swiglu_has_no_triton_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KERNELS_VARIABLE, "triton")
+    with pytest.raises(ConfigError, match=r"triton has no kernel for model\.swiglu = normed"):
+        select_glu(small(swiglu="normed"))

@@ -1,4 +1,4 @@
-"""The losses, and what is computed on the way."""
+"""The losses and their parts."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from trm.models.losses import (
     softmax_cross_entropy,
     stablemax_cross_entropy,
     step_loss,
-    wide_dtype,
+    widest_dtype,
 )
 
 
@@ -34,22 +34,22 @@ def test_stablemax_gradient_is_the_slope() -> None:
 
 
 @pytest.mark.parametrize("loss", [stablemax_cross_entropy, softmax_cross_entropy])
-def test_ignored_cells_cost_nothing(loss) -> None:
+def test_ignored_cells_have_loss_zero(loss) -> None:
     logits = torch.randn(1, 3, 4, generator=torch.Generator().manual_seed(0))
     values = loss(logits, torch.tensor([[1, IGNORE_LABEL, 2]], dtype=torch.int32))
     assert values[0, 1] == 0
     assert (values[0, [0, 2]] > 0).all()
 
 
-def test_softmax_is_the_usual_cross_entropy() -> None:
+def test_softmax_by_hand() -> None:
     logits = torch.tensor([[[0.0, 1.0]]])
     loss = softmax_cross_entropy(logits, torch.tensor([[1]]))
     assert loss.item() == pytest.approx(0.3132617)
 
 
-def test_float64_only_where_the_device_has_it() -> None:
-    assert wide_dtype(torch.device("cpu")) == torch.float64
-    assert wide_dtype(torch.device("mps")) == torch.float32
+def test_float64_is_used_where_the_device_supports_it() -> None:
+    assert widest_dtype(torch.device("cpu")) == torch.float64
+    assert widest_dtype(torch.device("mps")) == torch.float32
 
 
 def test_step_loss_averages_cells_and_sums_rows() -> None:
@@ -86,7 +86,7 @@ def test_smoothing_spreads_a_share_of_the_target_over_all_tokens() -> None:
 
 
 @pytest.mark.parametrize("loss", [stablemax_cross_entropy, softmax_cross_entropy])
-def test_smoothed_ignored_cells_cost_nothing_either(loss) -> None:
+def test_ignored_cells_have_loss_zero_with_smoothing(loss) -> None:
     logits = torch.randn(1, 2, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
     values = loss(logits, torch.tensor([[IGNORE_LABEL, 2]], dtype=torch.int32), 0.2)
     values.sum().backward()
@@ -96,7 +96,7 @@ def test_smoothed_ignored_cells_cost_nothing_either(loss) -> None:
     assert logits.grad[0, 1].all()
 
 
-def test_the_halting_loss_has_its_weight() -> None:
+def test_halting_weight() -> None:
     logits, labels = torch.zeros(1, 2, 3), torch.tensor([[1, 2]])
     for weight in (0.0, 0.05, 0.5):
         loss = step_loss(logits, torch.tensor([2.0]), labels, halting_weight=weight)
@@ -105,7 +105,7 @@ def test_the_halting_loss_has_its_weight() -> None:
     assert published.total == loss.total
 
 
-def test_rows_count_by_their_weights() -> None:
+def test_weights_of_the_rows() -> None:
     rng = torch.Generator().manual_seed(0)
     logits, halt_logits = torch.randn(3, 4, 5, generator=rng), torch.randn(3, generator=rng)
     labels = torch.randint(0, 5, (3, 4), generator=rng)
@@ -117,8 +117,8 @@ def test_rows_count_by_their_weights() -> None:
     expected = sum(w * one.total for w, one in zip(weights, each, strict=True))
     torch.testing.assert_close(loss.total, expected)
     plain = step_loss(logits, halt_logits, labels)
-    assert torch.equal(loss.answer, plain.answer)  # what is logged can be compared
+    assert torch.equal(loss.answer, plain.answer)  # the logged losses have no weights
     assert torch.equal(loss.halting, plain.halting)
-    alike = step_loss(logits, halt_logits, labels, weights=torch.ones(3))
-    torch.testing.assert_close(alike.total, plain.total)
+    equal = step_loss(logits, halt_logits, labels, weights=torch.ones(3))
+    torch.testing.assert_close(equal.total, plain.total)
     torch.testing.assert_close(answer_losses(logits, labels).sum(), plain.answer)

@@ -5,7 +5,7 @@ import torch
 from trm.models import PuzzleEmbedding, sign_sgd_
 
 
-def test_rows_gather_a_gradient_of_their_own() -> None:
+def test_rows_are_leaves_with_their_own_gradient() -> None:
     table = PuzzleEmbedding(3, 2)
     rows = table(torch.tensor([2, 0], dtype=torch.int32))
     rows.sum().backward()
@@ -20,7 +20,7 @@ def test_rows_need_no_gradient_in_evaluation() -> None:
     assert not rows.requires_grad
 
 
-def test_sign_sgd_moves_used_rows_by_the_sign_of_their_sum() -> None:
+def test_sign_sgd_updates_used_rows_by_the_sign_of_their_summed_gradient() -> None:
     table = torch.full((4, 2), 10.0)
     identifiers = torch.tensor([1, 3, 1], dtype=torch.int32)
     gradient = torch.tensor([[1.0, -5.0], [0.0, 2.0], [-3.0, 1.0]])

@@ -1,4 +1,4 @@
-"""The recursion and what goes in and out of it."""
+"""The model: shapes, dtypes, initial weights, recursion and gradient."""
 
 import jaxtyping
 import pytest
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trm.config import ModelConfig
-from trm.models import Depth, LatentState, PuzzleSpec, TinyRecursiveModel
+from trm.models import Depth, LatentState, PuzzleSpec, StateNoise, TinyRecursiveModel
 
 SPEC = PuzzleSpec(vocab_size=6, seq_len=9, num_puzzle_identifiers=4)
 
@@ -57,18 +57,18 @@ def test_shapes_for_every_prefix_and_mixer(changes: dict[str, object], prefix: i
     assert (model.puzzle_embedding is None) == (prefix == 0)
 
 
-def test_weights_depend_on_the_generator_alone() -> None:
+def test_initial_weights_depend_only_on_the_generator() -> None:
     first, again, other = (build(small(), seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["output_head.weight"], other["output_head.weight"])
 
 
-def test_nothing_halts_at_first() -> None:
+def test_initial_halt_logits_are_minus_five() -> None:
     _, _, halt_logits = step(build(small()))
     assert halt_logits.tolist() == [-5.0, -5.0, -5.0]
 
 
-def test_the_state_is_cut_off_from_the_gradient() -> None:
+def test_the_state_is_detached() -> None:
     state, logits, _ = step(build(small()))
     assert logits.requires_grad
     assert not state.answer.requires_grad
@@ -76,7 +76,7 @@ def test_the_state_is_cut_off_from_the_gradient() -> None:
 
 
 def test_only_the_last_h_cycle_is_differentiated() -> None:
-    """The gradient equals that of one cycle begun at the state the earlier ones end with."""
+    """The gradient equals that of one cycle that starts from the state after the earlier ones."""
     two, one = build(small(h_cycles=2)), build(small(h_cycles=1))
     inputs, identifiers = puzzles()
     embedded = two.embed(inputs, two.puzzle_vectors(identifiers))
@@ -104,14 +104,14 @@ def test_activations_have_the_forward_type_and_weights_no_less_than_float32(
     )
 
 
-def test_the_puzzle_table_is_no_parameter_but_is_saved() -> None:
+def test_the_puzzle_embedding_is_a_buffer() -> None:
     model = build(small())
     assert "puzzle_embedding.weight" not in dict(model.named_parameters())
     assert model.state_dict()["puzzle_embedding.weight"].shape == (4, 16)
     assert model.state_dict()["puzzle_embedding.weight"].abs().sum() == 0
 
 
-def test_rows_of_a_batch_do_not_touch_one_another() -> None:
+def test_rows_of_a_batch_are_independent() -> None:
     model = build(small(mlp_t=True, pos_encodings="none"))
     inputs, identifiers = puzzles()
     with torch.no_grad():
@@ -138,7 +138,7 @@ def test_shapes_are_checked_while_testing() -> None:
         model.embed(torch.zeros(3, 9, dtype=torch.int32), torch.zeros(2, 16))
 
 
-def test_a_depth_given_is_that_of_a_model_of_that_depth() -> None:
+def test_depth_overrides_the_depth_of_the_model() -> None:
     shallow, deep = build(small(h_cycles=1, l_cycles=3)), build(small())
     inputs, identifiers = puzzles()
     embedded = deep.embed(inputs, deep.puzzle_vectors(identifiers))
@@ -147,13 +147,13 @@ def test_a_depth_given_is_that_of_a_model_of_that_depth() -> None:
     assert not torch.equal(ours.logits, deep(deep.initial_state(3), embedded).logits)
 
 
-def test_damping_takes_a_share_of_every_update() -> None:
+def test_damping_scales_every_update() -> None:
     model = build(small(h_cycles=1, l_cycles=1, damping=0.75))
     inputs, identifiers = puzzles()
     embedded = model.embed(inputs, model.puzzle_vectors(identifiers))
     answer, latent = model.initial_state(3)
-    latent = 0.25 * latent + 0.75 * model.core.refine(latent, answer + embedded)
-    answer = 0.25 * answer + 0.75 * model.core.refine(answer, latent)
+    latent = 0.25 * latent + 0.75 * model.core.apply_network(latent, answer + embedded)
+    answer = 0.25 * answer + 0.75 * model.core.apply_network(answer, latent)
     done = model(model.initial_state(3), embedded)
     torch.testing.assert_close(done.state.answer, answer)
     torch.testing.assert_close(done.state.latent, latent)
@@ -163,16 +163,20 @@ def test_noise_is_added_after_each_application() -> None:
     model = build(small(h_cycles=2, l_cycles=2))
     inputs, identifiers = puzzles()
     embedded = model.embed(inputs, model.puzzle_vectors(identifiers))
-    calls: list[Tensor] = []
+    state, rng = model.initial_state(3), torch.Generator()
+    plain = model(state, embedded)
+    assert torch.equal(model(state, embedded, None, StateNoise(0.0, rng)).logits, plain.logits)
+    apply, updated = model.core.apply_network, list[Tensor]()
 
-    def noise(refined: Tensor) -> Tensor:
-        calls.append(refined)
-        return torch.full_like(refined, 0.5)
+    def recorded(hidden: Tensor, injected: Tensor) -> Tensor:
+        updated.append(apply(hidden, injected))
+        return updated[-1]
 
-    state, plain = model.initial_state(3), model(model.initial_state(3), embedded)
-    done = model(state, embedded, None, noise)
-    assert len(calls) == 2 * 3
-    torch.testing.assert_close(done.state.answer, calls[-1].detach() + 0.5)
+    model.core.apply_network = recorded
+    done = model(state, embedded, None, StateNoise(0.5, rng.manual_seed(3)))
+    assert len(updated) == 2 * 3
+    rng.manual_seed(3)
+    noise = [0.5 * torch.randn(updated[0].shape, generator=rng) for _ in updated]
+    torch.testing.assert_close(done.state.latent, (updated[-2] + noise[-2]).detach())
+    torch.testing.assert_close(done.state.answer, (updated[-1] + noise[-1]).detach())
     assert not torch.equal(done.logits, plain.logits)
-    silent = model(state, embedded, None, torch.zeros_like)
-    assert torch.equal(silent.logits, plain.logits)

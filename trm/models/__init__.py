@@ -1,7 +1,10 @@
-"""The model: layers, embeddings, the recursion, halting and losses. Only torch below."""
+"""The model in PyTorch: layers, recursion, embeddings, halting and losses.
+
+Read :mod:`trm.models.trm` from top to bottom; :mod:`trm.models.layers` has the layers it uses.
+"""
 
 from trm.config.model import PuzzleSpec
-from trm.models.best_latent import StateNoise, best_latent_step
+from trm.models.best_latent import best_latent_step
 from trm.models.carry import (
     Carry,
     PuzzleBatch,
@@ -12,15 +15,13 @@ from trm.models.carry import (
 )
 from trm.models.losses import LOSSES, StepLoss, answer_losses, step_loss
 from trm.models.puzzle_embedding import PuzzleEmbedding, sign_sgd_
-from trm.models.recursion import Depth, LatentState, Noise
-from trm.models.trm import StepOutput, TinyRecursiveModel
+from trm.models.trm import Depth, LatentState, StateNoise, StepOutput, TinyRecursiveModel
 
 __all__ = [
     "LOSSES",
     "Carry",
     "Depth",
     "LatentState",
-    "Noise",
     "PuzzleBatch",
     "PuzzleEmbedding",
     "PuzzleSpec",

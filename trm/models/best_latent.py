@@ -1,33 +1,13 @@
-"""Several latents side by side, of which the best one learns (Dillon 2026, arXiv 2601.19085)."""
+"""Training with several latents, of which the best one learns (Dillon 2026, arXiv 2601.19085)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from trm.models.layers import Hidden
-from trm.models.recursion import Depth, LatentState
-from trm.models.trm import StepOutput, TinyRecursiveModel
-
-
-@dataclass(frozen=True)
-class StateNoise:
-    """Normal noise on updated answers and latents, drawn as they come.
-
-    Attributes:
-        scale: the standard deviation.
-        generator: on the device of what it is added to.
-    """
-
-    scale: float
-    generator: torch.Generator
-
-    def __call__(self, updated: Hidden) -> Hidden:
-        shape, device, dtype = updated.shape, updated.device, updated.dtype
-        drawn = torch.randn(shape, generator=self.generator, device=device, dtype=dtype)
-        return self.scale * drawn
+from trm.models.trm import Depth, LatentState, StateNoise, StepOutput, TinyRecursiveModel
 
 
 def best_latent_step(
@@ -38,52 +18,52 @@ def best_latent_step(
     depth: Depth | None = None,
     noise: StateNoise | None = None,
 ) -> StepOutput:
-    """One supervision step in training: that of the model, or of the best of several latents.
+    """One supervision step in training: with several latents, the step of the best one.
 
-    With several, each takes the step without a gradient; the one whose answer has the lowest loss
-    takes the last h-cycle again with one, under the same noise. All go on with that answer, each
-    with its own latent. A gradient for every latent would cost more, and K times the memory.
+    Every latent takes the step without a gradient. In each row, the latent whose answer has the
+    lowest loss repeats the last h-cycle with a gradient and the same noise. All latents of the row
+    get that answer, and each keeps its own latent. A gradient for all K latents would need K times
+    the memory.
 
     Args:
         model: the model.
-        state: as :meth:`TinyRecursiveModel.initial_training_state` gives it.
-        embedded: the puzzles.
-        answer_losses: of logits (batch, seq, vocab), the loss of each row.
+        state: from :meth:`TinyRecursiveModel.initial_training_state` or from the step before.
+        embedded: the puzzles, from :meth:`TinyRecursiveModel.embed`.
+        answer_losses: computes the loss of each row from logits (batch, seq, vocab).
         depth, noise: see :meth:`TinyRecursiveModel.forward`.
     """
     if model.config.num_latents == 1:
-        done: StepOutput = model(state, embedded, depth, noise)
-        return done
+        output: StepOutput = model(state, embedded, depth, noise)
+        return output
     h_cycles, l_cycles = depth or model.core.depth
     first, last = Depth(h_cycles - 1, l_cycles), Depth(1, l_cycles)
     answer, latents = state
     with torch.no_grad():
-        begun = middle = _drawn_so_far(noise)
-        before, tried = list[LatentState](), list[StepOutput]()
+        start = before_last = _generator_state(noise)
+        inputs, trials = list[LatentState](), list[StepOutput]()  # of the last cycle, by latent
         for latent in latents.unbind(1):
-            _rewind(noise, begun)
-            # Contiguous as the answer is, or a compiled application would be compiled twice.
+            _set_generator_state(noise, start)
+            # Contiguous like the answer; otherwise a compiled application would compile twice.
             own = LatentState(answer, latent.contiguous())
-            before.append(model.recur(own, embedded, first, noise) if h_cycles > 1 else own)
-            middle = _drawn_so_far(noise)
-            tried.append(model(before[-1], embedded, last, noise))
-        winner = torch.stack([answer_losses(step.logits) for step in tried]).argmin(0)
-        rows = torch.arange(len(winner), device=winner.device)
-        best = LatentState(
-            *(torch.stack(parts)[winner, rows] for parts in zip(*before, strict=True))
+            inputs.append(model.recurse(own, embedded, first, noise) if h_cycles > 1 else own)
+            before_last = _generator_state(noise)
+            trials.append(model(inputs[-1], embedded, last, noise))
+        best = torch.stack([answer_losses(trial.logits) for trial in trials]).argmin(0)
+        rows = torch.arange(len(best), device=best.device)
+        best_input = LatentState(
+            *(torch.stack(parts)[best, rows] for parts in zip(*inputs, strict=True))
         )
-    _rewind(noise, middle)
-    done = model(best, embedded, last, noise)
-    after = torch.stack([step.state.latent for step in tried], dim=1)
-    after[rows, winner] = done.state.latent
-    return done._replace(state=LatentState(done.state.answer, after))
+    _set_generator_state(noise, before_last)
+    output = model(best_input, embedded, last, noise)
+    latents = torch.stack([trial.state.latent for trial in trials], dim=1)
+    latents[rows, best] = output.state.latent
+    return output._replace(state=LatentState(output.state.answer, latents))
 
 
-def _drawn_so_far(noise: StateNoise | None) -> Tensor:
+def _generator_state(noise: StateNoise | None) -> Tensor:
     return torch.empty(0) if noise is None else noise.generator.get_state()
 
 
-def _rewind(noise: StateNoise | None, drawn: Tensor) -> None:
-    """Let what was drawn since then be drawn again."""
+def _set_generator_state(noise: StateNoise | None, state: Tensor) -> None:
     if noise is not None:
-        noise.generator.set_state(drawn)
+        noise.generator.set_state(state)

@@ -1,4 +1,4 @@
-"""A rollout: rows of a training batch at different supervision steps, replaced as they halt."""
+"""The training carry: rows at different supervision steps, each replaced when it halts."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trm.models.recursion import LatentState
-from trm.models.trm import TinyRecursiveModel
+from trm.models.trm import LatentState, TinyRecursiveModel
 
 
 class PuzzleBatch(NamedTuple):
@@ -20,13 +19,13 @@ class PuzzleBatch(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """What carries over from one training step to the next (published: ``carry``).
+    """What one training step passes on to the next (published: ``carry``).
 
     Attributes:
-        latents: detached from the steps before.
-        steps: supervision steps that each row has had.
-        halted: rows that the next batch replaces.
-        puzzles: what each row is working on.
+        latents: the answers and latents, detached from the gradient.
+        steps: number of supervision steps that each row has taken.
+        halted: the rows that the next batch replaces.
+        puzzles: the puzzle of each row.
     """
 
     latents: LatentState
@@ -35,7 +34,7 @@ class Carry(NamedTuple):
     puzzles: PuzzleBatch
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors by name; each has a row for each row of the batch."""
+        """All tensors by name. The first axis of each is the batch."""
         latents, steps, halted, puzzles = self
         return {**latents._asdict(), "steps": steps, "halted": halted, **puzzles._asdict()}
 
@@ -50,24 +49,22 @@ class Carry(NamedTuple):
         )
 
     def rows(self, rows: slice) -> "Carry":
-        """Some of its rows."""
+        """A slice of the batch."""
         return self.from_tensors({name: tensor[rows] for name, tensor in self.tensors().items()})
 
 
 def concat_carries(parts: Sequence[Carry]) -> Carry:
-    """The rows of several rollouts, one after the other."""
+    """Concatenate the rows of several carries."""
     if len(parts) == 1:
         return parts[0]
-    every = [part.tensors() for part in parts]
-    return Carry.from_tensors(
-        {name: torch.cat([part[name] for part in every]) for name in every[0]}
-    )
+    tensors = [part.tensors() for part in parts]
+    return Carry.from_tensors({name: torch.cat([t[name] for t in tensors]) for name in tensors[0]})
 
 
 def initial_carry(
     model: TinyRecursiveModel, puzzles: PuzzleBatch, generator: torch.Generator | None = None
 ) -> Carry:
-    """A state whose rows have all halted, so that the first batch takes every place."""
+    """A carry with every row halted, so that the first batch replaces them all."""
     batch_size, device = len(puzzles.inputs), puzzles.inputs.device
     return Carry(
         latents=model.initial_training_state(batch_size, generator),
@@ -79,25 +76,29 @@ def initial_carry(
 
 def replace_halted(
     model: TinyRecursiveModel,
-    state: Carry,
+    carry: Carry,
     puzzles: PuzzleBatch,
     generator: torch.Generator | None = None,
 ) -> Carry:
-    """Put the new batch's rows in the places of those that halted; the others stay.
+    """Replace the halted rows by the same rows of a new batch; the other rows stay.
 
-    ``generator`` draws what they begin with, see :meth:`TinyRecursiveModel.initial_training_state`.
+    Args:
+        model: gives the new rows their initial state.
+        carry: the carry after a training step.
+        puzzles: the new batch.
+        generator: see :meth:`TinyRecursiveModel.initial_training_state`.
     """
-    halted = state.halted
-    fresh = model.initial_training_state(len(halted), generator)
+    halted = carry.halted
+    initial = model.initial_training_state(len(halted), generator)
+
+    def select(new: Tensor, old: Tensor) -> Tensor:
+        return torch.where(halted.view(-1, *(1,) * (old.ndim - 1)), new, old)
+
     return Carry(
-        latents=LatentState(
-            *(_select(halted, n, o) for n, o in zip(fresh, state.latents, strict=True))
-        ),
-        steps=torch.where(halted, 0, state.steps),
+        latents=LatentState(*map(select, initial, carry.latents)),
+        steps=torch.where(halted, 0, carry.steps),
         halted=torch.zeros_like(halted),
-        puzzles=PuzzleBatch(
-            *(_select(halted, n, o) for n, o in zip(puzzles, state.puzzles, strict=True))
-        ),
+        puzzles=PuzzleBatch(*map(select, puzzles, carry.puzzles)),
     )
 
 
@@ -107,17 +108,13 @@ def should_halt(
     halt_max_steps: int,
     min_steps: Int[Tensor, " batch"] | None = None,
 ) -> Bool[Tensor, " batch"]:
-    """Which rows end after this step: the head says so, or it was the last one.
+    """Which rows halt after this step: the halting head says so, or it was the last step.
 
     Args:
-        halt_logits: of this step.
-        steps: steps each row has had, this one included.
-        halt_max_steps: steps at most.
-        min_steps: exploration, the steps before which a row may not end.
+        halt_logits: from this step.
+        steps: number of steps that each row has taken, including this one.
+        halt_max_steps: maximum number of steps.
+        min_steps: minimum number of steps of each row (exploration).
     """
-    ends = (steps >= halt_max_steps) | (halt_logits > 0)
-    return ends if min_steps is None else ends & (steps >= min_steps)
-
-
-def _select(mask: Bool[Tensor, " batch"], new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(mask.view(-1, *(1,) * (old.ndim - 1)), new, old)
+    halt = (steps >= halt_max_steps) | (halt_logits > 0)
+    return halt if min_steps is None else halt & (steps >= min_steps)

@@ -1,6 +1,6 @@
-"""The first half of a SwiGLU as one kernel for NVIDIA GPUs, in Triton; forward only.
+"""The first half of a SwiGLU as one Triton kernel for NVIDIA GPUs, forward only.
 
-Neither gate nor up is written to memory, only their product. Import this where Triton is installed.
+The kernel writes ``silu(gate) * up`` to memory, but neither gate nor up. This module needs Triton.
 """
 
 from typing import Any
@@ -12,22 +12,22 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.library import triton_op, wrap_triton
 
-from trm.models.swiglu import plain_gated
+from trm.models.layers import silu_glu
 
 
-def triton_gated(
+def triton_silu_glu(
     weight: Float[Tensor, "rows width"], x: Float[Tensor, "..."], axis: int
 ) -> Float[Tensor, "..."]:
-    """:func:`trm.models.swiglu.plain_gated`, by the kernel where it can compute that.
+    """:func:`trm.models.layers.silu_glu`, computed by the kernel where possible.
 
-    That is without a gradient and in 16 bits, on an NVIDIA GPU; or in float32 and float16 on a CPU,
-    where Triton's interpreter is asked for (``TRITON_INTERPRET=1``), to test it.
+    The kernel runs without a gradient, in 16 bits, on an NVIDIA GPU. To test it on a CPU, Triton's
+    interpreter (``TRITON_INTERPRET=1``) runs it in float32 and float16.
     """
     if torch.is_grad_enabled() or x.dtype not in _TYPES or not (x.is_cuda or _INTERPRETED):
-        return plain_gated(weight, x, axis)
-    if axis == -1:  # each vector is a column
+        return silu_glu(weight, x, axis)
+    if axis == -1:  # make each vector a column
         columns = x.reshape(1, -1, x.shape[-1]).transpose(1, 2)
-        return triton_gated(weight, columns, 1).transpose(1, 2).reshape(*x.shape[:-1], -1)
+        return triton_silu_glu(weight, columns, 1).transpose(1, 2).reshape(*x.shape[:-1], -1)
     out: Tensor = gated_columns(weight, x)
     return out
 
@@ -37,11 +37,11 @@ def gated_columns(weight: Tensor, x: Tensor) -> Tensor:
     """``silu(gate @ x) * (up @ x)`` for each matrix of a batch.
 
     Args:
-        weight: the rows of gate, then those of up (2 * inner, width), of the type of ``x``.
-        x: (batch, width, columns), of any strides.
+        weight: (2 * inner, width), the rows of gate before the rows of up, with the dtype of ``x``.
+        x: (batch, width, columns), with any strides.
 
     Returns:
-        (batch, inner, columns), laid out as ``x`` is.
+        (batch, inner, columns), with the memory layout of ``x``.
     """
     (batch, width, columns), inner = x.shape, weight.shape[0] // 2
     if x.stride(1) == 1:
@@ -53,39 +53,32 @@ def gated_columns(weight: Tensor, x: Tensor) -> Tensor:
         return (batch * triton.cdiv(inner, tiles["ROWS"]) * triton.cdiv(columns, tiles["COLUMNS"]),)
 
     strides = (*weight.stride(), *x.stride(), *out.stride())
-    wrap_triton(_kernel)[grid](weight, x, out, inner, columns, *strides, width)
+    wrap_triton(_tuned_kernel)[grid](weight, x, out, inner, columns, *strides, width)
     return out
 
 
-def _config(rows: int, columns: int, warps: int, stages: int) -> Any:
-    # All of one depth, so that the choice does not change the order in which a sum is taken.
-    tiles = {"ROWS": rows, "COLUMNS": columns, "DEPTH": 64}
-    return triton.Config(tiles, num_warps=warps, num_stages=stages)
-
-
-#: Two float32 accumulators of a tile leave each thread half of its registers.
-_CONFIGS = [
-    _config(64, 128, 4, 3),
-    _config(128, 64, 4, 3),
-    _config(128, 128, 8, 3),
-    _config(64, 256, 8, 3),
+#: The tile sizes to choose from. The two float32 accumulators take half of a thread's registers.
+#: DEPTH is the same in all, so that the choice does not change the order of a sum.
+TILE_CONFIGS = [
+    triton.Config({"ROWS": rows, "COLUMNS": columns, "DEPTH": 64}, num_warps=warps, num_stages=3)
+    for rows, columns, warps in ((64, 128, 4), (128, 64, 4), (128, 128, 8), (64, 256, 8))
 ]
 
 
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
-def _gated_kernel(  # type: ignore[no-untyped-def]
+def gated_kernel(  # type: ignore[no-untyped-def]
     weight, x, out, inner, columns,
     weight_row, weight_column, x_batch, x_row, x_column, out_batch, out_row, out_column,
     width: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    # Programs side by side share their columns of x; the weight fits into the L2 cache as it is.
+    # Neighbouring programs share their columns of x. The whole weight fits into the L2 cache.
     row_tiles, column_tiles = tl.cdiv(inner, ROWS), tl.cdiv(columns, COLUMNS)
     tile = tl.program_id(0)
     batch = (tile // (row_tiles * column_tiles)).to(tl.int64)
     rows = tile % row_tiles * ROWS + tl.arange(0, ROWS)
     places = tile // row_tiles % column_tiles * COLUMNS + tl.arange(0, COLUMNS)
     depths = tl.arange(0, DEPTH)
-    wide = places.to(tl.int64)  # which times a stride may be more than 2**31
+    wide = places.to(tl.int64)  # times a stride, this may exceed 2**31
     gates = weight + rows[:, None] * weight_row + depths[None, :] * weight_column
     ups = gates + inner * weight_row
     inputs = x + batch * x_batch + depths[:, None] * x_row + wide[None, :] * x_column
@@ -100,7 +93,7 @@ def _gated_kernel(  # type: ignore[no-untyped-def]
         gates += DEPTH * weight_column
         ups += DEPTH * weight_column
         inputs += DEPTH * x_row
-    # Rounded wherever the plain version rounds: what differs is the order of the sums.
+    # Round wherever the plain version rounds. Only the order of the sums differs.
     kind: tl.constexpr = out.dtype.element_ty
     gate, up = gate.to(kind).to(tl.float32), up.to(kind).to(tl.float32)
     silu = (gate * tl.sigmoid(gate)).to(kind).to(tl.float32)
@@ -108,11 +101,11 @@ def _gated_kernel(  # type: ignore[no-untyped-def]
     tl.store(outputs, (silu * up).to(kind), (rows < inner)[:, None] & (places < columns)[None, :])
 
 
-_INTERPRETED = not isinstance(_gated_kernel, triton.JITFunction)
-#: Tensor cores round float32, and without them the tiles are too large for the registers. The
-#: interpreter multiplies the bits of a bfloat16 as if they were an integer's.
+_INTERPRETED = not isinstance(gated_kernel, triton.JITFunction)
+#: No float32 on a GPU: tensor cores round it, and without them the tiles exceed the registers.
+#: No bfloat16 in the interpreter: it multiplies the bits as integers.
 _TYPES = (torch.float16, torch.float32 if _INTERPRETED else torch.bfloat16)
-#: Tuned anew for a weight of another size or type, not for another batch.
-_kernel = triton.autotune(_CONFIGS[:1] if _INTERPRETED else _CONFIGS, key=["inner", "width"])(
-    _gated_kernel
-)
+#: Tuned once for each size and dtype of the weight, whatever the batch.
+_tuned_kernel = triton.autotune(
+    TILE_CONFIGS[:1] if _INTERPRETED else TILE_CONFIGS, key=["inner", "width"]
+)(gated_kernel)

@@ -1,6 +1,7 @@
-"""The losses: the answer's, by stablemax or softmax, and the halting head's.
+"""The loss of the answer (stablemax or softmax cross-entropy) and of the halting head.
 
-Sums over the batch, as published (``models/losses.py``); the engine divides by the batch size.
+Losses are sums over the batch, as published (``models/losses.py``). Training divides by the batch
+size.
 """
 
 from collections.abc import Callable
@@ -18,13 +19,13 @@ Labels = Int[Tensor, "batch seq"]
 
 
 class StepLoss(NamedTuple):
-    """The loss of a supervision step, and what it was computed from on the way.
+    """The loss of a supervision step and its parts.
 
     Attributes:
-        total: what is minimised, summed over the batch.
-        answer, halting: its two parts, detached; neither is weighted in any way.
-        cell_accuracy: share of each row's scored cells that are right.
-        exact: whether all of them are.
+        total: the loss to minimise, summed over the batch.
+        answer, halting: its two parts, without weights, detached.
+        cell_accuracy: share of the scored cells of each row that are correct.
+        exact: whether all scored cells of a row are correct.
         scored: whether a row has any scored cell.
     """
 
@@ -36,20 +37,25 @@ class StepLoss(NamedTuple):
     scored: Bool[Tensor, " batch"]
 
 
-def wide_dtype(device: torch.device) -> torch.dtype:
-    """float64 where the device has it, else float32."""
+def widest_dtype(device: torch.device) -> torch.dtype:
+    """float64 where the device supports it, else float32."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def stablemax_cross_entropy(
     logits: Logits, labels: Labels, smoothing: float = 0.0
 ) -> Float[Tensor, "batch seq"]:
-    """Cross-entropy of s(x) / sum s(x), s(x) = x + 1 or 1 / (1 - x) (Prieto et al. 2025).
+    """Cross-entropy of s(x) / sum s(x) with s(x) = x + 1 if x >= 0, else 1 / (1 - x).
 
-    Ignored labels have loss 0. ``smoothing`` is the share of a target that all tokens have equally.
+    From Prieto et al. 2025. Computed in float64 where the device supports it.
+
+    Args:
+        logits: of a supervision step.
+        labels: the correct tokens. Cells with ``IGNORE_LABEL`` have loss 0.
+        smoothing: share of the target that is spread over all tokens.
     """
-    x = logits.to(wide_dtype(logits.device))
-    # The absolute value keeps the branch that is not taken away from a division by zero.
+    x = logits.to(widest_dtype(logits.device))
+    # abs() avoids a division by zero in the branch that is not used.
     s = torch.where(x < 0, 1 / (1 + x.abs()), x + 1)
     scored = labels != IGNORE_LABEL
     index = torch.where(scored, labels, 0).to(torch.int64).unsqueeze(-1)
@@ -63,7 +69,7 @@ def stablemax_cross_entropy(
 def softmax_cross_entropy(
     logits: Logits, labels: Labels, smoothing: float = 0.0
 ) -> Float[Tensor, "batch seq"]:
-    """The usual cross-entropy, in float32 at least; see :func:`stablemax_cross_entropy`."""
+    """Softmax cross-entropy, in float32 or wider; see :func:`stablemax_cross_entropy`."""
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return F.cross_entropy(
         wide.flatten(0, 1),
@@ -83,7 +89,7 @@ LOSSES: dict[str, Callable[[Logits, Labels, float], Float[Tensor, "batch seq"]]]
 def answer_losses(
     logits: Logits, labels: Labels, loss: str = "stablemax", smoothing: float = 0.0
 ) -> Float[Tensor, " batch"]:
-    """The answer's loss of each row, its cells averaged; see :func:`step_loss`."""
+    """The answer loss of each row, the mean over its cells; see :func:`step_loss`."""
     return _cell_losses(logits, labels, loss, smoothing).sum(-1)
 
 
@@ -97,35 +103,35 @@ def step_loss(
     halting_weight: float = 0.5,
     weights: Float[Tensor, " batch"] | None = None,
 ) -> StepLoss:
-    """The answer's loss, a row's cells averaged, and a share of the halting head's.
+    """The answer loss, the mean over a row's cells, plus the weighted halting loss.
 
     The halting head learns whether the answer of this step is exactly right (paper section 4.6).
 
     Args:
         logits, halt_logits: of a supervision step.
-        labels: the right tokens, ``IGNORE_LABEL`` where nothing is scored.
-        loss: of ``LOSSES``, the answer's.
-        smoothing: the share of a cell's target that all tokens have equally.
-        halting_weight: the share of the halting loss; published, half.
-        weights: how much each row counts in the total; published, all alike.
+        labels: the correct tokens, ``IGNORE_LABEL`` where nothing is scored.
+        loss: the answer loss, a key of ``LOSSES``.
+        smoothing: share of a cell's target that is spread over all tokens.
+        halting_weight: weight of the halting loss; 0.5 as published.
+        weights: weight of each row in the total; None for equal weights, as published.
     """
     scored = labels != IGNORE_LABEL
     counts = scored.sum(-1)
-    right = ((logits.argmax(-1) == labels) & scored).sum(-1)
-    exact = right == counts
-    cells = _cell_losses(logits, labels, loss, smoothing)
-    halts = F.binary_cross_entropy_with_logits(
+    correct = ((logits.argmax(-1) == labels) & scored).sum(-1)
+    exact = correct == counts
+    cell_losses = _cell_losses(logits, labels, loss, smoothing)
+    halting_losses = F.binary_cross_entropy_with_logits(
         halt_logits, exact.to(halt_logits.dtype), reduction="none"
     )
-    answer, halting = cells.sum(), halts.sum()
+    answer, halting = cell_losses.sum(), halting_losses.sum()
     total = answer + halting_weight * halting
     if weights is not None:
-        total = (weights * (cells.sum(-1) + halting_weight * halts)).sum()
+        total = (weights * (cell_losses.sum(-1) + halting_weight * halting_losses)).sum()
     return StepLoss(
         total=total,
         answer=answer.detach(),
         halting=halting.detach(),
-        cell_accuracy=right / counts.clamp_min(1),
+        cell_accuracy=correct / counts.clamp_min(1),
         exact=exact,
         scored=counts > 0,
     )
@@ -134,6 +140,6 @@ def step_loss(
 def _cell_losses(
     logits: Logits, labels: Labels, loss: str, smoothing: float
 ) -> Float[Tensor, "batch seq"]:
-    """The losses of the cells, as shares of their row's."""
+    """The loss of each cell, divided by the number of scored cells in its row."""
     counts = (labels != IGNORE_LABEL).sum(-1, keepdim=True)
     return LOSSES[loss](logits, labels, smoothing) / counts.clamp_min(1)

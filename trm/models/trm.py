@@ -1,25 +1,158 @@
-"""The Tiny Recursive Model: one small network applied again and again to its own answer."""
+"""The Tiny Recursive Model: one small network, applied again and again to its own answer.
 
+``answer`` is the paper's y (published ``z_H``), ``latent`` its z (``z_L``).
+"""
+
+import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from trm.config.model import ModelConfig, PuzzleSpec
 from trm.errors import ConfigError
-from trm.models.layers import Hidden, truncated_normal_
-from trm.models.puzzle_embedding import InputEmbedding, PuzzleEmbedding
-from trm.models.recursion import Depth, LatentState, Noise, RecursiveCore
+from trm.models.layers import Block, Hidden, rotary_table, truncated_normal_
+from trm.models.puzzle_embedding import PuzzleEmbedding
+
+
+class LatentState(NamedTuple):
+    """The state that the recursion passes from one supervision step to the next.
+
+    Training with several latents (``num_latents``) stores ``latent`` as (batch, latents, tokens,
+    hidden).
+    """
+
+    answer: Hidden
+    latent: Hidden
 
 
 class StepOutput(NamedTuple):
-    """What one supervision step gives."""
+    """The result of one supervision step."""
 
     state: LatentState
     logits: Float[Tensor, "batch seq vocab"]
     halt_logits: Float[Tensor, " batch"]
+
+
+class Depth(NamedTuple):
+    """The depth of the recursion in a supervision step; see :class:`ModelConfig`."""
+
+    h_cycles: int
+    l_cycles: int
+
+
+@dataclass(frozen=True)
+class StateNoise:
+    """Normal noise, added to the answer or latent after each application of the network.
+
+    Attributes:
+        scale: the standard deviation.
+        generator: on the device of the model.
+    """
+
+    scale: float
+    generator: torch.Generator
+
+    def sample_like(self, hidden: Hidden) -> Hidden:
+        """New noise with the shape and dtype of ``hidden``."""
+        shape, device, dtype = hidden.shape, hidden.device, hidden.dtype
+        normal = torch.randn(shape, generator=self.generator, device=device, dtype=dtype)
+        return self.scale * normal
+
+
+class InputEmbedding(nn.Module):
+    """Embeds tokens, puts the puzzle's vector before them, and adds learned positions if set.
+
+    Args:
+        config: the architecture.
+        vocab_size: number of tokens in the vocabulary, V.
+        num_tokens: length of prefix and puzzle, P + L.
+    """
+
+    def __init__(self, config: ModelConfig, vocab_size: int, num_tokens: int) -> None:
+        super().__init__()
+        self.prefix_len = config.prefix_len
+        self.scale = math.sqrt(config.hidden_size)
+        self.token = nn.Embedding(vocab_size, config.hidden_size)
+        self.position: nn.Embedding | None = None
+        if config.pos_encodings == "learned":
+            self.position = nn.Embedding(num_tokens, config.hidden_size)
+
+    def forward(
+        self,
+        inputs: Int[Tensor, "batch seq"],
+        puzzle_vectors: Float[Tensor, "batch width"] | None,
+        dtype: torch.dtype,
+    ) -> Hidden:
+        embedded = F.embedding(inputs, self.token.weight.to(dtype))
+        if puzzle_vectors is not None and self.prefix_len:
+            B, P, D = embedded.shape[0], self.prefix_len, embedded.shape[-1]
+            padded = F.pad(puzzle_vectors.to(dtype), (0, P * D - puzzle_vectors.shape[-1]))
+            embedded = torch.cat((padded.view(B, P, D), embedded), dim=1)
+        if self.position is not None:
+            # sqrt(1/2) gives the sum of two embeddings the variance of one.
+            embedded = math.sqrt(0.5) * (embedded + self.position.weight.to(dtype))
+        return self.scale * embedded
+
+
+class RecursiveCore(nn.Module):
+    """The network and its recursion (paper, figure 3)."""
+
+    cos: Tensor | None
+    sin: Tensor | None
+
+    def __init__(self, config: ModelConfig, num_tokens: int) -> None:
+        super().__init__()
+        self.depth = Depth(config.h_cycles, config.l_cycles)
+        self.damping = config.damping
+        self.layers = nn.ModuleList(Block(config, num_tokens) for _ in range(config.l_layers))
+        rotary = config.pos_encodings == "rope" and not config.mlp_t
+        table = rotary_table(num_tokens, config.head_dim, config.rope_theta) if rotary else None
+        self.register_buffer("cos", table[0] if table else None, persistent=False)
+        self.register_buffer("sin", table[1] if table else None, persistent=False)
+
+    def forward(
+        self,
+        state: LatentState,
+        embedded: Hidden,
+        depth: Depth | None = None,
+        noise: StateNoise | None = None,
+    ) -> LatentState:
+        """All h-cycles. Only the last one is differentiated."""
+        h_cycles, l_cycles = depth or self.depth
+        with torch.no_grad():
+            for _ in range(h_cycles - 1):
+                state = self.h_cycle(state, embedded, l_cycles, noise)
+        return self.h_cycle(state, embedded, l_cycles, noise)
+
+    def h_cycle(
+        self, state: LatentState, embedded: Hidden, l_cycles: int, noise: StateNoise | None
+    ) -> LatentState:
+        """Update the latent ``l_cycles`` times, then the answer once."""
+        answer, latent = state
+        injected = answer + embedded
+        for _ in range(l_cycles):
+            latent = self.update(latent, injected, noise)
+        return LatentState(self.update(answer, latent, noise), latent)
+
+    def update(self, hidden: Hidden, injected: Hidden, noise: StateNoise | None) -> Hidden:
+        """Apply the network, move by the share ``damping`` (EqR, Huang et al. 2026), add noise."""
+        updated = self.apply_network(hidden, injected)
+        if self.damping != 1:
+            updated = torch.lerp(hidden, updated, self.damping)
+        return updated if noise is None else updated + noise.sample_like(updated)
+
+    def apply_network(self, hidden: Hidden, injected: Hidden) -> Hidden:
+        """One application of the network."""
+        hidden = hidden + injected
+        rotary = None if self.cos is None or self.sin is None else (self.cos, self.sin)
+        for layer in self.layers:
+            hidden = layer(hidden, rotary)
+        return hidden
 
 
 class TinyRecursiveModel(nn.Module):
@@ -28,7 +161,7 @@ class TinyRecursiveModel(nn.Module):
     Args:
         config: the architecture.
         spec: vocabulary, length and number of identifiers of the puzzles.
-        generator: where the initial weights are drawn from.
+        generator: draws the initial weights.
         init_weights: False leaves the weights uninitialised, for a caller that loads them.
 
     Raises:
@@ -62,7 +195,7 @@ class TinyRecursiveModel(nn.Module):
             )
         self.core = RecursiveCore(config, num_tokens)
         self.output_head = nn.Linear(config.hidden_size, spec.vocab_size, bias=False)
-        # Two outputs as published: to halt, and to continue, which nothing reads.
+        # Two outputs as published: halt, and continue, which is never read.
         self.halt_head = nn.Linear(config.hidden_size, 2)
         self.register_buffer("answer_init", torch.empty(config.hidden_size))
         self.register_buffer("latent_init", torch.empty(config.hidden_size))
@@ -103,27 +236,27 @@ class TinyRecursiveModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.answer_init.device
 
     @property
     def num_parameters(self) -> int:
-        """Trained numbers of the network, the puzzle embedding apart."""
+        """Number of trained parameters, without the puzzle embedding."""
         return sum(p.numel() for p in self.parameters())
 
     def initial_state(self, batch_size: int, sample: int = 0) -> LatentState:
-        """The state every puzzle begins with.
+        """The initial state for evaluation, the same for all puzzles.
 
         Args:
-            batch_size: of so many puzzles.
-            sample: which of several rollouts: of a model with several latents each begins with
-                another one of them in turn; with ``state_init`` random, with other numbers.
+            batch_size: number of puzzles.
+            sample: number of the rollout. With several latents, rollouts start from each of them in
+                turn; with ``state_init`` random, from different random numbers.
         """
         shape = (batch_size, *self._state_shape)
         if self.config.state_init == "random":
-            # Drawn on the CPU, and the same for all puzzles: so an answer depends on nothing else.
+            # Drawn on the CPU and for one puzzle, so that it depends on the sample alone.
             generator = torch.Generator().manual_seed(sample)
-            parts = (_drawn((1, *self._state_shape), generator) for _ in LatentState._fields)
+            parts = (_normal((1, *self._state_shape), generator) for _ in LatentState._fields)
             return LatentState(*(part.to(self.device, self.dtype).expand(shape) for part in parts))
         latent_init = self._latent_inits()[sample % self.config.num_latents]
         return LatentState(
@@ -133,21 +266,21 @@ class TinyRecursiveModel(nn.Module):
     def initial_training_state(
         self, batch_size: int, generator: torch.Generator | None = None
     ) -> LatentState:
-        """The state that puzzles begin with in training.
+        """The initial state for training, with all latents: see :class:`LatentState`.
 
-        With ``state_init`` random each has its own (EqR, Huang et al. 2026), drawn by ``generator``
-        on the model's device. With several latents these are (batch, latents, tokens, hidden).
+        With ``state_init`` random each puzzle has its own (EqR, Huang et al. 2026), drawn from
+        ``generator``, which is on the model's device.
         """
         latents = self.config.num_latents
         if self.config.state_init == "fixed":
             answer, latent = self.initial_state(batch_size)
-            if latents > 1:  # views, as of one latent: this is asked for in every step
+            if latents > 1:  # a view, since every step needs this
                 inits = torch.stack(self._latent_inits()).to(self.dtype).unsqueeze(1)
                 latent = inits.expand(batch_size, latents, *self._state_shape)
             return LatentState(answer, latent)
         several = (latents,) if latents > 1 else ()
         shapes = ((batch_size, *axes, *self._state_shape) for axes in ((), several))
-        parts = (_drawn(shape, generator, self.device) for shape in shapes)
+        parts = (_normal(shape, generator, self.device) for shape in shapes)
         return LatentState(*(part.to(self.dtype) for part in parts))
 
     @property
@@ -161,35 +294,35 @@ class TinyRecursiveModel(nn.Module):
     def puzzle_vectors(
         self, identifiers: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch width"] | None:
-        """The puzzle embeddings of a batch, None where the model has none."""
+        """The puzzle embeddings of a batch, or None if the model has none."""
         return None if self.puzzle_embedding is None else self.puzzle_embedding(identifiers)
 
     def embed(
         self, inputs: Int[Tensor, "batch seq"], puzzle_vectors: Float[Tensor, "batch width"] | None
     ) -> Hidden:
-        """What the recursion is given of the puzzles; the same at every supervision step."""
+        """Embed the puzzles. The recursion gets the same embeddings at every supervision step."""
         embedded: Tensor = self.embedding(inputs, puzzle_vectors, self.dtype)
         return embedded
 
     def compile_network(self) -> None:
-        """Apply the network through ``torch.compile`` from now on.
+        """Compile the network with ``torch.compile``.
 
-        One application is compiled, not the dozens of a step, which would take minutes; there is
-        next to nothing to gain between them.
+        This compiles one application of the network. A whole step has dozens of them: it would
+        take minutes to compile and gain next to nothing.
         """
         if not self.is_compiled:
-            self.core.refine = torch.compile(self.core.refine)  # type: ignore[method-assign]
+            self.core.apply_network = torch.compile(self.core.apply_network)  # type: ignore[method-assign]
             self.is_compiled = True
 
-    def recur(
+    def recurse(
         self,
         state: LatentState,
         embedded: Hidden,
         depth: Depth | None = None,
-        noise: Noise | None = None,
+        noise: StateNoise | None = None,
     ) -> LatentState:
-        """The recursion of a supervision step alone; see :meth:`forward`."""
-        # One cast a step; in the recursion a weight is used dozens of times.
+        """The recursion of a supervision step, without the heads; see :meth:`forward`."""
+        # Cast each weight once per step: the recursion uses it dozens of times.
         weights = {name: p.to(self.dtype) for name, p in self.core.named_parameters()}
         return LatentState(*functional_call(self.core, weights, (state, embedded, depth, noise)))
 
@@ -198,24 +331,24 @@ class TinyRecursiveModel(nn.Module):
         state: LatentState,
         embedded: Hidden,
         depth: Depth | None = None,
-        noise: Noise | None = None,
+        noise: StateNoise | None = None,
     ) -> StepOutput:
-        """One supervision step. The new state is cut off from the gradient.
+        """One supervision step. The new state is detached from the gradient.
 
         Args:
             state: the answer and one latent.
-            embedded: the puzzles.
-            depth: of the recursion, if not the model's own.
-            noise: added after each application of the network.
+            embedded: the puzzles, from :meth:`embed`.
+            depth: the depth of the recursion; None for the model's own.
+            noise: added after each application of the network; None for no noise.
         """
-        answer, latent = self.recur(state, embedded, depth, noise)
+        answer, latent = self.recurse(state, embedded, depth, noise)
         logits = _linear(self.output_head, answer[:, self.config.prefix_len :])
         halting = _linear(self.halt_head, answer[:, 0])
         halt_logits = halting[:, 0].to(torch.promote_types(self.dtype, torch.float32))
         return StepOutput(LatentState(answer.detach(), latent.detach()), logits, halt_logits)
 
 
-def _drawn(
+def _normal(
     shape: tuple[int, ...],
     generator: torch.Generator | None,
     device: torch.device | str = "cpu",
@@ -227,4 +360,4 @@ def _drawn(
 
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
     bias = None if layer.bias is None else layer.bias.to(x.dtype)
-    return nn.functional.linear(x, layer.weight.to(x.dtype), bias)
+    return F.linear(x, layer.weight.to(x.dtype), bias)
