@@ -147,7 +147,7 @@ def test_published_puzzles_that_no_task_has(trm: Trm, fails: Fails, tmp_path: Pa
 def test_a_published_folder_knows_its_task(trm: Trm, fails: Fails, tmp_path: Path) -> None:
     """A maze and a Sudoku of 4x4 have as many tokens, of as many kinds."""
     trm(*BUILD.split(), "--layout", "published", "--out", "p")
-    message = "p holds data of task 'sudoku', not 'maze'. Build some: trm build-data maze"
+    message = "p holds data of task 'sudoku', not 'maze'. Build data: trm build-data maze"
     assert fails("train", "maze", "--data", "p") == message
     change_meta(tmp_path / "p", task="chess")
     assert "unknown task 'chess'" in fails("inspect-data", "p")

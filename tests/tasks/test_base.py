@@ -43,7 +43,7 @@ def test_a_folder_of_the_task_is_opened(tmp_path: Path) -> None:
 
 def test_a_folder_of_another_task_is_refused(tmp_path: Path) -> None:
     built(Other(), tmp_path / "data")
-    message = r"/data holds data of task 'other', not 'toy'\. Build some: trm build-data toy$"
+    message = r"/data holds data of task 'other', not 'toy'\. Build data: trm build-data toy$"
     with pytest.raises(DataError, match=message):
         Toy().open_data([tmp_path / "data"])
 
@@ -72,7 +72,7 @@ def test_a_minimal_task_has_the_rest(tmp_path: Path) -> None:
 
 
 def test_a_task_without_notation_says_so() -> None:
-    message = r"^task toy has no notation for typed puzzles\. Use trm eval\.$"
+    message = r"^task toy cannot read typed puzzles\. Use trm eval\.$"
     with pytest.raises(DataError, match=message):
         Toy().parse("1 2", {})
 
@@ -88,9 +88,7 @@ def test_the_published_layout_is_written_by_every_task_and_read_by_those_that_kn
     meta = Toy().build_published(tmp_path / "p", Toy().options(), np.random.default_rng(0))
     assert is_published(tmp_path / "p")
     assert meta.splits["train"].puzzles == 5
-    with pytest.raises(
-        DataError, match=r"has puzzles of 4 tokens of 3 kinds, which are none of ta"
-    ):
+    with pytest.raises(DataError, match=r"has puzzles of 4 tokens of 3 kinds, so it is not of ta"):
         Toy().open_data([tmp_path / "p"])
 
     class Reader(Toy):

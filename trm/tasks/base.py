@@ -1,4 +1,4 @@
-"""What a task provides: a data set builder, an evaluator, defaults, presets and a way to look."""
+"""The base class of tasks: data set builder, evaluator, default settings, presets, text formats."""
 
 import tempfile
 from abc import ABC, abstractmethod
@@ -35,31 +35,38 @@ Settings = Mapping[str, Mapping[str, Any]]
 
 
 class DataOptions(Frozen):
-    """The options of ``trm build-data`` that every task has; a task adds its own as fields.
+    """The options of ``trm build-data`` for every task; subclasses add their own as fields.
 
-    Each field becomes a flag, its description the flag's help.
+    Each field becomes a flag, and its description becomes the help text.
     """
 
     source: str = Field("generate", description="Where the puzzles come from.")
-    seed: int = Field(0, ge=0, description="Decides everything that is drawn.")
+    seed: int = Field(0, ge=0, description="Seed of all random numbers.")
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A named set of options for building data and of settings for a run."""
+    """Named options for building data, and settings for a run."""
 
     summary: str
     data: Mapping[str, Any] = field(default_factory=dict)
     settings: Settings = field(default_factory=dict)
 
 
+#: A preset of the published recipe, which every built-in task has.
+EIGHT_GPUS = Preset(
+    summary="The published recipe with batches of 4608, made for eight GPUs.",
+    settings={"train": {"batch_size": 4608}},
+)
+
+
 @dataclass(frozen=True)
 class Puzzle:
-    """A puzzle that somebody wants solved.
+    """A puzzle to solve.
 
     Attributes:
         tokens: (seq_len,).
-        name: which of the data set's identifiers it has, empty for the common one, 0.
+        name: the name of its identifier in the data set; empty for identifier 0.
     """
 
     tokens: Tokens
@@ -67,7 +74,7 @@ class Puzzle:
 
 
 def single_puzzle(puzzles: Sequence[Puzzle]) -> Puzzle:
-    """The puzzle of a text that has to hold one.
+    """The only puzzle of a sequence.
 
     Raises:
         InputError: if there are several.
@@ -77,13 +84,18 @@ def single_puzzle(puzzles: Sequence[Puzzle]) -> Puzzle:
     return puzzles[0]
 
 
+def mean_and_range(values: NDArray[Any]) -> str:
+    """The mean, the minimum and the maximum, such as ``3.2 (2-10)``."""
+    return f"{values.mean():.1f} ({values.min()}-{values.max()})"
+
+
 @dataclass(frozen=True)
 class Board:
-    """What a picture of a board shows.
+    """A picture of a board.
 
     Attributes:
         colors: (rows, columns, 3) uint8, red, green and blue of each cell.
-        symbols: what stands in each cell, row by row; empty where colours say it all.
+        symbols: the text in each cell, row by row; empty if colours are enough.
     """
 
     colors: NDArray[np.uint8]
@@ -94,15 +106,15 @@ class Task(ABC):
     """A kind of puzzle. Subclass it, and register an instance with the hook.
 
     Attributes:
-        name: as typed on the command line.
-        summary: one line.
-        data_options: the model of the task's ``trm build-data`` flags.
-        defaults: settings that differ from the fields' own defaults.
-        presets: named alternatives.
-        hub_dataset: what ``--source hub`` stands for, if anything.
-        published_names: what the published trainer's configurations call it, beside its name.
-        published_seq_len: length of the puzzles that published checkpoints are for, where a
-            vocabulary does not tell it.
+        name: the name on the command line.
+        summary: a description of one line.
+        data_options: the options of ``trm build-data`` for this task.
+        defaults: settings that differ from the defaults of the fields.
+        presets: named options and settings.
+        hub_dataset: the data set on the Hub that ``--source hub`` downloads, if any.
+        published_names: other names of the task in configurations of the published trainer.
+        published_seq_len: the length of the puzzles of published checkpoints, if the checkpoint
+            does not contain it.
     """
 
     name: ClassVar[str]
@@ -115,10 +127,10 @@ class Task(ABC):
     published_seq_len: ClassVar[int | None] = None
 
     def preset(self, name: str | None) -> Preset:
-        """The preset of this name; None is one that changes nothing.
+        """The preset of this name; for None, an empty preset.
 
         Raises:
-            ConfigError: if there is none; the message has the nearest name.
+            ConfigError: if there is no such preset; the message suggests the nearest name.
         """
         if name is None:
             return Preset("")
@@ -128,7 +140,7 @@ class Task(ABC):
         return self.presets[name]
 
     def options(self, preset: str | None = None, **given: Any) -> DataOptions:
-        """The options to build data with: defaults, a preset's, and those given.
+        """The options for building data: the defaults, then the preset's, then those given.
 
         Raises:
             ConfigError: for an unknown option or a value out of range.
@@ -150,51 +162,51 @@ class Task(ABC):
             known = did_you_mean(name, self.data_options.model_fields)
             return f"{source}: unknown option {name!r} of task {self.name}. {known}"
         if first["type"] == "missing":
-            return f"{flag} is needed to build data of task {self.name}. Give it."
+            return f"{flag} is required to build data of task {self.name}. Give it."
         return f"{source}: {name} = {first['input']!r}: {first['msg']}. Give another value."
 
     @abstractmethod
     def build_data(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
-        """Build the data set in the folder ``out``, whole or not at all.
+        """Build the data set in the folder ``out``, completely or not at all.
 
         Args:
-            out: where; replaced if it is there.
+            out: the folder; replaced if it exists.
             options: an instance of :attr:`data_options`.
-            rng: the source of everything that is drawn.
+            rng: the source of all random numbers.
         """
 
     def augmentation(self, meta: DatasetMeta, split: str) -> Augmentation | None:
-        """The symmetries of a split's puzzles, None where there are none.
+        """The augmentation of a split, None if its puzzles cannot be augmented.
 
         Args:
-            meta: the data set's.
-            split: the split's name.
+            meta: the description of the data set.
+            split: the name of the split.
         """
         return None
 
     def evaluator(self, meta: DatasetMeta, split: Split) -> Evaluator:
-        """A fresh evaluator of one evaluation of ``split``."""
+        """A new evaluator for one evaluation of ``split``."""
         return AccuracyEvaluator()
 
     def parse(
         self, text: str, properties: Mapping[str, Any], name: str = "", *, check: bool = True
     ) -> list[Puzzle]:
-        """The puzzles that a user typed, or that stand in a file.
+        """Parse puzzles that a user typed, or that are in a file.
 
         Args:
-            text: one puzzle or several, in the task's own notation.
-            properties: those of the data set that the model was trained on.
-            name: of the file that the text was read from, without its ending.
-            check: refuse a puzzle that breaks the rules too. Passed only where it is False, so that
-                a task may leave it out.
+            text: one or more puzzles, in the notation of the task.
+            properties: the properties of the data set that the model was trained on.
+            name: the name of the file without its ending; empty for typed text.
+            check: also refuse puzzles that break the rules. Callers pass it only if it is False, so
+                a task without rules may leave it out.
 
         Raises:
-            InputError: if a puzzle cannot be read, or breaks the puzzle's rules.
+            InputError: if a puzzle cannot be read, or breaks the rules.
         """
-        raise DataError(f"task {self.name} has no notation for typed puzzles. Use trm eval.")
+        raise DataError(f"task {self.name} cannot read typed puzzles. Use trm eval.")
 
     def parse_answer(self, text: str, properties: Mapping[str, Any]) -> Tokens:
-        """An answer (seq_len,), such as one that is known to be right; see :meth:`parse`."""
+        """Parse an answer (seq_len,), such as a known solution; see :meth:`parse`."""
         return single_puzzle(self.parse(text, properties)).tokens
 
     def format_puzzle(self, puzzle: Puzzle) -> str:
@@ -206,60 +218,60 @@ class Task(ABC):
         return " ".join(map(str, tokens.tolist()))
 
     def render(self, tokens: Tokens, *, given: Tokens | None = None) -> RenderableType:
-        """A board (seq_len,) to look at in a terminal.
+        """A board (seq_len,) for a terminal.
 
         Args:
             tokens: the board.
-            given: the puzzle, to tell its cells from the answer's.
+            given: the puzzle, if the board is an answer.
         """
         return self.format(tokens)
 
     def board(self, tokens: Tokens, *, given: Tokens | None = None) -> Board | None:
-        """A board (seq_len,) as a picture, None where the task has none; see :meth:`render`."""
+        """A picture of a board (seq_len,), None if the task has none; see :meth:`render`."""
         return None
 
     def is_valid(self, puzzle: Tokens, answer: Tokens) -> bool | None:
-        """Whether ``answer`` solves ``puzzle`` (seq_len,); None where only a label can tell."""
+        """Whether ``answer`` solves ``puzzle`` (seq_len,); None if this depends on the label."""
         return None
 
     def build_warnings(self, meta: DatasetMeta) -> Sequence[str]:
-        """What to warn of after a data set was built."""
+        """The warnings to print after a data set was built."""
         return ()
 
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
-        """What to say of a split beside its counts, by name."""
+        """Facts about a split for ``trm inspect-data``, by name."""
         return {}
 
     def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
-        """The description of a data set of the published layout with puzzles of this kind.
+        """The description of a data set in the published layout with puzzles of this kind.
 
-        None where this task has no such puzzles.
+        None if they are not puzzles of this task.
         """
         return None
 
     def published_files(self, dataset: Dataset) -> Mapping[str, Any]:
-        """Further JSON files of this task in the published layout, by name."""
+        """Additional JSON files of this task in the published layout, by name."""
         return {}
 
     def build_published(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
         """Build the data set in the published layout; see :meth:`build_data`."""
         with storage_errors(out):
             out.parent.mkdir(parents=True, exist_ok=True)
-            beside = tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
-        with beside as folder:
+            temporary = tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
+        with temporary as folder:
             meta = self.build_data(Path(folder) / "native", options, rng)
             dataset = self.open_data([Path(folder) / "native"])
             write_published(out, dataset, self.published_files(dataset))
         if self.published_data_meta(meta.vocab_size, meta.seq_len) is None:
-            return meta  # this task writes the layout, but does not read it
+            return meta  # this task writes the layout, but cannot read it
         return meta.model_copy(update={"digest": self.open_data([out]).meta.digest})
 
     def open_data(self, paths: Sequence[str | Path]) -> Dataset:
-        """Open a data folder of this task, or several, joined.
+        """Open a data folder of this task, or several as one data set.
 
         Raises:
-            DataError: if one is none, incomplete, of another task or of a newer format, or if they
-                cannot be joined.
+            DataError: if a folder is not a data set, is incomplete, belongs to another task or has
+                a newer format, or if they cannot be joined.
         """
         if not paths:
             raise DataError("no data folder was given. Give one with --data.")
@@ -267,16 +279,16 @@ class Task(ABC):
 
     def _open(self, path: Path) -> Dataset:
         if is_published(path):
-            stated = read_published_meta(path)
-            described = self.published_data_meta(stated.vocab_size, stated.seq_len)
+            published = read_published_meta(path)
+            described = self.published_data_meta(published.vocab_size, published.seq_len)
             if described is None:
                 raise DataError(
-                    f"{path} (published layout) has puzzles of {stated.seq_len} tokens of "
-                    f"{stated.vocab_size} kinds, which are none of task {self.name}. Name another."
+                    f"{path} (published layout) has puzzles of {published.seq_len} tokens of "
+                    f"{published.vocab_size} kinds, so it is not of task {self.name}. Name another."
                 )
-            if stated.task not in (None, self.name):
-                theirs = described.model_copy(update={"task": stated.task})
-                raise DataError(self.wrong_task_message(path, theirs))
+            if published.task not in (None, self.name):
+                other = described.model_copy(update={"task": published.task})
+                raise DataError(self.wrong_task_message(path, other))
             return open_published(path, described, lambda s: self.augmentation(described, s))
         meta = read_meta(path)
         if meta.task != self.name:
@@ -284,8 +296,8 @@ class Task(ABC):
         return open_dataset(path, lambda split: self.augmentation(meta, split))
 
     def wrong_task_message(self, path: Path, meta: DatasetMeta) -> str:
-        """Why data of another task is not used."""
+        """The error message for data of another task."""
         return (
             f"{path} holds data of task {meta.task!r}, not {self.name!r}. "
-            f"Build some: trm build-data {self.name}"
+            f"Build data: trm build-data {self.name}"
         )

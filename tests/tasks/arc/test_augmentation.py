@@ -11,8 +11,9 @@ from hypothesis.extra import numpy as arrays
 
 from trm.data import BatchTransforms, Split
 from trm.errors import DataError
-from trm.tasks.arc.augmentation import INVERSE, ArcAugmentation, corner, turned
+from trm.tasks.arc.augmentation import ArcAugmentation, grid_size_at
 from trm.tasks.arc.grids import decode, encode, encode_all, sizes
+from trm.tasks.arc.symmetry import INVERSE, transform_grid
 
 #: As published, ``dataset/common.py``.
 PUBLISHED: list[Callable[[np.ndarray], np.ndarray]] = [
@@ -58,8 +59,10 @@ def examples() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("symmetry", range(8))
 def test_symmetries_are_numbered_as_published(symmetry: int) -> None:
     grid = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    assert turned(grid, symmetry).tolist() == PUBLISHED[symmetry](grid).tolist()
-    assert turned(turned(grid, symmetry), INVERSE[symmetry]).tolist() == grid.tolist()
+    assert transform_grid(grid, symmetry).tolist() == PUBLISHED[symmetry](grid).tolist()
+    assert (
+        transform_grid(transform_grid(grid, symmetry), INVERSE[symmetry]).tolist() == grid.tolist()
+    )
 
 
 @pytest.mark.parametrize("symmetry", range(8))
@@ -95,8 +98,8 @@ def test_undo_is_the_inverse_of_apply(
     assert (augmentation.undo(labels, rows) == tokens[1]).all()
     moved = offsets(np.concatenate((inputs, labels)))
     assert (moved[0] == moved[1]).all()
-    turned_shape = np.maximum(turned(first, symmetry).shape, turned(second, symmetry).shape)
-    assert (moved[0] + turned_shape <= 30).all()
+    shapes = [transform_grid(grid, symmetry).shape for grid in (first, second)]
+    assert (moved[0] + np.max(shapes, axis=0) <= 30).all()
 
 
 def test_nothing_is_done_to_an_original_that_stays(
@@ -209,7 +212,7 @@ def test_the_largest_rectangle_of_colours_is_found(tokens: np.ndarray) -> None:
             if part[:rows, :columns].all()
         }
         best = max(areas.values(), default=0)
-        found = corner(board.reshape(-1), down, right)
+        found = grid_size_at(board.reshape(-1), down, right)
         assert found == min((shape for shape in areas if areas[shape] == best), default=(0, 0))
 
 
@@ -234,9 +237,9 @@ def test_what_the_compiled_functions_cannot_take_is_refused(
     rows = rows_of(1, (np.array([symmetry]), permutation))
     tokens = np.zeros((1, length), np.uint8)
     augmentation = ArcAugmentation(0, translate=False)
-    with pytest.raises(DataError, match=r"^ARC copies have 900 tokens, symmetries below 8 and new"):
+    with pytest.raises(DataError, match=r"^ARC puzzles need 900 tokens, a symmetry below 8 and a"):
         augmentation.apply(tokens, tokens, rows)
-    with pytest.raises(DataError, match=r"^ARC copies have 900 tokens"):
+    with pytest.raises(DataError, match=r"^ARC puzzles need 900 tokens"):
         augmentation.undo(tokens, rows)
 
 

@@ -11,9 +11,10 @@ import pytest
 from trm.data import Dataset, DatasetMeta, open_dataset, with_validation_split
 from trm.errors import ConfigError, DataError, InputError
 from trm.tasks.arc import concept_arc
-from trm.tasks.arc.augmentation import ArcAugmentation, turned
+from trm.tasks.arc.augmentation import ArcAugmentation
 from trm.tasks.arc.build import ArcOptions, build
 from trm.tasks.arc.grids import decode, encode
+from trm.tasks.arc.symmetry import transform_grid
 
 Build = Callable[..., DatasetMeta]
 
@@ -125,7 +126,7 @@ def test_copies_are_turned_and_renamed_and_differ(tmp_path: Path, built: Build) 
     original = decode(test.inputs[first])
     for puzzle, tokens in zip(puzzles, batch.inputs, strict=True):
         colors = test.permutation[puzzle, 2:] - np.uint8(2)
-        assert (tokens == encode(turned(colors[original], test.symmetry[puzzle]))).all()
+        assert (tokens == encode(transform_grid(colors[original], test.symmetry[puzzle]))).all()
     assert (batch.inputs[0] == test.inputs[first]).all()
     both = np.concatenate((batch.inputs, batch.labels), axis=1)
     assert len(np.unique(both, axis=0)) == 41
@@ -201,8 +202,8 @@ def test_unsolved_tasks_are_kept_if_told(tmp_path: Path, folder: Path, built: Bu
     del unsolved["test"][1]["output"]
     (folder / "evaluation/u.json").write_text(json.dumps(unsolved))
     message = (
-        r"^task u, test pair 2 has no output\. Add it, or keep such tasks with --unsolved: only a "
-        r"submission can be made of them\.$"
+        r"^task u, test pair 2 has no output\. Add it, or keep such tasks for a submission with "
+        r"--unsolved\.$"
     )
     with pytest.raises(InputError, match=message):
         built()
@@ -227,7 +228,7 @@ def test_a_training_task_without_output_is_refused(folder: Path, built: Build) -
 def test_a_task_to_test_on_may_not_be_trained_on(folder: Path, built: Build, of: str) -> None:
     file = folder / f"{of}.json"
     (folder / "evaluation" / file.name).write_bytes(file.read_bytes())
-    message = rf"^1 evaluation tasks are training tasks too, such as {file.stem}: their answers"
+    message = rf"^1 evaluation tasks are also training tasks, such as {file.stem}: their answers"
     with pytest.raises(InputError, match=message):
         built()
 
@@ -289,5 +290,7 @@ def test_the_published_tasks_are_built(tmp_path: Path) -> None:
 
 def test_no_puzzle_is_held_out_for_each_has_an_embedding(built: Build, tmp_path: Path) -> None:
     built()
-    with pytest.raises(ConfigError, match="have identifiers, and the embedding of one held out"):
+    with pytest.raises(
+        ConfigError, match="have identifiers, and the embedding of a validation puzzle"
+    ):
         with_validation_split(opened(tmp_path / "data"), 0.3)

@@ -125,7 +125,7 @@ def test_every_damaged_archive_is_read_without_a_crash() -> None:
     for place in range(0, len(ARCHIVE), 7):
         broken = bytearray(ARCHIVE)
         broken[place] ^= 0x55
-        concept_arc._corpus(bytes(broken))
+        concept_arc.read_archive(bytes(broken))
 
 
 def test_an_error_of_the_server_names_the_ways_out(served: list[bytes]) -> None:

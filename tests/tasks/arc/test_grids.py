@@ -1,4 +1,4 @@
-"""Grids as tokens, and what is said of JSON that is no ARC task."""
+"""Grids as tokens, and what is said of JSON that is not an ARC task."""
 
 from typing import Any
 
@@ -84,9 +84,9 @@ def test_an_output_may_be_unknown_in_a_test(pair: dict[str, Any]) -> None:
     [
         ([[]], "is an empty grid"),
         ([], "is an empty grid"),
-        (None, r"is no grid \(a list of rows\)"),
-        ([1, 2], r"is no grid \(a list of rows\)"),
-        ([[1], {}], r"is no grid \(a list of rows\)"),
+        (None, r"is not a grid \(a list of rows\)"),
+        ([1, 2], r"is not a grid \(a list of rows\)"),
+        ([[1], {}], r"is not a grid \(a list of rows\)"),
         ([[1, 2], [3, 4], [5]], "is not rectangular: row 1 has 2 cells, row 3 has 1"),
         ([[0]] * 31, "has 31 rows and 1 columns, more than 30x30"),
         ([[0] * 40], "has 1 rows and 40 columns, more than 30x30"),
@@ -100,7 +100,7 @@ def test_an_output_may_be_unknown_in_a_test(pair: dict[str, Any]) -> None:
 )
 def test_what_is_no_grid_is_said_in_one_line(raw: object, problem: str) -> None:
     message = (
-        rf"^f.json: task ab, test pair 2, output {problem}\. Mend it, or leave the task out\.$"
+        rf"^f.json: task ab, test pair 2, output {problem}\. Correct it, or leave the task out\.$"
     )
     with pytest.raises(InputError, match=message):
         parse_grid(raw, "f.json: task ab, test pair 2, output")
@@ -109,12 +109,15 @@ def test_what_is_no_grid_is_said_in_one_line(raw: object, problem: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ([], r"^f: task ab is no ARC task: an object with 'train' and 'test' is needed\.$"),
-        ({"train": [PAIR]}, "^f: task ab is no ARC task: it has no list 'test' of pairs"),
+        ([], r"^f: task ab is not an ARC task: it is no object with 'train' and 'test'\.$"),
+        ({"train": [PAIR]}, "^f: task ab is not an ARC task: it has no list 'test' of pairs"),
         ({"train": [], "test": [PAIR]}, "it has no list 'train' of pairs"),
         ({"train": PAIR, "test": [PAIR]}, "it has no list 'train' of pairs"),
-        ({"train": [3], "test": [PAIR]}, "^f: task ab, train pair 1 is no object with an 'input'"),
-        ({"train": [PAIR], "test": [{}]}, "test pair 1 is no object with an 'input'"),
+        (
+            {"train": [3], "test": [PAIR]},
+            "^f: task ab, train pair 1 is not an object with an 'input'",
+        ),
+        ({"train": [PAIR], "test": [{}]}, "test pair 1 is not an object with an 'input'"),
         ({"train": [PAIR, {"input": [[1]]}], "test": [PAIR]}, "train pair 2 has no output"),
         ({"train": [{**PAIR, "input": [[]]}], "test": [PAIR]}, "train pair 1, input is an empty"),
         ({"train": [PAIR], "test": [{**PAIR, "output": [[11]]}]}, "test pair 1, output has 11 in"),
@@ -127,7 +130,7 @@ def test_what_is_no_task_is_said(raw: object, message: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a|||b", "ä", "a\nb", "a" * 65, "a\0"])
 def test_an_id_that_cannot_name_copies_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=r"^f: '.*' cannot be a task's ID, which names its copies"):
+    with pytest.raises(InputError, match=r"^f: '.*' cannot be the ID of a task"):
         parse_task(name, {"train": [PAIR], "test": [PAIR]}, "f")
 
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trm.errors import DataError
-from trm.tasks.arc.identifier_names import VOCAB_SIZE, make_names, parse_names
+from trm.tasks.arc.grids import VOCAB_SIZE
+from trm.tasks.arc.identifier_names import make_names, parse_names
 
 SAME = np.arange(VOCAB_SIZE, dtype=np.uint8)
 
@@ -61,7 +62,7 @@ def test_an_id_may_have_bars_though_not_three() -> None:
 
 
 def test_an_id_that_could_not_be_read_back_is_refused() -> None:
-    with pytest.raises(DataError, match=r"^task ID 'b\|\|\|c' has '\|\|\|', which separates"):
+    with pytest.raises(DataError, match=r"^task ID 'b\|\|\|c' contains '\|\|\|', which separates"):
         make_names(np.array([b"a", b"b|||c"]), np.arange(3), np.zeros(2, int), np.stack([SAME] * 2))
 
 
@@ -83,7 +84,7 @@ def test_an_id_that_could_not_be_read_back_is_refused() -> None:
 def test_a_name_that_means_nothing_is_refused(name: str) -> None:
     with pytest.raises(DataError) as caught:
         parse_names(np.array([b"a", b"b|||t3|||0123456789", name.encode()]))
-    assert str(caught.value).startswith(f"identifier {name!r} is no name of an ARC task or of")
+    assert str(caught.value).startswith(f"identifier {name!r} is not the name of an ARC task or of")
 
 
 def test_no_names_are_no_puzzles() -> None:

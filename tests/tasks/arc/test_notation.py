@@ -55,8 +55,8 @@ def test_a_task_of_its_own_is_named_by_its_file() -> None:
 
 def test_a_task_without_a_name_is_refused() -> None:
     message = (
-        r"^the task has no ID, and the model knows tasks by their IDs\. Put it in a file ID\.json, "
-        r'or give \{"ID": \{"test": \[\{"input": \[\[0, 1\], \[2, 3\]\]\}\]\}\}\.$'
+        r"^the task has no ID, but the model needs it\. Put the task in a file ID\.json, or give "
+        r'\{"ID": \{"test": \[\{"input": \[\[0, 1\], \[2, 3\]\]\}\]\}\}\.$'
     )
     with pytest.raises(InputError, match=message):
         parse_puzzles(json.dumps({"train": [PAIR], "test": [PAIR]}))
@@ -107,13 +107,13 @@ def test_an_answer_is_formatted_as_it_is_judged() -> None:
         ([["1"]], "has '1' in row 1, column 1, not a colour 0 to 9"),
         ([], "is an empty grid"),
         ([[]], "is an empty grid"),
-        (None, "is no grid (a list of rows)"),
+        (None, "is not a grid (a list of rows)"),
     ],
 )
 def test_what_is_no_grid_is_refused(raw: Any, problem: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_puzzles(kaggle(a=[GRID, raw]))
-    assert str(caught.value).startswith(f"task 'a', test 2, input {problem}. Mend it")
+    assert str(caught.value).startswith(f"task 'a', test 2, input {problem}. Correct it")
 
 
 FORM = '{"ID": {"test": [{"input": [[0, 1], [2, 3]]}]}}'
@@ -125,19 +125,19 @@ FORM = '{"ID": {"test": [{"input": [[0, 1], [2, 3]]}]}}'
         ("", f"no task was given. Give {FORM}."),
         (" \n", f"no task was given. Give {FORM}."),
         ("{}", f"no task was given. Give {FORM}."),
-        ("[[0, 1]]", f"no JSON object. Give {FORM}, or ARC's JSON file of a task."),
+        ("[[0, 1]]", f"not a JSON object. Give {FORM}, or ARC's JSON file of a task."),
         ('{"a": 5}', f"task 'a' has no list 'test' of test inputs. Give {FORM}."),
         ('{"a": {"test": []}}', f"task 'a' has no list 'test' of test inputs. Give {FORM}."),
         ('{"a": {"train": []}}', f"task 'a' has no list 'test' of test inputs. Give {FORM}."),
         (
             '{"a": {"test": [[[1]]]}}',
-            f"task 'a', test 1 is no object with an 'input'. Give {FORM}.",
+            f"task 'a', test 1 is not an object with an 'input'. Give {FORM}.",
         ),
-        ('{"a": {"test": [{"output": 1}]}}', "task 'a', test 1 is no object with an 'input'."),
-        ("{'a': 1}", "no JSON: Expecting property name enclosed in double quotes: line 1"),
-        (kaggle(a=[GRID]) + "\n{'a': 1}", "line 2: no JSON: Expecting property name enclosed"),
-        (kaggle(a=[GRID]) + "\n\n[5]", "line 3: no JSON object. Give"),
-        ("[" * 100_000, "no JSON: "),
+        ('{"a": {"test": [{"output": 1}]}}', "task 'a', test 1 is not an object with an 'input'."),
+        ("{'a': 1}", "not JSON: Expecting property name enclosed in double quotes: line 1"),
+        (kaggle(a=[GRID]) + "\n{'a': 1}", "line 2: not JSON: Expecting property name enclosed"),
+        (kaggle(a=[GRID]) + "\n\n[5]", "line 3: not a JSON object. Give"),
+        ("[" * 100_000, "not JSON: "),
     ],
 )
 def test_what_is_no_task_is_refused(text: str, message: str) -> None:

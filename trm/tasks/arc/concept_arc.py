@@ -1,7 +1,7 @@
-"""ConceptARC, which the published runs train on too (README of the TRM repository, ``--subsets``).
+"""ConceptARC, which the published runs also train on (README of the TRM repository, ``--subsets``).
 
-The 160 tasks of ``corpus/`` of https://github.com/victorvikram/ConceptARC (Moskvichev et al. 2023;
-MIT licence): from a folder, or downloaded once.
+These are the 160 tasks in ``corpus/`` of https://github.com/victorvikram/ConceptARC (Moskvichev et
+al. 2023; MIT licence). They are read from a folder, or downloaded once.
 """
 
 import hashlib
@@ -16,18 +16,18 @@ from pathlib import Path, PurePosixPath
 from trm.errors import DataError, InputError
 from trm.storage import atomic_file, cache_folder
 from trm.tasks.arc.grids import ArcTask
-from trm.tasks.arc.sources import from_bytes, from_files, from_folder, in_order
+from trm.tasks.arc.sources import from_bytes, from_files, from_folder, sort_tasks
 
 COMMIT = "b22ef526b4656679816b7811e78f55cc24d736d7"
 URL = f"https://codeload.github.com/victorvikram/ConceptARC/tar.gz/{COMMIT}"
-#: Of the corpus files; see :func:`checksum`.
+#: The checksum of the corpus files; see :func:`checksum`.
 SHA256 = "a3b8580b9f08cc9bf3675e12829774607556bec9a9b14b0a83ece6ba7d799d0e"
 CACHED = f"ConceptARC-{COMMIT[:8]}.tar.gz"
 
 _MINIMAL = "MinimalTasks"
-_MOST_BYTES = 16 * 2**20
-_SECONDS = 30
-_WAYS_OUT = "name a checkout of it with --concept PATH, or leave it out with --no-concept."
+_MAX_BYTES = 16 * 2**20
+_TIMEOUT_SECONDS = 30
+_ADVICE = "name a checkout of it with --concept PATH, or leave it out with --no-concept."
 
 Files = Mapping[str, bytes]
 
@@ -36,16 +36,16 @@ def load(path: Path | None) -> list[ArcTask]:
     """The tasks of a folder, or the 160 downloaded ones, in the order of their IDs.
 
     Args:
-        path: a checkout, a folder of JSON files at any depth (``MinimalTasks`` is left out), or
-            one with Kaggle's ``arc-agi_concept_challenges.json``; None downloads.
+        path: a checkout, a folder of JSON files at any depth (without ``MinimalTasks``), or a
+            folder with Kaggle's ``arc-agi_concept_challenges.json``; None downloads the tasks.
 
     Raises:
-        InputError: if the folder has none, or one that is no ARC task.
-        DataError: if they cannot be downloaded; the message names the other ways.
+        InputError: if the folder has no task, or a file that is not an ARC task.
+        DataError: if the tasks cannot be downloaded; the message names the alternatives.
     """
     if path is None:
         corpus = _downloaded()
-        return in_order(from_bytes(Path(n).stem, text, n) for n, text in corpus.items())
+        return sort_tasks(from_bytes(Path(n).stem, text, n) for n, text in corpus.items())
     if not path.is_dir():
         raise InputError(f"--concept {path}: no such folder. Name one, or use --no-concept.")
     if (path / "arc-agi_concept_challenges.json").is_file():
@@ -57,7 +57,7 @@ def load(path: Path | None) -> list[ArcTask]:
 
 
 def checksum(corpus: Files) -> str:
-    """SHA-256 of the files' names and contents, in the order of their names."""
+    """SHA-256 of the names and contents of the files, in the order of their names."""
     sha = hashlib.sha256()
     for name, text in sorted(corpus.items()):
         sha.update(f"{name}\0{len(text)}\0".encode())
@@ -66,19 +66,19 @@ def checksum(corpus: Files) -> str:
 
 
 def _downloaded() -> Files:
-    """The corpus from the cache if it is there whole, else from the network."""
+    """The corpus from the cache if it is complete, else from the network."""
     cached = cache_folder() / CACHED
     if cached.is_file():
-        corpus = _corpus(cached.read_bytes())
+        corpus = read_archive(cached.read_bytes())
         if checksum(corpus) == SHA256:
             return corpus
     archive = _download(URL)
-    corpus = _corpus(archive)
-    found = checksum(corpus)
-    if found != SHA256:
+    corpus = read_archive(archive)
+    actual = checksum(corpus)
+    if actual != SHA256:
         raise DataError(
             f"{URL} does not hold the expected ConceptARC ({len(corpus)} tasks, SHA-256 "
-            f"{found[:12]}, not {SHA256[:12]}). Try again later, {_WAYS_OUT}"
+            f"{actual[:12]}, not {SHA256[:12]}). Try again later, {_ADVICE}"
         )
     with atomic_file(cached) as file:
         file.write(archive)
@@ -87,21 +87,21 @@ def _downloaded() -> Files:
 
 def _download(url: str) -> bytes:
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as response:
-            archive: bytes = response.read(_MOST_BYTES)
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
+            archive: bytes = response.read(_MAX_BYTES)
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise DataError(
             f"ConceptARC cannot be downloaded from {url} ({reason}). Try again with a network, "
-            f"{_WAYS_OUT}"
+            f"{_ADVICE}"
         ) from error
     return archive
 
 
-def _corpus(archive: bytes) -> Files:
-    """The files of ``corpus/`` in a tar archive, by name; none if it is damaged.
+def read_archive(archive: bytes) -> Files:
+    """The files of ``corpus/`` in a tar archive, by name; empty if it is damaged.
 
-    Nothing is unpacked to disk, and only regular files of a task's size are read.
+    Nothing is unpacked to disk. Links and files of more than 16 MiB are ignored.
     """
     corpus = {}
     try:
@@ -109,7 +109,7 @@ def _corpus(archive: bytes) -> Files:
             for member in tar:
                 path = PurePosixPath(member.name)
                 wanted = path.suffix == ".json" and path.parts[1:2] == ("corpus",)
-                if wanted and member.isreg() and member.size < _MOST_BYTES:
+                if wanted and member.isreg() and member.size < _MAX_BYTES:
                     content = tar.extractfile(member)
                     corpus[path.name] = content.read() if content else b""
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error):

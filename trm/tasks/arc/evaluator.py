@@ -1,4 +1,4 @@
-"""What is measured of ARC answers: pass@k of the votes of all copies of a task."""
+"""The metrics of ARC answers: pass@k of the votes of all copies of a task."""
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
@@ -8,24 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trm.data import Split
+from trm.data import BatchTransforms, Split, Transforms
 from trm.errors import DataError
-from trm.tasks.arc.identifier_names import VOCAB_SIZE, parse_names
-from trm.tasks.arc.restore import grid_of, restore
-from trm.tasks.arc.votes import PASS_AT, Votes, solved_share
+from trm.tasks.arc.augmentation import ArcAugmentation
+from trm.tasks.arc.grids import VOCAB_SIZE
+from trm.tasks.arc.identifier_names import parse_names
+from trm.tasks.arc.votes import PASS_AT, Votes, grid_from_key, grid_keys, solved_share
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch, Metric
 
 _ROWS_AT_ONCE = 8192
-#: What Kaggle's own sample hands in for a test input without an answer.
+#: The answer of Kaggle's sample submission to a test input without an answer.
 NO_ANSWER = [[0, 0], [0, 0]]
 
 
 class ArcEvaluator(AccuracyEvaluator):
     """Adds ``pass@k``: the mean over tasks of the share of test inputs solved in k attempts.
 
-    Attempts are the grids most voted for, see :mod:`trm.tasks.arc.votes`. Tasks without an answer
-    (an evaluation of a sample) are not looked at. Tasks whose outputs are unknown are voted on,
-    and stand in the submission, but count in no metric.
+    The attempts are the grids with the most votes, see :mod:`trm.tasks.arc.votes`. Tasks without an
+    answer (when only a sample is evaluated) are ignored. Tasks with unknown outputs are part of the
+    submission, but count in no metric.
 
     Attributes:
         tally: the votes so far.
@@ -38,23 +39,31 @@ class ArcEvaluator(AccuracyEvaluator):
         super().__init__()
         self.tally = Votes()
         self._split = split
-        self._symmetry, self._permutation = _copies(split)
-        self._truths = _truths(split)
+        self._augmentation = ArcAugmentation(seed=0, translate=False)
+        self._transforms = _transforms(split)
+        self._solutions = _solutions(split)
         solved = split.info.get("solved")
         self._solved = np.ones(split.num_groups, bool) if solved is None else np.asarray(solved)
 
     def update(self, batch: EvalBatch) -> None:
         """See :meth:`trm.tasks.metrics.Evaluator.update`."""
         for start in range(0, len(batch.answers), _ROWS_AT_ONCE):
-            self._update(_rows(batch, slice(start, start + _ROWS_AT_ONCE)))
+            self._update(_select(batch, slice(start, start + _ROWS_AT_ONCE)))
 
     def _update(self, batch: EvalBatch) -> None:
         groups = self._split.group_of(batch.puzzles)
-        places = batch.examples - self._split.example_range(batch.puzzles, groups)[0]
-        symmetry, permutation = self._symmetry[batch.puzzles], self._permutation[batch.puzzles]
-        grids = restore(batch.answers, symmetry, permutation)
-        self.tally.add(groups, places, grids.keys(), batch.halt_logits)
-        super().update(_rows(batch, self._solved[groups]))
+        begins, counts = self._split.example_range(batch.puzzles, groups)
+        test_indices = batch.examples - begins
+        transforms = BatchTransforms(
+            self._transforms.symmetry[batch.puzzles],
+            self._transforms.permutation[batch.puzzles],
+            puzzles=batch.puzzles,
+            example_index=test_indices,
+            num_examples=counts,
+        )
+        answers = self._augmentation.undo(batch.answers, transforms)
+        self.tally.add(groups, test_indices, grid_keys(answers), batch.halt_logits)
+        super().update(_select(batch, self._solved[groups]))
 
     def result(self) -> Mapping[str, Metric]:
         """See :meth:`trm.tasks.metrics.Evaluator.result`."""
@@ -62,7 +71,7 @@ class ArcEvaluator(AccuracyEvaluator):
         return {**super().result(), **{f"pass@{k}": metric for k, metric in passed.items()}}
 
     def pass_at(self, ks: Iterable[int]) -> dict[int, Metric]:
-        """pass@k by k, of the tasks that were looked at and whose outputs are known."""
+        """pass@k for each k, over the tasks with answers and known outputs."""
         ranks = self._ranks().values()
         shares = {k: [solved_share(of_task, k) for of_task in ranks] for k in ks}
         return {k: Metric.share(reduce(add, s, 0.0), len(s)) for k, s in shares.items()}
@@ -76,21 +85,22 @@ class ArcEvaluator(AccuracyEvaluator):
         }
 
     def submission(self) -> dict[str, list[dict[str, list[list[int]]]]]:
-        """Two attempts at each test input, in the form that Kaggle's competition asks for."""
+        """Two attempts at each test input, in the format of Kaggle's competition."""
         ids = self._ids()
         return {
-            ids[group]: [self._attempts(group, place) for place in range(len(self._truths[group]))]
+            ids[group]: [self._attempts(group, i) for i in range(len(self._solutions[group]))]
             for group in self.tally.groups
         }
 
-    def _attempts(self, group: int, place: int) -> dict[str, list[list[int]]]:
-        best = [grid_of(one.key) for one in self.tally.ranking(group, place)[:2]] or [NO_ANSWER]
+    def _attempts(self, group: int, test_index: int) -> dict[str, list[list[int]]]:
+        ranking = self.tally.ranking(group, test_index)
+        best = [grid_from_key(candidate.key) for candidate in ranking[:2]] or [NO_ANSWER]
         return {"attempt_1": best[0], "attempt_2": best[-1]}
 
     def _ranks(self) -> dict[int, list[int | None]]:
-        """Where the truth of each test input stands in its ranking, by group."""
+        """The ranks of the solutions of all test inputs, by group."""
         return {
-            group: [self.tally.rank(group, p, truth) for p, truth in enumerate(self._truths[group])]
+            group: [self.tally.rank(group, i, key) for i, key in enumerate(self._solutions[group])]
             for group in self.tally.groups
             if self._solved[group]
         }
@@ -103,28 +113,36 @@ class ArcEvaluator(AccuracyEvaluator):
         return [task.decode() for task in ids.tolist()]
 
 
-def _truths(split: Split) -> list[list[bytes]]:
-    """The keys of the outputs of each group, as its original puzzle has them."""
+def _solutions(split: Split) -> list[list[bytes]]:
+    """The keys of the outputs of each group."""
     starts, counts = split.example_range(split.puzzle_offsets[:-1])
     ends = np.cumsum(counts)
     examples = np.repeat(starts - (ends - counts), counts) + np.arange(ends[-1])
-    same = np.tile(np.arange(VOCAB_SIZE), (len(examples), 1))
-    keys = restore(split.labels[examples], np.zeros(len(examples), np.int32), same).keys()
+    keys = grid_keys(split.labels[examples])
     return [keys[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
 
-def _copies(split: Split) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The symmetry (num_puzzles,) and the permutation (num_puzzles, 12) of each puzzle."""
-    if split.symmetry is not None and split.permutation is not None:
-        return split.symmetry, split.permutation
-    return parse_names(_names(split, np.arange(split.num_puzzles)))[1:]
+def _transforms(split: Split) -> Transforms:
+    """The symmetries (num_puzzles,) and permutations (num_puzzles, 12) of all puzzles.
+
+    Raises:
+        DataError: if a permutation repeats a token, or if they are not stored and the puzzles have
+            no names.
+    """
+    if split.symmetry is None or split.permutation is None:
+        _, symmetry, permutation = parse_names(_names(split, np.arange(split.num_puzzles)))
+        return Transforms(symmetry, permutation)
+    ordered = np.sort(split.permutation, axis=1)
+    if not np.array_equal(ordered, np.broadcast_to(np.arange(VOCAB_SIZE), ordered.shape)):
+        raise DataError("a permutation of colours is invalid. Build the data again.")
+    return Transforms(split.symmetry, split.permutation)
 
 
 def _names(split: Split, puzzles: NDArray[np.integer[Any]]) -> NDArray[np.bytes_]:
     """The names (batch,) of puzzles (batch,).
 
     Raises:
-        DataError: if they have none.
+        DataError: if puzzles have no names.
     """
     if split.names is None or split.identifiers is None:
         raise DataError("the puzzles of this split have no identifiers. Build the data again.")
@@ -132,7 +150,7 @@ def _names(split: Split, puzzles: NDArray[np.integer[Any]]) -> NDArray[np.bytes_
     return names
 
 
-def _rows(batch: EvalBatch, chosen: slice | NDArray[np.bool_]) -> EvalBatch:
-    """Some rows of a batch."""
+def _select(batch: EvalBatch, rows: slice | NDArray[np.bool_]) -> EvalBatch:
+    """The given rows of a batch."""
     names = EvalBatch.__dataclass_fields__
-    return EvalBatch(**{name: getattr(batch, name)[chosen] for name in names})
+    return EvalBatch(**{name: getattr(batch, name)[rows] for name in names})

@@ -1,8 +1,7 @@
 """ARC tasks, and their grids as tokens.
 
-A grid fills a corner of 30x30 tokens (published ``dataset/build_arc_dataset.py``): the rest is
-padding but for the row below it and the column right of it, which hold end markers where there is
-room for them.
+A grid is placed on a board of 30x30 tokens (published ``dataset/build_arc_dataset.py``). The row
+below it and the column to its right hold end markers, if there is room. The rest is padding.
 """
 
 from collections.abc import Sequence
@@ -14,35 +13,37 @@ from numpy.typing import NDArray
 
 from trm.data import PAD
 from trm.errors import InputError
-from trm.tasks.arc.identifier_names import FIRST_COLOR, NUM_COLORS
 
 MAX_SIDE = 30
 SEQ_LEN = MAX_SIDE * MAX_SIDE
+#: The end marker.
 END = 1
+#: The token of colour 0. Before it are padding and the end marker.
+FIRST_COLOR = 2
+NUM_COLORS = 10
+VOCAB_SIZE = FIRST_COLOR + NUM_COLORS
 VOCABULARY = ("<pad>", "<eos>", *map(str, range(NUM_COLORS)))
 
 #: (rows, columns) uint8, the colours 0 to 9.
 Grid = NDArray[np.uint8]
-
-
 UNKNOWN: Grid = np.zeros((1, 1), np.uint8)
 
 
 class Pair(NamedTuple):
-    """A demonstration or a test: the grid given, and the one asked for, None if it is unknown."""
+    """A demonstration or a test pair. The output is None if it is unknown."""
 
     input: Grid
     output: Grid | None
 
     @property
-    def answered(self) -> tuple[Grid, Grid]:
-        """Both grids; a single black cell stands for an unknown one, as published."""
+    def both_grids(self) -> tuple[Grid, Grid]:
+        """Input and output. An unknown output is a single black cell, as published."""
         return self.input, UNKNOWN if self.output is None else self.output
 
 
 @dataclass(frozen=True, eq=False)
 class ArcTask:
-    """A task; of its training pairs every output is known."""
+    """A task. The outputs of all its training pairs are known."""
 
     id: str
     train: tuple[Pair, ...]
@@ -50,12 +51,12 @@ class ArcTask:
 
     @property
     def solved(self) -> bool:
-        """Whether the outputs of all its test pairs are known."""
+        """Whether the outputs of all test pairs are known."""
         return all(pair.output is not None for pair in self.test)
 
 
 def parse_task(name: str, raw: object, source: str) -> ArcTask:
-    """Check what a JSON file says of a task.
+    """Check and convert a task from a JSON file.
 
     Args:
         name: the task's ID.
@@ -64,41 +65,41 @@ def parse_task(name: str, raw: object, source: str) -> ArcTask:
         source: the file, for messages.
 
     Raises:
-        InputError: if it is no ARC task; the message names the pair and what is wrong.
+        InputError: if it is not an ARC task; the message names the pair and the problem.
     """
     where = f"{source}: task {name}"
     if not name.isascii() or not name.isprintable() or not 0 < len(name) <= 64 or "|||" in name:
         raise InputError(
-            f"{source}: {name!r} cannot be a task's ID, which names its copies. Use 1 to 64 ASCII "
-            "characters without '|||'."
+            f"{source}: {name!r} cannot be the ID of a task. Use 1 to 64 ASCII characters without "
+            "'|||'."
         )
     if not isinstance(raw, dict):
-        raise InputError(f"{where} is no ARC task: an object with 'train' and 'test' is needed.")
-    found = {}
+        raise InputError(f"{where} is not an ARC task: it is no object with 'train' and 'test'.")
+    parts = {}
     for part in ("train", "test"):
         pairs = raw.get(part)
         if not isinstance(pairs, list) or not pairs:
-            raise InputError(f"{where} is no ARC task: it has no list {part!r} of pairs.")
-        found[part] = tuple(
+            raise InputError(f"{where} is not an ARC task: it has no list {part!r} of pairs.")
+        parts[part] = tuple(
             _parse_pair(pair, f"{where}, {part} pair {number}", answered=part == "train")
             for number, pair in enumerate(pairs, 1)
         )
-    return ArcTask(name, **found)
+    return ArcTask(name, **parts)
 
 
 def parse_grid(raw: object, where: str) -> Grid:
-    """Check a grid, a list of rows of the integers 0 to 9.
+    """Check and convert a grid, a list of rows of the integers 0 to 9.
 
     Args:
         raw: the rows.
-        where: begins the message.
+        where: the start of an error message.
 
     Raises:
-        InputError: if it is none, or larger than 30x30.
+        InputError: if it is not a grid, or is larger than 30x30.
     """
-    problem = _problem(raw)
+    problem = _find_problem(raw)
     if problem:
-        raise InputError(f"{where} {problem}. Mend it, or leave the task out.")
+        raise InputError(f"{where} {problem}. Correct it, or leave the task out.")
     return np.array(raw, np.uint8)
 
 
@@ -139,20 +140,22 @@ def decode(tokens: NDArray[np.integer[Any]]) -> Grid:
 
 def _parse_pair(raw: object, where: str, *, answered: bool) -> Pair:
     if not isinstance(raw, dict) or "input" not in raw:
-        raise InputError(f"{where} is no object with an 'input'. Mend it, or leave the task out.")
+        raise InputError(
+            f"{where} is not an object with an 'input'. Correct it, or leave the task out."
+        )
     output = raw.get("output")
     if output is None and answered:
-        raise InputError(f"{where} has no output. Mend it, or leave the task out.")
+        raise InputError(f"{where} has no output. Correct it, or leave the task out.")
     return Pair(
         parse_grid(raw["input"], f"{where}, input"),
         None if output is None else parse_grid(output, f"{where}, output"),
     )
 
 
-def _problem(raw: object) -> str:
-    """What keeps ``raw`` from being a grid; empty if nothing does."""
+def _find_problem(raw: object) -> str:
+    """Why ``raw`` is not a grid; empty if it is one."""
     if not isinstance(raw, list) or not all(isinstance(row, list) for row in raw):
-        return "is no grid (a list of rows)"
+        return "is not a grid (a list of rows)"
     rows, columns = len(raw), len(raw[0]) if raw else 0
     if not rows or not columns:
         return "is an empty grid"
@@ -162,7 +165,7 @@ def _problem(raw: object) -> str:
     if max(rows, columns) > MAX_SIDE:
         return f"has {rows} rows and {columns} columns, more than {MAX_SIDE}x{MAX_SIDE}"
     for number, row in enumerate(raw, 1):
-        for place, cell in enumerate(row, 1):
+        for column, cell in enumerate(row, 1):
             if type(cell) is not int or not 0 <= cell < NUM_COLORS:
-                return f"has {cell!r:.20} in row {number}, column {place}, not a colour 0 to 9"
+                return f"has {cell!r:.20} in row {number}, column {column}, not a colour 0 to 9"
     return ""

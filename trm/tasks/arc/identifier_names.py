@@ -1,7 +1,7 @@
 """The names of ARC identifiers: ``ID`` for a task, ``ID|||t3|||0213456789`` for a copy of it.
 
-As in the published data: which symmetry, and the new colour of each old colour. The name alone
-tells how a copy was made, so an answer to it can be turned back.
+As in the published data, the name of a copy has the number of its symmetry and the new colour of
+each old colour. So the transforms of a copy can be undone from its name alone.
 """
 
 from typing import Any
@@ -9,17 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trm.data import identity_permutations
 from trm.errors import DataError
+from trm.tasks.arc.grids import FIRST_COLOR, VOCAB_SIZE
+from trm.tasks.arc.symmetry import NUM_SYMMETRIES
 
 BLANK = b"<blank>"
-NUM_SYMMETRIES = 8
-#: Tokens before the colours: padding and the end marker.
-FIRST_COLOR = 2
-NUM_COLORS = 10
-VOCAB_SIZE = FIRST_COLOR + NUM_COLORS
 
 _SEPARATOR = b"|||"
-#: What follows the ID, 0 where a digit stands.
+#: The part of a copy's name after the ID, with 0 for each digit.
 _SUFFIX = np.frombuffer(b"|||t0|||0000000000", np.uint8)
 _SYMMETRY_AT, _COLORS_AT = 4, 8
 _ZERO = np.uint8(ord("0"))
@@ -31,25 +29,25 @@ def make_names(
     symmetry: NDArray[np.integer[Any]],
     permutation: NDArray[np.uint8],
 ) -> NDArray[np.bytes_]:
-    """The name of each puzzle, after that of identifier 0.
+    """The names of identifier 0 and of each puzzle.
 
     Args:
-        ids: (groups,) byte strings, one a task.
+        ids: (groups,) byte strings, the IDs of the tasks.
         puzzle_offsets: (groups + 1,), the puzzles of each group; the first is the original.
         symmetry: (puzzles,), 0 to 7.
-        permutation: (puzzles, 12), what each token becomes.
+        permutation: (puzzles, 12), the new token of each token.
 
     Returns:
         (1 + puzzles,) byte strings.
 
     Raises:
-        DataError: if an ID has what separates the parts of a name.
+        DataError: if an ID contains the separator ``|||``.
     """
     separated = np.char.find(ids, _SEPARATOR) >= 0
     if separated.any():
         raise DataError(
-            f"task ID {_shown(ids[separated][0])} has {_SEPARATOR.decode()!r}, which separates the "
-            "parts of an identifier's name. Give the task another ID."
+            f"task ID {_quoted(ids[separated][0])} contains {_SEPARATOR.decode()!r}, which "
+            "separates the parts of an identifier's name. Give the task another ID."
         )
     num_puzzles, width = int(puzzle_offsets[-1]), ids.dtype.itemsize
     room = max(width + len(_SUFFIX), len(BLANK))
@@ -74,54 +72,54 @@ def make_names(
 def parse_names(
     names: NDArray[np.bytes_],
 ) -> tuple[NDArray[np.bytes_], NDArray[np.int32], NDArray[np.uint8]]:
-    """What names stand for, the inverse of :func:`make_names`.
+    """Parse names; the inverse of :func:`make_names`.
 
     Args:
         names: (n,) byte strings.
 
     Returns:
-        The IDs (n,), the symmetries (n,) and the permutations of tokens (n, 12), which do nothing
-        in the case of an original.
+        The IDs (n,), the symmetries (n,) and the permutations of tokens (n, 12). Those of an
+        original change nothing.
 
     Raises:
-        DataError: for a name with separators that is no copy's.
+        DataError: for a name with separators that is not the name of a copy.
     """
     letters, end = _letters(names), np.char.str_len(names)
     copies = np.flatnonzero(np.char.find(names, _SEPARATOR) >= 0)
     start = end[copies] - len(_SUFFIX)
-    _refuse(names[copies], start < 0)
+    _refuse_invalid(names[copies], start < 0)
     symmetry = np.zeros(len(names), np.int32)
-    permutation = np.tile(np.arange(VOCAB_SIZE, dtype=np.uint8), (len(names), 1))
+    permutation = identity_permutations(len(names), VOCAB_SIZE)
     for place, letter in enumerate(_SUFFIX):
         found = letters[copies, start + place]
         if place == _SYMMETRY_AT:
             symmetry[copies] = found - _ZERO
-            _refuse(names[copies], symmetry[copies] >= NUM_SYMMETRIES)
+            _refuse_invalid(names[copies], symmetry[copies] >= NUM_SYMMETRIES)
         elif place >= _COLORS_AT:
             color = found - _ZERO
             permutation[copies, place - _COLORS_AT + FIRST_COLOR] = color + np.uint8(FIRST_COLOR)
         else:
-            _refuse(names[copies], found != letter)
+            _refuse_invalid(names[copies], found != letter)
     once = np.sort(permutation[copies], axis=1) == np.arange(VOCAB_SIZE)
-    _refuse(names[copies], ~once.all(axis=1))
+    _refuse_invalid(names[copies], ~once.all(axis=1))
     ids = letters.copy()
     ids[copies] *= np.arange(letters.shape[1]) < start[:, None]
     return ids.reshape(-1).view(names.dtype), symmetry, permutation
 
 
 def _letters(names: NDArray[np.bytes_]) -> NDArray[np.uint8]:
-    """The characters (n, width) of byte strings (n,), 0 behind the end."""
+    """The characters (n, width) of byte strings (n,), 0 after the end."""
     width = names.dtype.itemsize
     return np.ascontiguousarray(names).view(np.uint8).reshape(len(names), width)
 
 
-def _refuse(names: NDArray[np.bytes_], wrong: NDArray[np.bool_]) -> None:
-    if wrong.any():
+def _refuse_invalid(names: NDArray[np.bytes_], invalid: NDArray[np.bool_]) -> None:
+    if invalid.any():
         raise DataError(
-            f"identifier {_shown(names[wrong][0])} is no name of an ARC task or of a copy of one, "
+            f"identifier {_quoted(names[invalid][0])} is not the name of an ARC task or of a copy, "
             "such as 'ID|||t3|||0213456789'. Build the data again."
         )
 
 
-def _shown(name: bytes) -> str:
+def _quoted(name: bytes) -> str:
     return repr(name.decode(errors="replace"))

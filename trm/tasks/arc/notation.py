@@ -10,8 +10,7 @@ from rich.text import Text
 
 from trm.data import PAD, Split
 from trm.errors import InputError
-from trm.tasks.arc.grids import MAX_SIDE, decode, encode, parse_grid
-from trm.tasks.arc.identifier_names import FIRST_COLOR, VOCAB_SIZE
+from trm.tasks.arc.grids import FIRST_COLOR, MAX_SIDE, VOCAB_SIZE, decode, encode, parse_grid
 from trm.tasks.base import Board, Puzzle
 
 Tokens = NDArray[np.integer[Any]]
@@ -21,7 +20,7 @@ COLORS = (
     "#000000", "#0074d9", "#ff4136", "#2ecc40", "#ffdc00",
     "#aaaaaa", "#f012be", "#ff851b", "#7fdbff", "#870c25",
 )  # fmt: skip
-#: The colours on which white is easier to read than black.
+#: The dark colours, which need white digits.
 _DARK = (0, 1, 2, 6, 9)
 #: A cell without a colour.
 _NO_COLOR, _NO_SYMBOL = "#ffffff", "·"
@@ -30,38 +29,38 @@ _FORM = '{"ID": {"test": [{"input": [[0, 1], [2, 3]]}]}}'
 
 
 def parse_puzzles(text: str, name: str = "") -> list[Puzzle]:
-    """The test inputs of ARC tasks, each named by its task.
+    """The test inputs of ARC tasks, each with the ID of its task as its name.
 
     Args:
-        text: JSON in Kaggle's form, tasks by ID (once, or one object a line), or one task, an
-            object with ``test``. Demonstrations may be missing; they are not looked at.
-        name: the ID of such a single task.
+        text: JSON in Kaggle's format, tasks by ID (one object, or one per line), or a single task,
+            an object with ``test``. Demonstrations are ignored and may be missing.
+        name: the ID of a single task.
 
     Raises:
-        InputError: if it is none of these, or a grid is none.
+        InputError: if the text has another format, or a grid is invalid.
     """
-    found = [
+    puzzles = [
         puzzle
-        for tasks in _objects(text)
-        for task_id, task in _by_id(tasks, name).items()
+        for tasks in _json_objects(text)
+        for task_id, task in _tasks_by_id(tasks, name).items()
         for puzzle in _test_inputs(task_id, task)
     ]
-    if not found:
+    if not puzzles:
         raise InputError(f"no task was given. Give {_FORM}.")
-    return found
+    return puzzles
 
 
 def parse_answer(text: str) -> Tokens:
-    """The tokens (900,) of a grid as JSON.
+    """The tokens (900,) of a grid in JSON.
 
     Raises:
-        InputError: if it is none.
+        InputError: if the text is not a grid.
     """
     try:
-        found = json.loads(text)
+        grid = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"the answer is no JSON: {error}. Give [[0, 1], [2, 3]].") from error
-    return encode(parse_grid(found, "the answer"))
+        raise InputError(f"the answer is not JSON: {error}. Give [[0, 1], [2, 3]].") from error
+    return encode(parse_grid(grid, "the answer"))
 
 
 def format_puzzle(puzzle: Puzzle) -> str:
@@ -70,12 +69,12 @@ def format_puzzle(puzzle: Puzzle) -> str:
 
 
 def format_grid(tokens: Tokens) -> str:
-    """The grid that tokens (900,) stand for, as JSON on one line; ``[]`` where it is empty."""
+    """The grid in tokens (900,), as JSON on one line; ``[]`` if it is empty."""
     return json.dumps(cropped(tokens).tolist(), separators=(",", ":"))
 
 
 def pairs_json(split: Split, group: int) -> list[dict[str, list[list[int]]]]:
-    """The examples of a group, as its original puzzle has them, as ARC's JSON files have them."""
+    """The unaugmented examples of a group, in the format of ARC's JSON files."""
     (begin,), (count,) = split.example_range(np.asarray(split.puzzle_offsets[group : group + 1]))
     return [
         {"input": decode(split.inputs[row]).tolist(), "output": decode(split.labels[row]).tolist()}
@@ -84,26 +83,26 @@ def pairs_json(split: Split, group: int) -> list[dict[str, list[list[int]]]]:
 
 
 def cropped(tokens: Tokens) -> NDArray[np.uint8]:
-    """The grid (rows, columns) of colours that tokens (900,) stand for.
+    """The grid (rows, columns) of colours in tokens (900,).
 
-    It is the largest rectangle of colours at the top left, as an answer is read when it is judged,
-    behind the empty rows and columns of a translated grid.
+    It is the largest rectangle of colours at the first row and the first column that are not empty.
+    Answers are evaluated in the same way.
     """
-    from trm.tasks.arc.augmentation import corner  # compiled
+    from trm.tasks.arc.augmentation import grid_size_at  # compiled
 
     cells: NDArray[np.uint8] = np.ascontiguousarray(tokens, np.uint8)
     board = cells.reshape(MAX_SIDE, MAX_SIDE)
     used = board != PAD
     down, right = int(used.any(axis=1).argmax()), int(used.any(axis=0).argmax())
-    height, width = corner(cells, down, right)
+    height, width = grid_size_at(cells, down, right)
     grid: NDArray[np.uint8] = board[down : down + height, right : right + width] - FIRST_COLOR
     return grid
 
 
 def render_grid(tokens: Tokens) -> Text:
-    """A grid in its colours, each cell its digit and a space; see :func:`_shown`."""
+    """A grid in its colours. Each cell is its digit and a space; see :func:`_visible_grid`."""
     text = Text()
-    grid = _shown(tokens)
+    grid = _visible_grid(tokens)
     for number, row in enumerate(grid.tolist()):
         for color in row:
             if color < 0:
@@ -116,8 +115,8 @@ def render_grid(tokens: Tokens) -> Text:
 
 
 def board_of(tokens: Tokens) -> Board:
-    """A grid as a picture; see :func:`_shown`."""
-    grid = _shown(tokens)
+    """A grid as a picture; see :func:`_visible_grid`."""
+    grid = _visible_grid(tokens)
     palette = [list(bytes.fromhex(color[1:])) for color in (*COLORS, _NO_COLOR)]
     colors = np.array(palette, np.uint8)[grid]
     if (grid >= 0).all():
@@ -125,11 +124,11 @@ def board_of(tokens: Tokens) -> Board:
     return Board(colors, tuple(_NO_SYMBOL if cell < 0 else "" for cell in grid.reshape(-1)))
 
 
-def _shown(tokens: Tokens) -> NDArray[np.int64]:
-    """What to look at of tokens (900,): colours (rows, columns), -1 where there is none.
+def _visible_grid(tokens: Tokens) -> NDArray[np.int64]:
+    """The colours (rows, columns) of tokens (900,) to show, -1 for a cell without a colour.
 
-    It is the grid they stand for. What a model writes behind the end markers is no part of it, as
-    nothing there is trained. Where the grid is empty it is all that has a colour, or else one cell.
+    This is the grid. Tokens after the end markers are left out, because they are not trained. If
+    the grid is empty, it is the area of all colours, or a single cell.
     """
     grid = cropped(tokens).astype(np.int64)
     if grid.size:
@@ -137,14 +136,14 @@ def _shown(tokens: Tokens) -> NDArray[np.int64]:
     board = tokens.reshape(MAX_SIDE, MAX_SIDE).astype(np.int64)
     colored = (board >= FIRST_COLOR) & (board < VOCAB_SIZE)
     rows, columns = (np.flatnonzero(colored.any(axis=axis)) for axis in (1, 0))
-    found = np.where(colored, board - FIRST_COLOR, -1)
+    colors = np.where(colored, board - FIRST_COLOR, -1)
     if not len(rows):
-        return found[:1, :1]
-    return found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return colors[:1, :1]
+    return colors[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _objects(text: str) -> Iterator[Mapping[str, Any]]:
-    """The JSON objects in a text: one that is all of it, or one a line."""
+def _json_objects(text: str) -> Iterator[Mapping[str, Any]]:
+    """The JSON objects in a text: a single object, or one per line."""
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if len(lines) > 1 and _is_object(lines[0][1]):
         parts = [(f"line {number}: ", line) for number, line in lines]
@@ -152,12 +151,14 @@ def _objects(text: str) -> Iterator[Mapping[str, Any]]:
         parts = [("", text)] if lines else []
     for where, part in parts:
         try:
-            found = json.loads(part)
+            value = json.loads(part)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{where}no JSON: {error}. Give {_FORM}.") from error
-        if not isinstance(found, dict):
-            raise InputError(f"{where}no JSON object. Give {_FORM}, or ARC's JSON file of a task.")
-        yield found
+            raise InputError(f"{where}not JSON: {error}. Give {_FORM}.") from error
+        if not isinstance(value, dict):
+            raise InputError(
+                f"{where}not a JSON object. Give {_FORM}, or ARC's JSON file of a task."
+            )
+        yield value
 
 
 def _is_object(text: str) -> bool:
@@ -167,14 +168,14 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def _by_id(tasks: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Tasks by ID, of which ``name`` is that of a task that stands alone."""
+def _tasks_by_id(tasks: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The tasks by ID; ``name`` is the ID of a single task."""
     if not isinstance(tasks.get("test"), list):
         return tasks
     if not name:
         raise InputError(
-            "the task has no ID, and the model knows tasks by their IDs. Put it in a file ID.json, "
-            f"or give {_FORM}."
+            "the task has no ID, but the model needs it. Put the task in a file ID.json, or give "
+            f"{_FORM}."
         )
     return {name: tasks}
 
@@ -186,5 +187,5 @@ def _test_inputs(task_id: str, task: object) -> Iterator[Puzzle]:
     for number, pair in enumerate(pairs, 1):
         where = f"task {task_id!r}, test {number}"
         if not isinstance(pair, dict) or "input" not in pair:
-            raise InputError(f"{where} is no object with an 'input'. Give {_FORM}.")
+            raise InputError(f"{where} is not an object with an 'input'. Give {_FORM}.")
         yield Puzzle(encode(parse_grid(pair["input"], f"{where}, input")), task_id)

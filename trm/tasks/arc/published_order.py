@@ -1,21 +1,20 @@
-"""The copies and the order of tasks that the published builder draws, number by number.
+"""The order of tasks and the copies of the published builder, reproduced exactly.
 
-The rows of a puzzle embedding are numbered by them: a published checkpoint can be evaluated only on
-puzzles that have the same numbers (published ``dataset/build_arc_dataset.py``).
+They decide the rows of the puzzle embedding. A published checkpoint can be evaluated only on
+puzzles that are numbered in the same way (published ``dataset/build_arc_dataset.py``).
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trm.data import Transforms
-from trm.tasks.arc.grids import ArcTask, Pair
-from trm.tasks.arc.identifier_names import FIRST_COLOR, NUM_SYMMETRIES, VOCAB_SIZE
-from trm.tasks.arc.unique_copies import TRIES, Hasher
+from trm.data import Transforms, identity_permutations
+from trm.tasks.arc.grids import FIRST_COLOR, VOCAB_SIZE, ArcTask, Pair
+from trm.tasks.arc.symmetry import NUM_SYMMETRIES
+from trm.tasks.arc.unique_copies import TRIES, UniqueCopies
 
-#: The tasks of ConceptARC stand in the published file in this order, which follows no rule: those
-#: of each concept after the other (``kaggle/combined/arc-agi_concept_challenges.json``).
+#: The order of the tasks of ConceptARC in the published file
+#: (``kaggle/combined/arc-agi_concept_challenges.json``): a concept and the numbers of its tasks.
 _CONCEPTS = """
 ExtractObjects 10 7 9 4 1 5 8 6 2 3
 Count 3 9 2 8 4 1 7 5 6 10
@@ -37,7 +36,7 @@ ExtendToBoundary 9 1 4 7 3 8 2 10 5 6
 
 
 def concepts_in_order(tasks: Sequence[ArcTask]) -> list[ArcTask]:
-    """The tasks of ConceptARC in the order of the published file; others keep theirs, behind."""
+    """The tasks of ConceptARC in the order of the published file, then all other tasks."""
     lines = (line.split() for line in _CONCEPTS.split("\n") if line)
     places = {
         concept + number: place
@@ -51,48 +50,35 @@ def concepts_in_order(tasks: Sequence[ArcTask]) -> list[ArcTask]:
 def shuffled_and_drawn(
     parts: Sequence[Sequence[ArcTask]], num_copies: int, seed: int
 ) -> Iterator[tuple[list[ArcTask], list[Transforms]]]:
-    """The tasks of each part in the published order, and the original and copies of each.
+    """The tasks of each part in the published order, and the original and the copies of each task.
 
     Args:
-        parts: training, evaluation and further tasks, as the published builder is given them.
-        num_copies: of each task; some have fewer, see
-            :func:`trm.tasks.arc.unique_copies.draw_distinct`.
-        seed: of the builder.
+        parts: training, evaluation and other tasks, in the order of the published builder's input.
+        num_copies: copies of each task; some tasks have fewer, see
+            :func:`trm.tasks.arc.unique_copies.draw_unique_copies`.
+        seed: the builder's seed.
     """
-    rng = np.random.RandomState(seed)  # whose numbers never change
+    rng = np.random.RandomState(seed)  # the published generator
     for part in parts:
         tasks = list(part)
         order = np.arange(len(tasks))
         rng.shuffle(order)
         tasks = [tasks[place] for place in order]
-        yield tasks, [_drawn(task.train + task.test, num_copies, rng) for task in tasks]
+        yield tasks, [_draw_copies(task.train + task.test, num_copies, rng) for task in tasks]
 
 
-def _drawn(pairs: Sequence[Pair], num_copies: int, rng: np.random.RandomState) -> Transforms:
-    """One try at a time as published, but that the hashes of many are compared at once."""
-    symmetry = np.zeros(1, np.int32)
-    permutation = np.arange(VOCAB_SIZE, dtype=np.uint8)[None]
-    hashes = Hasher([pair.answered for pair in pairs])
-    known = hashes(symmetry, permutation)
+def _draw_copies(pairs: Sequence[Pair], num_copies: int, rng: np.random.RandomState) -> Transforms:
+    copies = UniqueCopies([pair.both_grids for pair in pairs], num_copies)
     tries = TRIES * num_copies
-    while tries and len(known) <= num_copies:
-        count = min(tries, 1 + num_copies - len(known))  # so many are tried at least
+    while tries and copies.num_missing:
+        # The published builder compares after every try. It tries at least this often.
+        count = min(tries, copies.num_missing)
         tries -= count
-        drawn = _tries(count, rng)
-        symmetry = np.concatenate((symmetry, drawn[0]))
-        permutation = np.concatenate((permutation, drawn[1]))
-        known = np.concatenate((known, hashes(*drawn)))
-        _, first = np.unique(known, return_index=True)
-        first.sort()
-        symmetry, permutation, known = symmetry[first], permutation[first], known[first]
-    return Transforms(symmetry, permutation)
-
-
-def _tries(count: int, rng: np.random.RandomState) -> Transforms:
-    symmetry = np.empty(count, np.int32)
-    colors: NDArray[np.uint8] = np.arange(1, VOCAB_SIZE - FIRST_COLOR, dtype=np.uint8)
-    permutation = np.tile(np.arange(VOCAB_SIZE, dtype=np.uint8), (count, 1))
-    for place in range(count):
-        symmetry[place] = rng.randint(0, NUM_SYMMETRIES)
-        permutation[place, FIRST_COLOR + 1 :] = FIRST_COLOR + rng.permutation(colors)
-    return Transforms(symmetry, permutation)
+        symmetry = np.empty(count, np.int32)
+        permutation = identity_permutations(count, VOCAB_SIZE)
+        for index in range(count):
+            symmetry[index] = rng.randint(0, NUM_SYMMETRIES)
+            colors = rng.permutation(np.arange(1, VOCAB_SIZE - FIRST_COLOR, dtype=np.uint8))
+            permutation[index, FIRST_COLOR + 1 :] = FIRST_COLOR + colors
+        copies.add(Transforms(symmetry, permutation))
+    return copies.transforms

