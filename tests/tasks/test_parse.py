@@ -39,7 +39,7 @@ def test_rules_are_checked_unless_not_wanted(
         ("maze", MAZE, "SS", "the maze has 1 row, not 3"),
         ("maze", MAZE, "SSS......x", "line 1 has 10 characters"),
         ("maze", MAZE, "S.x......", "line 1, column 3: 'x' is no cell"),
-        ("arc1", {}, "[]", "no JSON object"),
+        ("arc1", {}, "[]", "not a JSON object"),
     ],
 )
 def test_what_cannot_be_read_is_refused_all_the_same(
@@ -76,7 +76,7 @@ def test_an_answer_is_read_as_it_is_written(
         ("sudoku", SUDOKU, "\n".join(["." * 16] * 2), "2 puzzles were given"),
         ("maze", MAZE, "Soo", "the maze has 1 row"),
         ("arc2", {}, "[[0, 1], [2]]", "^the answer"),
-        ("arc2", {}, "[[0, 1]", r"^the answer is no JSON: .*\. Give \[\[0, 1\], \[2, 3\]\]\.$"),
+        ("arc2", {}, "[[0, 1]", r"^the answer is not JSON: .*\. Give \[\[0, 1\], \[2, 3\]\]\.$"),
     ],
 )
 def test_an_answer_that_cannot_be_read(
