@@ -1,4 +1,4 @@
-"""Settings come in layers, the later wins, and an error names the source of the bad value."""
+"""Later sources of settings win, and an error names the source of the bad value."""
 
 import itertools
 import os
@@ -51,18 +51,18 @@ def load_from(chosen: tuple[str, ...], folder: Path, values: dict[str, int]) -> 
         )
 
 
-def test_the_later_source_wins_whichever_are_given(tmp_path: Path) -> None:
+def test_the_later_source_wins_in_every_combination(tmp_path: Path) -> None:
     values = {source: number for number, source in enumerate(SOURCES, 1)}
     for count in range(len(SOURCES) + 1):
         for chosen in itertools.combinations(SOURCES, count):
             resolved = load_from(chosen, tmp_path, values)
             expected = values[chosen[-1]] if chosen else TrainConfig().batch_size
             assert resolved.config.train.batch_size == expected, chosen
-            source = {name: s for name, _, s in resolved.rows()}["train.batch_size"]
+            source = {name: source for name, _, source in resolved.rows()}["train.batch_size"]
             assert source.startswith(chosen[-1] if chosen else "default"), chosen
 
 
-def test_task_defaults_do_not_beat_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_task_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRM_OPTIM__LR", "0.5")
     resolved = load("sudoku", defaults={"optim": {"lr": 0.25, "beta1": 0.5}})
     assert (resolved.config.optim.lr, resolved.config.optim.beta1) == (0.5, 0.5)
@@ -72,7 +72,7 @@ def test_task_defaults_do_not_beat_the_environment(monkeypatch: pytest.MonkeyPat
     }
 
 
-def test_a_later_source_leaves_the_other_settings_of_its_group() -> None:
+def test_a_later_source_keeps_the_other_settings_of_a_group() -> None:
     resolved = load(
         "maze",
         defaults={"model": {"h_cycles": 1, "l_cycles": 2}},
@@ -85,7 +85,7 @@ def test_a_later_source_leaves_the_other_settings_of_its_group() -> None:
     assert resolved.config.task == "maze"
 
 
-def test_of_two_assignments_the_last_wins() -> None:
+def test_the_last_of_two_assignments_wins() -> None:
     resolved = load("maze", assignments=["train.seed=1", "train.seed=2"])
     assert resolved.config.train.seed == 2
 
@@ -130,32 +130,34 @@ def test_an_unknown_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, variab
         load("maze")
 
 
-def test_an_unknown_variable_is_answered_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable_gets_a_suggestion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRM_TRAIN__BATCH_SIZ", "2")
     with pytest.raises(ConfigError, match=r"Did you mean 'TRM_TRAIN__BATCH_SIZE'\? Unset it; "):
         load("maze")
 
 
 @pytest.mark.parametrize("variable", ["TRM_MODEL", "TRM_", "TRM_BATCH_SIZE"])
-def test_a_variable_is_one_setting(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_a_variable_names_exactly_one_setting(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
     monkeypatch.setenv(variable, '{"hidden_size": 64}')
     with pytest.raises(ConfigError, match=f"^unknown environment variable {variable}\\."):
         load("maze")
 
 
-def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRMNL_HIDDEN_SIZE", "64")
     assert load("maze").sources == {}
 
 
-def test_an_unknown_group_is_answered_with_the_groups() -> None:
+def test_an_unknown_group_lists_the_groups() -> None:
     message = r"^--set modle.lr: unknown setting 'modle.lr'\. .*Groups: model, optim, train, data, "
     with pytest.raises(ConfigError, match=message):
         load("maze", assignments=["modle.lr=1"])
 
 
 @pytest.mark.parametrize("text", ["batch_size = 2", "[train.batch]\nsize = 2", "train = 2"])
-def test_a_file_has_groups_as_tables(config_file: Callable[[str], Path], text: str) -> None:
+def test_a_file_needs_a_table_for_each_group(config_file: Callable[[str], Path], text: str) -> None:
     with pytest.raises(ConfigError, match=r"^file .*run\.toml: unknown setting '"):
         load("maze", config_file=config_file(text))
 
@@ -185,13 +187,13 @@ def test_a_bad_value_names_its_source_among_several(
         load("maze", config_file=path, defaults={"optim": {"lr": -2.0}})
 
 
-def test_a_bad_value_that_is_overridden_does_no_harm() -> None:
+def test_an_overridden_bad_value_is_ignored() -> None:
     wrong = {"train": {"batch_size": -1}}
     resolved = load("maze", defaults=wrong, assignments=["train.batch_size=2"])
     assert resolved.config.train.batch_size == 2
 
 
-def test_values_that_do_not_fit_together_are_named_with_their_sources() -> None:
+def test_conflicting_values_are_named_with_their_sources() -> None:
     message = (
         r"^hidden_size 100 is not divisible by num_heads \(task maze: model.num_heads = 8; "
         r"--set model.hidden_size: model.hidden_size = 100\)\. Change one of them\.$"
@@ -239,14 +241,14 @@ def test_an_assignment_needs_an_equals_sign() -> None:
         ("model.pos_encodings=none", "none"),
     ],
 )
-def test_an_assigned_value_is_read_as_toml_or_as_it_stands(assignment: str, value: object) -> None:
+def test_an_assigned_value_is_toml_or_plain_text(assignment: str, value: object) -> None:
     config = load("maze", assignments=[assignment]).config
     group, field = assignment.split("=")[0].strip().split(".")
     assert getattr(getattr(config, group), field) == value
 
 
 @pytest.mark.parametrize("word", ["none", "null"])
-def test_none_unsets_what_an_earlier_source_set(
+def test_none_unsets_the_value_of_an_earlier_source(
     monkeypatch: pytest.MonkeyPatch, config_file: Callable[[str], Path], word: str
 ) -> None:
     defaults = {"train": {"max_steps": 5}}
@@ -258,7 +260,7 @@ def test_none_unsets_what_an_earlier_source_set(
     assert load("maze", defaults=defaults).config.train.max_steps is None
 
 
-def test_the_environment_gives_lists_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_in_the_environment_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRM_DATA__PATHS", '["a", "b"]')
     assert load("maze").config.data_paths == ("a", "b")
     monkeypatch.setenv("TRM_DATA__PATHS", "my data/a")
@@ -282,7 +284,7 @@ def test_settings_are_frozen() -> None:
         config.model.hidden_size = 1  # type: ignore[misc]
 
 
-def test_a_saved_config_with_an_unknown_name_is_refused() -> None:
+def test_a_saved_config_with_an_unknown_name_is_rejected() -> None:
     for group, cls in GROUPS.items():
         with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
             RunConfig.model_validate({"task": "maze", group: {"nonsense": 1}})
@@ -308,7 +310,7 @@ def test_rotary_positions_need_an_even_head_width() -> None:
     assert ModelConfig(hidden_size=12, num_heads=4, pos_encodings="learned").head_dim == 3
 
 
-def test_a_puzzle_embedding_has_to_fit_its_tokens() -> None:
+def test_a_puzzle_embedding_must_fit_its_tokens() -> None:
     with pytest.raises(ValidationError, match="puzzle_emb_dim 65 does not fit puzzle_emb_len"):
         ModelConfig(hidden_size=32, puzzle_emb_dim=65, puzzle_emb_len=2)
     assert ModelConfig(hidden_size=32, puzzle_emb_dim=64, puzzle_emb_len=2).prefix_len == 2
@@ -317,13 +319,13 @@ def test_a_puzzle_embedding_has_to_fit_its_tokens() -> None:
 @pytest.mark.parametrize(
     ("width", "tokens", "prefix"), [(None, 16, 16), (None, 0, 1), (33, 0, 2), (0, 16, 0), (0, 0, 0)]
 )
-def test_the_prefix_is_as_long_as_needed(width: int | None, tokens: int, prefix: int) -> None:
+def test_the_length_of_the_prefix(width: int | None, tokens: int, prefix: int) -> None:
     model = ModelConfig(hidden_size=32, puzzle_emb_dim=width, puzzle_emb_len=tokens)
     assert model.prefix_len == prefix
     assert model.puzzle_emb_width == (32 if width is None else width)
 
 
-def test_what_is_unset_follows_from_the_rest() -> None:
+def test_unset_values_derive_from_other_settings() -> None:
     config = RunConfig(task="maze")
     assert config.data_paths == ("data/maze",)
     assert config.eval_batch_size == config.train.batch_size
@@ -331,26 +333,26 @@ def test_what_is_unset_follows_from_the_rest() -> None:
     assert (changed.data_paths, changed.eval_batch_size) == (("d",), 7)
 
 
-def test_a_file_may_say_what_it_is_for(tmp_path: Path) -> None:
+def test_a_file_may_name_its_task_and_preset(tmp_path: Path) -> None:
     file = tmp_path / "recipe.toml"
     file.write_text('task = "sudoku"\npreset = "mini"\n[train]\nmax_steps = 7\n')
     named = recipes.run_config(config_file=file)
     assert (named.task, named.model.hidden_size, named.train.max_steps) == ("sudoku", 96, 7)
     assert named == recipes.run_config("sudoku", preset="mini", settings={"train.max_steps": 7})
     with pytest.raises(
-        ConfigError, match=r"has settings of task sudoku, not maze\. Leave the task"
+        ConfigError, match=r"has settings for task sudoku, not maze\. Leave the task"
     ):
         recipes.run_config("maze", config_file=file)
     other = recipes.run_config(preset="8gpu", config_file=file)  # the command line wins
     assert (other.model.hidden_size, other.train.batch_size) == (512, 4608)
 
 
-def test_a_file_that_names_no_task_needs_one(tmp_path: Path) -> None:
+def test_a_task_is_required_if_the_file_names_none(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("[train]\nmax_steps = 7\n")
     assert recipes.run_config("sudoku", config_file=file).train.max_steps == 7
-    with pytest.raises(ConfigError, match=r"no task was named\. Name one"):
+    with pytest.raises(ConfigError, match=r"no task given\. Name a task"):
         recipes.run_config(config_file=file)
     file.write_text("task = 3\n")
-    with pytest.raises(ConfigError, match=r"settings\.toml: task = 3 is no name\. Give one"):
+    with pytest.raises(ConfigError, match=r"settings\.toml: task = 3 is not a name\. Give a name"):
         recipes.run_config(config_file=file)

@@ -1,4 +1,4 @@
-"""From what a command line or a recipe names to the settings of a run."""
+"""Load the settings of a run: find its task and preset, then all sources of settings."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,17 +19,27 @@ def resolve_settings(
     flags: Mapping[str, tuple[Any, str]] | None = None,
     run: Path | None = None,
 ) -> settings.ResolvedSettings:
-    """The settings of a run with their sources; a resumed ``run`` brings its own."""
+    """The settings of a run with their sources.
+
+    Args:
+        task_name: the name of the task; None for the task of ``config_file``.
+        preset: the name of the preset; None for the preset of ``config_file``, if any.
+        mlp_t: mix tokens with an MLP, without position encodings.
+        config_file, assignments, flags, run: see :func:`trm.settings.load`.
+
+    Raises:
+        ConfigError: for an unknown name or an invalid value; the message names the source.
+    """
     if config_file is not None:
-        its_task, its_preset = task_and_preset(config_file)
-        if task_name and its_task and task_name != its_task:
+        file_task, file_preset = task_and_preset(config_file)
+        if task_name and file_task and task_name != file_task:
             raise ConfigError(
-                f"file {config_file} has settings of task {its_task}, not {task_name}. Leave the "
+                f"file {config_file} has settings for task {file_task}, not {task_name}. Leave the "
                 "task out, or give another file."
             )
-        task_name, preset = task_name or its_task, preset or its_preset
+        task_name, preset = task_name or file_task, preset or file_preset
     if task_name is None:
-        raise ConfigError("no task was named. Name one, or settings in a file that does.")
+        raise ConfigError("no task given. Name a task, or a settings file that names one.")
     task = get_task(task_name)
     if mlp_t:
         mixer = {"model.mlp_t": (True, "--mlp-t"), "model.pos_encodings": ("none", "--mlp-t")}
@@ -47,16 +57,16 @@ def resolve_settings(
 
 
 def task_and_preset(path: Path) -> tuple[str | None, str | None]:
-    """What a file of settings is for: the values of ``task`` and ``preset``, if it has them.
+    """The values of ``task`` and ``preset`` in a settings file, None if missing.
 
     Raises:
-        ConfigError: if there is no such file, it is not TOML, or one of them is no text.
+        ConfigError: if the file is missing or not TOML, or if a value is not text.
     """
-    found = settings.read_file(path)
+    values = settings.read_file(path)
     for name in settings.FILE_HEADER:
-        if not isinstance(found.get(name, ""), str):
-            raise ConfigError(f"file {path}: {name} = {found[name]!r} is no name. Give one.")
-    return found.get("task"), found.get("preset")
+        if not isinstance(values.get(name, ""), str):
+            raise ConfigError(f"file {path}: {name} = {values[name]!r} is not a name. Give a name.")
+    return values.get("task"), values.get("preset")
 
 
 def run_config(
@@ -67,17 +77,17 @@ def run_config(
     config_file: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> RunConfig:
-    """The settings of a run, from all their sources: ``trm config``.
+    """The settings of a run from all sources, as ``trm config`` shows them.
 
     Args:
-        task: the task's name; that in ``config_file`` if left out.
-        preset: a named set of settings; that in ``config_file`` if left out.
-        mlp_t: mix tokens with an MLP, without positions.
+        task: the name of the task; default: the task of ``config_file``.
+        preset: the name of a preset; default: the preset of ``config_file``, if any.
+        mlp_t: mix tokens with an MLP, without position encodings.
         config_file: a TOML file, such as a recipe.
-        settings: by dotted name, such as ``{"train.max_steps": 1000}``; these win.
+        settings: values by dotted name, such as ``{"train.max_steps": 1000}``; these win.
 
     Raises:
-        ConfigError: for an unknown name or a value out of range, naming its source.
+        ConfigError: for an unknown name or an invalid value; the message names the source.
     """
     flags = {name: (value, "settings") for name, value in (settings or {}).items()}
     file = None if config_file is None else Path(config_file)

@@ -1,11 +1,11 @@
-"""The layering of settings: each source in turn, the later wins, and every value keeps its source.
+"""Load the settings of a run from all sources. Later sources win, and each value keeps its source.
 
 field defaults < the task's defaults < the preset < ``--config FILE`` < ``TRM_*`` < flags, ``--set``
 
-A run that goes on brings its own settings, between the task's defaults and the preset.
+The settings of a resumed run come between the task's defaults and the preset.
 
-A source is read on its own (by pydantic-settings, where it has one for it), checked for names that
-do not exist, and only then merged: an error can name the source that the bad value came from.
+Each source is read and checked for unknown names before it is merged, so that an error can name the
+source of a bad value.
 """
 
 import json
@@ -39,17 +39,18 @@ from trm.config import (
 from trm.errors import ConfigError, did_you_mean
 
 ENV_PREFIX = "TRM_"
-#: Read elsewhere: it chooses how something is computed, not what.
-_NO_SETTINGS = ("TRM_KERNELS",)
-#: What a file says before its settings: for what task they are, and what preset they change.
+#: Environment variables that are not settings: they change how the model computes, not the result.
+_OTHER_VARIABLES = ("TRM_KERNELS",)
+#: The keys of a settings file that are not settings: its task and the preset that it changes.
 FILE_HEADER = ("task", "preset")
+#: Settings by group and name, such as ``{"optim": {"lr": 1e-4}}``.
 Settings = Mapping[str, Mapping[str, Any]]
 
 
 class _Sources(BaseSettings):
-    """What pydantic-settings has to know to read the environment and a TOML file.
+    """Tells pydantic-settings how to read the environment and a TOML file.
 
-    Never instantiated: a value from the environment would silently lose to one passed in.
+    It is never instantiated, because arguments would silently override the environment.
     """
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__")
@@ -62,18 +63,18 @@ class _Sources(BaseSettings):
 
 @dataclass(frozen=True)
 class ResolvedSettings:
-    """A run's settings, and where each of them came from.
+    """The settings of a run and the source of each.
 
     Attributes:
         config: the settings.
-        sources: dotted name to source, for every name that is not a field default.
+        sources: the source of each setting that is not a field default, by dotted name.
     """
 
     config: RunConfig
     sources: dict[str, str] = field(default_factory=dict)
 
     def rows(self) -> Iterator[tuple[str, Any, str]]:
-        """Name, value and source of every setting, in the order of the configuration."""
+        """Name, value and source of every setting, in the order of the fields."""
         for name in setting_names():
             group, key = name.split(".")
             value = getattr(getattr(self.config, group), key)
@@ -91,93 +92,94 @@ def load(
     flags: Mapping[str, tuple[Any, str]] | None = None,
     assignments: Sequence[str] = (),
 ) -> ResolvedSettings:
-    """Resolve a run's settings from all its sources.
+    """Load the settings of a run from all sources.
 
-    In every source, ``none`` or ``null`` unsets a setting that need not have a value.
+    In every source, ``none`` or ``null`` unsets an optional setting.
 
     Args:
-        task: the task's name.
-        defaults: the task's own defaults, nested (``{"optim": {"lr": 1e-4}}``).
-        run: the folder of a run that goes on.
-        preset: the chosen preset's settings, nested.
-        preset_name: its name, for messages.
-        config_file: a TOML file with the groups as tables.
-        flags: dotted name to (value, the flag as typed).
-        assignments: ``KEY=VALUE`` as given to ``--set``; VALUE as in TOML, quotes may be left out.
+        task: the name of the task.
+        defaults: the defaults of the task, such as ``{"optim": {"lr": 1e-4}}``.
+        run: the folder of a run to resume.
+        preset: the settings of the preset.
+        preset_name: the name of the preset, for error messages.
+        config_file: a TOML file with one table for each group.
+        flags: (value, flag on the command line) by dotted name.
+        assignments: ``KEY=VALUE`` from ``--set``; VALUE is TOML, or text without quotes.
 
     Raises:
-        ConfigError: for an unknown name or a value out of range, naming its source.
+        ConfigError: for an unknown name or an invalid value; the message names the source.
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for name, value, source in (
-        *_nested(defaults or {}, f"task {task}"),
+        *_flatten(defaults or {}, f"task {task}"),
         *(_from_run(run, task) if run else ()),
-        *_nested(preset or {}, f"preset {preset_name}"),
+        *_flatten(preset or {}, f"preset {preset_name}"),
         *(_from_file(config_file) if config_file else ()),
         *_from_environment(),
         *((name, value, flag) for name, (value, flag) in (flags or {}).items()),
-        *map(_assignment, assignments),
+        *map(_parse_assignment, assignments),
     ):
         _check_name(name, source)
-        values[name], sources[name] = None if _unsets(name, value) else value, source
+        values[name], sources[name] = None if _is_none(name, value) else value, source
     return ResolvedSettings(_validate(task, values, sources), sources)
 
 
 def train_command(
     config: RunConfig, defaults: Settings, presets: Mapping[str, Settings]
 ) -> list[str]:
-    """The shortest command line of ``trm train`` that resolves to these settings.
+    """The shortest ``trm train`` command that gives these settings.
 
     Args:
         config: the settings.
-        defaults: those of the task.
-        presets: of the task, by name.
+        defaults: the defaults of the task.
+        presets: the settings of the task's presets, by name.
     """
-    lines = []
+    commands = []
     for preset, chosen in {"": {}, **presets}.items():
         for mlp_t in (False, True):
             mixer: Settings = {"model": {"mlp_t": True, "pos_encodings": "none"}} if mlp_t else {}
             values = {
                 name: value
                 for source in (defaults, chosen, mixer)
-                for name, value, _ in _nested(source, "")
+                for name, value, _ in _flatten(source, "")
             }
-            lines.append(
+            commands.append(
                 ["trm", "train", config.task]
                 + (["--preset", preset] if preset else [])
                 + (["--mlp-t"] if mlp_t else [])
                 + _assignments(config, _validate(config.task, values, {}))
             )
-    return min(lines, key=len)
+    return min(commands, key=len)
 
 
 def _assignments(config: RunConfig, base: RunConfig) -> list[str]:
-    """``--set`` for each setting in which a configuration differs from another."""
-    found = []
+    """``--set NAME=VALUE`` for each setting that differs from a base configuration."""
+    arguments = []
     for name in setting_names():
         group, key = name.split(".")
-        value, other = (getattr(getattr(which, group), key) for which in (config, base))
+        value, other = (getattr(getattr(source, group), key) for source in (config, base))
         if value != other:
-            found += ["--set", f"{name}={_written(value)}"]
-    return found
+            arguments += ["--set", f"{name}={_format_value(value)}"]
+    return arguments
 
 
-def _written(value: Any) -> str:
-    """A value that :func:`_assignment` reads, without quotes where it needs none."""
+def _format_value(value: Any) -> str:
+    """The inverse of :func:`_parse_value`, without quotes where possible."""
     if value is None:
         return "none"
     plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w.:/@-]*", value)
-    if plain and _parsed(value) == value:
+    if plain and _parse_value(value) == value:
         return str(value)
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")  # JSON has it bare
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")  # TOML needs the escape
 
 
-def _nested(settings: Settings, source: str) -> Iterator[tuple[str, Any, str]]:
+def _flatten(settings: Settings, source: str) -> Iterator[tuple[str, Any, str]]:
+    """Dotted name, value and source of each setting."""
     fields: Any
     for group, fields in settings.items():
         if not isinstance(fields, Mapping):
-            yield group, fields, source  # no setting has a name without a dot: refused by name
+            yield group, fields, source  # an unknown name, since it has no dot: load() rejects it
             continue
         for key, value in fields.items():
             yield f"{group}.{key}", value, source
@@ -190,26 +192,26 @@ def _from_run(run: Path, task: str) -> Iterator[tuple[str, Any, str]]:
         config = RunConfig.model_validate_json((run / "config.json").read_bytes())
     except (OSError, ValidationError) as error:
         raise ConfigError(
-            f"{run} is no run to go on with: its config.json cannot be read. Name a run folder."
+            f"{run} cannot be resumed: its config.json cannot be read. Name a run folder."
         ) from error
     if config.task != task:
         raise ConfigError(
-            f"{run} is a run of task {config.task}, not {task}. Go on with it: trm train "
+            f"{run} is a run of task {config.task}, not {task}. To resume it: trm train "
             f"{config.task} --resume {run}"
         )
-    return _nested(config.model_dump(exclude={"task"}), f"run {run}")
+    return _flatten(config.model_dump(exclude={"task"}), f"run {run}")
 
 
 def _from_file(path: Path) -> Iterator[tuple[str, Any, str]]:
     settings = {name: value for name, value in read_file(path).items() if name not in FILE_HEADER}
-    return _nested(settings, f"file {path}")
+    return _flatten(settings, f"file {path}")
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """What a file of settings holds, unchecked.
+    """Read a settings file without checking the names in it.
 
     Raises:
-        ConfigError: if there is no such file, or it is not TOML.
+        ConfigError: if the file is missing or not TOML.
     """
     if not path.is_file():
         raise ConfigError(f"--config {path}: no such file. Name a TOML file.")
@@ -222,7 +224,7 @@ def read_file(path: Path) -> dict[str, Any]:
 def _from_environment() -> Iterator[tuple[str, Any, str]]:
     known = {ENV_PREFIX + name.replace(".", "__").upper(): name for name in setting_names()}
     names = [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]
-    given = [name for name in names if name not in _NO_SETTINGS]
+    given = [name for name in names if name not in _OTHER_VARIABLES]
     for variable in given:
         if variable.upper() not in known:
             nearest = did_you_mean(variable, known).split(" Known:")[0]
@@ -234,27 +236,27 @@ def _from_environment() -> Iterator[tuple[str, Any, str]]:
         settings = EnvSettingsSource(_Sources)()
     except SettingsError as error:
         raise ConfigError(f"environment {', '.join(given)}: {error}. Correct it.") from error
-    for name, value, _ in _nested(settings, ""):
+    for name, value, _ in _flatten(settings, ""):
         yield name, value, f"environment {ENV_PREFIX}{name.replace('.', '__').upper()}"
 
 
-def _assignment(text: str) -> tuple[str, Any, str]:
+def _parse_assignment(text: str) -> tuple[str, Any, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set {text}: no '='. Write --set model.hidden_size=384.")
-    return name.strip(), _parsed(value), f"--set {name.strip()}"
+    return name.strip(), _parse_value(value), f"--set {name.strip()}"
 
 
-def _parsed(value: str) -> Any:
-    """A value as in TOML, or as it stands."""
+def _parse_value(value: str) -> Any:
+    """Parse TOML; other text is a string."""
     try:
         return tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return value.strip()
 
 
-def _unsets(name: str, value: Any) -> bool:
-    """Whether a value stands for None, which neither TOML nor the environment can write."""
+def _is_none(name: str, value: Any) -> bool:
+    """Whether a value means None, which TOML and the environment cannot express."""
     group, key = name.split(".")
     optional = type(None) in get_args(GROUPS[group].model_fields[key].annotation)
     return optional and value in ("none", "null")

@@ -1,4 +1,4 @@
-"""The recipes: what they say holds, and can be typed as it stands there."""
+"""The recipes: their numbers agree with the docs, and their commands can be run."""
 
 import re
 from pathlib import Path
@@ -30,16 +30,16 @@ def name_of(entry: Entry) -> str:
     return str(entry.ckpt).partition("/")[2]
 
 
-def built() -> dict[str, tuple[str, dict[str, str]]]:
-    """The task and the options of each data folder that the file says how to build."""
-    found = {}
+def build_commands() -> dict[str, tuple[str, dict[str, str]]]:
+    """Task and options of each ``trm build-data`` command in the file, by data folder."""
+    commands = {}
     for task, options in re.findall(r"^# +trm build-data (\w+) *(.*)$", FILE.read_text(), re.M):
         given = dict(re.findall(r"--(\S+) (\S+)", options))
-        found[given.pop("out", f"data/{task}")] = (task, given)
-    return found
+        commands[given.pop("out", f"data/{task}")] = (task, given)
+    return commands
 
 
-def test_each_of_the_five_is_named_once() -> None:
+def test_the_file_names_five_checkpoints() -> None:
     names = [entry.ckpt for entry in ENTRIES]
     assert len(set(names)) == len(names) == 5
     assert all(parse_name(str(name)) for name in names)
@@ -49,10 +49,10 @@ def test_each_of_the_five_is_named_once() -> None:
 @pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
 def test_the_file_says_how_to_build_the_data(entry: Entry) -> None:
     (folder,) = entry.data
-    task, options = built()[folder]
+    task, options = build_commands()[folder]
     assert task == entry.task
     chosen = trm.list_tasks()[task].task.options(options.pop("preset", None), **options)
-    # By the numbers of its puzzle identifiers, or where there are none by its place.
+    # The ARC checkpoints need these puzzle identifiers; the others need all published test puzzles.
     if task in ("arc1", "arc2"):
         assert (chosen.model_dump()["published_order"], chosen.seed) == (True, 42)
     else:
@@ -67,7 +67,7 @@ def test_the_metric_is_the_tasks_headline(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
-def test_what_was_reported_is_what_the_readme_and_the_page_say(entry: Entry) -> None:
+def test_the_readme_and_the_page_have_the_reported_number(entry: Entry) -> None:
     (row,) = re.findall(rf"^\|.*\| `{entry.task}` \|(.*)$", (ROOT / "README.md").read_text(), re.M)
     assert entry.reported is not None
     assert f"{100 * entry.reported:.2f}" in [cell.strip() for cell in row.split("|")]
@@ -80,7 +80,7 @@ RECIPES = sorted(set(FILE.parent.glob("*.toml")) - {FILE})
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
-def test_a_recipe_is_all_that_training_takes(file: Path) -> None:
+def test_a_recipe_is_complete(file: Path) -> None:
     config = trm.run_config(config_file=file)
     assert file.stem.startswith(config.task)
     text = file.read_text()
@@ -88,20 +88,20 @@ def test_a_recipe_is_all_that_training_takes(file: Path) -> None:
     assert build.startswith(f"trm build-data {config.task}")
     assert train == f"trm train --config recipes/{file.name}"
     assert evaluate.startswith("trm eval")
-    # Either all of what was measured is told, or nothing was.
+    # Either every measured value is given, or none.
     names = ("result", "hardware", "time", "seeds")
-    told = [re.findall(rf"^# {name} +(.+)$", text, re.M) for name in names]
-    assert all(len(found) == 1 for found in told)
-    values = [found[0] for found in told]
+    lines = [re.findall(rf"^# {name} +(.+)$", text, re.M) for name in names]
+    assert all(len(values) == 1 for values in lines)
+    values = [value for (value,) in lines]
     assert values == ["not measured yet", "-", "-", "-"] or "-" not in values
 
 
-def test_the_published_recipe_is_the_tasks_own() -> None:
+def test_the_published_recipe_equals_the_defaults_of_the_task() -> None:
     published = trm.run_config(config_file=FILE.parent / "sudoku-published.toml")
     assert published == trm.run_config("sudoku", mlp_t=True)
 
 
 @pytest.mark.parametrize("preset", ["fast", "strong"])
-def test_a_recipe_of_a_preset_is_that_preset(preset: str) -> None:
+def test_a_recipe_of_a_preset_equals_that_preset(preset: str) -> None:
     recipe = trm.run_config(config_file=FILE.parent / f"sudoku-{preset}.toml")
     assert recipe == trm.run_config("sudoku", preset=preset, mlp_t=True)

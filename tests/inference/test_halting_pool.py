@@ -131,7 +131,7 @@ def test_predictions_say_that_they_halted(trained_run: Path, tmp_path: Path) -> 
 
 
 def test_processes_that_share_a_table_cannot_halt_apart() -> None:
-    with pytest.raises(ValueError, match=r"eval\.halt does not go with train\.shard_puzzle"):
+    with pytest.raises(ValueError, match=r"eval\.halt cannot be used with train\.shard_puzzle"):
         RunConfig.model_validate(
             {"task": "arc1", "eval": {"halt": 0.5}, "train": {"shard_puzzle_embedding": True}}
         )

@@ -111,11 +111,11 @@ def test_shallow_steps_are_counted_as_such(tiny: Tiny, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stages", "message"),
     [
-        ([(0.6, 1, 1), (0.3, 1, 2)], "have to rise"),
+        ([(0.6, 1, 1), (0.3, 1, 2)], "must increase"),
         ([(1.0, 1, 1)], "between 0 and 1"),
         ([(0.3, 0, 1)], "at least one cycle"),
-        ([(0.3, 1)], r"lists of \[share, h_cycles, l_cycles\]"),
-        (0.3, r"lists of \[share, h_cycles, l_cycles\]"),
+        ([(0.3, 1)], r"list \[share, h_cycles, l_cycles\]"),
+        (0.3, r"list \[share, h_cycles, l_cycles\]"),
     ],
 )
 def test_curricula_that_are_none(stages: Any, message: str) -> None:
@@ -125,7 +125,7 @@ def test_curricula_that_are_none(stages: Any, message: str) -> None:
 
 @pytest.mark.parametrize("stage", [(0.5, 4, 1), (0.5, 1, 7)])
 def test_no_stage_is_deeper_than_the_model(stage: tuple[float, int, int]) -> None:
-    with pytest.raises(ValueError, match=r"goes deeper at 0\.5 than model\.h_cycles 3 and"):
+    with pytest.raises(ValueError, match=r"has more cycles at 0\.5 than model\.h_cycles 3 and"):
         RunConfig(task="sudoku", train=TrainConfig(depth_curriculum=(stage,)))
 
 

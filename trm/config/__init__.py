@@ -1,8 +1,8 @@
-"""What a run is made of: frozen pydantic models, whose field defaults are the published recipe.
+"""The settings of a run: frozen pydantic models. The field defaults are the published recipe.
 
-Where the values come from (task, preset, file, environment, flags) is :mod:`trm.settings`.
-Names are those of the published configurations in lower case; ``docs/reference/settings.md`` is
-generated from the descriptions.
+:mod:`trm.settings` reads the values from task, preset, file, environment and flags. Setting names
+are the published ones in lower case. ``docs/reference/settings.md`` is generated from the
+descriptions.
 """
 
 from trm.config.base import FORMAT_VERSION, Frozen, first_problem

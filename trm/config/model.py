@@ -10,7 +10,7 @@ from trm.config.base import Frozen
 
 @dataclass(frozen=True)
 class PuzzleSpec:
-    """What a model has to know of its puzzles."""
+    """The vocabulary, length and number of identifiers of the puzzles of a model."""
 
     vocab_size: int
     seq_len: int
@@ -20,52 +20,63 @@ class PuzzleSpec:
 class ModelConfig(Frozen):
     """The network and its recursion (paper section 4, published ``config/arch/trm.yaml``)."""
 
-    hidden_size: int = Field(512, gt=0, description="Width of a token, D.")
-    l_layers: int = Field(2, gt=0, description="Layers of the one core network.")
+    hidden_size: int = Field(512, gt=0, description="Size of a token's vector, D.")
+    l_layers: int = Field(2, gt=0, description="Layers of the network.")
     num_heads: int = Field(8, gt=0, description="Attention heads; must divide hidden_size.")
-    expansion: float = Field(4.0, gt=0, description="SwiGLU width, as a multiple before its 2/3.")
-    swiglu_multiple: int = Field(256, gt=0, description="SwiGLU widths round up to a multiple.")
+    expansion: float = Field(
+        4.0, gt=0, description="Inner width of a SwiGLU: 2/3 of expansion times its width."
+    )
+    swiglu_multiple: int = Field(
+        256, gt=0, description="Inner widths are rounded up to a multiple of this."
+    )
     mlp_t: bool = Field(False, description="Mix tokens with an MLP instead of attention.")
     pos_encodings: Literal["rope", "learned", "none"] = Field(
-        "rope", description="How a token knows its place; an MLP mixer needs none."
+        "rope", description="Position encodings; an MLP mixer does not need them."
     )
     rope_theta: float = Field(10000.0, gt=0, description="Base of the rotary frequencies.")
     rms_norm_eps: float = Field(1e-5, gt=0, description="Added to the mean square in RMSNorm.")
     h_cycles: int = Field(3, gt=0, description="T: answer updates in a supervision step.")
     l_cycles: int = Field(6, gt=0, description="n: latent updates before each answer update.")
     puzzle_emb_dim: int | None = Field(
-        None, ge=0, description="Width of a puzzle's embedding; unset: hidden_size, 0: none."
+        None, ge=0, description="Size of a puzzle's embedding; unset: hidden_size; 0: no embedding."
     )
     puzzle_emb_len: int = Field(
-        16, ge=0, description="Tokens the puzzle embedding fills; 0: as many as it needs."
+        16, ge=0, description="Tokens that hold the puzzle embedding; 0: the fewest that hold it."
     )
-    halt_max_steps: int = Field(16, gt=0, description="N_sup: supervision steps at most.")
+    halt_max_steps: int = Field(16, gt=0, description="N_sup: maximum number of supervision steps.")
     halt_exploration_prob: float = Field(
-        0.1, ge=0, le=1, description="Share of training rows that may not halt at once."
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of training rows with a random minimum of supervision steps.",
     )
     swiglu: Literal["silu", "normed"] = Field(
-        "silu", description="normed: sigmoid(g) * RMSNorm(g * v) for silu(g) * v; goes with muon."
+        "silu",
+        description="normed: sigmoid(g) * RMSNorm(g * v) instead of silu(g) * v; meant for muon.",
     )
     num_latents: int = Field(
         1,
         gt=0,
-        description="Latents trained side by side: the gradient goes through the one with the "
-        "lowest loss, whose answer all go on with. Evaluation takes the first.",
+        description="Number of latents in training. In each row only the latent with the lowest "
+        "loss gets a gradient, and all continue with its answer. Evaluation uses the first.",
     )
     state_init: Literal["fixed", "random"] = Field(
-        "fixed", description="random: each puzzle begins with an answer and a latent of its own."
+        "fixed", description="random: each puzzle starts from its own random answer and latent."
     )
     damping: float = Field(
-        1.0, gt=0, le=1, description="Share of an update that is taken; the rest stays as it was."
+        1.0,
+        gt=0,
+        le=1,
+        description="Share by which an update moves the answer or latent; 1: all of it.",
     )
     forward_dtype: Literal["auto", "bfloat16", "float16", "float32", "float64"] = Field(
         "bfloat16",
-        description="Type of activations; master weights are float32, or float64 too. auto: "
-        "bfloat16 where the device computes in it, else float32.",
+        description="Type of the activations. Weights are float64 if this is, otherwise float32. "
+        "auto: bfloat16 if the device computes in it, otherwise float32.",
     )
 
     @model_validator(mode="after")
-    def _heads_fit(self) -> Self:
+    def _sizes_fit(self) -> Self:
         if not self.mlp_t and self.hidden_size % self.num_heads:
             raise ValueError(f"hidden_size {self.hidden_size} is not divisible by num_heads")
         if not self.mlp_t and self.pos_encodings == "rope" and self.head_dim % 2:
@@ -83,12 +94,12 @@ class ModelConfig(Frozen):
 
     @property
     def puzzle_emb_width(self) -> int:
-        """Width of a puzzle's embedding, 0 where there is none."""
+        """Size of a puzzle's embedding, 0 if there is none."""
         return self.hidden_size if self.puzzle_emb_dim is None else self.puzzle_emb_dim
 
     @property
     def prefix_len(self) -> int:
-        """Tokens that stand before the puzzle's own, P."""
+        """Number of tokens before the puzzle's own tokens, P."""
         if not self.puzzle_emb_width:
             return 0
         return self.puzzle_emb_len or -(-self.puzzle_emb_width // self.hidden_size)

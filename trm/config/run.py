@@ -1,4 +1,4 @@
-"""The settings of training, data and evaluation, and all of a run's settings together."""
+"""The settings of training, data and evaluation, and the whole configuration of a run."""
 
 from itertools import pairwise
 from typing import Any, Literal, Self
@@ -11,140 +11,157 @@ from trm.config.optim import OptimConfig
 
 
 class TrainConfig(Frozen):
-    """How long, on how much, how often to look."""
+    """Length of the run, batches, loss, schedule of evaluations and checkpoints."""
 
-    batch_size: int = Field(768, gt=0, description="Examples in a step, over all devices.")
+    batch_size: int = Field(768, gt=0, description="Examples in a training step, over all devices.")
     accumulate: int = Field(
-        1, gt=0, description="Parts in which each device takes its share of a batch; saves memory."
+        1,
+        gt=0,
+        description="Number of parts in which a device processes its batch, to save memory.",
     )
-    epochs: int = Field(100_000, gt=0, description="Passes over the puzzles (not their copies).")
-    max_steps: int | None = Field(None, gt=0, description="End after so many steps instead.")
-    seed: int = Field(0, ge=0, description="Decides weights, data order and exploration.")
+    epochs: int = Field(
+        100_000, gt=0, description="Passes over the puzzles, not counting their copies."
+    )
+    max_steps: int | None = Field(
+        None, gt=0, description="Number of training steps, instead of epochs."
+    )
+    seed: int = Field(0, ge=0, description="Seed of weights, data order and exploration.")
     loss: Literal["stablemax", "softmax"] = Field("stablemax", description="Loss of the answer.")
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Share of a cell's target that is spread over all tokens."
     )
     halting_weight: float = Field(
-        0.5, ge=0, description="Weight of the halting head's loss beside the answer's."
+        0.5, ge=0, description="Weight of the halting loss, relative to the answer loss."
     )
     supervision_decay: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="The loss after supervision step t counts this to the power of t - 1.",
+        description="Weight of the loss at supervision step t: this to the power of t - 1.",
     )
     depth_curriculum: tuple[tuple[float, int, int], ...] = Field(
         (),
-        description="Until a share of the run train with fewer cycles: [share, h_cycles, "
-        "l_cycles] each, such as [[0.3, 1, 2], [0.6, 2, 4]]; then with the model's.",
+        description="Train with fewer cycles at first: stages [share of the run at which it ends, "
+        "h_cycles, l_cycles], such as [[0.3, 1, 2], [0.6, 2, 4]]. The rest has the model's cycles.",
     )
     state_noise: float = Field(
-        0.0, ge=0, description="Deviation of the noise added after each application in training."
+        0.0,
+        ge=0,
+        description="Standard deviation of the noise in training, added after each application.",
     )
     init_from: str | None = Field(
-        None, description="Begin with the weights of this checkpoint, here or on the Hub."
+        None, description="Start from the weights of this checkpoint, local or on the Hub."
     )
     reset_puzzle_embedding: bool = Field(
-        False, description="But let every puzzle begin with the mean of its puzzle embeddings."
+        False,
+        description="With init_from: start each puzzle embedding from the mean of all.",
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
-    compile: bool | None = Field(None, description="Use torch.compile; unset: on CUDA.")
-    log_every_steps: int = Field(10, gt=0, description="Steps between logged lines.")
+    compile: bool | None = Field(None, description="Use torch.compile; unset: only on CUDA.")
+    log_every_steps: int = Field(10, gt=0, description="Steps between lines of the log.")
     eval_every_steps: int | None = Field(
         None,
         gt=0,
-        description="Steps between evaluations; unset: a tenth of the run, 100 at least.",
+        description="Steps between evaluations; unset: a tenth of the run, at least 100.",
     )
     save_every_steps: int | None = Field(
-        None, gt=0, description="Steps between checkpoints; unset: 1000, or as evaluations."
+        None,
+        gt=0,
+        description="Steps between checkpoints; unset: 1000, or eval_every_steps if smaller.",
     )
     save_every_minutes: float | None = Field(
-        None, gt=0, description="Minutes between checkpoints, beside those by steps."
+        None, gt=0, description="Minutes between additional checkpoints."
     )
     patience: int | None = Field(
-        None, gt=0, description="End after so many evaluations in a row without a new best."
+        None, gt=0, description="Stop after this number of evaluations in a row without a new best."
     )
-    keep_checkpoints: int = Field(2, gt=0, description="Newest checkpoints kept, beside the best.")
+    keep_checkpoints: int = Field(
+        2, gt=0, description="Number of newest checkpoints to keep, in addition to the best."
+    )
     skip_nonfinite: int = Field(
-        0, ge=0, description="Leave out so many steps whose loss or gradient is not finite."
+        0,
+        ge=0,
+        description="Maximum number of steps to skip for a loss or gradient that is not finite.",
     )
     shard_puzzle_embedding: bool = Field(
-        False, description="Each process keeps a share of the puzzle embedding, instead of all."
+        False, description="Split the puzzle embedding between the processes."
     )
     log_to: tuple[str, ...] = Field(
-        (), description="Trackers that hear of the run too: tensorboard, wandb, trackio."
+        (), description="Trackers that log the run: tensorboard, wandb, trackio."
     )
 
     @field_validator("depth_curriculum", mode="before")
     @classmethod
-    def _of_three(cls, stages: Any) -> Any:
+    def _stages_are_triples(cls, stages: Any) -> Any:
         if not isinstance(stages, list | tuple) or any(
             not isinstance(stage, list | tuple) or len(stage) != 3 for stage in stages
         ):
-            raise ValueError("stages are lists of [share, h_cycles, l_cycles]")
+            raise ValueError("each stage must be a list [share, h_cycles, l_cycles]")
         return stages
 
     @field_validator("depth_curriculum")
     @classmethod
-    def _rises(cls, stages: tuple[tuple[float, int, int], ...]) -> tuple[Any, ...]:
+    def _shares_increase(cls, stages: tuple[tuple[float, int, int], ...]) -> tuple[Any, ...]:
         shares = [0.0, *(share for share, _, _ in stages)]
         if any(not before < share < 1 for before, share in pairwise(shares)):
-            raise ValueError("the shares of the run have to rise, between 0 and 1")
+            raise ValueError("the shares must increase, between 0 and 1")
         if any(min(cycles) < 1 for _, *cycles in stages):
-            raise ValueError("there is at least one cycle of each kind")
+            raise ValueError("each stage needs at least one cycle of each kind")
         return stages
 
     @field_validator("log_to", mode="before")
     @classmethod
-    def _names(cls, value: Any) -> Any:
+    def _split_names(cls, value: Any) -> Any:
         return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
 
 class DataConfig(Frozen):
-    """Where the puzzles are."""
+    """The training and test data."""
 
     paths: tuple[str, ...] | None = Field(
-        None, description="Data folders, joined where they are several; unset: data/TASK."
+        None, description="Data folders, joined into one dataset; unset: data/TASK."
     )
     augment: Literal["stored", "online"] = Field(
         "stored",
-        description="Train on the stored copies of a puzzle, or on a new one in every pass.",
+        description="Train on the stored copies of a puzzle, or on a new random copy in each pass.",
     )
     validation_share: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Hold this share of the training puzzles out, and evaluate on them during "
-        "training instead of on the test split.",
+        description="Hold out this share of the training puzzles. Evaluations during training use "
+        "them instead of the test split.",
     )
 
     @field_validator("paths", mode="before")
     @classmethod
-    def _one_path(cls, value: Any) -> Any:
+    def _path_as_tuple(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value or None
 
 
 class EvalConfig(Frozen):
-    """What an evaluation during training looks at; ``trm eval`` has flags of the same names."""
+    """Evaluation during training; ``trm eval`` has flags with the same names."""
 
-    batch_size: int | None = Field(None, gt=0, description="Unset: the training batch size.")
+    batch_size: int | None = Field(
+        None, gt=0, description="Examples in an evaluation batch; unset: train.batch_size."
+    )
     max_examples: int | None = Field(
         None,
         gt=0,
-        description="Look at so many, chosen once and for all; unset: as many as take no longer "
-        "than the training between two evaluations: in the published recipe, all.",
+        description="Number of examples, the same in all evaluations; unset: limited so that an "
+        "evaluation takes at most the time of the training since the last one.",
     )
     halt: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="End each example when its halting probability is above this, such as 0.9; "
-        "unset: after halt_max_steps.",
+        description="Stop an example when its halting probability is above this, such as 0.9; "
+        "unset: stop after halt_max_steps.",
     )
 
 
 class RunConfig(Frozen):
-    """The whole of a run's settings; saved with every run and checkpoint."""
+    """All settings of a run; saved with every run and checkpoint."""
 
     task: str
     model: ModelConfig = ModelConfig()
@@ -157,7 +174,7 @@ class RunConfig(Frozen):
     def _halting_fits(self) -> Self:
         if self.eval.halt is not None and self.train.shard_puzzle_embedding:
             raise ValueError(
-                "eval.halt does not go with train.shard_puzzle_embedding, whose processes have to "
+                "eval.halt cannot be used with train.shard_puzzle_embedding, because its processes "
                 "look up puzzles together"
             )
         return self
@@ -167,19 +184,19 @@ class RunConfig(Frozen):
         for share, *stage in self.train.depth_curriculum:
             if stage[0] > self.model.h_cycles or stage[1] > self.model.l_cycles:
                 raise ValueError(
-                    f"train.depth_curriculum goes deeper at {share:g} than model.h_cycles "
+                    f"train.depth_curriculum has more cycles at {share:g} than model.h_cycles "
                     f"{self.model.h_cycles} and model.l_cycles {self.model.l_cycles}"
                 )
         return self
 
     @property
     def data_paths(self) -> tuple[str, ...]:
-        """The data folders, ``data/TASK`` where none is set."""
+        """The data folders, ``data/TASK`` if none is set."""
         return self.data.paths or (f"data/{self.task}",)
 
     @property
     def eval_split(self) -> Literal["test", "validation"]:
-        """What an evaluation during training looks at."""
+        """The split that evaluations during training use."""
         return "validation" if self.data.validation_share else "test"
 
     @property
@@ -188,7 +205,7 @@ class RunConfig(Frozen):
         return self.eval.batch_size or self.train.batch_size
 
 
-#: The groups of a run's settings, by the first part of a dotted name.
+#: The groups of settings, by the first part of a dotted name.
 GROUPS: dict[str, type[Frozen]] = {
     "model": ModelConfig,
     "optim": OptimConfig,
@@ -199,5 +216,5 @@ GROUPS: dict[str, type[Frozen]] = {
 
 
 def setting_names() -> list[str]:
-    """Every dotted setting name, such as ``model.hidden_size``."""
+    """All dotted setting names, such as ``model.hidden_size``."""
     return [f"{group}.{field}" for group, cls in GROUPS.items() for field in cls.model_fields]
