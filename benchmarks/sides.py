@@ -21,7 +21,7 @@ from torch import Tensor
 
 from trm.config import ModelConfig, OptimConfig
 from trm.data import Batch
-from trm.evaluation.evaluate import answer
+from trm.inference.rollout_pool import Request, RolloutPool
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.runtime import peak_flops
 from trm.runtime.device import compile_network, to_device
@@ -158,7 +158,8 @@ def own_step(job: Job) -> Callable[[], object]:
     batch = random_batch(model)
     compile_network(network, job.compile)
     if job.phase == "eval":
-        return lambda: answer(network, batch, model.batch)
+        pool = RolloutPool(network, model.batch)
+        return lambda: list(pool.answer([Request((batch,))]))
     state = TrainState.create(network, model.run)
     trainer = Trainer(state, model.run, total_steps=1000)
     puzzles = to_device(batch, device)

@@ -18,8 +18,9 @@ from tests.hub.commands import Commands, Online
 
 #: Packages whose shapes are checked.
 CHECKED = (
-    "models", "training", "evaluation.evaluate", "checkpoints", "runtime", "inference.halting_pool",
-    "inference.latent_noise", "inference.model", "inference.rollouts", "inference.search",
+    "models", "training", "evaluation.evaluate", "checkpoints", "runtime", "inference.latent_noise",
+    "inference.model", "inference.rollout_pool", "inference.rollouts", "inference.search",
+    "inference.symmetric_copies",
 )  # fmt: skip
 
 os.environ.pop("COLUMNS", None)  # which the command line would read as it is imported

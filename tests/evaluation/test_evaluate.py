@@ -1,23 +1,27 @@
 """Evaluation, alone and of a trained run."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import trm
 from tests.eval_batches import eval_batches
 from trm.config import ModelConfig, RunConfig
 from trm.data import write
 from trm.errors import CheckpointError, DataError, InputError
-from trm.evaluation.evaluate import answer
+from trm.evaluation.evaluate import evaluate
 from trm.evaluation.report import evaluate_model
+from trm.inference.rollout_pool import Request, RolloutPool
 from trm.models import PuzzleSpec, TinyRecursiveModel
+from trm.runtime.process_group import ProcessGroup
 from trm.tasks.base import Puzzle
+from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
 from trm.tasks.sudoku.task import Sudoku
 from trm.training.optim.ema import EMA, averaged
 from trm.training.plan import plan_run
@@ -57,11 +61,45 @@ def test_progress_ends_at_the_number_of_examples(model: trm.Model) -> None:
 def test_halt_step_is_the_first_at_which_the_head_says_so(model: trm.Model) -> None:
     split = Sudoku().open_data(model.config.data_paths).split("test")
     batch = next(eval_batches(split, 16))
-    found = answer(model.network, batch)
+    ((_, found, _),) = RolloutPool(model.network, 16).answer([Request((batch,))])
     for row in range(16):
         thoughts = list(model.think(Puzzle(batch.inputs[row])))
         first = next((t.step for t in thoughts if t.halt_probability > 0.5), 8)
         assert found.halt_steps[row] == first
+
+
+@dataclass(frozen=True)
+class LoneProcess(ProcessGroup):
+    """One of several processes, without the others: what it sends to the first is kept."""
+
+    sent: list[Tensor] = field(default_factory=list)
+
+    def gather_to_first(self, rows: Tensor, count: int) -> Tensor:
+        self.sent.append(rows)
+        return torch.zeros((count, *rows.shape[1:]), dtype=rows.dtype)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_all_processes_run_the_network_equally_often(model: trm.Model, size: int) -> None:
+    """Also where a batch cannot be divided evenly, or has fewer examples than processes."""
+    split = Sudoku().open_data(model.config.data_paths).split("test")
+    whole: list[EvalBatch] = []
+    how: dict[str, Any] = {"batch_size": 7, "max_examples": 17}
+    evaluate(model.network, AccuracyEvaluator(), split, on_batch=whole.append, **how)
+    shares, shapes = [], []
+    for rank in range(size):
+        rows: list[int] = []
+        hook = model.network.register_forward_pre_hook(lambda _, given: rows.append(len(given[1])))  # noqa: B023
+        group = LoneProcess(rank, size)
+        evaluate(model.network, AccuracyEvaluator(), split, group=group, **how)
+        hook.remove()
+        shares.append(group.sent[::3])  # the answers to each batch
+        shapes.append(rows)
+    assert all(rows == shapes[0] for rows in shapes)
+    assert len(shapes[0]) == 3 * 8
+    for number, batch in enumerate(whole):
+        gathered = torch.cat([share[number] for share in shares])
+        assert np.array_equal(gathered.numpy(), batch.answers)
 
 
 def test_data_of_another_length_is_refused(model: trm.Model, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Voting over symmetric copies: they are solved as other puzzles, and their answers turned back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from trm.evaluation import evaluate as module
 from trm.evaluation.evaluate import evaluate
 from trm.evaluation.report import evaluate_model
 from trm.inference.options import InferenceOptions
+from trm.inference.rollout_pool import Request, Response
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
 from trm.tasks.sudoku.task import Sudoku
@@ -46,21 +47,28 @@ def solver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Batch]]:
     def install(votes: int = 1, spoil: Errors = lambda copy, labels: labels) -> list[Batch]:
         given: list[Batch] = []
 
-        def answer(model: Any, batch: Batch, *_: Any) -> EvalBatch:
-            copy = len(given) % votes
-            given.append(batch)
-            return EvalBatch(
-                inputs=batch.inputs,
-                labels=batch.labels,
-                answers=spoil(copy, batch.labels.copy()),
-                halt_logits=np.full(len(batch), 1.0 - copy, np.float32),
-                halt_steps=np.full(len(batch), 1 + copy, np.int32),
-                puzzle_identifiers=batch.puzzle_identifiers,
-                examples=batch.examples,
-                puzzles=batch.puzzles,
-            )
+        class Pool:
+            def __init__(self, *_: Any, **__: Any) -> None:
+                pass
 
-        monkeypatch.setattr(module, "answer", answer)
+            def answer(self, requests: Iterable[Request]) -> Iterator[Response]:
+                for request in requests:
+                    (batch,) = request.batches
+                    copy = len(given) % votes
+                    given.append(batch)
+                    answers = EvalBatch(
+                        inputs=batch.inputs,
+                        labels=batch.labels,
+                        answers=spoil(copy, batch.labels.copy()),
+                        halt_logits=np.full(len(batch), 1.0 - copy, np.float32),
+                        halt_steps=np.full(len(batch), 1 + copy, np.int32),
+                        puzzle_identifiers=batch.puzzle_identifiers,
+                        examples=batch.examples,
+                        puzzles=batch.puzzles,
+                    )
+                    yield Response(request, answers, np.zeros(len(batch), np.int64))
+
+        monkeypatch.setattr(module, "RolloutPool", Pool)
         return given
 
     return install

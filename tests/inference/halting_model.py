@@ -1,8 +1,11 @@
 """A small model with a halting head that is not trained, but not at rest either."""
 
+import numpy as np
 import torch
 
 from trm.config import ModelConfig
+from trm.data import Batch
+from trm.inference.latent_noise import LatentNoise
 from trm.models import PuzzleSpec, TinyRecursiveModel
 
 SEQ, MAX_STEPS = 6, 5
@@ -22,3 +25,20 @@ def halting_model() -> TinyRecursiveModel:
         assert made.puzzle_embedding is not None
         made.puzzle_embedding.weight.normal_(generator=random)
     return made.eval()
+
+
+def by_hand(
+    model: TinyRecursiveModel, batch: Batch, steps: int, sample: int = 0, scale: float = 0.0
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Answers and halting logits after each of some supervision steps."""
+    noise, count = LatentNoise(model, scale), len(batch)
+    with torch.inference_mode():
+        identifiers = torch.from_numpy(batch.puzzle_identifiers)
+        embedded = model.embed(torch.from_numpy(batch.inputs), model.puzzle_vectors(identifiers))
+        state = model.initial_state(count, sample)
+        found = []
+        for step in range(steps):
+            latent = noise.disturb(state.latent, np.full(count, sample), np.full(count, step))
+            state, logits, halt_logits = model(state._replace(latent=latent), embedded)
+            found.append((logits.argmax(-1).numpy(), halt_logits.float().numpy()))
+    return found

@@ -8,17 +8,18 @@ import pytest
 import torch
 
 import trm
-from tests.inference.halting_model import MAX_STEPS, SEQ, halting_model
-from tests.inference.test_halting_pool import batches
+from tests.inference.halting_model import MAX_STEPS, SEQ, by_hand, halting_model
+from tests.inference.test_rollout_pool import batches
 from trm.config import ModelConfig
 from trm.data import Batch, Split
-from trm.evaluation.evaluate import answer, evaluate
+from trm.evaluation.evaluate import evaluate, restored
 from trm.evaluation.report import Report, evaluate_model
 from trm.inference.choice import chosen
-from trm.inference.halting_pool import HaltingPool
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import InferenceOptions
-from trm.inference.rollouts import Answered, Asked, Lockstep, initial_state, turned_back
+from trm.inference.rollout_pool import Request, Response, RolloutPool
+from trm.inference.rollouts import Rollouts
+from trm.inference.symmetric_copies import SymmetricCopies
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
 from trm.tasks.sudoku.task import Sudoku
@@ -29,23 +30,12 @@ def model() -> TinyRecursiveModel:
     return halting_model()
 
 
-def by_hand(
-    model: TinyRecursiveModel, batch: Batch, steps: int, sample: int = 0, scale: float = 0.0
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Answers and halting logits after each of so many supervision steps."""
-    noise = LatentNoise(model, scale)
-    with torch.inference_mode():
-        identifiers = torch.from_numpy(batch.puzzle_identifiers)
-        embedded = model.embed(torch.from_numpy(batch.inputs), model.puzzle_vectors(identifiers))
-        state = initial_state(model, len(batch), (sample,))
-        found = []
-        for step in range(steps):
-            if sample:
-                drawn = noise._drawn(sample, step)
-                state = state._replace(latent=state.latent + drawn)
-            state, logits, halt_logits = model(state, embedded)
-            found.append((logits.argmax(-1).numpy(), halt_logits.float().numpy()))
-    return found
+def answer(
+    model: TinyRecursiveModel, batch: Batch, steps: int | None, sample: int, scale: float
+) -> EvalBatch:
+    pool = RolloutPool(model, len(batch), max_steps=steps, noise=LatentNoise(model, scale))
+    (response,) = pool.answer([Request((batch,), (sample,))])
+    return response.answers
 
 
 @pytest.mark.parametrize("steps", [1, MAX_STEPS, 2 * MAX_STEPS])
@@ -54,7 +44,7 @@ def test_steps_may_be_more_or_fewer_than_in_training(
     model: TinyRecursiveModel, steps: int, sample: int
 ) -> None:
     (batch,) = batches((9,))
-    found = answer(model, batch, None, steps, sample, LatentNoise(model, 0.5))
+    found = answer(model, batch, steps, sample, 0.5)
     answers, logits = by_hand(model, batch, steps, sample, 0.5)[-1]
     assert np.array_equal(found.answers, answers)
     assert np.array_equal(found.halt_logits, logits)
@@ -63,12 +53,10 @@ def test_steps_may_be_more_or_fewer_than_in_training(
 
 def test_noise_changes_answers_and_is_that_of_its_sample(model: TinyRecursiveModel) -> None:
     (batch,) = batches((60,))
-    found = [
-        answer(model, batch, None, None, s, LatentNoise(model, 1.0)).answers for s in (0, 1, 2)
-    ]
-    again = answer(model, batch, None, None, 1, LatentNoise(model, 1.0)).answers
+    found = [answer(model, batch, None, sample, 1.0).answers for sample in (0, 1, 2)]
+    again = answer(model, batch, None, 1, 1.0).answers
     assert np.array_equal(again, found[1])
-    assert np.array_equal(found[0], answer(model, batch).answers)
+    assert np.array_equal(found[0], answer(model, batch, None, 0, 0.0).answers)
     changed = [(found[a] != found[b]).any(axis=1).mean() for a, b in ((0, 1), (0, 2), (1, 2))]
     assert min(changed) > 0.1
 
@@ -81,37 +69,41 @@ def test_noise_is_gaussian_and_leaves_what_it_is_given(model: TinyRecursiveModel
     assert not found[[0, 5]].any()
     assert torch.equal(found[1], found[4])
     assert not any(torch.equal(found[a], found[b]) for a, b in ((1, 2), (1, 3), (2, 3)))
-    many = torch.cat([LatentNoise(model, 0.3)._drawn(s, t) for s in range(1, 9) for t in range(9)])
+    rows = np.array([(sample, step) for sample in range(1, 9) for step in range(9)])
+    many = LatentNoise(model, 0.3).disturb(
+        latent.new_zeros(72, *latent.shape[1:]), rows[:, 0], rows[:, 1]
+    )
     assert float(many.mean()) == pytest.approx(0, abs=0.01)
     assert float(many.std()) == pytest.approx(0.3, abs=0.01)
 
 
-def test_what_is_not_kept_is_drawn_again(
-    model: TinyRecursiveModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_noise_that_does_not_fit_in_the_cache_is_drawn_again(model: TinyRecursiveModel) -> None:
     latent = torch.zeros(4, 2 + SEQ, 16, dtype=torch.float64)
     samples, steps = np.array([1, 2, 3, 1]), np.array([0, 1, 2, 3])
     expected = LatentNoise(model, 0.3).disturb(latent, samples, steps)
-    monkeypatch.setattr("trm.inference.latent_noise._KEPT", 1)
-    little = LatentNoise(model, 0.3)
+    little = LatentNoise(model, 0.3, cache_bytes=1)
     for _ in range(2):
         assert torch.equal(little.disturb(latent, samples, steps), expected)
-    assert little._kept.cache_info().currsize == 1
 
 
-def test_rows_in_step_are_the_samples_one_after_the_other(model: TinyRecursiveModel) -> None:
+def test_rows_take_their_steps_together_wherever_they_stand(model: TinyRecursiveModel) -> None:
     (batch,) = batches((5,))
-    both = np.concatenate([batch.inputs] * 3), np.concatenate([batch.puzzle_identifiers] * 3)
-    rows = Lockstep(model, *map(torch.from_numpy, both), (0, 1, 3), LatentNoise(model, 0.7))
+    samples = (0, 1, 3)
+    rollouts = Rollouts(model, 15, LatentNoise(model, 0.7))
+    for place, sample in enumerate(samples):
+        rows = np.arange(5 * place, 5 * place + 5)
+        rollouts.start(rows, batch.inputs, batch.puzzle_identifiers, sample)
     for step in range(2):
-        answers, _ = rows.step()
-        for place, sample in enumerate((0, 1, 3)):
+        answers = rollouts.step()[0].argmax(-1)
+        for place, sample in enumerate(samples):
             expected = by_hand(model, batch, step + 1, sample, 0.7)[-1][0]
             assert np.array_equal(answers[5 * place : 5 * place + 5].numpy(), expected)
-    rows.keep(np.array([1, 6, 13]))
-    answers, _ = rows.step()
-    for row, (sample, place) in enumerate(((0, 1), (1, 1), (3, 3))):
-        expected = by_hand(model, batch, 3, sample, 0.7)[-1][0][place]
+    rollouts.keep(np.array([1, 6, 13]))
+    assert len(rollouts) == 3
+    rollouts.start(np.array([1]), batch.inputs[:1], batch.puzzle_identifiers[:1], 1)
+    answers = rollouts.step()[0].argmax(-1)
+    for row, (sample, place, step) in enumerate(((0, 1, 3), (1, 0, 1), (3, 3, 3))):
+        expected = by_hand(model, batch, step, sample, 0.7)[-1][0][place]
         assert np.array_equal(answers[row].numpy(), expected)
 
 
@@ -123,17 +115,17 @@ def test_rollouts_end_with_the_first_of_them(
     monkeypatch.setattr(model, "is_compiled", compiled)
     rows: set[int] = set()
     hook = model.register_forward_pre_hook(lambda _, given: rows.add(len(given[1])))
-    given = [Asked((batch,) * 3, (0, 1, 2)) for batch in batches((30, 1, 12))]
-    pool = HaltingPool(
-        model, iter(given), size, 0.5, max_steps=8, rollouts=3, noise=LatentNoise(model, 0.5)
+    given = [Request((batch,) * 3, (0, 1, 2)) for batch in batches((30, 1, 12))]
+    pool = RolloutPool(
+        model, size, threshold=0.5, max_steps=8, rollouts=3, noise=LatentNoise(model, 0.5)
     )
-    found = list(pool.answered())
+    found = list(pool.answer(given))
     hook.remove()
     assert max(rows) == 3 * max(1, size // 3)
     assert len(rows) == 1 or not compiled
-    assert [one.asked for one in found] == given
-    for asked, answered, rollout in found:
-        each = [by_hand(model, asked.batches[0], 8, sample, 0.5) for sample in range(3)]
+    assert [response.request for response in found] == given
+    for request, answered, rollout in found:
+        each = [by_hand(model, request.batches[0], 8, sample, 0.5) for sample in range(3)]
         logits = np.array([[halting for _, halting in steps] for steps in each])
         sure = (logits > 0).any(axis=0)  # (steps, batch)
         ends = np.where(sure.any(axis=0), sure.argmax(axis=0), 7)
@@ -143,15 +135,17 @@ def test_rollouts_end_with_the_first_of_them(
             assert rollout[row] == winner
             assert np.array_equal(answered.answers[row], each[winner][step][0][row])
             assert answered.halt_logits[row] == pytest.approx(logits[winner, step, row])
-    assert len({int(winner) for one in found for winner in one.rollout}) == 3
+    assert len({int(winner) for response in found for winner in response.rollouts}) == 3
 
 
 @pytest.mark.parametrize("choose", ["vote", "halt"])
-def test_in_places_each_rollout_halts_for_itself(model: TinyRecursiveModel, choose: Any) -> None:
+def test_each_rollout_of_a_request_of_its_own_halts_alone(
+    model: TinyRecursiveModel, choose: Any
+) -> None:
     (batch,) = batches((40,))
-    noise, given = LatentNoise(model, 0.5), [Asked((batch,), (sample,)) for sample in range(3)]
-    pool = HaltingPool(model, given, 16, 0.5, noise=noise)
-    ballots = [found for _, found, _ in pool.answered()]
+    given = [Request((batch,), (sample,)) for sample in range(3)]
+    pool = RolloutPool(model, 16, threshold=0.5, noise=LatentNoise(model, 0.5))
+    ballots = [response.answers for response in pool.answer(given)]
     for sample, ballot in enumerate(ballots):
         steps = by_hand(model, batch, MAX_STEPS, sample, 0.5)
         for row, step in enumerate(ballot.halt_steps):
@@ -248,9 +242,9 @@ def test_the_first_to_halt_is_the_quickest_of_those_that_halt_alone(
     assert steps == int(first.halt_steps.sum()) * 4 < all_steps == 40 * 4 * 6
     noise, alone = LatentNoise(network, 0.7), []
     for sample in range(4):
-        asked = [Asked((split.make_batch(first.examples, first.puzzles),), (sample,))]
-        ((_, found, _),) = HaltingPool(network, asked, 40, 0.1, max_steps=6, noise=noise).answered()
-        alone.append(found)
+        request = Request((split.make_batch(first.examples, first.puzzles),), (sample,))
+        pool = RolloutPool(network, 40, threshold=0.1, max_steps=6, noise=noise)
+        alone += [response.answers for response in pool.answer([request])]
     quickest = np.min([found.halt_steps for found in alone], axis=0)
     assert first.halt_steps.tolist() == quickest.tolist()
     assert len(set(quickest.tolist())) > 1
@@ -260,28 +254,21 @@ def test_the_first_to_halt_is_the_quickest_of_those_that_halt_alone(
         assert np.array_equal(first.answers[row], surest.answers[row])
 
 
-def test_winning_copies_are_turned_back(split: Split) -> None:
+def test_answers_to_copies_are_restored(split: Split) -> None:
     examples = np.arange(6)
-    original = split.make_batch(examples, examples)
-    kinds = split.augmentation.draw(2, np.random.default_rng(5)) if split.augmentation else None
-    assert kinds is not None
-    copies = [
-        split.make_batch(
-            examples, examples, (np.repeat(kinds[0][i], 6), np.tile(kinds[1][i], (6, 1)))
-        )
-        for i in range(2)
-    ]
-    batch = (original, original, *copies)
-    rollout = np.array([0, 1, 2, 3, 2, 0])
-    answers = np.stack([batch[which].labels[row] for row, which in enumerate(rollout)])
+    copies = SymmetricCopies.of_split(split, 3)
+    original, *others = copies.batches(split, examples, examples)
+    batches = (original, original, *others)
+    rollouts = np.array([0, 1, 2, 3, 2, 0])
+    answers = np.stack([batches[number].labels[row] for row, number in enumerate(rollouts)])
     found = EvalBatch(
         inputs=original.inputs, labels=original.labels, answers=answers,
         halt_logits=np.zeros(6, np.float32), halt_steps=np.ones(6, np.int32),
         puzzle_identifiers=original.puzzle_identifiers, examples=examples, puzzles=examples,
     )  # fmt: skip
     assert (answers != original.labels).any()
-    back = turned_back(split, original, Answered(Asked(batch, (0, 1, 0, 0)), found, rollout))
-    assert np.array_equal(back.answers, original.labels)
+    response = Response(Request(batches, (0, 1, 0, 0)), found, rollouts)
+    assert np.array_equal(restored(response, original, copies).answers, original.labels)
 
 
 def report(run: Path, **how: Any) -> Report:

@@ -10,7 +10,7 @@ import pytest
 
 import trm
 from tests.inference.boards import SOLVED
-from tests.inference.test_rollouts import by_hand
+from tests.inference.halting_model import by_hand
 from trm.data import Split
 from trm.errors import ConfigError, InputError
 from trm.evaluation.evaluate import evaluate

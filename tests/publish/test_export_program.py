@@ -16,7 +16,7 @@ from trm.checkpoints.opened import open_checkpoint
 from trm.config import ModelConfig, RunConfig
 from trm.data import DatasetMeta, Position
 from trm.errors import CheckpointError, ConfigError, InputError
-from trm.inference.rollouts import supervision_steps
+from trm.inference.rollouts import Rollouts
 from trm.models import StepOutput, TinyRecursiveModel
 from trm.publish import export_program
 from trm.runs import layout
@@ -143,9 +143,11 @@ def test_all_steps_are_those_of_the_model(
     outputs: list[StepOutput] = []
 
     model.register_forward_hook(lambda _, __, output: outputs.append(output))
-    given = torch.from_numpy(tokens), torch.from_numpy(identifiers)
+    rollouts = Rollouts(model, batch_size)
+    rollouts.start(np.arange(batch_size), tokens, identifiers)
     answer, latent = start(tokens)
-    for answers, halt_logits in supervision_steps(model, *given):
+    for _ in range(model.config.halt_max_steps):
+        expected_logits, halt_logits = rollouts.step()
         answer, latent, logits, halting = step(tokens, identifiers, answer, latent)
         state, expected, _ = outputs[-1]
         for found, wanted in (
@@ -155,7 +157,7 @@ def test_all_steps_are_those_of_the_model(
             assert found.dtype == np.float32
             assert found.shape == wanted.shape
             np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=1e-4)
-        np.testing.assert_array_equal(logits.argmax(-1), answers)
+        np.testing.assert_array_equal(logits.argmax(-1), expected_logits.argmax(-1))
     assert len(outputs) == 3
 
 

@@ -1,19 +1,19 @@
-"""Evaluation: every example thinks, then the task's evaluator counts."""
+"""Evaluation: the model answers every example, then the task's evaluator judges the answers."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trm.data import Batch, Split, Transforms, eval_indices, num_eval_examples
+from trm.data import Batch, Split, eval_indices, num_eval_examples
 from trm.inference.choice import chosen
-from trm.inference.halting_pool import HaltingPool
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import PUBLISHED, InferenceOptions
-from trm.inference.rollouts import Answered, Asked, split_copies, supervision_steps, turned_back
-from trm.models import PuzzleBatch, TinyRecursiveModel
-from trm.runtime.device import to_device
+from trm.inference.rollout_pool import Request, Response, RolloutPool
+from trm.inference.symmetric_copies import SymmetricCopies
+from trm.models import TinyRecursiveModel
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
 
@@ -32,39 +32,52 @@ def evaluate(
     should_stop: Callable[[], bool] = lambda: False,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> Mapping[str, Metric] | None:
-    """Answer the examples of a split, and let the evaluator judge.
+    """Answer the examples of a split, and let the evaluator judge the answers.
 
-    Several processes answer a share of each batch. The first one collects the answers batch by
-    batch, and its evaluator sees what that of a single process would see, in the same order.
+    Each process answers a share of each batch. The first process collects the answers batch by
+    batch. Its evaluator sees the same batches in the same order as that of a single process.
 
     Args:
         model: with the weights to evaluate.
         evaluator: a fresh one of the task's.
         split: the examples.
         batch_size: examples at a time, over all processes.
-        max_examples: look at so many, chosen once and for all, instead of all.
+        max_examples: evaluate only this many, always the same.
         thinking: for how long, in how many ways.
-        on_batch: also given each batch of answers.
-        on_steps: told, for each batch, how many supervision steps this process took for it: the
-            sum over its examples and their rollouts.
-        on_progress: called with examples done and examples in all.
-        should_stop: asked before each batch; true ends the evaluation without a result. All
-            processes have to give the same answer.
-        group: the processes that evaluate together; the first one has the result.
+        on_batch: called with each batch of answers.
+        on_steps: called after each batch with the supervision steps that this process took for it:
+            the sum over all examples and their rollouts.
+        on_progress: called with the examples done and the examples in all.
+        should_stop: called before each batch. True ends the evaluation without a result. It has to
+            return the same in all processes.
+        group: the processes that evaluate together.
+
+    Returns:
+        The metrics; an empty mapping in all processes but the first; None if stopped.
     """
-    thinking = thinking.settled
-    asked = _asked(split, eval_indices(split, batch_size, max_examples), thinking, group)
+    options = thinking.settled
+    copies = SymmetricCopies.of_split(split, options.votes)
+    rows = eval_indices(split, batch_size, max_examples)
+    together = options.choose == "first"  # the rollouts of an example end together
+    pool = RolloutPool(
+        model,
+        -(-batch_size // group.size),
+        threshold=options.halt,
+        max_steps=options.steps,
+        rollouts=options.rollouts if together else 1,
+        noise=LatentNoise(model, options.noise) if options.noise else None,
+    )
+    responses = pool.answer(_requests(split, rows, copies, options, group))
     total, done = num_eval_examples(split, max_examples), 0
-    answered = _answered(model, asked, -(-batch_size // group.size), thinking)
     for examples, puzzles in eval_indices(split, batch_size, max_examples):
         if should_stop():
             return None
-        parts = [next(answered) for _ in range(1 if _together(thinking) else thinking.rollouts)]
-        on_steps(sum(_steps_taken(model, part, thinking) for part in parts))
-        original = parts[0].asked.batches[0]
-        ballots = [turned_back(split, original, part) for part in parts]
-        own = chosen(thinking.choose or "vote", ballots)
-        answers = _collected(own, split, examples, puzzles, group)
+        parts = [next(responses) for _ in range(1 if together else options.rollouts)]
+        on_steps(sum(_num_steps(model, part, options) for part in parts))
+        original = parts[0].request.batches[0]
+        ballots = [restored(part, original, copies) for part in parts]
+        own = chosen(options.choose or "vote", ballots)
+        answers = _gathered(own, split, examples, puzzles, group)
         done += len(examples)
         if group.is_first:
             evaluator.update(answers)
@@ -75,90 +88,66 @@ def evaluate(
     return evaluator.result() if group.is_first else {}
 
 
-def _together(thinking: InferenceOptions) -> bool:
-    """Whether the rollouts of an example end together, and not each for itself."""
-    return thinking.choose == "first"
-
-
-def _answered(
-    model: TinyRecursiveModel, asked: Iterator[Asked], size: int, thinking: InferenceOptions
-) -> Iterator[Answered]:
-    """The answers to all that is asked, in its order; on so many rows of the device."""
-    noise = LatentNoise(model, thinking.noise) if thinking.noise else None
-    if thinking.halt is not None:
-        rollouts = thinking.rollouts if _together(thinking) else 1
-        yield from HaltingPool(
-            model, asked, size, thinking.halt,
-            max_steps=thinking.steps, rollouts=rollouts, noise=noise,
-        ).answered()  # fmt: skip
-        return
-    for one in asked:
-        (batch,), (sample,) = one.batches, one.samples
-        found = answer(model, batch, size, thinking.steps, sample, noise)
-        yield Answered(one, found, np.zeros(len(batch), np.int64))
-
-
-def _steps_taken(model: TinyRecursiveModel, part: Answered, thinking: InferenceOptions) -> int:
-    if thinking.halt is None:
-        return len(part.rollout) * (thinking.steps or model.config.halt_max_steps)
-    return int(part.found.halt_steps.sum()) * len(part.asked.batches)
-
-
-def _asked(
+def _requests(
     split: Split,
     rows: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
-    thinking: InferenceOptions,
+    copies: SymmetricCopies,
+    options: InferenceOptions,
     group: ProcessGroup,
-) -> Iterator[Asked]:
-    """This process's share of each batch, by each of its rollouts."""
-    copies, samples = split_copies(split, thinking.votes), range(thinking.samples)
-    for examples, puzzles in rows:
-        own = _own_rows(len(examples), group)
-        batches = [split.make_batch(examples[own], puzzles[own])]
-        for symmetry, permutation in copies:
-            drawn = Transforms(
-                np.repeat(symmetry, len(own)), np.repeat(permutation, len(own), axis=0)
-            )
-            batches.append(split.make_batch(examples[own], puzzles[own], drawn))
-        each = [(batch, sample) for batch in batches for sample in samples]
-        if _together(thinking):
-            yield Asked(*zip(*each, strict=True))
-        else:
-            yield from (Asked((batch,), (sample,)) for batch, sample in each)
+) -> Iterator[Request]:
+    """This process's share of each batch, for each of its rollouts.
 
-
-def _own_rows(count: int, group: ProcessGroup) -> NDArray[np.int64]:
-    """Which rows of a batch this process answers: equally many in all of them.
-
-    Where they cannot be dealt evenly some answer a row in vain, the last one of their share or of
-    the batch, for in all processes the network has to be asked equally often.
+    All processes get the same number of rows, because the network has to run equally often in all
+    of them. If the rows of a batch cannot be divided evenly, some processes answer one row twice.
     """
-    share = group.shard(count)
-    places = share.start + np.arange(-(-count // group.size))
-    last: int = min(max(share.stop, share.start + 1), count) - 1
-    return np.asarray(np.minimum(places, last))
+    for examples, puzzles in rows:
+        count = len(examples)
+        share = group.shard(count)
+        last = min(max(share.stop, share.start + 1), count) - 1
+        own = np.minimum(share.start + np.arange(-(-count // group.size)), last)
+        batches = copies.batches(split, examples[own], puzzles[own])
+        each = [(batch, sample) for batch in batches for sample in range(options.samples)]
+        if options.choose == "first":
+            yield Request(*zip(*each, strict=True))
+        else:
+            yield from (Request((batch,), (sample,)) for batch, sample in each)
 
 
-def _collected(
+def _num_steps(model: TinyRecursiveModel, part: Response, options: InferenceOptions) -> int:
+    """The supervision steps that all rollouts of a batch took together."""
+    if options.halt is None:
+        return len(part.rollouts) * (options.steps or model.config.halt_max_steps)
+    return int(part.answers.halt_steps.sum()) * len(part.request.batches)
+
+
+def restored(response: Response, original: Batch, copies: SymmetricCopies) -> EvalBatch:
+    """The answers to symmetric copies of a batch, as answers to the batch itself."""
+    found = response.answers
+    answers = found.answers
+    for number, batch in enumerate(response.request.batches):
+        own = response.rollouts == number
+        if batch is not original and own.any():
+            assert batch.transforms is not None
+            answers = np.where(own[:, None], copies.undo(found.answers, batch.transforms), answers)
+    return replace(found, inputs=original.inputs, labels=original.labels, answers=answers)
+
+
+def _gathered(
     own: EvalBatch,
     split: Split,
     examples: NDArray[np.int64],
     puzzles: NDArray[np.int64],
     group: ProcessGroup,
 ) -> EvalBatch:
-    """The answers of all processes to a batch, in the first one."""
+    """The answers of all processes to a batch, in the first process."""
     if group.size == 1:
         return own
     share, count = group.shard(len(examples)), len(examples)
-    answered = {
+    gathered = {
         name: group.gather_to_first(
-            torch.from_numpy(array[: share.stop - share.start]), count
+            torch.from_numpy(getattr(own, name)[: share.stop - share.start]), count
         ).numpy()
-        for name, array in (
-            ("answers", own.answers),
-            ("halt_logits", own.halt_logits),
-            ("halt_steps", own.halt_steps),
-        )
+        for name in ("answers", "halt_logits", "halt_steps")
     }
     if not group.is_first:
         return own
@@ -169,41 +158,5 @@ def _collected(
         puzzle_identifiers=batch.puzzle_identifiers,
         examples=examples,
         puzzles=puzzles,
-        **answered,
-    )
-
-
-def answer(
-    model: TinyRecursiveModel,
-    batch: Batch,
-    size: int | None = None,
-    max_steps: int | None = None,
-    sample: int = 0,
-    noise: LatentNoise | None = None,
-) -> EvalBatch:
-    """The model's answers to a batch after all supervision steps.
-
-    For a compiled model the batch is filled up to ``size`` rows, so that all have one shape.
-    """
-    puzzles = to_device(batch, model.device)
-    if model.is_compiled and size is not None:
-        rows = torch.arange(size, device=model.device).clamp_max(len(batch) - 1)
-        puzzles = PuzzleBatch(*(tensor[rows] for tensor in puzzles))
-    max_steps = max_steps or model.config.halt_max_steps
-    halt_steps = torch.full_like(puzzles.identifiers, max_steps)
-    steps = supervision_steps(model, puzzles.inputs, puzzles.identifiers, max_steps, sample, noise)
-    last = (puzzles.inputs, torch.zeros(()))  # there is at least one step
-    for number, last in enumerate(steps, start=1):
-        first = (last[1] > 0) & (halt_steps == max_steps)
-        halt_steps = torch.where(first, number, halt_steps)
-    answers, halt_logits = last
-    return EvalBatch(
-        inputs=batch.inputs,
-        labels=batch.labels,
-        answers=answers[: len(batch)].cpu().numpy(),
-        halt_logits=halt_logits[: len(batch)].float().cpu().numpy(),
-        halt_steps=halt_steps[: len(batch)].cpu().numpy(),
-        puzzle_identifiers=batch.puzzle_identifiers,
-        examples=batch.examples,
-        puzzles=batch.puzzles,
+        **gathered,
     )

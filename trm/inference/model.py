@@ -14,9 +14,9 @@ from trm.config import RunConfig
 from trm.errors import InputError
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import How, Solving
-from trm.inference.rollouts import symmetric_copies
-from trm.inference.search import Copies, Search
+from trm.inference.search import Search
 from trm.inference.solution import Solution, Thought
+from trm.inference.symmetric_copies import SymmetricCopies
 from trm.models import TinyRecursiveModel
 from trm.runtime.device import pick_device
 from trm.tasks.base import Puzzle, single_puzzle
@@ -194,15 +194,15 @@ class Model:
                 "is right. Leave it out."
             )
         augmentation = self.task.augmentation(self.checkpoint.data, "test")
-        copies = symmetric_copies(augmentation, how.votes, self.names is not None)
+        copies = SymmetricCopies(augmentation, how.votes, augmented=self.names is not None)
         rows = [self.identifier(puzzle) for puzzle in puzzles]
         return Search(
             self.network,
             self.task,
             np.stack([puzzle.tokens for puzzle in puzzles]).astype(np.int32),
-            torch.tensor(rows, dtype=torch.int32, device=self.network.device),
+            np.array(rows, np.int32),
             how,
-            Copies(augmentation, copies),
+            copies,
             self._noise_of(how.noise) if how.noise else None,
         )
 

@@ -1,4 +1,4 @@
-"""Letting examples halt: the answers are those of the step at which the head says so."""
+"""A pool of slots: each answer is that of the step at which its example ends."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -6,18 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import trm
-from tests.inference.halting_model import MAX_STEPS, SEQ, halting_model
+from tests.inference.halting_model import MAX_STEPS, SEQ, by_hand, halting_model
 from trm.config import RunConfig
 from trm.data import Batch
-from trm.evaluation.evaluate import answer
 from trm.evaluation.predictions import Predictions
 from trm.evaluation.report import evaluate_model
-from trm.inference.halting_pool import HaltingPool
 from trm.inference.options import InferenceOptions
-from trm.inference.rollouts import Asked, supervision_steps
+from trm.inference.rollout_pool import Request, RolloutPool
 from trm.models import TinyRecursiveModel
 
 
@@ -26,9 +23,9 @@ def model() -> TinyRecursiveModel:
     return halting_model()
 
 
-def asked(*sizes: int) -> list[Asked]:
+def requests(*sizes: int) -> list[Request]:
     """Batches, each by one rollout."""
-    return [Asked((batch,)) for batch in batches(sizes)]
+    return [Request((batch,)) for batch in batches(sizes)]
 
 
 def batches(sizes: tuple[int, ...]) -> list[Batch]:
@@ -45,21 +42,22 @@ def batches(sizes: tuple[int, ...]) -> list[Batch]:
 
 
 @pytest.mark.parametrize("sizes", [(1,), (8, 8, 8, 8, 3), (30, 1, 5)], ids=str)
-@pytest.mark.parametrize("places", [1, 7, 64])
-def test_each_row_has_the_answer_of_the_step_at_which_it_halts(
-    model: TinyRecursiveModel, sizes: tuple[int, ...], places: int
+@pytest.mark.parametrize("size", [1, 7, 64])
+@pytest.mark.parametrize("threshold", [0.5, None])
+def test_each_row_has_the_answer_of_the_step_at_which_it_ends(
+    model: TinyRecursiveModel, sizes: tuple[int, ...], size: int, threshold: float | None
 ) -> None:
-    given = asked(*sizes)
-    found = list(HaltingPool(model, iter(given), places, 0.5).answered())
-    assert [one for one, _, _ in found] == given
-    for one, answered, rollout in found:
-        (batch,) = one.batches
-        assert rollout.tolist() == [0] * len(batch)
-        whole = answer(model, batch)
-        inputs, identifiers = map(torch.from_numpy, (batch.inputs, batch.puzzle_identifiers))
-        steps = [(a.numpy(), h.numpy()) for a, h in supervision_steps(model, inputs, identifiers)]
-        assert answered.halt_steps.tolist() == whole.halt_steps.tolist()
-        for row, step in enumerate(answered.halt_steps):
+    given = requests(*sizes)
+    found = list(RolloutPool(model, size, threshold=threshold).answer(iter(given)))
+    assert [response.request for response in found] == given
+    for request, answered, rollouts in found:
+        (batch,) = request.batches
+        assert rollouts.tolist() == [0] * len(batch)
+        steps = by_hand(model, batch, MAX_STEPS)
+        halted = np.array([halt_logits > 0 for _, halt_logits in steps])
+        first = np.where(halted.any(axis=0), halted.argmax(axis=0) + 1, MAX_STEPS)
+        assert answered.halt_steps.tolist() == first.tolist()
+        for row, step in enumerate(first if threshold else [MAX_STEPS] * len(batch)):
             answers, halt_logits = steps[step - 1]
             assert answered.answers[row].tolist() == answers[row].tolist()
             assert answered.halt_logits[row] == pytest.approx(halt_logits[row])
@@ -67,17 +65,30 @@ def test_each_row_has_the_answer_of_the_step_at_which_it_halts(
         assert answered.labels is batch.labels
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_without_a_threshold_batches_are_not_mixed(
+    model: TinyRecursiveModel, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+    monkeypatch.setattr(model, "is_compiled", compiled)
+    hook = model.register_forward_pre_hook(lambda _, given: rows.append(len(given[1])))
+    list(RolloutPool(model, 8).answer(requests(8, 3, 5)))
+    hook.remove()
+    shapes = (8, 8, 8) if compiled else (8, 3, 5)  # one shape is compiled
+    assert rows == [shape for shape in shapes for _ in range(MAX_STEPS)]
+
+
 def test_a_higher_threshold_halts_later(model: TinyRecursiveModel) -> None:
     steps = []
     for threshold in (0.01, 0.5, 0.999999):
-        ((_, found, _),) = HaltingPool(model, asked(40), 8, threshold).answered()
+        ((_, found, _),) = RolloutPool(model, 8, threshold=threshold).answer(requests(40))
         steps.append(found.halt_steps)
     assert all((early <= late).all() for early, late in pairwise(steps))
     assert steps[0].sum() < steps[1].sum() < steps[2].sum()
 
 
 def test_rows_halt_at_different_steps(model: TinyRecursiveModel) -> None:
-    ((_, found, _),) = HaltingPool(model, asked(40), 8, 0.5).answered()
+    ((_, found, _),) = RolloutPool(model, 8, threshold=0.5).answer(requests(40))
     assert len(set(found.halt_steps.tolist())) > 2
 
 
@@ -88,7 +99,7 @@ def test_no_example_pays_for_the_steps_of_another(
     rows: list[int] = []
     monkeypatch.setattr(model, "is_compiled", compiled)
     hook = model.register_forward_pre_hook(lambda _, given: rows.append(len(given[1])))
-    ((_, found, _),) = HaltingPool(model, asked(40), 8, 0.5).answered()
+    ((_, found, _),) = RolloutPool(model, 8, threshold=0.5).answer(requests(40))
     hook.remove()
     needed = int(found.halt_steps.sum())
     if compiled:
@@ -98,17 +109,19 @@ def test_no_example_pays_for_the_steps_of_another(
         assert sum(rows) == needed
 
 
-def test_batches_are_asked_for_as_places_become_free(model: TinyRecursiveModel) -> None:
-    begun = []
+@pytest.mark.parametrize(("threshold", "most"), [(0.5, 2 + MAX_STEPS * 2), (None, 1)])
+def test_a_request_is_taken_when_a_slot_is_idle(
+    model: TinyRecursiveModel, threshold: float | None, most: int
+) -> None:
+    taken = []
 
-    def endless() -> Iterator[Asked]:
+    def endless() -> Iterator[Request]:
         for number in range(1000):
-            begun.append(number)
-            yield asked(4)[0]
+            taken.append(number)
+            yield requests(4)[0]
 
-    pool = HaltingPool(model, endless(), 8, 0.5).answered()
-    next(pool)
-    assert len(begun) <= 2 + MAX_STEPS * 2
+    next(RolloutPool(model, 8, threshold=threshold).answer(endless()))
+    assert len(taken) <= most
 
 
 @pytest.mark.parametrize("votes", [1, 3])
