@@ -1,4 +1,4 @@
-"""The documentation says what the package does: pages are current, names are there, links lead."""
+"""The documentation fits the package: generated pages are current, names and links exist."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ def name_of(path: Path) -> str:
 
 
 def commands() -> dict[str, set[str]]:
-    """Every command of the generated page, and its options."""
+    """Every command of the generated page, with its options."""
     sections = re.split(r"^## trm *", text_of(DOCS / "reference" / "cli.md"), flags=re.M)[1:]
     found = {}
     for section in sections:
@@ -38,7 +38,7 @@ def commands() -> dict[str, set[str]]:
 
 
 def shown_lines(path: Path) -> list[str]:
-    """The ``trm ...`` lines in a page's code blocks, comments and prompts taken off."""
+    """The ``trm ...`` lines in a page's code blocks, without comments and prompts."""
     blocks = re.findall(r"^```\w*\n(.*?)^```", text_of(path), flags=re.M | re.S)
     joined = "\n".join(blocks).replace("\\\n", " ")
     lines = (line.partition("#")[0].removeprefix("$ ").strip() for line in joined.splitlines())
@@ -53,7 +53,7 @@ def test_the_generated_pages_are_current() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_every_command_is_in_a_page_written_by_hand() -> None:
+def test_every_command_is_in_a_hand_written_page() -> None:
     written = "\n".join(text_of(path) for path in FILES if path not in GENERATED)
     leaves = {name for name in commands() if name and name != "build-data"}
     assert leaves >= {"train", "eval", "solve", "build-data sudoku"}
@@ -73,7 +73,7 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_every_setting_that_a_page_sets_exists() -> None:
-    known = {*setting_names(), "model.hiden_size", "KEY"}  # and an error that is shown
+    known = {*setting_names(), "model.hiden_size", "KEY"}  # in an error message
     for path in FILES:
         named = set(re.findall(r"--set ([\w.]+)=", text_of(path)))
         assert named <= known, f"{name_of(path)} sets {named - known}"
@@ -84,13 +84,13 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert [name for name in trm.__all__ if name not in page] == []
 
 
-def test_the_newest_version_of_the_changelog_is_the_packages() -> None:
+def test_the_changelog_has_the_version_of_the_package() -> None:
     versions = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", text_of(ROOT / "CHANGELOG.md"), flags=re.M)
     assert versions[0] == trm.__version__
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_relative_links_lead_somewhere(path: Path) -> None:
+def test_relative_links_have_a_target(path: Path) -> None:
     prose = re.sub(r"^```.*?^```", "", text_of(path), flags=re.M | re.S)
     links = re.findall(r"\]\(([^)\s]+)\)", prose)
     targets = [link.partition("#")[0] for link in links if not re.match(r"[a-z]+:", link)]
@@ -105,12 +105,12 @@ def test_command_lines_name_commands_and_options_that_exist(path: Path) -> None:
         depth = 2 if " ".join(words[:2]) in known else 1
         command = " ".join(words[:depth])
         assert command in known, line
-        plugin = command == "build-data" and len(words) > 1  # of a task that is not ours
+        plugin = command == "build-data" and len(words) > 1  # of a plugin's task
         options = known["build-data sudoku"] if plugin else known[command]
         assert set(OPTION.findall(line)) <= options, line
 
 
-def test_the_tutorial_shows_the_whole_way() -> None:
+def test_the_tutorial_shows_every_step() -> None:
     shown = {line.split()[1] for line in shown_lines(DOCS / "tutorial.md")}
     assert {"tasks", "build-data", "inspect-data", "train", "eval", "solve"} <= shown
 

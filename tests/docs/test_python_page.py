@@ -1,4 +1,4 @@
-"""The lines of ``docs/how-to/use-from-python.md`` do what the page says."""
+"""The code in ``docs/how-to/use-from-python.md`` gives the outputs shown there."""
 
 import doctest
 from pathlib import Path
