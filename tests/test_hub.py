@@ -112,7 +112,7 @@ def offline_process(hub_server: HubServer, hub_home: Path) -> Iterator[Commands]
         yield process
 
 
-ABSENT = "alice/none is not in the cache, and the Hub cannot be reached. Try with a network."
+ABSENT = "alice/none is not in the cache, and the Hub cannot be reached. Go online."
 
 
 def test_offline_the_cache_is_used(
@@ -131,7 +131,7 @@ def test_offline_the_cache_is_used(
     assert refused(offline(*EVAL, "alice/none")) == ABSENT
     assert "alice/demo@v1 is not in the cache" in refused(offline(*EVAL, "alice/demo@v1"))
     pushed = refused(offline("push-hub", "--ckpt", "c", "--repo", "alice/new"))
-    assert pushed == "alice/new: HF_HUB_OFFLINE is set, so nothing is written. Unset it."
+    assert pushed == "alice/new: HF_HUB_OFFLINE is set, so nothing can be uploaded. Unset it."
     assert hub.requests == []
 
 
@@ -154,7 +154,7 @@ def test_a_half_fetched_repository_is_not_taken_for_a_whole_one(
     hub.fail_next("GET .*/objects/", 403)
     assert "your token may not read alice/demo" in refused(online(*EVAL, "alice/demo"))
     hub.stop()
-    message = "alice/demo is not whole in the cache, and the Hub cannot be reached."
+    message = "alice/demo is incomplete in the cache, and the Hub cannot be reached."
     assert message in refused(online(*EVAL, "alice/demo"))
     hub.start()
     assert evaluated(online(*EVAL, "alice/demo"))["step"] == 7
@@ -171,11 +171,11 @@ def test_a_download_that_breaks_off_is_taken_up_again(
 
 
 MISSING = (
-    "bob/{}: no such repository on the Hub, nor a file or folder here; or it is private and yours "
-    "is no token for it. Correct the name. Log in with `hf auth login`, or set HF_TOKEN."
+    "bob/{}: no such repository on the Hub and no such file or folder here, or it is private and "
+    "your token has no access. Correct the name. Log in with `hf auth login`, or set HF_TOKEN."
 )
 UNKNOWN = (
-    "the Hub knows no such token, or there is none. Log in with `hf auth login`, or set HF_TOKEN."
+    "the token for the Hub is missing or invalid. Log in with `hf auth login`, or set HF_TOKEN."
 )
 
 
@@ -190,7 +190,7 @@ UNKNOWN = (
         (
             "hf_alice",
             "bob/demo@v2",
-            "bob/demo has no revision 'v2'. Give a branch, tag or commit of it.",
+            "bob/demo has no revision 'v2'. Give a branch, tag or commit.",
         ),
         (
             "hf_alice",
@@ -221,8 +221,8 @@ def test_a_private_repository_is_read_with_its_token(
 @pytest.mark.parametrize(
     ("asked", "status", "headers", "message"),
     [
-        ("GET /api/", 429, {"Retry-After": "7"}, "fewer requests (429). Try again in 7 seconds."),
-        ("GET /api/", 429, {}, "fewer requests (429). Try again in some minutes."),
+        ("GET /api/", 429, {"Retry-After": "7"}, "to the Hub (429). Try again in 7 seconds."),
+        ("GET /api/", 429, {}, "too many requests to the Hub (429). Try again in a few minutes."),
         ("GET /api/", 500, {}, "alice/demo: the Hub answered 500: a fault of the test. Try again."),
         ("GET /api/", 503, {}, "alice/demo: the Hub answered 503: a fault of the test. Try again."),
         ("GET /api/", 403, {}, "your token may not read alice/demo. Ask its owner for access."),

@@ -1,7 +1,7 @@
-"""The Hugging Face Hub: repositories fetched by name into the client's cache, and written to.
+"""The Hugging Face Hub: download from a repository, and upload to it.
 
-Everything goes through ``huggingface_hub``: its endpoint, its cache, its token, ``HF_HUB_OFFLINE``.
-The token is its business alone: nothing here reads, prints or keeps it.
+Everything goes through ``huggingface_hub``: its endpoint, cache, token and ``HF_HUB_OFFLINE``.
+Nothing here reads, prints or stores the token.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _NAME = re.compile(rf"(?P<repo>{_PART}/{_PART})(@(?P<revision>[\w.-][\w./-]*))?"
 
 @dataclass(frozen=True)
 class HubName:
-    """A repository, and a branch, tag or commit of it; None is its main branch."""
+    """A repository, and a branch, tag or commit of it; None for its main branch."""
 
     repo: str
     revision: str | None = None
@@ -30,64 +30,61 @@ class HubName:
 
 
 def parse_name(text: str) -> HubName | None:
-    """``USER/NAME`` or ``USER/NAME@REVISION``; None if the text is neither.
+    """Parse ``USER/NAME`` or ``USER/NAME@REVISION``; None if the text is neither.
 
     >>> parse_name("alice/sudoku@v1")
     HubName(repo='alice/sudoku', revision='v1')
     >>> parse_name("runs/sudoku/mine")
     """
-    found = _NAME.fullmatch(text)
-    if not found or ".." in text or "--" in found["repo"]:
+    match = _NAME.fullmatch(text)
+    if not match or ".." in text or "--" in match["repo"]:
         return None
-    return HubName(found["repo"], found["revision"])
+    return HubName(match["repo"], match["revision"])
 
 
 def pull(name: HubName, choose: Callable[[Sequence[str]], Iterable[str]]) -> Path:
-    """Fetch files of a repository, or take them from the cache.
+    """Download files of a repository into the cache of ``huggingface_hub``.
+
+    Without a connection the cache is used as it is.
 
     Args:
         name: the repository.
-        choose: from the names of all its files to those that are wanted.
+        choose: takes the names of all its files, and returns those to download.
 
     Returns:
-        The folder in the cache that has them.
+        The folder in the cache that contains them.
 
     Raises:
-        HubError: if the repository cannot be had.
+        HubError: if the repository cannot be read.
     """
     from huggingface_hub import HfApi, snapshot_download
 
-    where: dict[str, Any] = {"repo_id": name.repo, "revision": name.revision}
+    repo: dict[str, Any] = {"repo_id": name.repo, "revision": name.revision}
     with _hub_errors(name):
         try:
-            found = HfApi().model_info(**where)
+            info = HfApi().model_info(**repo)
         except Exception as error:
             if not _is_unreachable(error):
                 raise
-            # No pattern: whatever is there, for the client would ask for all of the repository.
-            cached = Path(snapshot_download(**where, local_files_only=True, allow_patterns=[]))
+            # No patterns: with patterns the client would require all of their files.
+            cached = Path(snapshot_download(**repo, local_files_only=True, allow_patterns=[]))
             try:
                 choose([path.relative_to(cached).as_posix() for path in cached.rglob("*")])
             except TrmError as missing:
                 raise HubError(
-                    f"{name} is not whole in the cache, and the Hub cannot be reached. Try with a "
-                    "network."
+                    f"{name} is incomplete in the cache, and the Hub cannot be reached. Go online."
                 ) from missing
             return cached
-        files = sorted(file.rfilename for file in found.siblings or ())
-        _refuse_unsafe(files, name)
-        wanted = [glob.escape(file) for file in choose(files)]
-        return Path(snapshot_download(**where, allow_patterns=wanted))
-
-
-def _refuse_unsafe(files: Iterable[str], name: HubName) -> None:
-    for file in files:
-        path = PurePosixPath(file)
-        if path.is_absolute() or ".." in path.parts or "\\" in file or ":" in path.parts[0]:
-            raise HubError(
-                f"{name} has a file named {file!r}, which would be written outside of its folder. "
-                "Nothing was downloaded; do not use that repository."
-            )
+        files = sorted(file.rfilename for file in info.siblings or ())
+        for file in files:
+            path = PurePosixPath(file)
+            if path.is_absolute() or ".." in path.parts or "\\" in file or ":" in path.parts[0]:
+                raise HubError(
+                    f"{name} has a file named {file!r}, which would be written outside of its "
+                    "folder. Nothing was downloaded; do not use that repository."
+                )
+        patterns = [glob.escape(file) for file in choose(files)]
+        return Path(snapshot_download(**repo, allow_patterns=patterns))
 
 
 def push(
@@ -99,31 +96,31 @@ def push(
     tag: str | None = None,
     replaces: Sequence[str] = (),
 ) -> str:
-    """Write a folder to a repository as one commit; makes the repository if there is none.
+    """Upload a folder to a repository as one commit.
 
-    What an earlier attempt has uploaded already is not sent again.
+    A missing repository is created. Files that an earlier attempt uploaded are not sent again.
 
     Args:
-        folder: what to upload, all of it.
-        name: the repository, and the branch of it.
-        message: the commit's.
-        private: only its owner may see a repository that is made.
-        tag: mark the commit with it.
-        replaces: patterns of files that are removed where the folder does not have them.
+        folder: the folder.
+        name: the repository and its branch.
+        message: of the commit.
+        private: create a repository that only its owner can see.
+        tag: the tag of the commit.
+        replaces: patterns of files to remove from the repository if the folder lacks them.
 
     Returns:
-        The address of the commit.
+        The URL of the commit.
 
     Raises:
-        HubError: if it cannot be written.
+        HubError: if the upload fails.
     """
     from huggingface_hub import HfApi
 
     create_repository(name, private=private)
     api = HfApi()
     with _hub_errors(name, writes=True):
-        if tag in {found.name for found in api.list_repo_refs(name.repo).tags}:
-            raise HubError(f"{name.repo} has a tag {tag} already. Choose another --tag.")
+        if tag in {existing.name for existing in api.list_repo_refs(name.repo).tags}:
+            raise HubError(f"{name.repo} already has the tag {tag}. Choose another --tag.")
         commit = api.upload_folder(
             repo_id=name.repo,
             folder_path=folder,
@@ -137,14 +134,14 @@ def push(
 
 
 def create_repository(name: HubName, *, private: bool = False) -> None:
-    """Make a repository, and the branch of it, where there is none.
+    """Create a repository and its branch if they are missing.
 
     Args:
-        name: the repository.
-        private: only its owner may see it.
+        name: the repository and its branch.
+        private: create a repository that only its owner can see.
 
     Raises:
-        HubError: if it cannot be made, or is there and everybody can see it.
+        HubError: if it cannot be created, or should be private and exists as a public one.
     """
     from huggingface_hub import HfApi
 
@@ -162,24 +159,21 @@ def create_repository(name: HubName, *, private: bool = False) -> None:
 
 @contextlib.contextmanager
 def _hub_errors(name: HubName, *, writes: bool = False) -> Iterator[None]:
-    """Turn what the client raises into one line."""
-    from huggingface_hub import errors
-
-    http_error: type[Exception] = errors.HfHubHTTPError.__mro__[1]  # of its HTTP library
+    """Turn an error of the client into a :class:`HubError`."""
     try:
         yield
-    # An upload that failed is a RuntimeError, a card that is refused a ValueError.
-    except (http_error, OSError, RuntimeError, ValueError) as error:
+    # The client raises RuntimeError for a failed upload, and ValueError for an invalid model card.
+    except (_http_error(), OSError, RuntimeError, ValueError) as error:
         raise HubError(_message(_cause(error), name, writes)) from error
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What the Hub answered, or that it did not, where the client wraps that into another error."""
+    """The error from the connection or the Hub itself, which the client may wrap in another one."""
     chain = [error]
     while chain[-1].__cause__ is not None:
         chain.append(chain[-1].__cause__)
-    told = (link for link in chain if _status(link) is not None or _is_unreachable(link))
-    return next(told, chain[-1])
+    causes = (link for link in chain if _status(link) is not None or _is_unreachable(link))
+    return next(causes, chain[-1])
 
 
 def _message(error: BaseException, name: HubName, writes: bool) -> str:
@@ -188,48 +182,53 @@ def _message(error: BaseException, name: HubName, writes: bool) -> str:
     log_in = "Log in with `hf auth login`, or set HF_TOKEN"
     status = _status(error)
     if isinstance(error, errors.LocalTokenNotFoundError):
-        return f"no token of the Hub was found. {log_in}."
+        return f"no token for the Hub was found. {log_in}."
     if isinstance(error, errors.OfflineModeIsEnabled) and writes:
-        return f"{name}: HF_HUB_OFFLINE is set, so nothing is written. Unset it."
+        return f"{name}: HF_HUB_OFFLINE is set, so nothing can be uploaded. Unset it."
     if isinstance(error, errors.OfflineModeIsEnabled | errors.LocalEntryNotFoundError):
-        return f"{name} is not in the cache, and the Hub cannot be reached. Try with a network."
+        return f"{name} is not in the cache, and the Hub cannot be reached. Go online."
     if isinstance(error, errors.GatedRepoError):
         return f"{name.repo} is gated. Ask its owner for access on its page. {log_in}."
     if isinstance(error, errors.RevisionNotFoundError):
-        return f"{name.repo} has no revision {name.revision!r}. Give a branch, tag or commit of it."
+        return f"{name.repo} has no revision {name.revision!r}. Give a branch, tag or commit."
     if status == 401 and (writes or not isinstance(error, errors.RepositoryNotFoundError)):
-        return f"the Hub knows no such token, or there is none. {log_in}."
+        return f"the token for the Hub is missing or invalid. {log_in}."
     if isinstance(error, errors.RepositoryNotFoundError):
         return (
-            f"{name.repo}: no such repository on the Hub, nor a file or folder here; or it is "
-            f"private and yours is no token for it. Correct the name. {log_in}."
+            f"{name.repo}: no such repository on the Hub and no such file or folder here, or it is "
+            f"private and your token has no access. Correct the name. {log_in}."
         )
     if status == 403 and writes:
-        return f"your token may not write to {name.repo}. Use a repository, and a token, that may."
+        return f"your token may not write to {name.repo}. Use a repository and a token that match."
     if status == 403:
         return f"your token may not read {name.repo}. Ask its owner for access."
     if status == 429:
-        return f"the Hub asks for fewer requests (429). Try again in {_wait(error)}."
+        return f"too many requests to the Hub (429). Try again in {_retry_after(error)}."
     if _is_unreachable(error):
         return f"{name}: the Hub cannot be reached ({type(error).__name__}). Try again."
-    said = " ".join(str(getattr(error, "server_message", None) or error).split()).rstrip(".")
-    answered = "" if status is None else f"the Hub answered {status}: "
-    return f"{name}: {answered}{said}. Try again."
+    reason = " ".join(str(getattr(error, "server_message", None) or error).split()).rstrip(".")
+    source = "" if status is None else f"the Hub answered {status}: "
+    return f"{name}: {source}{reason}. Try again."
 
 
 def _status(error: BaseException) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
-def _wait(error: BaseException) -> str:
+def _retry_after(error: BaseException) -> str:
     after: str = getattr(error, "response").headers.get("Retry-After", "")  # noqa: B009
-    return f"{after} seconds" if after.isdecimal() else "some minutes"
+    return f"{after} seconds" if after.isdecimal() else "a few minutes"
 
 
 def _is_unreachable(error: BaseException) -> bool:
-    """Whether there was no answer at all; ``HF_HUB_OFFLINE`` counts as that."""
+    """Whether the Hub did not answer, or ``HF_HUB_OFFLINE`` is set."""
+    no_answer = isinstance(error, _http_error() | ConnectionError | TimeoutError)
+    return no_answer and _status(error) is None
+
+
+def _http_error() -> type[Exception]:
+    """The base of the errors of the client's HTTP library, whichever library that is."""
     from huggingface_hub import errors
 
-    http_error: type[Exception] = errors.HfHubHTTPError.__mro__[1]
-    no_answer = isinstance(error, http_error | ConnectionError | TimeoutError)
-    return no_answer and _status(error) is None
+    http_error: type[Exception] = errors.HTTPError  # type: ignore[attr-defined,unused-ignore]
+    return http_error

@@ -80,7 +80,7 @@ def test_a_table_for_the_same_puzzles(plain: Dataset, named: Named, mini_data: P
 
 def test_a_table_for_other_puzzles(plain: Dataset, named: Named) -> None:
     made = trained_on(named())
-    ways = r"\. Give the data that it was trained with, or .* by --reset-puzzle-embedding\.$"
+    ways = r"\. Give the data that it was trained with, or .* with --reset-puzzle-embedding\.$"
     for other, why in (
         (plain, r"has 1 puzzle identifiers, alice/demo was trained with 5"),
         (named([*NAMES, "e"]), r"has 6 puzzle identifiers, alice/demo was trained with 5"),
@@ -136,7 +136,7 @@ def test_names_that_were_never_trained_are_counted_and_named(named: Named) -> No
     dataset = named(["zz", "a", "mm", "kk", "aa"], used=["a", "zz", "mm", "kk", "aa"])
     message = (
         r"^alice/demo does not know 80 of the 100 puzzle identifiers of \S+, such as aa, kk, mm: "
-        r"their embedding would mean nothing\. .* or --reset-puzzle-embedding\.$"
+        r"it has no embedding for them\. .* or --reset-puzzle-embedding\.$"
     )
     with pytest.raises(CheckpointError, match=message):
         trained_on(named()).with_identifiers(dataset.split("test"), dataset)

@@ -123,8 +123,8 @@ def test_what_cannot_be_imported(
     (tmp_path / "there").mkdir()
     for source, out, message in (
         ("bob/trm", "there", "there exists already. Name another --out, or remove it."),
-        ("alice/ours", "new", "alice/ours is a checkpoint of trm already. Use it as it is."),
-        ("ours", "new", "ours is a checkpoint of trm already. Use it as it is."),
+        ("alice/ours", "new", "alice/ours is already a checkpoint of trm. Use it as it is."),
+        ("ours", "new", "ours is already a checkpoint of trm. Use it as it is."),
         ("bob/none", "new", "bob/none: no such repository on the Hub"),
         ("nowhere", "new", "nowhere: no such run or checkpoint."),
     ):

@@ -196,7 +196,7 @@ def test_names_that_the_model_does_not_know_are_counted_and_named(
     folder = with_names(mini_data, tmp_path / "other", names, names[10:])
     message = (
         r"/checkpoints/step-000001 does not know 3 of the 4 puzzle identifiers of \S+/other, such "
-        r"as aa, mm, zz: their embedding would mean nothing\. Give the data that it was trained"
+        r"as aa, mm, zz: it has no embedding for them\. Give the data that it was trained"
     )
     with pytest.raises(CheckpointError, match=message):
         evaluate_model(named, data=[str(folder)])

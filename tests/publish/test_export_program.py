@@ -238,9 +238,7 @@ def test_a_missing_package_is_named(
     name: str, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, name, None)
-    message = (
-        f'{name}, which exporting to ONNX needs, is not installed. Run: pip install "trm[onnx]"'
-    )
+    message = f'{name} is not installed; exporting to ONNX needs it. Run: pip install "trm[onnx]"'
     with pytest.raises(ConfigError) as caught:
         export_program.export_onnx(checkpoints / "mlp", tmp_path / "out")
     assert str(caught.value) == message

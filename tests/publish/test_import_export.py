@@ -60,7 +60,7 @@ def test_ours_is_not_imported_and_theirs_not_exported(
     checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     ours, out = checkpoint("ours"), tmp_path / "out"
-    with pytest.raises(CheckpointError, match=r"ours is a checkpoint of trm already\. Use it as"):
+    with pytest.raises(CheckpointError, match=r"ours is already a checkpoint of trm\. Use it as"):
         trm.import_checkpoint(ours, out=out)
     for kind in ("published", "onnx", "torch-export"):
         with pytest.raises(CheckpointError, match=r"trainer\. Import it first: trm import\.$"):

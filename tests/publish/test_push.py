@@ -123,7 +123,7 @@ def test_a_tag_marks_what_was_pushed(
     before = on_hub(hub)
     hub.requests.clear()
     message = refused(online(*PUSH, "c2", "--tag", "v1"))
-    assert message == "alice/demo has a tag v1 already. Choose another --tag."
+    assert message == "alice/demo already has the tag v1. Choose another --tag."
     assert is_untouched(hub)
     assert on_hub(hub) == before
     succeeded(online(*PUSH, "c2", "--tag", "v2"))
@@ -168,7 +168,7 @@ def test_a_dry_run_writes_what_would_go_and_talks_to_nobody(
 ) -> None:
     checkpoint("c")
     text = succeeded(online(*PUSH, "c", "--dry-run", token=None))
-    assert text.endswith("c as alice/demo would get it is in hub/alice/demo\n")
+    assert text.endswith("hub/alice/demo holds the files of c for alice/demo\n")
     assert refused(online(*PUSH, "c", "--dry-run")) == (
         "hub/alice/demo exists. Name a new folder, or remove it."
     )
@@ -181,21 +181,21 @@ def test_a_dry_run_writes_what_would_go_and_talks_to_nobody(
     assert set(files_of(tmp_path / "there")) == {*on_hub(hub), *STATE}
 
 
-WRITES = "your token may not write to {}. Use a repository, and a token, that may."
+WRITES = "your token may not write to {}. Use a repository and a token that match."
 LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN."
 
 
 @pytest.mark.parametrize(
     ("token", "repo", "message"),
     [
-        (None, "alice/demo", f"the Hub knows no such token, or there is none. {LOG_IN}"),
-        ("hf_wrong", "alice/demo", f"the Hub knows no such token, or there is none. {LOG_IN}"),
+        (None, "alice/demo", f"the token for the Hub is missing or invalid. {LOG_IN}"),
+        ("hf_wrong", "alice/demo", f"the token for the Hub is missing or invalid. {LOG_IN}"),
         ("hf_read", "alice/new", WRITES.format("alice/new")),
         ("hf_read", "alice/demo", WRITES.format("alice/demo")),
         ("hf_alice", "bob/new", WRITES.format("bob/new")),
         ("hf_alice", "bob/demo", WRITES.format("bob/demo")),
-        ("hf_alice", "demo", "'demo' is no repository of the Hub. Give USER/NAME."),
-        ("hf_alice", "a/b/c", "'a/b/c' is no repository of the Hub. Give USER/NAME."),
+        ("hf_alice", "demo", "'demo' does not name a repository on the Hub. Give USER/NAME."),
+        ("hf_alice", "a/b/c", "'a/b/c' does not name a repository on the Hub. Give USER/NAME."),
     ],
 )
 def test_who_may_not_push(
@@ -237,7 +237,7 @@ def test_what_cannot_be_pushed(
         ),
         (
             ("stateless", "--repo", "alice/demo@a", "--revision", "b"),
-            "'alice/demo@a' is no repository of the Hub. Give USER/NAME.",
+            "'alice/demo@a' does not name a repository on the Hub. Give USER/NAME.",
         ),
     ):
         assert refused(online(*PUSH, *arguments)) == message
@@ -249,7 +249,7 @@ def test_what_cannot_be_pushed(
     [
         (
             "POST .*/commit/", 429, {"Retry-After": "9"},
-            "the Hub asks for fewer requests (429). Try again in 9 seconds.",
+            "too many requests to the Hub (429). Try again in 9 seconds.",
         ),
         (
             "POST .*/commit/", 500, {},
@@ -260,7 +260,7 @@ def test_what_cannot_be_pushed(
             "POST .*/validate-yaml", 400, {},
             "alice/demo: the Hub answered 400: a fault of the test. Try again.",
         ),
-        ("GET .*/refs", 401, {}, f"the Hub knows no such token, or there is none. {LOG_IN}"),
+        ("GET .*/refs", 401, {}, f"the token for the Hub is missing or invalid. {LOG_IN}"),
     ],
     ids=["429", "500", "403", "400", "401"],
 )  # fmt: skip

@@ -83,7 +83,7 @@ def test_a_hub_that_fails_does_not_change_a_run(
     assert "push" not in alone
     hub.add_repo("bob/demo", {})
     broken = {
-        "no token": ("alice/demo", None, "the Hub knows no such token, or there is none. "),
+        "no token": ("alice/demo", None, "the token for the Hub is missing or invalid. "),
         "not mine": ("bob/demo", "hf_alice", "your token may not write to bob/demo. "),
         "error": ("alice/demo", "hf_alice", "the Hub answered 500: a fault of the test. "),
         "stopped": ("alice/demo", "hf_alice", "the Hub cannot be reached (ConnectError). "),
@@ -105,31 +105,31 @@ def test_a_hub_that_fails_does_not_change_a_run(
         assert re.search(rf"^done: best .*next: trm eval --ckpt {run}$", done.out, re.MULTILINE)
 
 
-#: Two checkpoints of which the second becomes the best; what is heard of each is printed.
+#: Two checkpoints of which the second becomes the best; the records are printed.
 TWO = """
 import os
 import time
 from pathlib import Path
 from trm.publish.push_during_training import push_best
 
-run, said = Path("run"), []
+run, records = Path("run"), []
 
 def listen(record):
     if record["event"] != "train":
         print(record["event"], record["step"], record.get("message", ""))
-        said.append(record)
+        records.append(record)
 
-def wait(heard, count):
-    while len(said) < count:
-        heard({"event": "train", "step": 5})
+def wait(listener, count):
+    while len(records) < count:
+        listener({"event": "train", "step": 5})
         time.sleep(0.01)
 
-with push_best(run, "alice/demo", listen) as heard:
+with push_best(run, "alice/demo", listen) as listener:
     for count, name in enumerate(("step-000003", "step-000004"), 1):
         os.symlink(f"checkpoints/{name}", run / "new")
         os.replace(run / "new", run / "best")
-        wait(heard, count)
-    heard({"event": "end", "step": 5, "finished": END})
+        wait(listener, count)
+    listener({"event": "end", "step": 5, "finished": END})
 """
 
 
@@ -223,7 +223,7 @@ def test_a_run_that_goes_on_pushes_what_was_best_before(
 def test_a_name_that_is_none_is_refused_before_there_is_a_run(
     hub: HubServer, train: Train, tmp_path: Path
 ) -> None:
-    message = "'demo' is no repository of the Hub. Give USER/NAME."
+    message = "'demo' does not name a repository on the Hub. Give USER/NAME."
     assert refused(train("--push-to", "demo")) == message
     assert not (tmp_path / "runs").exists()
     assert hub.requests == []

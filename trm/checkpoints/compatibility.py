@@ -1,4 +1,4 @@
-"""Whether a checkpoint and a data set belong together, and which row each puzzle has."""
+"""Whether a data set fits a checkpoint, and the embedding row of each puzzle."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +17,8 @@ class TrainedOn:
 
     Attributes:
         name: of the checkpoint.
-        names: what the rows of its puzzle embedding stand for, where that is known.
+        data: the description of the puzzles.
+        names: the puzzle of each row of the puzzle embedding, None if unknown.
     """
 
     name: str
@@ -25,52 +26,55 @@ class TrainedOn:
     names: PuzzleNames | None
 
     def check(self, dataset: Dataset) -> None:
-        """Refuse puzzles of another kind.
+        """Refuse puzzles of another length or vocabulary.
 
         Raises:
             CheckpointError: saying how they differ.
         """
-        for what, theirs, ours in (
+        for what, given, trained in (
             ("puzzles of length", dataset.meta.seq_len, self.data.seq_len),
             ("a vocabulary of size", dataset.meta.vocab_size, self.data.vocab_size),
             ("the vocabulary", dataset.meta.vocabulary, self.data.vocabulary),
         ):
-            if theirs != ours:
+            if given != trained:
                 raise CheckpointError(
-                    f"{dataset.path} has {what} {theirs}, {self.name} was trained for {ours}. "
+                    f"{dataset.path} has {what} {given}, {self.name} was trained for {trained}. "
                     "Give data of that kind with --data."
                 )
 
     def check_puzzle_identifiers(self, dataset: Dataset) -> None:
-        """Refuse data whose puzzle identifiers are not, in this order, those it was trained on.
+        """Refuse data whose puzzle identifiers or their order differ from the training data's.
 
         Raises:
             CheckpointError: saying how they differ.
         """
-        ours, theirs = self.data.num_puzzle_identifiers, dataset.meta.num_puzzle_identifiers
+        trained, given = self.data.num_puzzle_identifiers, dataset.meta.num_puzzle_identifiers
         names: NDArray[Any] | None = dataset.names
-        if ours != theirs:
-            why = f"has {theirs:,} puzzle identifiers, {self.name} was trained with {ours:,}"
+        numbered_as_published = is_published(dataset.path) or bool(
+            dataset.meta.properties.get(PUBLISHED_ORDER)
+        )
+        if trained != given:
+            problem = f"has {given:,} puzzle identifiers, {self.name} was trained with {trained:,}"
         elif self.names is not None and names is not None and (self.names != names).any():
-            why = f"has other puzzle identifiers than {self.name} was trained with"
-        elif self.names is None and names is not None and not _numbered_as_published(dataset):
-            why = f"is not numbered by the published builder, as {self.name} was trained on it"
+            problem = f"has other puzzle identifiers than {self.name} was trained with"
+        elif self.names is None and names is not None and not numbered_as_published:
+            problem = f"is not numbered by the published builder, as {self.name} was trained on it"
         else:
             return
         raise CheckpointError(
-            f"{dataset.path} {why}. Give the data that it was trained with, or begin with the "
-            "mean of all puzzles by --reset-puzzle-embedding."
+            f"{dataset.path} {problem}. Give the data that it was trained with, or start from the "
+            "mean of all puzzle embeddings with --reset-puzzle-embedding."
         )
 
     def with_identifiers(self, split: Split, dataset: Dataset) -> Split:
-        """The split with the numbers that the checkpoint gave to the names of its puzzles.
+        """The split with each puzzle's identifier replaced by its row in the checkpoint.
 
         Raises:
-            CheckpointError: if it was not trained with some of those names.
+            CheckpointError: if the checkpoint was not trained on some of the puzzles.
         """
         if split.names is None or split.identifiers is None:
             return split
-        if self.names is None:  # a published one, for which the data says what they are
+        if self.names is None:  # a published checkpoint: its rows are in the order of its data
             self.check_puzzle_identifiers(dataset)
             return split
         known: NDArray[Any] = np.asarray(self.names)
@@ -78,18 +82,13 @@ class TrainedOn:
             return split
         used = np.asarray(split.names)[split.identifiers]
         order = np.argsort(known, kind="stable")
-        places = np.searchsorted(known, used, sorter=order).clip(max=len(known) - 1)
-        unknown = known[order[places]] != used
+        positions = np.searchsorted(known, used, sorter=order).clip(max=len(known) - 1)
+        unknown = known[order[positions]] != used
         if unknown.any():
-            some = ", ".join(name.decode() for name in np.unique(used[unknown])[:3])
+            examples = ", ".join(name.decode() for name in np.unique(used[unknown])[:3])
             raise CheckpointError(
                 f"{self.name} does not know {unknown.sum():,} of the {len(used):,} puzzle "
-                f"identifiers of {dataset.path}, such as {some}: their embedding would mean "
-                "nothing. Give the data that it was trained with, or --reset-puzzle-embedding."
+                f"identifiers of {dataset.path}, such as {examples}: it has no embedding "
+                "for them. Give the data that it was trained with, or --reset-puzzle-embedding."
             )
-        return replace(split, names=known, identifiers=order[places].astype(np.int32))
-
-
-def _numbered_as_published(dataset: Dataset) -> bool:
-    """Whether the numbers of the puzzles are those of the published builder."""
-    return is_published(dataset.path) or bool(dataset.meta.properties.get(PUBLISHED_ORDER))
+        return replace(split, names=known, identifiers=order[positions].astype(np.int32))

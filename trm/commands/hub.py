@@ -1,4 +1,4 @@
-"""The commands with which checkpoints travel: ``push-hub``, ``import`` and ``export``."""
+"""The commands ``push-hub``, ``import`` and ``export``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,70 +16,80 @@ NewFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="The new f
 
 @app.command("push-hub")
 def push_hub(
-    repo: Annotated[str, typer.Option(metavar="USER/NAME", help="Made if there is none.")],
+    repo: Annotated[str, typer.Option(metavar="USER/NAME", help="Created if missing.")],
     ckpt: opt.Checkpoint = None,
-    private: Annotated[bool, typer.Option("--private", help="Make it a private one.")] = False,
-    revision: Annotated[str | None, typer.Option(help="Write to this branch.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Mark what was uploaded with it.")] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Create a private repository.")
+    ] = False,
+    revision: Annotated[str | None, typer.Option(help="Push to this branch.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Tag of the commit.")] = None,
     licence: Annotated[
-        str, typer.Option("--license", help="Of the weights, as the Hub abbreviates it.")
+        str, typer.Option("--license", help="License of the weights, as the Hub abbreviates it.")
     ] = "mit",
     with_training_state: Annotated[
-        bool, typer.Option("--with-training-state", help="Also what is needed to train on.")
+        bool,
+        typer.Option("--with-training-state", help="Include what is needed to resume training."),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Write the folder, show what would go, exit.")
+        bool, typer.Option("--dry-run", help="Write the files to a folder, upload nothing.")
     ] = False,
     folder: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="For --dry-run: hub/USER/NAME.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="The folder of --dry-run; default hub/USER/NAME."
+        ),
     ] = None,
 ) -> None:
-    """Publish a checkpoint on the Hugging Face Hub, with a model card."""
-    from trm.publish.push import push_hub as push
-    from trm.publish.push import repository
+    """Push a checkpoint to the Hugging Face Hub, with a model card."""
+    from trm.publish import push
     from trm.show.tables import files_table
 
-    where = None
+    dry_run_folder = None
     if dry_run:
-        where = folder or Path("hub") / repository(repo, revision).repo
-    pushed = push(
+        dry_run_folder = folder or Path("hub") / push.parse_repository(repo, revision).repo
+    result = push.push_hub(
         ckpt, repo=repo, private=private, revision=revision, tag=tag, licence=licence,
-        with_training_state=with_training_state, dry_run=where,
+        with_training_state=with_training_state, dry_run=dry_run_folder,
     )  # fmt: skip
-    out.print(files_table(pushed.files))
-    if pushed.folder is not None:
-        out.print(f"{pushed.checkpoint} as {pushed.repo} would get it is in {pushed.folder}")
+    out.print(files_table(result.files))
+    if result.folder is not None:
+        out.print(f"{result.folder} holds the files of {result.checkpoint} for {result.repo}")
     else:
-        out.print(f"pushed {pushed.checkpoint}: {pushed.url}")
-        out.print(f"next: trm eval --ckpt {pushed.repo}")
+        out.print(f"pushed {result.checkpoint}: {result.url}")
+        out.print(f"next: trm eval --ckpt {result.repo}")
 
 
 @app.command("import")
 def import_(
     source: Annotated[
-        str, typer.Argument(metavar="PATH|USER/NAME", help="A file step_N, or where one is.")
+        str,
+        typer.Argument(
+            metavar="PATH|USER/NAME", help="A file step_N, its folder, or a repository."
+        ),
     ],
     folder: NewFolder,
     task: opt.PublishedTask = None,
 ) -> None:
-    """Make a checkpoint of one that the published trainer saved."""
+    """Import a checkpoint of the published trainer."""
     from trm.publish.import_export import import_checkpoint
 
-    found = import_checkpoint(source, out=folder, task=task)
-    for note in found.notes:
+    published = import_checkpoint(source, out=folder, task=task)
+    for note in published.notes:
         out.print(f"inferred: {note}", markup=False)
-    out.print(f"{folder}: {found.config.run.task}, step {found.config.step:,}", markup=False)
+    out.print(
+        f"{folder}: {published.config.run.task}, step {published.config.step:,}", markup=False
+    )
 
 
 @app.command()
 def export(
     folder: NewFolder,
-    kind: Annotated[opt.Kind, typer.Option("--format", help="What to write.")],
+    kind: Annotated[opt.Kind, typer.Option("--format", help="Format to write.")],
     ckpt: opt.Checkpoint = None,
 ) -> None:
-    """Write a checkpoint for the published trainer, for ONNX or for torch.export."""
+    """Export a checkpoint to the published trainer, ONNX or torch.export."""
     from trm.publish.import_export import export_checkpoint
 
     difference = export_checkpoint(ckpt, kind=kind, out=folder)
-    checked = "" if difference is None else f", its logits within {difference:.1e} of torch's"
-    out.print(f"wrote {folder}{checked}", markup=False)
+    accuracy = "" if difference is None else f", its logits within {difference:.1e} of torch's"
+    out.print(f"wrote {folder}{accuracy}", markup=False)

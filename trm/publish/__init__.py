@@ -1,1 +1,1 @@
-"""What goes to the Hub: a checkpoint with a model card, by hand or during training."""
+"""Checkpoints for others: pushed to the Hub with a model card, imported and exported."""

@@ -1,30 +1,29 @@
-"""One supervision step as a file of its own, for programs that have no trm: ONNX, or torch's.
+"""Export one supervision step as an ONNX or torch.export program, which runs without trm.
 
-A folder holds two programs, ``model`` and ``initial_state``, each ``.onnx`` or ``.pt2``, beside
-the checkpoint's ``config.json`` and, where puzzles have names, ``identifiers.npy``. To solve
-puzzles, ask ``initial_state`` for the state to begin with, then give ``model`` the puzzles and
-its own last state again and again, ``run.model.halt_max_steps`` times or until the halting logits
-are above 0; the answer is the largest logit of each cell. P is the length of the prefix that
-``initial_state`` gives the states, any batch size will do:
+A folder holds two programs, ``model`` and ``initial_state`` (``.onnx`` or ``.pt2``), with the
+checkpoint's ``config.json`` and, if puzzles have names, ``identifiers.npy``. To solve puzzles, call
+``initial_state`` for the first state. Then call ``model`` with the puzzles and its own last state,
+``run.model.halt_max_steps`` times or until the halting logits are above 0. The answer is the token
+with the largest logit in each cell. P is the length of the prefix. The batch may have any size.
 
 ==================  ========================  =======  =========================================
 input of ``model``  shape                     type     what
 ==================  ========================  =======  =========================================
-tokens              (batch, seq)              int32    places in ``data.vocabulary``
-puzzle_identifiers  (batch,)                  int32    places in ``identifiers.npy``; 0 without
-answer, latent      (batch, P + seq, hidden)  float32  the state; of ``initial_state`` at first
+tokens              (batch, seq)              int32    indices in ``data.vocabulary``
+puzzle_identifiers  (batch,)                  int32    indices in ``identifiers.npy``, or 0
+answer, latent      (batch, P + seq, hidden)  float32  the state, from ``initial_state`` first
 ==================  ========================  =======  =========================================
 
 ==================  ========================  =======  =========================================
 output              shape                     type     what
 ==================  ========================  =======  =========================================
-next_answer         (batch, P + seq, hidden)  float32  the new state, as ``answer`` of the next
-next_latent         (batch, P + seq, hidden)  float32  step, and as its ``latent``
-logits              (batch, seq, vocab)       float32  of each cell's token
-halt_logits         (batch,)                  float32  above 0: the model holds that it is done
+next_answer         (batch, P + seq, hidden)  float32  the new state: ``answer`` of the next
+next_latent         (batch, P + seq, hidden)  float32  step, and its ``latent``
+logits              (batch, seq, vocab)       float32  for the token of each cell
+halt_logits         (batch,)                  float32  above 0: the model considers it solved
 ==================  ========================  =======  =========================================
 
-``initial_state`` takes ``tokens`` and gives ``answer`` and ``latent``.
+``initial_state`` takes ``tokens`` and returns ``answer`` and ``latent``.
 """
 
 import contextlib
@@ -50,25 +49,25 @@ from trm.models.layers import Hidden
 from trm.runs.layout import CONFIG_FILE, NAMES_FILE
 from trm.storage import atomic_folder
 
-#: How far an output may be from the model's, as a share of the model's largest number in it.
+#: The largest allowed difference, relative to the largest number in the model's output.
 TOLERANCE = 1e-3
 
-_TRACED_BATCH, _CHECKED_BATCH = 3, 2  # unlike, for the files have to take batches of any size
+_TRACED_BATCH, _CHECKED_BATCH = 3, 2  # different, as the programs must take any batch size
 
-#: An exported program, opened.
+#: A loaded program.
 Program = Callable[..., Sequence[Tensor]]
 
 
 def export_onnx(checkpoint: Path, out: Path) -> float:
-    """Write ``model.onnx`` and ``initial_state.onnx``, and hold them against the model.
+    """Write ``model.onnx`` and ``initial_state.onnx``, and compare them with the model.
 
-    The weights are those of ``model.safetensors``, averaged if training averaged them. All is
-    computed in float32, whatever ``model.forward_dtype`` says. Weights of more than 1.5 GiB (ARC)
-    are in ``model.onnx.data``, which has to stay beside ``model.onnx``.
+    The weights are those of ``model.safetensors``: the EMA's, if training used one. Everything is
+    computed in float32, whatever ``model.forward_dtype`` is. Weights of more than 1.5 GiB (ARC) go
+    to ``model.onnx.data``, which must stay in the same folder as ``model.onnx``.
 
     Args:
         checkpoint: a checkpoint folder.
-        out: a new folder, which appears whole or not at all.
+        out: the new folder; it appears whole or not at all.
 
     Returns:
         The largest difference between an output in ONNX Runtime and in the model.
@@ -76,12 +75,12 @@ def export_onnx(checkpoint: Path, out: Path) -> float:
     Raises:
         ConfigError: if one of the packages of ``trm[onnx]`` is not installed.
         InputError: if ``out`` exists.
-        CheckpointError: if the checkpoint is damaged, or the files compute something else.
-        StorageError: if the disk is full or the place may not be written.
+        CheckpointError: if the checkpoint is damaged, or the programs compute something else.
+        StorageError: if the disk is full or the folder cannot be written.
     """
-    runtime = [_needed(name) for name in ("onnx", "onnxscript", "onnxruntime")][-1]
+    runtime = [_import_package(name) for name in ("onnx", "onnxscript", "onnxruntime")][-1]
 
-    def save(program: ExportedProgram, part: _Part, file: Path) -> None:
+    def save(program: ExportedProgram, part: _ProgramModule, file: Path) -> None:
         torch.onnx.export(
             program,
             (),
@@ -90,7 +89,7 @@ def export_onnx(checkpoint: Path, out: Path) -> float:
             output_names=part.outputs,
             dynamic_shapes={name: {0: "batch"} for name in part.inputs},
             dynamo=True,
-            external_data=False,  # but where it is too much for one file
+            external_data=False,  # torch still uses it for weights too large for one file
             verbose=False,
         )
 
@@ -110,25 +109,25 @@ def export_onnx(checkpoint: Path, out: Path) -> float:
 def export_torch(checkpoint: Path, out: Path) -> float:
     """Write ``model.pt2`` and ``initial_state.pt2``, for ``torch.export.load``.
 
-    As :func:`export_onnx`, but nothing beside torch is needed, to write or to use them. They hold
-    no pickles.
+    Like :func:`export_onnx`, but only torch is needed to write and to use them. They contain no
+    pickles.
 
     Args:
         checkpoint: a checkpoint folder.
-        out: a new folder, which appears whole or not at all.
+        out: the new folder; it appears whole or not at all.
 
     Returns:
         The largest difference between an output of the exported program and of the model.
 
     Raises:
         InputError: if ``out`` exists.
-        CheckpointError: if the checkpoint is damaged, or the files compute something else.
-        StorageError: if the disk is full or the place may not be written.
+        CheckpointError: if the checkpoint is damaged, or the programs compute something else.
+        StorageError: if the disk is full or the folder cannot be written.
     """
 
-    def save(program: ExportedProgram, part: _Part, file: Path) -> None:
-        program.example_inputs = None  # which would be pickled
-        written = io.BytesIO()  # for a full disk would end the process inside torch
+    def save(program: ExportedProgram, part: _ProgramModule, file: Path) -> None:
+        program.example_inputs = None  # they would be pickled
+        written = io.BytesIO()  # in memory: on a full disk torch would end the process
         torch.export.save(program, written)
         file.write_bytes(written.getbuffer())
 
@@ -138,14 +137,14 @@ def export_torch(checkpoint: Path, out: Path) -> float:
     return _export(checkpoint, out, ".pt2", save, load)
 
 
-class _Part(nn.Module):
-    """What becomes a file."""
+class _ProgramModule(nn.Module):
+    """A module that becomes one program."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
 
-class _Step(_Part):
+class _StepProgram(_ProgramModule):
     inputs = ("tokens", "puzzle_identifiers", "answer", "latent")
     outputs = ("next_answer", "next_latent", "logits", "halt_logits")
 
@@ -160,13 +159,13 @@ class _Step(_Part):
         answer: Hidden,
         latent: Hidden,
     ) -> tuple[Hidden, Hidden, Float[Tensor, "batch seq vocab"], Float[Tensor, " batch"]]:
-        rows = self.model.puzzle_vectors(puzzle_identifiers.to(torch.int64))  # as ONNX demands
+        rows = self.model.puzzle_vectors(puzzle_identifiers.to(torch.int64))  # as ONNX requires
         embedded = self.model.embed(tokens, rows)
         state, logits, halt_logits = self.model(LatentState(answer, latent), embedded)
         return *state, logits, halt_logits
 
 
-class _InitialState(_Part):
+class _InitialStateProgram(_ProgramModule):
     inputs = ("tokens",)
     outputs = LatentState._fields
 
@@ -190,18 +189,18 @@ def _export(
     checkpoint: Path,
     out: Path,
     ending: str,
-    save: Callable[[ExportedProgram, _Part, Path], None],
+    save: Callable[[ExportedProgram, _ProgramModule, Path], None],
     load: Callable[[Path], Program],
 ) -> float:
-    """Trace and save both parts, load them again, and compare them with the model."""
+    """Trace and save both programs, load them again, and compare them with the model."""
     if out.exists():
         raise InputError(f"{out} exists already. Name another folder.")
     model = open_checkpoint(checkpoint).model()
     model.dtype = torch.float32
     model.float().eval().requires_grad_(False)
-    step, start = _Step(model), _InitialState(model)
+    step, start = _StepProgram(model), _InitialStateProgram(model)
     puzzles = _random_puzzles(model, _TRACED_BATCH)
-    with atomic_folder(out) as folder, torch.no_grad(), _quiet():
+    with atomic_folder(out) as folder, torch.no_grad(), _without_output():
         files = {step: folder / f"model{ending}", start: folder / f"initial_state{ending}"}
         examples = {step: (*puzzles, *start(puzzles[0])), start: puzzles[:1]}
         for part, file in files.items():
@@ -212,14 +211,14 @@ def _export(
         return _largest_difference(step, start, *map(load, files.values()))
 
 
-def _trace(part: _Part, example: tuple[Tensor, ...]) -> ExportedProgram:
+def _trace(part: _ProgramModule, example: tuple[Tensor, ...]) -> ExportedProgram:
     batch = torch.export.Dim("batch", max=2**31 - 1)
     shapes = {name: {0: batch} for name in part.inputs}
     return torch.export.export(part, example, dynamic_shapes=shapes, strict=False)
 
 
 def _random_puzzles(model: TinyRecursiveModel, batch_size: int) -> tuple[Tensor, Tensor]:
-    """Tokens (batch, seq) and identifiers (batch,), the same ones every time."""
+    """Tokens (batch, seq) and identifiers (batch,), always from the same seed."""
     spec, generator = model.spec, torch.Generator().manual_seed(0)
     shape = (batch_size, spec.seq_len)
     return (
@@ -231,45 +230,47 @@ def _random_puzzles(model: TinyRecursiveModel, batch_size: int) -> tuple[Tensor,
 
 
 def _largest_difference(
-    step: _Step, start: _InitialState, exported_step: Program, exported_start: Program
+    step: _StepProgram, start: _InitialStateProgram, exported_step: Program, exported_start: Program
 ) -> float:
-    """All supervision steps of random puzzles, each one from where the model's last one ended.
+    """The largest difference over all supervision steps of random puzzles.
 
-    Not from where the exported one ended: a difference of rounding may grow along the recursion
-    until two answers have little in common, though neither is wrong.
+    Each step starts from the model's own last state. From the exported program's state, rounding
+    differences could grow along the recursion until the answers differ, though neither is wrong.
     """
     puzzles = _random_puzzles(step.model, _CHECKED_BATCH)
     state = start(puzzles[0])
     largest = _difference(start.outputs, exported_start(puzzles[0]), state)
     for _ in range(step.model.config.halt_max_steps):
         expected = step(*puzzles, *state)
-        found = exported_step(*puzzles, *state)
-        largest = max(largest, _difference(step.outputs, found, expected))
+        exported = exported_step(*puzzles, *state)
+        largest = max(largest, _difference(step.outputs, exported, expected))
         state = expected[:2]
     return largest
 
 
-def _difference(names: Sequence[str], found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """The largest one between the outputs of these names.
+def _difference(
+    names: Sequence[str], exported: Sequence[Tensor], expected: Sequence[Tensor]
+) -> float:
+    """The largest difference between the outputs with these names.
 
     Raises:
-        CheckpointError: if one is not of the right shape, too large, or not a number.
+        CheckpointError: if a difference is too large or NaN, or the shapes differ.
     """
     largest = 0.0
-    for name, ours, theirs in zip(names, expected, found, strict=True):
-        alike = ours.shape == theirs.shape
-        difference = float((ours - theirs).abs().max()) if alike else math.inf
-        allowed = TOLERANCE * max(1.0, float(ours.abs().max()))
-        if not difference <= allowed:  # which is so for what is not a number, too
+    for name, output, exported_output in zip(names, expected, exported, strict=True):
+        same_shape = output.shape == exported_output.shape
+        difference = float((output - exported_output).abs().max()) if same_shape else math.inf
+        allowed = TOLERANCE * max(1.0, float(output.abs().max()))
+        if not difference <= allowed:  # also true for NaN
             raise CheckpointError(
-                f"the exported model's {name} differs by {difference:.2g} from the model's, where "
-                f"{allowed:.2g} would be rounding. Try another version of torch, or of onnxruntime."
+                f"the exported model's {name} differs by {difference:.2g} from the model's; "
+                f"rounding explains at most {allowed:.2g}. Try another version of torch, or of onnxruntime."
             )
         largest = max(largest, difference)
     return largest
 
 
-def _needed(name: str) -> ModuleType:
+def _import_package(name: str) -> ModuleType:
     """Import one of the packages of ``trm[onnx]``."""
     try:
         return importlib.import_module(name)
@@ -277,13 +278,13 @@ def _needed(name: str) -> ModuleType:
         if error.name != name:
             raise
         raise ConfigError(
-            f'{name}, which exporting to ONNX needs, is not installed. Run: pip install "trm[onnx]"'
+            f'{name} is not installed; exporting to ONNX needs it. Run: pip install "trm[onnx]"'
         ) from None
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep to itself what the exporters tell those who develop them."""
+def _without_output() -> Iterator[None]:
+    """Suppress the messages of the exporters, which are for their developers."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""Checkpoints of other kinds: those of the published trainer in, and several kinds out."""
+"""Import checkpoints of the published trainer, and export checkpoints to other formats."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,47 +16,47 @@ Kind = Literal["published", "onnx", "torch-export"]
 def import_checkpoint(
     source: str | Path, *, out: str | Path, task: str | None = None
 ) -> "PublishedCheckpoint":
-    """Write a checkpoint folder of ours from one of the published trainer: ``trm import``.
+    """Write a checkpoint folder of trm from a published checkpoint: ``trm import``.
 
     Args:
-        source: its file ``step_N``, a folder that has one, or ``USER/NAME[@REVISION]`` of the Hub.
+        source: its file ``step_N``, a folder with one, or ``USER/NAME[@REVISION]`` on the Hub.
         out: the new folder.
-        task: where neither its configuration nor its vocabulary tells it.
+        task: the task's name, if neither the configuration nor the vocabulary determines it.
 
     Returns:
-        What was read; its ``notes`` say what was inferred.
+        The published checkpoint; its ``notes`` say what was inferred.
 
     Raises:
-        CheckpointError: if there is none, it is damaged, or it wants to run code.
-        HubError: if it cannot be fetched.
+        CheckpointError: if there is none, it is damaged, or it would run code.
+        HubError: if it cannot be downloaded.
         InputError: if ``out`` exists.
     """
     from trm.checkpoints.published.checkpoint import import_published
 
     path, name = locate_checkpoint(str(source))
     if (path / WEIGHTS_FILE).is_file():
-        raise CheckpointError(f"{name} is a checkpoint of trm already. Use it as it is.")
+        raise CheckpointError(f"{name} is already a checkpoint of trm. Use it as it is.")
     return import_published(path, Path(out), task=task, source=f"published checkpoint {name}")
 
 
 def export_checkpoint(
     checkpoint: str | Path | None = None, *, kind: Kind, out: str | Path
 ) -> float | None:
-    """Write a checkpoint in a form that others read: ``trm export``.
+    """Write a checkpoint in another format: ``trm export``.
 
     Args:
-        checkpoint: a run folder (its best checkpoint) or checkpoint folder, or one of the Hub; the
-            newest run in ``runs/`` if left out.
+        checkpoint: a run folder (its best checkpoint), a checkpoint folder, or one on the Hub; the
+            newest run in ``runs/`` by default.
         kind: ``published`` for the published trainer; ``onnx`` and ``torch-export`` hold one
             supervision step, with its state as inputs and outputs.
         out: the new folder.
 
     Returns:
-        The largest difference between the logits of what was written and ours, over all
+        The largest difference between an output of the exported program and of the model, over all
         supervision steps; None for ``published``, whose numbers are the same.
 
     Raises:
-        CheckpointError: if there is no such checkpoint, or it cannot be expressed.
+        CheckpointError: if there is no such checkpoint, or the format cannot express it.
         InputError: if ``out`` exists.
     """
     from trm.checkpoints.published import checkpoint as published

@@ -1,4 +1,4 @@
-"""The model card: what a checkpoint is, what it was measured to do, and how to use it."""
+"""The model card: a checkpoint's description, results and use."""
 
 import shlex
 from collections.abc import Sequence
@@ -58,22 +58,22 @@ print(model.solve(puzzle).answer)
 """
 
 
-#: What a data set's name is followed by, where its test split was not looked at.
-_HELD_OUT = {"test": "", "validation": ", held-out training puzzles"}
+#: What follows a data set's name, by the split that was evaluated.
+_SPLIT_SUFFIXES = {"test": "", "validation": ", held-out training puzzles"}
 
 
 def model_card(checkpoint: Path, repo: str, licence: str = "mit") -> ModelCard:
-    """The card of a checkpoint.
+    """The model card of a checkpoint.
 
     Args:
         checkpoint: its folder.
-        repo: where it is published, ``USER/NAME``.
-        licence: as the Hub abbreviates them.
+        repo: the repository, ``USER/NAME``.
+        licence: as the Hub abbreviates it.
 
     Raises:
         CheckpointError: if the checkpoint is damaged.
     """
-    config, found = read_config(checkpoint), read_evaluation(checkpoint)
+    config, evaluation = read_config(checkpoint), read_evaluation(checkpoint)
     task = get_task(config.run.task)
     dataset = task.hub_dataset if config.data.source == "hub" else None
     header = ModelCardData(
@@ -82,9 +82,9 @@ def model_card(checkpoint: Path, repo: str, licence: str = "mit") -> ModelCard:
         tags=["tiny-recursive-model", "arxiv:2510.04871", task.name],
         datasets=[dataset] if dataset else None,
         model_name=repo.split("/")[-1],
-        eval_results=_eval_results(found, config, task, dataset) if found else None,
+        eval_results=_eval_results(evaluation, config, task, dataset) if evaluation else None,
     )
-    network, table = _sizes(config)
+    network, table = _parameter_counts(config)
     text = _TEMPLATE.format(
         header=header.to_yaml(),
         title=repo.split("/")[-1],
@@ -92,22 +92,22 @@ def model_card(checkpoint: Path, repo: str, licence: str = "mit") -> ModelCard:
         task=task.name,
         summary=task.summary,
         repo=repo,
-        model=_table(("", ""), _facts(config, network, table)),
-        results=_results(found),
-        training=_training(config, task, dataset),
+        model=_table(("", ""), _model_rows(config, network, table)),
+        results=_results_text(evaluation),
+        training=_training_text(config, task, dataset),
     )
     return ModelCard(text)
 
 
-def _sizes(config: CheckpointConfig) -> tuple[int, int]:
-    """Trained numbers of the network, and of the puzzle embedding."""
+def _parameter_counts(config: CheckpointConfig) -> tuple[int, int]:
+    """The number of parameters of the network, and of the puzzle embedding."""
     with torch.device("meta"):
         model = TinyRecursiveModel(config.run.model, config.spec)
     table = model.puzzle_embedding
     return model.num_parameters, 0 if table is None else table.weight.numel()
 
 
-def _facts(config: CheckpointConfig, network: int, table: int) -> list[tuple[str, str]]:
+def _model_rows(config: CheckpointConfig, network: int, table: int) -> list[tuple[str, str]]:
     model, data = config.run.model, config.data
     mixer = "MLP" if model.mlp_t else f"attention, {model.num_heads} heads"
     return [
@@ -125,27 +125,28 @@ def _facts(config: CheckpointConfig, network: int, table: int) -> list[tuple[str
     ]
 
 
-def _results(found: Evaluation | None) -> str:
-    if found is None:
+def _results_text(evaluation: Evaluation | None) -> str:
+    if evaluation is None:
         return "It was not evaluated."
     rows = [
         (_label(name), f"{value:.4f}", " to ".join(f"{end:.4f}" for end in interval))
-        for name, value in found.metrics.items()
-        for interval in (found.intervals.get(name, ()),)
+        for name, value in evaluation.metrics.items()
+        for interval in (evaluation.intervals.get(name, ()),)
     ]
-    what = f"{found.examples:,} examples of the test split"
-    if found.split != "test":
-        what = (
-            f"{found.examples:,} examples of held-out training puzzles (copies of one may be among "
-            "them), **not** the test split"
+    examples = f"{evaluation.examples:,} examples of the test split"
+    if evaluation.split != "test":
+        examples = (
+            f"{evaluation.examples:,} examples of held-out training puzzles (copies of one may be "
+            "among them), **not** the test split"
         )
-    return f"On {what}, after training step {found.step:,}, each answered once.\n\n" + _table(
-        ("metric", "value", "95% interval"), rows
+    return (
+        f"On {examples}, after training step {evaluation.step:,}, each answered once.\n\n"
+        + _table(("metric", "value", "95% interval"), rows)
     )
 
 
 def _eval_results(
-    found: Evaluation, config: CheckpointConfig, task: Task, dataset: str | None
+    evaluation: Evaluation, config: CheckpointConfig, task: Task, dataset: str | None
 ) -> list[EvalResult]:
     return [
         EvalResult(
@@ -153,14 +154,14 @@ def _eval_results(
             task_name=task.name,
             dataset_type=dataset or task.name,
             dataset_name=(dataset or f"{task.name} ({config.data.source})")
-            + _HELD_OUT[found.split],
-            dataset_split=found.split,
-            dataset_args={"digest": config.data.digest, "examples": found.examples},
-            metric_type="accuracy" if name == found.headline else name,
+            + _SPLIT_SUFFIXES[evaluation.split],
+            dataset_split=evaluation.split,
+            dataset_args={"digest": config.data.digest, "examples": evaluation.examples},
+            metric_type="accuracy" if name == evaluation.headline else name,
             metric_value=value,
-            metric_name=_label(name, found.intervals.get(name)),
+            metric_name=_label(name, evaluation.intervals.get(name)),
         )
-        for name, value in found.metrics.items()
+        for name, value in evaluation.metrics.items()
     ]
 
 
@@ -169,11 +170,11 @@ def _label(name: str, interval: tuple[float, float] | None = None) -> str:
     return f"{words} (95%: {interval[0]:.4f} to {interval[1]:.4f})" if interval else words
 
 
-def _training(config: CheckpointConfig, task: Task, dataset: str | None) -> str:
+def _training_text(config: CheckpointConfig, task: Task, dataset: str | None) -> str:
     data = config.data
     counts = {name: f"{split.groups:,} puzzles" for name, split in data.splits.items()}
-    where = f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else data.source
-    rows = [("data", where), ("digest of the data", f"`{data.digest}`")] if data.digest else []
+    source = f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else data.source
+    rows = [("data", source), ("digest of the data", f"`{data.digest}`")] if data.digest else []
     rows += [(f"{name} split", count) for name, count in counts.items()]
     if share := config.run.data.validation_share:
         rows += [("held out to choose the checkpoint by", f"{share:g} of the train split")]

@@ -1,4 +1,4 @@
-"""Pushing each new best checkpoint while a run trains on."""
+"""Push each new best checkpoint to the Hub while a run trains."""
 
 import contextlib
 import shutil
@@ -10,85 +10,86 @@ from pathlib import Path
 from trm import hub
 from trm.errors import TrmError
 from trm.plugins import reason_of
-from trm.publish.push import OPTIONAL_FILES, repository, stage
+from trm.publish.push import OPTIONAL_FILES, parse_repository, write_upload_folder
 from trm.runs.layout import BEST
 from trm.runs.metrics_file import Listener, Record
 
 
 @contextlib.contextmanager
 def push_best(run: Path, repo: str | None, listen: Listener) -> Iterator[Listener]:
-    """Inside the block each new best checkpoint of a run is uploaded, beside the training.
+    """Push each new best checkpoint of a run in the background, while the block trains it.
 
-    What goes wrong is told as a warning, and tried again with the next best; training goes on.
+    A failed push is reported as a warning, and the next best checkpoint is pushed as usual.
+    Training continues in any case.
 
     Args:
         run: the run folder.
         repo: ``USER/NAME[@BRANCH]``; None pushes nothing.
-        listen: hears every record, and of what was pushed.
+        listen: receives every record of the run, and a record for each push.
 
-    Returns:
-        What is to hear the records of the run.
+    Yields:
+        The listener for the records of the run.
 
     Raises:
-        HubError: if ``repo`` is no name of a repository.
+        HubError: if ``repo`` does not name a repository.
     """
     if repo is None:
         yield listen
         return
-    pusher = _Pusher(run, repository(repo), listen)
+    pusher = _BackgroundPush(run, parse_repository(repo), listen)
     try:
         yield pusher
     finally:
         pusher.close()
 
 
-class _Pusher:
-    """Uploads one checkpoint at a time, in a thread."""
+class _BackgroundPush:
+    """Uploads one checkpoint at a time in a thread."""
 
     def __init__(self, run: Path, repo: hub.HubName, listen: Listener) -> None:
         self._run, self._repo, self._listen = run, repo, listen
-        self._tried: Path | None = None
-        self._pushed: Path | None = None
-        self._finished = False
+        self._last_tried: Path | None = None
+        self._last_pushed: Path | None = None
+        self._run_finished = False
         self._result: Record | None = None
-        self._told: str | None = None
+        self._last_warning: str | None = None
         self._step = 0
-        # What is wrong with the token is better known now than after hours.
-        self._thread = self._begin(lambda: hub.create_repository(repo))
+        # An invalid token is reported now, and not after hours of training.
+        self._thread = self._start(lambda: hub.create_repository(repo))
 
     def __call__(self, record: Record) -> None:
-        """Pass a record on, and look whether there is a new best: it is noted after its own."""
+        """Pass a record on, and push if there is a new best checkpoint."""
         self._listen(record)
         self._step = record["step"]
-        self._finished = record["event"] == "end" and record["finished"]
+        self._run_finished = record["event"] == "end" and record["finished"]
         if not self._thread.is_alive():
-            self._tell()
-            if self._best() != self._tried:
-                self._push_best()
+            self._report_result()
+            if self._best() != self._last_tried:
+                self._start_push()
 
     def close(self) -> None:
-        """Upload the last best, unless the run was told to stop and time may be short."""
-        if self._finished:
+        """Push the last best checkpoint, unless the run was stopped and time may be short."""
+        if self._run_finished:
             self._thread.join()
-            if self._best() != self._pushed:
-                self._tell()
-                self._push_best()
+            if self._best() != self._last_pushed:
+                self._report_result()
+                self._start_push()
                 self._thread.join()
-        self._tell()
-        if self._best() != self._pushed:
-            message = f"the best checkpoint was not pushed: trm push-hub --ckpt {self._run}"
-            self._warn(f"{message} --repo {self._repo}")
+        self._report_result()
+        if self._best() != self._last_pushed:
+            command = f"trm push-hub --ckpt {self._run} --repo {self._repo}"
+            self._listen(self._warning(f"the best checkpoint was not pushed: {command}"))
 
-    def _push_best(self) -> None:
-        best = self._tried = self._best()
+    def _start_push(self) -> None:
+        best = self._last_tried = self._best()
         if best is not None:
-            self._thread = self._begin(lambda: self._push(best))
+            self._thread = self._start(lambda: self._push(best))
 
-    def _begin(self, work: Callable[[], Record | None]) -> threading.Thread:
+    def _start(self, work: Callable[[], Record | None]) -> threading.Thread:
         def run() -> None:
             try:
                 self._result = work()
-            except Exception as error:  # an upload never stops training
+            except Exception as error:  # a failed upload must not stop training
                 reason = str(error) if isinstance(error, TrmError) else reason_of(error)
                 self._result = self._warning(f"{self._repo} cannot be written to: {reason}")
 
@@ -98,37 +99,34 @@ class _Pusher:
 
     def _push(self, best: Path) -> Record | None:
         step = int(best.name.rpartition("-")[2])
-        for left in self._run.glob(".push-*"):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        # On the run's disk, where nothing has to be copied; the checkpoint may be pruned meanwhile.
-        with tempfile.TemporaryDirectory(prefix=".push-", dir=self._run) as beside:
-            folder = Path(beside) / "files"
+        for leftover in self._run.glob(".push-*"):  # of a killed process
+            shutil.rmtree(leftover, ignore_errors=True)
+        # On the run's disk files are linked, not copied. The run may remove the checkpoint.
+        with tempfile.TemporaryDirectory(prefix=".push-", dir=self._run) as temporary:
+            folder = Path(temporary) / "files"
             try:
-                stage(best, folder, self._repo)
+                write_upload_folder(best, folder, self._repo)
             except TrmError:
                 if best.exists():
                     raise
-                return None  # there is a better one by now, which comes next
+                return None  # a better checkpoint has replaced it, and is pushed next
             message = f"Step {step}, the best so far"
             url = hub.push(folder, self._repo, message=message, replaces=OPTIONAL_FILES)
-        self._pushed = best
+        self._last_pushed = best
         return {"event": "pushed", "step": step, "url": url}
 
     def _best(self) -> Path | None:
         link = self._run / BEST
         return link.resolve() if link.exists() else None
 
-    def _tell(self) -> None:
+    def _report_result(self) -> None:
         result, self._result = self._result, None
         if result is None:
             return
         warning = result.get("message")
-        if warning is None or warning != self._told:  # the same one is told once
+        if warning is None or warning != self._last_warning:  # do not repeat a warning
             self._listen(result)
-        self._told = warning
-
-    def _warn(self, message: str) -> None:
-        self._listen(self._warning(message))
+        self._last_warning = warning
 
     def _warning(self, message: str) -> Record:
         return {"event": "warning", "step": self._step, "message": message}
