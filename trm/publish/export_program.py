@@ -264,7 +264,8 @@ def _difference(
         if not difference <= allowed:  # also true for NaN
             raise CheckpointError(
                 f"the exported model's {name} differs by {difference:.2g} from the model's; "
-                f"rounding explains at most {allowed:.2g}. Try another version of torch, or of onnxruntime."
+                f"rounding explains at most {allowed:.2g}. Try another version of torch or "
+                "onnxruntime."
             )
         largest = max(largest, difference)
     return largest
