@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.models.test_trm import SPEC, build, puzzles, small
+from tests.models.small_model import SPEC, build, puzzles, small
 from trm.models import LatentState, StateNoise, TinyRecursiveModel, answer_losses, best_latent_step
 
 LABELS = torch.randint(0, 6, (3, 9), generator=torch.Generator().manual_seed(2))

@@ -7,19 +7,18 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
+from tests.models.small_model import SPEC, build, puzzles, small
 from trm.config import ModelConfig, TrainConfig
 from trm.models import (
     Depth,
     PuzzleBatch,
     PuzzleSpec,
-    TinyRecursiveModel,
     initial_carry,
     replace_halted,
 )
 from trm.models.flops import application_flops, eval_step_flops, train_step_flops
 from trm.training.supervision import supervise
 
-SPEC = PuzzleSpec(vocab_size=6, seq_len=9, num_puzzle_identifiers=4)
 BATCH = 3
 CHANGES: dict[str, dict[str, Any]] = {
     "attention": {},
@@ -49,24 +48,12 @@ CPU_ATTENTION = {
 }
 
 
-def config(**changes: Any) -> ModelConfig:
-    settings = {
-        "hidden_size": 16, "num_heads": 2, "h_cycles": 2, "l_cycles": 2, "swiglu_multiple": 8,
-        "puzzle_emb_len": 2, "forward_dtype": "float32",
-    }  # fmt: skip
-    return ModelConfig.model_validate(settings | changes)
-
-
 def counted(settings: ModelConfig, *, training: bool, backend: SDPBackend) -> float:
     """Operations of one supervision step that torch counts, for one example."""
-    rng = torch.Generator().manual_seed(0)
-    model = TinyRecursiveModel(settings, SPEC, generator=rng)
-    inputs, labels = (
-        torch.randint(0, 6, (BATCH, 9), generator=rng, dtype=torch.int32) for _ in range(2)
-    )
-    puzzles = PuzzleBatch(inputs, labels, torch.arange(BATCH, dtype=torch.int32))
-    carry = replace_halted(model, initial_carry(model, puzzles), puzzles)
-    rows = model.puzzle_vectors(puzzles.identifiers)
+    model, (inputs, identifiers) = build(settings), puzzles(BATCH)
+    batch = PuzzleBatch(inputs, inputs, identifiers)
+    carry = replace_halted(model, initial_carry(model, batch), batch)
+    rows = model.puzzle_vectors(identifiers)
     counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
     with sdpa_kernel(backend), counter:
         if training:
@@ -79,7 +66,7 @@ def counted(settings: ModelConfig, *, training: bool, backend: SDPBackend) -> fl
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_a_step_has_the_operations_that_torch_counts(changes: dict[str, Any]) -> None:
-    settings = config(**changes)
+    settings = small(swiglu_multiple=8, **changes)
     found = {
         training: counted(settings, training=training, backend=SDPBackend.MATH)
         for training in (False, True)
@@ -92,13 +79,14 @@ def test_a_step_has_the_operations_that_torch_counts(changes: dict[str, Any]) ->
 
 @pytest.mark.parametrize("latents", [1, 2])
 def test_a_shallower_step_counts_like_a_shallower_model(latents: int) -> None:
-    deep, shallow = config(h_cycles=3, num_latents=latents), config(l_cycles=1, num_latents=latents)
+    deep = small(h_cycles=3, num_latents=latents)
+    shallow = small(l_cycles=1, num_latents=latents)
     for count in (eval_step_flops, train_step_flops):
         assert count(deep, SPEC, Depth(2, 1)) == count(shallow, SPEC)
 
 
 def test_recomputation_in_a_kernel_is_not_counted() -> None:
-    settings = config()
+    settings = small(swiglu_multiple=8)
     tokens = settings.prefix_len + SPEC.seq_len
     # In the backward pass a fused kernel computes the scores again instead of keeping them.
     again = settings.l_layers * (settings.l_cycles + 1) * 2 * tokens**2 * settings.hidden_size

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.models.test_trm import small
+from tests.models.small_model import small
 from trm.config import ModelConfig
 from trm.errors import ConfigError
 from trm.models.layers import (

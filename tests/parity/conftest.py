@@ -1,4 +1,4 @@
-"""``pytest tests/parity --reference DIR`` also tests the model files of another folder."""
+"""``pytest tests/parity --reference DIR`` also tests the model files in another folder."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""The published evaluator's numbers and submission for made-up answers, exactly.
+"""ARC evaluation gives exactly the numbers and submission of the published evaluator.
 
-The tasks are third-party and no part of the repository: ``pytest tests/parity --reference DIR``
-finds them in ``DIR/arc``, and the folder of shared material is looked at, too.
+The ARC tasks are third-party data, not in the repository. ``pytest tests/parity --reference DIR``
+finds them in ``DIR/arc``; otherwise the tests look in the shared folder.
 """
 
 import json
@@ -21,12 +21,12 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def arc(request: pytest.FixtureRequest) -> Path:
-    """The folder of tasks, answers and what the published evaluator made of them."""
-    given = request.config.getoption("--reference", None)
-    places = [HERE / "data", HERE.parents[2] / "shared" / "reference"]
-    for place in [given, *places] if given else places:
-        if (place / "arc" / "predictions.npz").is_file():
-            return place / "arc"
+    """The folder of tasks, answers and results of the published evaluator."""
+    option = request.config.getoption("--reference", None)
+    folders = [HERE / "data", HERE.parents[2] / "shared" / "reference"]
+    for folder in [option, *folders] if option else folders:
+        if (folder / "arc" / "predictions.npz").is_file():
+            return folder / "arc"
     pytest.skip("no folder arc of reference vectors")
 
 
@@ -36,13 +36,13 @@ def dataset(arc: Path) -> Dataset:
 
 
 def evaluated(arc: Path, dataset: Dataset, batch_size: int) -> ArcEvaluator:
-    """The evaluator after all answers, given in batches."""
-    found, split = np.load(arc / "predictions.npz"), dataset.split("test")
-    examples = np.arange(len(found["inputs"]))
+    """The evaluator after all answers, in batches of this size."""
+    saved, split = np.load(arc / "predictions.npz"), dataset.split("test")
+    examples = np.arange(len(saved["inputs"]))
     puzzles = np.searchsorted(split.example_offsets, examples, side="right") - 1
     assert split.identifiers is not None
-    assert (found["puzzle_identifiers"] == split.identifiers[puzzles]).all()
-    assert (found["inputs"] == split.inputs).all()
+    assert (saved["puzzle_identifiers"] == split.identifiers[puzzles]).all()
+    assert (saved["inputs"] == split.inputs).all()
     evaluator = ArcEvaluator(split)
     for start in range(0, len(examples), batch_size):
         rows = slice(start, start + batch_size)
@@ -51,8 +51,8 @@ def evaluated(arc: Path, dataset: Dataset, batch_size: int) -> ArcEvaluator:
             EvalBatch(
                 inputs=batch.inputs,
                 labels=batch.labels,
-                answers=found["predictions"][rows].astype(np.int32),
-                halt_logits=found["halt_logits"][rows],
+                answers=saved["predictions"][rows].astype(np.int32),
+                halt_logits=saved["halt_logits"][rows],
                 halt_steps=np.ones(len(batch), np.int32),
                 puzzle_identifiers=batch.puzzle_identifiers,
                 examples=batch.examples,
@@ -86,19 +86,19 @@ def test_pass_at_k_is_the_mean_over_the_tasks(arc: Path, dataset: Dataset) -> No
             assert metric.value == pytest.approx(mean)
 
 
-def test_the_truth_is_that_of_the_tasks(arc: Path, dataset: Dataset) -> None:
-    """Judged by the solutions in ``test_puzzles.json``, as the published evaluator does."""
+def test_answers_are_judged_by_the_solutions_in_the_file(arc: Path, dataset: Dataset) -> None:
+    """The published evaluator uses the solutions in ``test_puzzles.json``."""
     evaluator = evaluated(arc, dataset, 32)
-    handed_in, solved = evaluator.submission(), evaluator.per_task()
+    submission, solved = evaluator.submission(), evaluator.per_task()
     for name, task in json.loads((arc / "built" / "test_puzzles.json").read_text()).items():
-        right = [
+        correct = [
             pair["output"] in attempts.values()
-            for pair, attempts in zip(task["test"], handed_in[name], strict=True)
+            for pair, attempts in zip(task["test"], submission[name], strict=True)
         ]
-        assert sum(right) / len(right) == solved[name]["pass@2"]
+        assert sum(correct) / len(correct) == solved[name]["pass@2"]
 
 
-def test_our_own_build_holds_the_same_tasks(arc: Path, tmp_path: Path) -> None:
+def test_build_data_writes_the_same_tasks(arc: Path, tmp_path: Path) -> None:
     task = Arc1()
     options = task.options(source=str(arc), no_concept=True, num_aug=2)
     task.build_data(tmp_path / "data", options, np.random.default_rng(0))

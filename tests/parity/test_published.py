@@ -1,6 +1,6 @@
-"""A checkpoint as the published trainer saves it gives the published code's numbers.
+"""A checkpoint of the published trainer gives the same numbers as in the published code.
 
-``expected.safetensors`` holds what that code computed with it: float32, on the CPU.
+``expected.safetensors`` holds the outputs of the published code, in float32 on the CPU.
 """
 
 import shutil
@@ -29,7 +29,7 @@ def state_dict(file: Path) -> dict[str, Tensor]:
     return loaded
 
 
-def as_it_is(_: Path) -> Path:
+def unchanged(_: Path) -> Path:
     return FOLDER
 
 
@@ -51,7 +51,7 @@ def exported(folder: Path) -> Path:
 
 @pytest.fixture(
     scope="module",
-    params=[as_it_is, without_prefixes, without_settings, exported],
+    params=[unchanged, without_prefixes, without_settings, exported],
     ids=lambda make: make.__name__,
 )
 def model(
@@ -77,17 +77,16 @@ def outputs(model: TinyRecursiveModel, batch: dict[str, Tensor]) -> Iterator[tup
             yield logits, halt_logits
 
 
-def test_the_answers_are_those_of_the_published_code(model: TinyRecursiveModel) -> None:
+def test_outputs_equal_those_of_the_published_code(model: TinyRecursiveModel) -> None:
     expected = load_file(FOLDER / "expected.safetensors")
     steps = dict(enumerate(outputs(model, expected), start=1))
     assert len(steps) == 16
     for step in (1, 2, 16):
         for name, found in zip(("logits", "halt_logits"), steps[step], strict=True):
-            wanted = expected[f"step{step}.{name}"]
-            torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
+            torch.testing.assert_close(found, expected[f"step{step}.{name}"], atol=1e-4, rtol=0)
 
 
-def test_an_export_has_the_tensors_of_the_published_file(tmp_path: Path) -> None:
+def test_an_export_has_the_same_tensors_as_the_published_file(tmp_path: Path) -> None:
     file = exported(tmp_path) / FILE.name
     theirs, ours = state_dict(FILE), state_dict(file)
     assert list(ours) == list(theirs)
@@ -96,19 +95,19 @@ def test_an_export_has_the_tensors_of_the_published_file(tmp_path: Path) -> None
         assert torch.equal(ours[name], tensor)
 
 
-def test_an_export_has_the_settings_of_the_published_file(tmp_path: Path) -> None:
+def test_an_export_has_the_same_settings_as_the_published_file(tmp_path: Path) -> None:
     ours = read_published(exported(tmp_path))
     theirs = read_published(FOLDER)
     assert ours.config.run == theirs.config.run
     assert ours.config.step == 65104
 
 
-def test_an_export_names_every_setting_that_the_published_file_does(tmp_path: Path) -> None:
+def test_an_export_has_the_same_keys_as_the_published_file(tmp_path: Path) -> None:
     def keys(file: Path, *path: str) -> set[str]:
-        found = yaml.safe_load(file.read_text())
+        values = yaml.safe_load(file.read_text())
         for name in path:
-            found = found[name]
-        return set(found)
+            values = values[name]
+        return set(values)
 
     ours, theirs = exported(tmp_path) / YAML_FILE, FOLDER / YAML_FILE
     for path in ((), ("arch",), ("arch", "loss")):

@@ -1,7 +1,7 @@
 """The same numbers as the published code, within the tolerances of the reference vectors.
 
-The vectors were computed by the published code in float32 on the CPU: evaluation, six training
-steps with the rollout carried over, gradients, both optimizers and the weight average.
+The published code computed the vectors in float32 on the CPU: evaluation, six training steps with
+the carry, gradients, both optimizers and the average of the weights.
 """
 
 import json
@@ -40,7 +40,7 @@ OUR_METRIC = {
 
 @dataclass
 class Reference:
-    """A model file: its tensors by name, and the settings in our words."""
+    """A file of reference vectors: tensors by published name, and the settings."""
 
     tensors: dict[str, Tensor]
     config: RunConfig
@@ -72,7 +72,7 @@ class Reference:
         return cls(tensors, config, spec, int(meta["steps"]))
 
     def group(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors under a prefix, by our names."""
+        """The tensors with a prefix, by our names."""
         named = {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)}
         return {trm_name(name): tensor for name, tensor in named.items()}
 
@@ -126,9 +126,9 @@ def test_evaluation(reference: Reference) -> None:
 
 def test_gradients_of_the_first_step(reference: Reference) -> None:
     model, puzzles = reference.model(), reference.batch(0)
-    rollout = replace_halted(model, initial_carry(model, puzzles), puzzles)
+    carry = replace_halted(model, initial_carry(model, puzzles), puzzles)
     rows = model.puzzle_vectors(puzzles.identifiers)
-    done = supervise(model, rollout, rows, None, TrainConfig())
+    done = supervise(model, carry, rows, None, TrainConfig())
     (done.loss.total / len(puzzles.inputs)).backward()
     ours = {name: p.grad for name, p in model.named_parameters()}
     expected = reference.group("train.0.grad.model.inner.")
@@ -143,19 +143,19 @@ def test_gradients_of_the_first_step(reference: Reference) -> None:
 
 @pytest.fixture(scope="module")
 def trained(reference: Reference) -> tuple[list[dict[str, Tensor]], TrainState]:
-    """Six training steps: what each gave, and the state after them."""
+    """The results of each of six training steps, and the state after them."""
     trainer, records = reference.trainer(), []
-    seen = {}
+    outputs = {}
 
     def record(model, given, done) -> None:
-        seen.update(logits=done.logits.detach(), halt_logits=done.halt_logits.detach())
+        outputs.update(logits=done.logits.detach(), halt_logits=done.halt_logits.detach())
 
     trainer.state.model.register_forward_hook(record)
     for number in range(6):
         sums = trainer.step(reference.batch(number), None)
-        rollout = trainer.state.rollout
+        carry = trainer.state.rollout
         metrics = dict(zip(METRICS, sums, strict=True))
-        records.append({**seen, **metrics, "steps": rollout.steps, "halted": rollout.halted})
+        records.append({**outputs, **metrics, "steps": carry.steps, "halted": carry.halted})
     return records, trainer.state
 
 
