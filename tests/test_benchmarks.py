@@ -223,7 +223,7 @@ def test_a_gpu_is_busy_once_where_it_does_two_things_at_a_time(
         "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64": "matrix products",
         "void cutlass::Kernel2<cutlass_80_tensorop_bf16_s16816gemm_relu>": "matrix products",
         "triton_tem_fused_mm_3": "matrix products",
-        "_gated_kernel": "matrix products",
+        "gated_kernel": "matrix products",
         "void pytorch_flash::flash_fwd_kernel<Flash_fwd_kernel_traits<64>>": "attention",
         "fmha_cutlassB_bf16_aligned_64x64_k64_dropout_sm80": "attention",
         "cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma_f16": "attention",

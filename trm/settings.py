@@ -109,19 +109,23 @@ def load(
     Raises:
         ConfigError: for an unknown name or an invalid value; the message names the source.
     """
+    from_file = read_file(config_file) if config_file else {}
+    for name in FILE_HEADER:
+        from_file.pop(name, None)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for name, value, source in (
         *_flatten(defaults or {}, f"task {task}"),
         *(_from_run(run, task) if run else ()),
         *_flatten(preset or {}, f"preset {preset_name}"),
-        *(_from_file(config_file) if config_file else ()),
+        *_flatten(from_file, f"file {config_file}"),
         *_from_environment(),
         *((name, value, flag) for name, (value, flag) in (flags or {}).items()),
         *map(_parse_assignment, assignments),
     ):
         _check_name(name, source)
-        values[name], sources[name] = None if _is_none(name, value) else value, source
+        values[name] = None if _is_none(name, value) else value
+        sources[name] = source
     return ResolvedSettings(_validate(task, values, sources), sources)
 
 
@@ -200,11 +204,6 @@ def _from_run(run: Path, task: str) -> Iterator[tuple[str, Any, str]]:
             f"{config.task} --resume {run}"
         )
     return _flatten(config.model_dump(exclude={"task"}), f"run {run}")
-
-
-def _from_file(path: Path) -> Iterator[tuple[str, Any, str]]:
-    settings = {name: value for name, value in read_file(path).items() if name not in FILE_HEADER}
-    return _flatten(settings, f"file {path}")
 
 
 def read_file(path: Path) -> dict[str, Any]:

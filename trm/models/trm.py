@@ -256,7 +256,8 @@ class TinyRecursiveModel(nn.Module):
         if self.config.state_init == "random":
             # Drawn on the CPU and for one puzzle, so that it depends on the sample alone.
             generator = torch.Generator().manual_seed(sample)
-            parts = (_normal((1, *self._state_shape), generator) for _ in LatentState._fields)
+            one = (1, *self._state_shape)
+            parts = (_truncated_normal(one, generator) for _ in LatentState._fields)
             return LatentState(*(part.to(self.device, self.dtype).expand(shape) for part in parts))
         latent_init = self._latent_inits()[sample % self.config.num_latents]
         return LatentState(
@@ -278,9 +279,9 @@ class TinyRecursiveModel(nn.Module):
                 inits = torch.stack(self._latent_inits()).to(self.dtype).unsqueeze(1)
                 latent = inits.expand(batch_size, latents, *self._state_shape)
             return LatentState(answer, latent)
-        several = (latents,) if latents > 1 else ()
-        shapes = ((batch_size, *axes, *self._state_shape) for axes in ((), several))
-        parts = (_normal(shape, generator, self.device) for shape in shapes)
+        shape = (batch_size, *self._state_shape)
+        latent_shape = (batch_size, latents, *self._state_shape) if latents > 1 else shape
+        parts = (_truncated_normal(s, generator, self.device) for s in (shape, latent_shape))
         return LatentState(*(part.to(self.dtype) for part in parts))
 
     @property
@@ -348,7 +349,7 @@ class TinyRecursiveModel(nn.Module):
         return StepOutput(LatentState(answer.detach(), latent.detach()), logits, halt_logits)
 
 
-def _normal(
+def _truncated_normal(
     shape: tuple[int, ...],
     generator: torch.Generator | None,
     device: torch.device | str = "cpu",
