@@ -106,7 +106,7 @@ def test_a_damaged_run_is_listed_with_what_is_wrong(trm: Trm, some_runs: Path) -
     assert re.search(r"^ maze +now +broken off +- +- +\d+ s ago +$", done.out, flags=re.M)
     assert done.out.splitlines()[-3:] == [
         f"{run}: config.json is damaged",
-        f"{run}: best leads to no checkpoint",
+        f"{run}: best points to no checkpoint",
         f"{run}: metrics.jsonl is missing",
     ]
 
@@ -167,13 +167,13 @@ def test_a_run_without_evaluations_says_what_can_be_drawn(fails: Fails, tmp_path
 def test_pass_at_k_of_a_list_of_evaluations_is_drawn(trm: Trm, tmp_path: Path) -> None:
     reports = [
         {"name": name, "checkpoint": "c", "metrics": {"pass@1": {"value": value}}}
-        for name, value in (("mine", 0.25), ("theirs", 0.5))
+        for name, value in (("first", 0.25), ("second", 0.5))
     ]
     (tmp_path / "all.json").write_text(json.dumps(reports))
     assert trm("plot", "all.json", "--out", "p.svg").out == "wrote p.svg\n"
     text = (tmp_path / "p.svg").read_text()
-    assert "<!-- mine -->" in text
-    assert "<!-- theirs -->" in text
+    assert "<!-- first -->" in text
+    assert "<!-- second -->" in text
 
 
 @pytest.mark.parametrize("arguments", ["e.json", "runs/a --pass-at-k"])

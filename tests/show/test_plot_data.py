@@ -155,13 +155,13 @@ def test_pass_at_k_of_several_checkpoints(tmp_path: Path) -> None:
     """A checkpoint of another task has none, and two may have one name."""
     file = saved_list(
         tmp_path / "all.json",
-        ("mine", {"pass@1": 0.25, "pass@2": 0.5}),
+        ("first", {"pass@1": 0.25, "pass@2": 0.5}),
         ("sudoku", {"exact_accuracy": 0.5}),
-        ("theirs", {"pass@1": 0.75}),
-        ("mine", {"pass@1": 0.125}),
+        ("second", {"pass@1": 0.75}),
+        ("first", {"pass@1": 0.125}),
     )
     curves = [[(1, 0.25), (2, 0.5)], [(1, 0.75)], [(1, 0.125)]]
-    names = ["mine", "theirs", "mine (2)"]
+    names = ["first", "second", "first (2)"]
     assert pass_at_k_curves(file, "") == dict(zip(names, curves, strict=True))
     assert list(pass_at_k_curves(file, "all.json")) == [f"all.json {name}" for name in names]
 

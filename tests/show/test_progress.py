@@ -1,19 +1,11 @@
-"""What people look at, on a terminal and elsewhere."""
+"""Progress of training, evaluation and solving, in a terminal and elsewhere."""
 
 import io
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-import trm
-from trm.commands.processes import size_text
-from trm.evaluation.report import Row
-from trm.inference.options import InferenceOptions
-from trm.show.progress import EvaluationView, TrainingView, duration, record_line
-from trm.show.solution import show_solution_steps, solution_summary
-from trm.show.tables import markdown, metrics_table, results_table
-from trm.tasks.metrics import Metric
+from trm.show.progress import EvaluationView, SolvingView, TrainingView, duration, record_line
 
 TRAIN = {
     "event": "train", "step": 20, "loss": 1.23456, "exact_accuracy": None, "mean_steps": None,
@@ -65,27 +57,6 @@ def test_a_narrow_terminal_has_room_for_less() -> None:
     assert "512 samples/s  ETA 0:01:01" in text(view)
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-def test_a_board_is_shown_where_it_changes(trained_run: Path, terminal: bool) -> None:
-    model = trm.load(trained_run, device="cpu")
-    puzzle = model.parse("123434122143.321")[0]
-    view = console(terminal)
-    solution = show_solution_steps(view, model.task, puzzle, model.think(puzzle))
-    assert solution.answer == "1234341221434321"
-    assert "step 1: 1 cell changed" in text(view)
-    changed = sum(a != b for a, b in zip(solution.boards, solution.boards[1:], strict=False))
-    if not terminal:  # a terminal also draws the steps in between, and wipes them
-        assert text(view).count("changed") == 1 + changed
-    assert solution_summary(solution).startswith("answer 1234341221434321: valid; the model would")
-
-
-@pytest.mark.parametrize(
-    ("num_bytes", "expected"), [(12, "12 B"), (2048, "2.0 KiB"), (5 * 2**30, "5.0 GiB")]
-)
-def test_size_text(num_bytes: int, expected: str) -> None:
-    assert size_text(num_bytes) == expected
-
-
 def test_duration() -> None:
     assert duration(59.6) == "0:01:00"
 
@@ -113,39 +84,41 @@ def test_an_evaluation_is_a_bar_on_a_terminal() -> None:
     assert "to go" not in text(view)
 
 
-def test_a_table_of_results_shows_names_as_they_are() -> None:
-    rows = [
-        Row("mine [best]", "sudoku", 900, "exact_accuracy", Metric.share(3, 4), 0.874),
-        Row("runs/b", "sudoku", 90, "mean_steps", Metric(2.5, 4), None),
-    ]
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time in seconds, to be set."""
+    now = [100.0]
+    monkeypatch.setattr("trm.show.progress.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_elsewhere_there_is_a_line_a_minute(clock: list[float]) -> None:
     view = console(terminal=False)
-    view.print(results_table(rows))
-    lines = text(view).splitlines()
-    assert lines[1].split() == [
-        "task", "checkpoint", "step", "metric", "value", "95%", "interval", "of", "reported"
-    ]  # fmt: skip
-    assert " mine [best] " in lines[3]
-    numbers = ["900", "exact_accuracy", "0.7500", "0.3006", "to", "0.9544", "4", "0.8740"]
-    assert lines[3].split()[3:] == numbers
-    assert lines[4].split() == ["sudoku", "runs/b", "90", "mean_steps", "2.5000", "4"]
-    assert markdown(results_table(rows)).splitlines()[1:] == [
-        "| --- | --- | ---: | --- | ---: | --- | ---: | ---: |",
-        "| sudoku | mine [best] | 900 | exact_accuracy | 0.7500 | 0.3006 to 0.9544 | 4 | 0.8740 |",
-        "| sudoku | runs/b | 90 | mean_steps | 2.5000 |  | 4 |  |",
+    with SolvingView(view) as progress:
+        progress(1000, 0.2)  # were there already
+        for done in range(1600, 5600, 600):
+            clock[0] += 25
+            progress(done, 0.2 + (done - 1000) / 6000)
+    assert text(view).splitlines() == [
+        "50%  2,800 puzzles  24 puzzles/s  ETA 0:02:05",
+        "80%  4,600 puzzles  24 puzzles/s  ETA 0:00:50",
     ]
 
 
-def test_what_was_measured_on_nothing_is_not_shown() -> None:
-    metrics = {"exact": Metric.share(0, 0), "steps": Metric(0.0, 0), "own [x]": Metric(2.5)}
+def test_of_a_stream_there_is_no_end_to_tell(clock: list[float]) -> None:
     view = console(terminal=False)
-    view.print(metrics_table(metrics))
-    lines = [line.split() for line in text(view).splitlines()[3:6]]
-    assert lines == [["exact", "-", "0"], ["steps", "-", "0"], ["own", "[x]", "2.5000"]]
+    with SolvingView(view) as progress:
+        progress(0, None)
+        clock[0] += 64
+        progress(16, None)
+    assert text(view) == "16 puzzles  0.25 puzzles/s\n"
 
 
-def test_a_name_does_not_break_a_markdown_table() -> None:
-    row = Row(
-        "a|b\n[c]", "toy", 1, "solved", Metric.share(0, 0), thinking=InferenceOptions(votes=3)
-    )
-    last = markdown(results_table([row])).splitlines()[-1]
-    assert last == "| toy | a\\|b [c] | 1 | solved, 3 votes | - |  | 0 |  |"
+def test_a_terminal_has_a_bar(clock: list[float]) -> None:
+    view = console(terminal=True)
+    with SolvingView(view) as progress:
+        progress(0, 0.0)
+        clock[0] += 2
+        progress(3000, 0.5)
+    assert "3,000 puzzles  1,500 puzzles/s  ETA 0:00:02" in text(view)
+    assert " 50% " in text(view)

@@ -26,24 +26,24 @@ def sweep_table(sweep: "Sweep") -> Table:
         any(getattr(line, name) != usual for line in sweep.lines)
         for name, usual in (("votes", 1), ("halt", None))
     )
-    made = new_table(
+    table = new_table(
         ">steps", ">samples", ">noise", "choose", *[">votes"] * votes, *[">halt"] * halts,
         f">{sweep.metric.replace('_', ' ')}", "95% interval", ">steps taken", ">GFLOP",
     )  # fmt: skip
-    made.padding = (0, 0 if votes and halts else 1, 0, 0)  # to fit 80 characters
-    for column in made.columns:
+    table.padding = (0, 0 if votes and halts else 1, 0, 0)  # to fit 80 characters
+    for column in table.columns:
         column.min_width = max(map(len, str(column.header).split()))
-    made.columns[-3].no_wrap = True
+    table.columns[-3].no_wrap = True
     for line in sweep.lines:
         metric = sweep.value(line)
         interval = "{:.3f} to {:.3f}".format(*metric.interval) if metric.interval else ""
-        made.add_row(
+        table.add_row(
             str(line.steps or sweep.trained_steps), str(line.samples), _or_dash(line.noise),
             line.choose or "-", *[str(line.votes)] * votes, *[_or_dash(line.halt)] * halts,
             f"{metric.value:.4f}", interval, f"{line.steps_per_puzzle:.2f}",
             f"{line.gflop_per_puzzle:.3g}",
         )  # fmt: skip
-    return made
+    return table
 
 
 def _or_dash(number: float | None) -> str:

@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
 def new_table(*columns: str) -> Table:
     """An empty table. A column whose name begins with ``>`` is right-aligned."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in columns:
         right = name.startswith(">")
-        made.add_column(name.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    return made
+        table.add_column(name.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    return table
 
 
 def tasks_table(installed: Mapping[str, "InstalledTask"]) -> Table:
     """The installed tasks, their presets and their plugins."""
-    made = new_table("task", "what", "presets", "from")
+    table = new_table("task", "what", "presets", "from")
     for name, entry in sorted(installed.items()):
-        made.add_row(name, entry.task.summary, ", ".join(entry.task.presets) or "-", entry.origin)
-    return made
+        table.add_row(name, entry.task.summary, ", ".join(entry.task.presets) or "-", entry.origin)
+    return table
 
 
 def settings_table(resolved: "ResolvedSettings") -> Table:
     """Every setting with its source."""
-    made = new_table("setting", "value", "from")
+    table = new_table("setting", "value", "from")
     for name, value, source in resolved.rows():
         style = "" if source == "default" else "bold"
-        made.add_row(name, setting_text(value), source, style=style)
-    return made
+        table.add_row(name, setting_text(value), source, style=style)
+    return table
 
 
 def setting_text(value: Any) -> str:
@@ -64,19 +64,19 @@ def dataset_table(meta: "DatasetMeta", properties: Mapping[str, Mapping[str, str
         properties: by split, then by the property's name.
     """
     names = list(dict.fromkeys(name for of_split in properties.values() for name in of_split))
-    made = new_table("split", ">groups", ">puzzles", ">examples", *names)
+    table = new_table("split", ">groups", ">puzzles", ">examples", *names)
     for split, counts in meta.splits.items():
         numbers = (f"{n:,}" for n in (counts.groups, counts.puzzles, counts.examples))
-        made.add_row(split, *numbers, *(properties[split].get(name, "-") for name in names))
-    return made
+        table.add_row(split, *numbers, *(properties[split].get(name, "-") for name in names))
+    return table
 
 
 def metrics_table(metrics: Mapping[str, "Metric"]) -> Table:
     """The metrics of an evaluation. Shares have a 95% interval."""
-    made = new_table("metric", ">value", "95% interval", ">of")
+    table = new_table("metric", ">value", "95% interval", ">of")
     for name, metric in metrics.items():
-        made.add_row(Text(name), *_metric_texts(metric))
-    return made
+        table.add_row(Text(name), *_metric_texts(metric))
+    return table
 
 
 def _metric_texts(metric: "Metric") -> tuple[str, str, str]:
@@ -89,24 +89,24 @@ def _metric_texts(metric: "Metric") -> tuple[str, str, str]:
 
 def results_table(rows: "Iterable[Row]") -> Table:
     """Several evaluations, one in each row, with the reported values."""
-    made = new_table("task", "checkpoint", ">step", "metric", ">value", "95% interval", ">of",
+    table = new_table("task", "checkpoint", ">step", "metric", ">value", "95% interval", ">of",
                  ">reported")  # fmt: skip
     for row in rows:
         reported = "" if row.reported is None else f"{row.reported:.4f}"
-        made.add_row(
+        table.add_row(
             row.task, Text(row.name), f"{row.step:,}",
             Text(row.metric + split_text(row.split) + row.thinking.text),
             *_metric_texts(row.value), reported,
         )  # fmt: skip
-    return made
+    return table
 
 
 def files_table(files: Mapping[str, int]) -> Table:
     """Files and their sizes in bytes."""
-    made = new_table("file", ">bytes")
+    table = new_table("file", ">bytes")
     for name, size in files.items():
-        made.add_row(Text(name), f"{size:,}")
-    return made
+        table.add_row(Text(name), f"{size:,}")
+    return table
 
 
 def split_text(split: str) -> str:
@@ -133,9 +133,9 @@ def speed_text(speed: Mapping[str, float]) -> str:
 def markdown(shown: Table) -> str:
     """A table in Markdown.
 
-    >>> made = new_table("task", ">value")
-    >>> made.add_row("maze", "0.7870")
-    >>> print(markdown(made))
+    >>> table = new_table("task", ">value")
+    >>> table.add_row("maze", "0.7870")
+    >>> print(markdown(table))
     | task | value |
     | --- | ---: |
     | maze | 0.7870 |
@@ -156,22 +156,22 @@ def runs_table(runs: "Iterable[RunSummary]", now: datetime | None = None) -> Tab
         now: the time from which ages are counted. Default: the current time.
     """
     now = now or datetime.now(UTC)
-    made = new_table("task", "name", "state", ">step", "best", ">last sign")
-    for column in (made.columns[index] for index in (0, 2, 3, 5)):
+    table = new_table("task", "name", "state", ">step", "best", ">last sign")
+    for column in (table.columns[index] for index in (0, 2, 3, 5)):
         column.no_wrap = True  # in a narrow terminal only the others wrap
-    made.columns[4].min_width = len("exact_accuracy")
+    table.columns[4].min_width = len("exact_accuracy")
     for run in runs:
         best = run.best and (
             f"{run.best.metric} {run.best.value:.4f} at {run.best.step:,}"
             f"{split_text(run.best.split)}"
         )
         total = "" if run.total_steps is None else f"/{run.total_steps:,}"
-        made.add_row(
+        table.add_row(
             Text(run.task), Text(run.name), run.state,
             "-" if run.step is None else f"{run.step:,}{total}", Text(best or "-"),
             f"{age_text((now - run.updated).total_seconds())} ago",
         )  # fmt: skip
-    return made
+    return table
 
 
 def run_problems(run: "RunSummary") -> Iterable[str]:
