@@ -1,4 +1,4 @@
-"""Checkpoints that look like trained ones, written without training, and data for them."""
+"""Checkpoints written without training, and data for them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,15 +24,15 @@ def write_checkpoint(
     names: Sequence[str] | None = None,
     evaluated: bool = True,
 ) -> Path:
-    """A checkpoint with random weights, of which ``step`` is the seed.
+    """Write a checkpoint with random weights, whose seed is ``step``.
 
     Args:
         folder: the new folder.
         run: the settings.
-        data: of the puzzles; how many identifiers there are is taken from ``names``, if given.
-        step: of training.
-        names: what the rows of the puzzle embedding stand for.
-        evaluated: with an ``evaluation.json``.
+        data: of the puzzles; its number of identifiers is that of ``names``, if given.
+        step: the training step.
+        names: the puzzle of each row of the puzzle embedding.
+        evaluated: whether to write an ``evaluation.json``.
     """
     if names is not None:
         data = data.model_copy(update={"num_puzzle_identifiers": len(names)})
@@ -62,14 +62,14 @@ def write_checkpoint(
 
 def files_of(folder: Path) -> dict[str, bytes]:
     """The content of every file in a folder and below, by name."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def write_named_data(
     folder: Path, source: Path, names: Sequence[str], used: Sequence[str] | None = None
 ) -> Path:
-    """The puzzles of a data set, with the names ``used`` (all of ``names``) one after the other."""
+    """Write the puzzles of a data set with the names ``used`` (default: all) in turn."""
     dataset = get_task(read_meta(source).task).open_data([source])
     numbers = np.array([names.index(name) for name in used or names], np.int32)
     splits = {

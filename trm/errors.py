@@ -37,11 +37,11 @@ class InputError(TrmError):
 
 
 class DataError(TrmError):
-    """A data folder that is incomplete, damaged, or does not fit what it is used for."""
+    """A data folder that is incomplete, damaged, or does not fit its use."""
 
 
 class CheckpointError(TrmError):
-    """A checkpoint that is incomplete, damaged, or does not fit what it is used for."""
+    """A checkpoint that is incomplete, damaged, or does not fit its use."""
 
 
 class HubError(TrmError):

@@ -32,7 +32,7 @@ _REASONS = {
 
 
 def cache_folder() -> Path:
-    """The folder for files that can be made again: ``$XDG_CACHE_HOME/trm`` or ``~/.cache/trm``."""
+    """The folder for files that can be rebuilt: ``$XDG_CACHE_HOME/trm`` or ``~/.cache/trm``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trm"
 
 

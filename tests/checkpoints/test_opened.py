@@ -1,4 +1,4 @@
-"""Checkpoints by name: a run, a folder, a file of ours or theirs, or one of the Hub."""
+"""Checkpoints by name: a run, a folder, a published file, or a repository on the Hub."""
 
 import re
 import shutil
@@ -43,19 +43,19 @@ def test_what_a_name_means(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         f"{best}/{WEIGHTS}": (3, best),
     }
     for name, (step, shown) in steps.items():
-        stored = open_checkpoint(name)
-        assert (stored.config.step, stored.name) == (step, shown)
+        opened = open_checkpoint(name)
+        assert (opened.config.step, opened.name) == (step, shown)
     assert open_checkpoint(run).name == f"{run}/checkpoints/step-000003"
     monkeypatch.chdir("/")
     assert open_checkpoint(runs_folder=run.parents[1]).config.step == 3
 
 
-def test_theirs_is_a_file_or_a_folder(example: Example) -> None:
+def test_a_published_checkpoint_is_a_file_or_a_folder(example: Example) -> None:
     made = example(**MLP)
     for name in (made.file, made.folder):
-        stored = open_checkpoint(name, task="sudoku")
-        assert (stored.name, stored.path, stored.config.step) == (str(name), made.file, 7)
-        assert stored.notes
+        opened = open_checkpoint(name, task="sudoku")
+        assert (opened.name, opened.path, opened.config.step) == (str(name), made.file, 7)
+        assert opened.notes
     with pytest.raises(PluginError, match="unknown task 'sudokoo'"):
         open_checkpoint(made.file, task="sudokoo")
 
@@ -86,27 +86,27 @@ def test_a_checkpoint_of_another_task(checkpoint: Checkpoint) -> None:
         open_checkpoint(folder, task="maze")
 
 
-def test_ours_has_the_numbers_of_its_file(checkpoint: Checkpoint) -> None:
+def test_a_checkpoint_has_the_numbers_of_its_file(checkpoint: Checkpoint) -> None:
     folder = checkpoint("c", names=["<blank>", "p1", "p2"])
-    stored, saved = open_checkpoint(folder), load_file(folder / WEIGHTS)
-    assert stored.shapes() == {name: list(tensor.shape) for name, tensor in saved.items()}
-    assert stored.names is not None
-    assert stored.names.tolist() == [b"<blank>", b"p1", b"p2"]
-    assert stored.trained_on.names is stored.names
-    table = stored.puzzle_embedding()
+    opened, saved = open_checkpoint(folder), load_file(folder / WEIGHTS)
+    assert opened.shapes() == {name: list(tensor.shape) for name, tensor in saved.items()}
+    assert opened.names is not None
+    assert opened.names.tolist() == [b"<blank>", b"p1", b"p2"]
+    assert opened.trained_on.names is opened.names
+    table = opened.puzzle_embedding()
     assert table is not None
     assert torch.equal(table, saved[PUZZLE_EMBEDDING])
-    network = stored.model().state_dict()
+    network = opened.model().state_dict()
     assert network.keys() == saved.keys()
     assert all(torch.equal(network[name], saved[name]) for name in saved)
 
 
-def test_theirs_has_the_numbers_of_its_file(example: Example) -> None:
+def test_a_published_checkpoint_has_the_numbers_of_its_file(example: Example) -> None:
     made = example(rows=5, **MLP)
-    stored = open_checkpoint(made.file, task="sudoku")
-    network = stored.model().state_dict()
-    assert stored.shapes() == {name: list(tensor.shape) for name, tensor in network.items()}
-    table = stored.puzzle_embedding()
+    opened = open_checkpoint(made.file, task="sudoku")
+    network = opened.model().state_dict()
+    assert opened.shapes() == {name: list(tensor.shape) for name, tensor in network.items()}
+    table = opened.puzzle_embedding()
     assert table is not None
     theirs = next(tensor for name, tensor in made.tensors.items() if "puzzle_emb" in name)
     assert torch.equal(table, theirs)
@@ -117,14 +117,14 @@ def test_theirs_has_the_numbers_of_its_file(example: Example) -> None:
 def test_a_share_of_the_rows(checkpoint: Checkpoint, example: Example) -> None:
     ours = checkpoint("c", names=[str(number) for number in range(5)])
     for name in (ours, example(rows=5, **MLP).file):
-        stored = open_checkpoint(name, task="sudoku")
-        targets = dict(stored.model().state_dict())
+        opened = open_checkpoint(name, task="sudoku")
+        targets = dict(opened.model().state_dict())
         whole = targets[PUZZLE_EMBEDDING]
         targets[PUZZLE_EMBEDDING] = torch.zeros(2, whole.shape[1])
-        stored.load_into(targets, {PUZZLE_EMBEDDING: (5, slice(2, 4))})
+        opened.load_into(targets, {PUZZLE_EMBEDDING: (5, slice(2, 4))})
         assert torch.equal(targets[PUZZLE_EMBEDDING], whole[2:4])
         with pytest.raises(CheckpointError, match=r"puzzle_embedding\.weight is \(5, 32\), but "):
-            stored.load_into(targets, {PUZZLE_EMBEDDING: (6, slice(2, 4))})
+            opened.load_into(targets, {PUZZLE_EMBEDDING: (6, slice(2, 4))})
 
 
 def test_a_model_without_puzzle_embedding(checkpoint: Checkpoint) -> None:

@@ -1,7 +1,7 @@
 """Command lines of trm against the small Hub, one after the other in one process.
 
-The client reads its environment once, and to import torch takes seconds: so all tests share a
-process that has the Hub's environment, and only the token changes from one command to the next.
+The client reads its environment once, and importing torch takes seconds. So all tests share one
+process with the Hub's environment; only the token changes between commands.
 """
 
 import json
@@ -16,7 +16,7 @@ WORKER = Path(__file__).with_name("worker.py")
 
 
 class Done(NamedTuple):
-    """The exit code, stdout, stderr."""
+    """The exit code, stdout and stderr of a command."""
 
     code: int
     out: str
@@ -48,7 +48,7 @@ class Commands:
                          folder=str(folder), token=token)  # fmt: skip
 
     def execute(self, program: str, folder: Path, token: str | None) -> Done:
-        """Run a program of Python; one that raises has exit code 70 and its traceback."""
+        """Run a Python program; if it raises, the exit code is 70 and stderr has the traceback."""
         return self._ask(program=program, folder=str(folder), token=token)
 
     def _ask(self, **job: Any) -> Done:
@@ -64,7 +64,7 @@ class Commands:
 class Online:
     """Runs command lines and programs in one folder, with alice's token unless another is given.
 
-    Whatever they print, there may be neither a token nor a traceback in it.
+    Their output never contains a token or a traceback.
     """
 
     def __init__(self, process: Commands, folder: Path) -> None:
@@ -75,7 +75,7 @@ class Online:
         return _checked(self._process.run(arguments, self._folder, token))
 
     def program(self, program: str, token: str | None = "hf_alice") -> str:
-        """What a program of Python prints, which has to succeed."""
+        """The stdout of a Python program, which must succeed."""
         done = _checked(self._process.execute(program, self._folder, token))
         assert (done.code, done.err) == (0, ""), done
         return done.out
@@ -88,13 +88,13 @@ def _checked(done: Done) -> Done:
 
 
 def succeeded(done: Done) -> str:
-    """What a command printed that went well and had nothing to warn of."""
+    """The stdout of a command that succeeded and wrote nothing to stderr."""
     assert (done.code, done.err) == (0, ""), done
     return done.out
 
 
 def refused(done: Done) -> str:
-    """The one line of a command that failed, without its beginning."""
+    """The error message of a command that failed."""
     assert (done.code, done.out) == (1, ""), done
     assert re.fullmatch(r"trm: error: [^\n]+\n", done.err), done.err
     return done.err.removeprefix("trm: error: ").strip()

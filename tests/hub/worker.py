@@ -1,6 +1,6 @@
-"""Runs what arrives as lines of JSON on stdin, and answers on stdout; see ``tests.hub.commands``.
+"""Runs jobs from lines of JSON on stdin, and answers on stdout; see ``tests.hub.commands``.
 
-What a command prints is caught below Python, so that nothing that any library says is missed.
+Output is captured at the level of file descriptors, so that nothing from any library is missed.
 """
 
 import json
@@ -19,14 +19,14 @@ def main() -> None:
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)
         for line in sys.stdin:
-            code = _done(json.loads(line))
+            code = _run_job(json.loads(line))
             sys.stdout.flush()
             sys.stderr.flush()
-            answers.write(json.dumps([code, _taken(out), _taken(err)]) + "\n")
+            answers.write(json.dumps([code, _read_new(out), _read_new(err)]) + "\n")
             answers.flush()
 
 
-def _done(job: dict[str, Any]) -> int:
+def _run_job(job: dict[str, Any]) -> int:
     os.chdir(job["folder"])
     os.environ.pop("HF_TOKEN", None)
     if job["token"] is not None:
@@ -41,8 +41,8 @@ def _done(job: dict[str, Any]) -> int:
         return 70
 
 
-def _taken(file: Any) -> str:
-    """What was written since the last time."""
+def _read_new(file: Any) -> str:
+    """The text written since the last call."""
     file.seek(0)
     text: str = file.read().decode()
     file.seek(0)

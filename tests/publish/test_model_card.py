@@ -1,4 +1,4 @@
-"""The model card: what machines and people read in it is so, and its commands do what they say."""
+"""The model card: its metadata, its text, and the commands in it."""
 
 import ast
 import io
@@ -27,7 +27,7 @@ from trm.checkpoints.published.checkpoint import import_published
 from trm.cli import run
 from trm.config import GROUPS, RunConfig, setting_names
 from trm.publish.model_card import model_card
-from trm.recipes import resolve
+from trm.recipes import resolve_settings
 from trm.runs.checkpoint import read_config
 from trm.tasks.registry import get_task, list_tasks
 
@@ -48,7 +48,7 @@ def block(card: ModelCard, language: str) -> str:
     return str(found)
 
 
-def test_what_machines_read(checkpoint: Checkpoint) -> None:
+def test_the_metadata(checkpoint: Checkpoint) -> None:
     folder = checkpoint("c")
     card = model_card(folder, "alice/demo", "apache-2.0")
     read = ModelCard(str(card))
@@ -92,7 +92,7 @@ def test_data_of_the_hub_is_named(
         assert (result.dataset_type, result.dataset_name) == expected
 
 
-def test_what_people_read(checkpoint: Checkpoint) -> None:
+def test_the_text(checkpoint: Checkpoint) -> None:
     folder = checkpoint("c")
     card = model_card(folder, "alice/demo")
     assert card.content.split("\n\n")[1] == "# demo"
@@ -183,7 +183,7 @@ def test_the_command_of_what_is_usual_is_short(task: str) -> None:
     presets = {name: preset.settings for name, preset in found.presets.items()}
     for preset in (None, *presets):
         for mlp_t in (False, True):
-            config = resolve(task, preset, mlp_t, None).config
+            config = resolve_settings(task, preset, mlp_t, None).config
             command = settings.train_command(config, found.defaults, presets)
             assert len(command) <= 3 + 2 * (preset is not None) + mlp_t
             assert resolved(command) == config
@@ -218,12 +218,12 @@ TASKS = [
 
 
 @given(st.sampled_from(TASKS), st.booleans(), CHANGES)
-@hypothesis_settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(deadline=None, max_examples=75, suppress_health_check=[HealthCheck.too_slow])
 def test_any_settings_have_a_command(
     chosen: tuple[str, str | None], mlp_t: bool, changes: dict[str, Any]
 ) -> None:
     task = get_task(chosen[0])
-    nested = resolve(task.name, chosen[1], mlp_t, None).config.model_dump()
+    nested = resolve_settings(task.name, chosen[1], mlp_t, None).config.model_dump()
     for name, value in changes.items():
         group, key = name.split(".")
         nested[group][key] = value

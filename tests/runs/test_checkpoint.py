@@ -1,4 +1,4 @@
-"""Checkpoints: whole, exact, and refused where they do not fit."""
+"""Checkpoints: complete, exact, and refused if they are damaged or do not fit."""
 
 import json
 import pickle
@@ -26,8 +26,8 @@ def copy(trained_run: Path, tmp_path: Path) -> Path:
 
 
 def load(folder: Path) -> tuple[TinyRecursiveModel, checkpoint.CheckpointConfig]:
-    stored = open_checkpoint(folder)
-    return stored.model(), stored.config
+    opened = open_checkpoint(folder)
+    return opened.model(), opened.config
 
 
 def change_config(folder: Path, *path: str, value: object) -> None:
@@ -115,7 +115,7 @@ def test_a_bare_array_is_no_configuration(copy: Path) -> None:
         load(copy)
 
 
-def test_without_training_state_there_is_no_going_on(copy: Path) -> None:
+def test_training_cannot_resume_without_its_state(copy: Path) -> None:
     model, config = load(copy)
     shutil.rmtree(copy / layout.STATE_FOLDER)
     with pytest.raises(CheckpointError, match="has no training_state"):

@@ -1,4 +1,4 @@
-"""What the files of a run say, whole or damaged."""
+"""The summary of a run, from complete and from damaged files."""
 
 import json
 import shutil
@@ -43,11 +43,11 @@ def write(tmp_path: Path) -> Write:
     return make
 
 
-def note_best(run: Path, step: int, **found: Any) -> Path:
-    """The evaluation of a checkpoint, which ``best`` leads to."""
+def write_best(run: Path, step: int, **evaluation: Any) -> Path:
+    """Write the evaluation of a checkpoint, and point ``best`` to it."""
     folder = run / "checkpoints" / f"step-{step:06d}"
     folder.mkdir(parents=True)
-    (folder / "evaluation.json").write_text(json.dumps(found))
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
     (run / "best").symlink_to(folder.relative_to(run))
     return folder
 
@@ -103,9 +103,9 @@ def test_a_long_run(write: Write) -> None:
 def test_the_best_is_what_the_best_checkpoint_says(write: Write) -> None:
     run = write(START, evaluated(10, solved=0.5, exact_accuracy=0.75), train(20))
     assert read_run(run).best == BestEvaluation("exact_accuracy", 0.75, 10)
-    noted = note_best(run, 10, headline="solved", best=0.5, best_step=10)
+    best = write_best(run, 10, headline="solved", best=0.5, best_step=10)
     assert read_run(run).best == BestEvaluation("solved", 0.5, 10)
-    (noted / "evaluation.json").write_text('{"headline": "sol')
+    (best / "evaluation.json").write_text('{"headline": "sol')
     found = read_run(run)
     assert found.best == BestEvaluation("exact_accuracy", 0.75, 10)
     assert found.problems == ("evaluation.json is damaged",)
@@ -130,7 +130,7 @@ def test_what_the_best_was_measured_on(write: Write) -> None:
     run = write(START, {**evaluated(10, exact_accuracy=0.75), "split": "validation"})
     assert read_run(run).best == BestEvaluation("exact_accuracy", 0.75, 10, "validation")
     found = {"headline": "exact_accuracy", "best": 0.75, "best_step": 10, "split": "validation"}
-    note_best(run, 10, **found)
+    write_best(run, 10, **found)
     assert read_run(run).best == BestEvaluation("exact_accuracy", 0.75, 10, "validation")
     assert read_run(run).as_json()["best"]["split"] == "validation"
 
@@ -187,7 +187,7 @@ def test_a_folder_that_may_not_be_read(write: Write, monkeypatch: pytest.MonkeyP
 def test_its_size_is_that_of_all_files(write: Write) -> None:
     run = write()
     before = read_run(run).num_bytes
-    (note_best(run, 3) / "model.safetensors").write_bytes(b"x" * 1000)
+    (write_best(run, 3) / "model.safetensors").write_bytes(b"x" * 1000)
     assert read_run(run).num_bytes == before + 1000 + len("{}")  # a link's target counts once
 
 

@@ -1,4 +1,4 @@
-"""Which run and which checkpoint are meant."""
+"""Run folders, and the checkpoint that a name refers to."""
 
 import datetime
 import os

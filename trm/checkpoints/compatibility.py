@@ -31,15 +31,15 @@ class TrainedOn:
         Raises:
             CheckpointError: saying how they differ.
         """
-        for what, given, trained in (
+        for quantity, given, trained in (
             ("puzzles of length", dataset.meta.seq_len, self.data.seq_len),
             ("a vocabulary of size", dataset.meta.vocab_size, self.data.vocab_size),
             ("the vocabulary", dataset.meta.vocabulary, self.data.vocabulary),
         ):
             if given != trained:
                 raise CheckpointError(
-                    f"{dataset.path} has {what} {given}, {self.name} was trained for {trained}. "
-                    "Give data of that kind with --data."
+                    f"{dataset.path} has {quantity} {given}, {self.name} was trained for "
+                    f"{trained}. Give data of that kind with --data."
                 )
 
     def check_puzzle_identifiers(self, dataset: Dataset) -> None:

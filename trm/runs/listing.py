@@ -1,7 +1,7 @@
 """A summary of each run in a folder: progress, state and best evaluation.
 
 Everything comes from the files of a run; neither the model nor the task's plugin is needed. A
-damaged run is listed with what is wrong with it.
+damaged run is listed with its problems.
 """
 
 import json
@@ -51,7 +51,7 @@ class RunSummary:
         step, total_steps: None if unknown.
         updated: when it last wrote a record.
         error: why it failed.
-        problems: what is wrong with its files.
+        problems: missing and damaged files.
     """
 
     folder: Path
@@ -110,7 +110,7 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
     try:
         paths = sorted(folder.iterdir())
     except OSError:
-        yield folder  # it is listed with what is wrong
+        yield folder  # it is listed with this problem
         return
     names = {path.name for path in paths}
     if WEIGHTS_FILE not in names and not names.isdisjoint(_RUN_FILES):

@@ -84,7 +84,7 @@ def newest_intact_checkpoint(run: Path) -> tuple[Path | None, dict[Path, str]]:
     Every file of it, and of newer ones, is read.
 
     Returns:
-        The checkpoint, and the newer ones that are damaged, each with what is wrong.
+        The checkpoint, and the newer ones that are damaged, each with its problem.
 
     Raises:
         CheckpointError: if all are damaged.

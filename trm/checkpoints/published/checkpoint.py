@@ -105,23 +105,23 @@ def read_published(path: Path, task: str | None = None) -> PublishedCheckpoint:
             f"{path}: no file of torch.save is there. Name a checkpoint of the published trainer: "
             "its file step_N, or the folder of it."
         )
-    stored = load_weights(file)
+    state_dict = load_weights(file)
     yaml_file = _nearest_file(YAML_FILE, file, path)
     published_config = read_yaml(yaml_file) if yaml_file else PublishedConfig()
-    tensors = PublishedTensors.of(stored, file)
+    tensors = PublishedTensors.of(state_dict, file)
     run, data, notes = infer_settings(tensors, published_config, file, task)
     data = data.model_copy(update={"source": f"published checkpoint {file.name}"})
     step = step_in_name(file)
     config = CheckpointConfig(step=step or 0, run=run, data=data)
     check_model_shapes(
         config,
-        {name: tuple(tensor.shape) for name, tensor in stored.items()},
+        {name: tuple(tensor.shape) for name, tensor in state_dict.items()},
         file,
         settings="the configuration",
         advice=f"Correct {YAML_FILE}, or get both files again.",
         display_name=published_name,
     )
-    weights = to_float32(stored)
+    weights = to_float32(state_dict)
     check_finite(weights, file)
     names_file, rows = _nearest_file(IDENTIFIERS_FILE, file, path), data.num_puzzle_identifiers
     names = _read_names(names_file, rows) if names_file and rows > 1 else None

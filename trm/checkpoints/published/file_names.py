@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import PurePath, PurePosixPath
 from typing import TypeVar
 
-#: Files beside the tensors: the settings, and the names of the puzzle embedding's rows.
+#: The files with the settings, and with the names of the puzzle embedding's rows.
 YAML_FILE = "all_config.yaml"
 IDENTIFIERS_FILE = "identifiers.json"
 

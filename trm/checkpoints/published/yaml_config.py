@@ -158,12 +158,12 @@ def _parse(file: Path) -> dict[str, Any]:
     return _mapping(file, "it", config)
 
 
-def _mapping(file: Path, what: str, value: object) -> dict[str, Any]:
+def _mapping(file: Path, name: str, value: object) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise CheckpointError(
-            f"{file}: {what} is not a mapping of names to values. Get it again, or remove it."
+            f"{file}: {name} is not a mapping of names to values. Get it again, or remove it."
         )
     return value
 
