@@ -234,7 +234,7 @@ def write_yaml(config: CheckpointConfig) -> str:
     Raises:
         CheckpointError: for a model that the published code cannot express.
     """
-    check_expressible(config)
+    _check_expressible(config)
     run, model = config.run, config.run.model
     arch = {published: getattr(model, name) for published, name in _MODEL_SETTINGS.items()}
     arch = {name: value for name, value in arch.items() if _OMITTED_DEFAULTS.get(name) != value}
@@ -258,7 +258,7 @@ def write_yaml(config: CheckpointConfig) -> str:
     return yaml.safe_dump({**_CONSTANT_SETTINGS, **written})
 
 
-def check_expressible(config: CheckpointConfig) -> None:
+def _check_expressible(config: CheckpointConfig) -> None:
     """Refuse a model that the published code cannot express.
 
     Raises:
