@@ -32,5 +32,5 @@ def test_without_a_near_name_only_the_list_is_given() -> None:
 
 
 @pytest.mark.parametrize("known", [[], ()])
-def test_without_any_name_that_is_said(known: list[str]) -> None:
+def test_without_any_known_name_the_message_says_so(known: list[str]) -> None:
     assert did_you_mean("sudoku", known) == "None is installed."

@@ -35,7 +35,7 @@ def test_every_public_name_has_its_docstring_on_the_page() -> None:
     assert shown >= {*CALLS, "Model", "Solution", "list_tasks"}
 
 
-def test_what_is_imported_late_is_found() -> None:
+def test_lazy_imports_are_found() -> None:
     assert len(CALLS) > 10
     assert [name for name in trm.__all__ if not getattr(trm, name)] == []
     with pytest.raises(AttributeError, match="module 'trm' has no attribute 'lode'"):

@@ -71,7 +71,7 @@ def test_json_lines_have_what_a_solution_has(
         assert row == model.solve(puzzle).as_json()
 
 
-def test_lines_from_elsewhere_without_known_answers(model: trm.Model, tmp_path: Path) -> None:
+def test_lines_of_text_without_known_answers(model: trm.Model, tmp_path: Path) -> None:
     source = io.StringIO("\ufeff" + "\n".join(PUZZLES[:3]).replace(".", "0"))
     found = solve_file(model, source=source, out=str(tmp_path / "new" / "a.csv"))
     assert (found.num_solved, found.num_correct, found.num_labelled) == (3, None, 0)
@@ -103,7 +103,7 @@ def test_answers_are_written_batch_by_batch_and_nothing_is_read_ahead(
     assert seen == [(0, 0, 1, None), (4, 4, 4, None), (8, 8, 8, None), (10, 10, 10, None)]
 
 
-def test_of_a_file_the_share_that_was_read_is_told(
+def test_progress_has_the_share_of_the_file_that_was_read(
     model: trm.Model, puzzles: Path, tmp_path: Path
 ) -> None:
     shares: list[float | None] = []

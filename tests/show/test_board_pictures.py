@@ -72,7 +72,7 @@ def test_cells_are_parted_by_thin_lines(tmp_path: Path) -> None:
     assert set(np.diff(dark)) == {18}
 
 
-def test_boards_stand_side_by_side_and_then_below(tmp_path: Path) -> None:
+def test_boards_fill_a_row_and_then_the_next(tmp_path: Path) -> None:
     path, boards = tmp_path / "boards.png", [board(9, 9, seed=seed) for seed in range(3)]
     save_pictures(path, [(f"board {seed}", drawn) for seed, drawn in enumerate(boards)], columns=2)
     picture, cell, gap, title = pixels(path), 60, 32, 26

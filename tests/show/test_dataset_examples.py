@@ -88,7 +88,7 @@ def test_where_puzzles_have_no_names_the_place_tells_them(mini_data: Path) -> No
     assert Sudoku().parse(first.text, {"size": 4})[0].tokens.tolist() == split.inputs[0].tolist()
 
 
-def test_puzzle_and_solution_stand_side_by_side_where_there_is_room(
+def test_puzzle_and_solution_are_side_by_side_if_the_terminal_is_wide(
     split: Split, show: Show
 ) -> None:
     (example,) = select_examples(Toy(), "train", split, 1)
@@ -101,7 +101,7 @@ def test_puzzle_and_solution_stand_side_by_side_where_there_is_room(
     assert narrow[-8:] == ["0", "1", "2", "3", "8*", "9*", "10*", "11*"]
 
 
-def test_a_long_puzzle_is_not_written_beside_its_drawing(show: Show) -> None:
+def test_a_long_puzzle_is_drawn_and_not_written_on_one_line(show: Show) -> None:
     tokens = np.arange(60)
     example = DatasetExample(Toy(), "train 0", Puzzle(tokens), tokens)
     assert show(example).splitlines()[0].rstrip() == "train 0"

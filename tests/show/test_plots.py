@@ -72,7 +72,7 @@ def test_a_png_is_large_enough_to_read(tmp_path: Path) -> None:
     assert blue.sum() > 1000
 
 
-def test_pass_at_k_is_drawn_on_a_logarithmic_axis_from_nought(tmp_path: Path) -> None:
+def test_pass_at_k_is_drawn_on_a_logarithmic_axis_from_zero(tmp_path: Path) -> None:
     plot_pass_at_k(tmp_path / "a.svg", {"a": CURVE})
     drawing = Drawing(tmp_path / "a.svg")
     across, down = np.array(drawing.of(COLORS[0])).T
@@ -143,7 +143,7 @@ def test_few_points_are_marked_and_many_are_not(tmp_path: Path) -> None:
     assert marks == [20, 0]
 
 
-def test_a_short_line_beside_a_long_one_is_marked(tmp_path: Path) -> None:
+def test_a_short_line_has_markers_next_to_a_long_one(tmp_path: Path) -> None:
     """A lone point would not be seen without."""
     path = tmp_path / "a.svg"
     plot_runs(path, {"long": [(step, 1.0) for step in range(100)], "new": [(50, 2.0)]}, "loss")
@@ -152,7 +152,7 @@ def test_a_short_line_beside_a_long_one_is_marked(tmp_path: Path) -> None:
     assert not any(f"fill: {COLORS[0].lower()}" in use.get("style", "") for use in uses)
 
 
-def test_of_many_points_the_means_of_neighbours_stand_out(tmp_path: Path) -> None:
+def test_many_points_are_averaged_over_a_pale_line(tmp_path: Path) -> None:
     points = [(step, 1.0 + (-1) ** step) for step in range(1000)]
     plot_runs(tmp_path / "a.svg", {"a": points, "b": [(0, 0.0), (999, 2.0)]}, "loss")
     drawing = Drawing(tmp_path / "a.svg")

@@ -30,7 +30,7 @@ def test_a_record_is_one_greppable_line() -> None:
     assert record_line(TRAIN, 40) == expected
 
 
-def test_elsewhere_each_record_is_a_line() -> None:
+def test_without_a_terminal_each_record_is_a_line() -> None:
     view = console(terminal=False)
     with TrainingView(view, 40) as listen:
         listen(TRAIN)
@@ -92,7 +92,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_elsewhere_there_is_a_line_a_minute(clock: list[float]) -> None:
+def test_without_a_terminal_solving_prints_one_line_per_minute(clock: list[float]) -> None:
     view = console(terminal=False)
     with SolvingView(view) as progress:
         progress(1000, 0.2)  # were there already
@@ -105,7 +105,7 @@ def test_elsewhere_there_is_a_line_a_minute(clock: list[float]) -> None:
     ]
 
 
-def test_of_a_stream_there_is_no_end_to_tell(clock: list[float]) -> None:
+def test_a_stream_has_no_estimated_end(clock: list[float]) -> None:
     view = console(terminal=False)
     with SolvingView(view) as progress:
         progress(0, None)
@@ -114,7 +114,7 @@ def test_of_a_stream_there_is_no_end_to_tell(clock: list[float]) -> None:
     assert text(view) == "16 puzzles  0.25 puzzles/s\n"
 
 
-def test_a_terminal_has_a_bar(clock: list[float]) -> None:
+def test_solving_is_a_bar_in_a_terminal(clock: list[float]) -> None:
     view = console(terminal=True)
     with SolvingView(view) as progress:
         progress(0, 0.0)

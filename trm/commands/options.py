@@ -141,7 +141,7 @@ Checkpoint = Annotated[str | None, _CHECKPOINT_OPTION]
 Checkpoints = Annotated[list[str] | None, _CHECKPOINT_OPTION]
 PublishedTask = Annotated[
     str | None,
-    typer.Option("--task", help="The task of a published checkpoint, if its files do not tell."),
+    typer.Option("--task", help="The task of a published checkpoint, if its files do not name it."),
 ]
 Submission = Annotated[
     Path | None, typer.Option(metavar="F", help="Write the answers as the competition wants them.")

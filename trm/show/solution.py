@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 
-import numpy as np
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from trm.inference.options import Solving
 from trm.inference.solution import USUAL, Solution, Thought
-from trm.tasks.base import Puzzle, Task, Tokens
+from trm.tasks.base import Puzzle, Task
 
 #: A board with more characters is only drawn, not also written on one line.
 MAX_LINE_LENGTH = 100
@@ -34,11 +33,15 @@ def show_solution_steps(
         for thought in thoughts:
             before = seen[-1].board if seen else puzzle.tokens
             seen.append(thought)
-            drawing = _drawing(task, puzzle.tokens, before, thought)
+            num_changed = int((before != thought.board).sum())
+            cells = "1 cell" if num_changed == 1 else f"{num_changed} cells"
+            title = f"step {thought.step}: {cells} changed, halt {thought.halt_probability:.3f}"
+            board = task.render(thought.board, given=puzzle.tokens)
+            shown = Group(Text(title, style="bold"), board)
             if console.is_terminal:
-                live.update(drawing, refresh=True)
-            if not np.array_equal(before, thought.board):
-                console.print(drawing)
+                live.update(shown, refresh=True)
+            if num_changed:
+                console.print(shown)
     return Solution(task, puzzle, tuple(seen), how)
 
 
@@ -61,10 +64,3 @@ def _validity_text(solution: Solution) -> str:
         return f"valid at step {last.step}{several}"
     steps = "1 step" if last.step == 1 else f"{last.step} steps"
     return f"no valid answer in {steps} of {rollouts} rollout{'s' * (rollouts > 1)}"
-
-
-def _drawing(task: Task, puzzle: Tokens, before: Tokens, thought: Thought) -> RenderableType:
-    changed = int((before != thought.board).sum())
-    cells = "1 cell" if changed == 1 else f"{changed} cells"
-    title = f"step {thought.step}: {cells} changed, halt {thought.halt_probability:.3f}"
-    return Group(Text(title, style="bold"), task.render(thought.board, given=puzzle))
