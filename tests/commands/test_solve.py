@@ -121,7 +121,7 @@ def test_flags_that_do_not_go_together(fails: Fails, flags: str, message: str) -
 def test_a_line_that_is_no_puzzle(fails: Fails, trained_run: Path, tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text(f"question\n{PUZZLE}\n11{'.' * 14}\n")
     message = fails("solve", "p.csv", "--ckpt", trained_run, "--out", "a.csv", "--batch-size", "1")
-    assert message == "p.csv, line 3: the puzzle has the digit 1 twice in row 1. Mend it."
+    assert message == "p.csv, line 3: the puzzle has the digit 1 twice in row 1. Correct it."
     assert PUZZLE in (tmp_path / "a.csv").read_text()
     assert "absent.csv: no such" in fails(
         "solve", "absent.csv", "--ckpt", trained_run, "--out", "b.csv"

@@ -101,7 +101,10 @@ def test_a_list_may_be_short(model: trm.Model) -> None:
 @pytest.mark.parametrize(
     ("puzzle", "message"),
     [
-        ("1134............", r"^puzzle 3: the puzzle has the digit 1 twice in row 1\. Mend it\.$"),
+        (
+            "1134............",
+            r"^puzzle 3: the puzzle has the digit 1 twice in row 1\. Correct it\.$",
+        ),
         ("123", r"^puzzle 3: the puzzle has 3 characters, not 16\."),
         (f"{SOLVED}\n{SOLVED}", r"^puzzle 3: 2 puzzles were given\. Give one at a time\.$"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from trm.data import DatasetMeta, Split
 from trm.errors import InputError
-from trm.tasks import csv_tables
+from trm.tasks import solved_puzzles
 from trm.tasks.maze.build import MazeOptions, build
 from trm.tasks.maze.generate import canonical
 from trm.tasks.maze.geometry import VOCABULARY, symmetry_cells
@@ -158,7 +158,9 @@ def test_one_file_is_divided_into_mazes_that_are_no_copies(
 def test_the_files_of_the_hub_are_used(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_tables, "download", lambda repository, split: folder / f"{split}.csv")
+    monkeypatch.setattr(
+        solved_puzzles, "download", lambda repository, split: folder / f"{split}.csv"
+    )
     from_hub = built(tmp_path / "a", num_train=3)
     from_folder = built(tmp_path / "b", source=str(folder), num_train=3)
     assert from_hub.source == "hub"
@@ -173,7 +175,7 @@ def test_the_files_of_the_hub_are_used(
             {"num_train": 1, "min_path": 36},
             r"/train.csv has no maze with a path of 36 cells or more; its longest has \d+\. Lower",
         ),
-        ({"num_train": 1, "size": 4}, r"^--size 4: the source has mazes of size 6\. Leave --size"),
+        ({"num_train": 1, "size": 4}, r"^--size 4: the source has boards of size 6\. Leave --size"),
     ],
 )
 def test_what_a_folder_cannot_give_is_said(

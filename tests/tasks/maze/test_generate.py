@@ -44,7 +44,7 @@ def facts(mazes: np.ndarray) -> dict[str, np.ndarray]:
 def test_quartiles_are_those_of_the_published_mazes(
     published: dict[str, tuple[np.ndarray, np.ndarray]],
 ) -> None:
-    theirs, ours = facts(published["train"][0]), facts(generated(30, 300))
+    theirs, ours = facts(published["train"][0]), facts(generated(30, 100))
     tolerance = {"wall share": 0.007, "path cells": 1, "open blocks": 6, "straight distance": 2.5}
     for name, allowed in tolerance.items():
         quartiles = [np.quantile(found[name], [0.25, 0.5, 0.75]) for found in (theirs, ours)]

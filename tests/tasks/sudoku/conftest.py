@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trm.tasks.sudoku.generate import Puzzles, generate
+from trm.tasks.sudoku.generate import GeneratedPuzzles, generate
 from trm.tasks.sudoku.geometry import Geometry
 
 
@@ -24,14 +24,14 @@ def solved() -> Callable[[int], np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def puzzles() -> Callable[[int], Puzzles]:
+def puzzles() -> Callable[[int], GeneratedPuzzles]:
     """Sixty puzzles of this size, no two of them symmetric copies."""
     made = {size: generate(Geometry.of(size), 60, np.random.default_rng(5)) for size in (4, 6, 9)}
     return made.__getitem__
 
 
 @pytest.fixture(scope="session")
-def csv_lines(puzzles: Callable[[int], Puzzles]) -> Callable[..., list[str]]:
+def csv_lines(puzzles: Callable[[int], GeneratedPuzzles]) -> Callable[..., list[str]]:
     """The lines of a CSV file, header first, with the chosen of the puzzles of this size."""
 
     def lines(size: int, rows: slice = slice(0, 4)) -> list[str]:

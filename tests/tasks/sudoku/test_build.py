@@ -8,7 +8,7 @@ import pytest
 
 from trm.data import DatasetMeta, Split
 from trm.errors import InputError, StorageError
-from trm.tasks import csv_tables
+from trm.tasks import solved_puzzles
 from trm.tasks.sudoku.build import SudokuOptions, build
 from trm.tasks.sudoku.generate import invariant
 from trm.tasks.sudoku.geometry import Geometry, is_valid_solution
@@ -148,7 +148,9 @@ def test_one_file_is_divided_into_puzzles_that_are_no_copies(
 def test_the_files_of_the_hub_are_used(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_tables, "download", lambda repository, split: folder / f"{split}.csv")
+    monkeypatch.setattr(
+        solved_puzzles, "download", lambda repository, split: folder / f"{split}.csv"
+    )
     from_hub = built(tmp_path / "a", num_train=3)
     from_folder = built(tmp_path / "b", source=str(folder), num_train=3)
     assert from_hub.source == "hub"

@@ -9,7 +9,7 @@ import pytest
 
 from trm.errors import InputError
 from trm.tasks.sudoku.csv_source import read_csv
-from trm.tasks.sudoku.generate import Puzzles
+from trm.tasks.sudoku.generate import GeneratedPuzzles
 
 Lines = Callable[..., list[str]]
 WriteCsv = Callable[..., Path]
@@ -17,14 +17,14 @@ WriteCsv = Callable[..., Path]
 
 @pytest.mark.parametrize("size", [4, 6, 9])
 def test_a_good_file_is_read(
-    size: int, csv_lines: Lines, write_csv: WriteCsv, puzzles: Callable[[int], Puzzles]
+    size: int, csv_lines: Lines, write_csv: WriteCsv, puzzles: Callable[[int], GeneratedPuzzles]
 ) -> None:
     table = read_csv(write_csv(csv_lines(size, slice(0, 4))))
-    assert (table.boards == puzzles(size).boards[:4]).all()
-    assert (table.solutions == puzzles(size).solutions[:4]).all()
-    assert table.ratings.tolist() == [0, 1, 2, 3]
-    assert table.sources.tolist() == [b"list0", b"list1", b"list0", b"list1"]
-    assert (table.boards.dtype, table.ratings.dtype) == (np.uint8, np.int32)
+    assert (table.inputs == puzzles(size).boards[:4] + 1).all()
+    assert (table.labels == puzzles(size).solutions[:4] + 1).all()
+    assert table.info["rating"].tolist() == [0, 1, 2, 3]
+    assert table.info["source"].tolist() == [b"list0", b"list1", b"list0", b"list1"]
+    assert (table.inputs.dtype, table.info["rating"].dtype) == (np.uint8, np.int32)
     assert len(table) == 4
 
 
@@ -34,14 +34,15 @@ def test_columns_may_come_in_any_order_and_blanks_be_zeros(
     plain = csv_lines(4)
     turned = [",".join(reversed([*line.replace(".", "0").split(","), "x"])) for line in plain]
     one, other = read_csv(write_csv(plain)), read_csv(write_csv(turned, "turned.csv"))
-    assert (one.boards == other.boards).all()
-    assert (one.ratings == other.ratings).all()
+    assert (one.inputs == other.inputs).all()
+    assert (one.info["rating"] == other.info["rating"]).all()
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n\n"])
 def test_blank_lines_and_windows_line_ends_do_no_harm(
-    csv_lines: Lines, write_csv: WriteCsv
+    csv_lines: Lines, write_csv: WriteCsv, end: str
 ) -> None:
-    assert len(read_csv(write_csv("\r\n\r\n".join(csv_lines(4)).encode()))) == 4
+    assert len(read_csv(write_csv(("\r\n\r\n".join(csv_lines(4)) + end).encode()))) == 4
 
 
 def test_a_mark_of_byte_order_does_no_harm(csv_lines: Lines, write_csv: WriteCsv) -> None:
@@ -50,14 +51,14 @@ def test_a_mark_of_byte_order_does_no_harm(csv_lines: Lines, write_csv: WriteCsv
 
 def test_a_source_may_be_named_in_any_script(csv_lines: Lines, write_csv: WriteCsv) -> None:
     lines = [line.replace("list0", "数独").replace("list1", "") for line in csv_lines(4)]
-    sources = [source.decode() for source in read_csv(write_csv(lines)).sources.tolist()]
+    sources = [source.decode() for source in read_csv(write_csv(lines)).info["source"].tolist()]
     assert sources == ["数独", "", "数独", ""]
 
 
 def test_rows_are_taken_by_number_or_mask(csv_lines: Lines, write_csv: WriteCsv) -> None:
     table = read_csv(write_csv(csv_lines(4)))
-    assert table.take(np.array([2, 0])).ratings.tolist() == [2, 0]
-    assert table.take(table.ratings > 1).ratings.tolist() == [2, 3]
+    assert table.take(np.array([2, 0])).info["rating"].tolist() == [2, 0]
+    assert table.take(table.info["rating"] > 1).info["rating"].tolist() == [2, 3]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -92,18 +93,27 @@ def changed(lines: list[str], line: int, **cells: str) -> list[str]:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ({"question": "1..."}, r"question has 4 characters, not 16\. Mend the line\.$"),
-        ({"question": ""}, r"question has 0 characters, not 16\. Mend the line\.$"),
-        ({"answer": "1" * 17}, r"answer has 17 characters, not 16\. Mend the line\.$"),
-        ({"question": "x" * 16}, r"question has 'x', not one of \.01234\. Mend the line\.$"),
-        ({"question": "5" + "." * 15}, r"question has '5', not one of \.01234\. Mend the line\.$"),
-        ({"answer": "0" * 16}, r"answer has '0', not one of 1234\. Mend the line\.$"),
-        ({"answer": "1" * 16}, r"the answer does not solve the question\. Mend the line\.$"),
-        ({"rating": "hard"}, r"rating 'hard' is no whole number\. Mend the line\.$"),
-        ({"rating": "-1"}, r"rating '-1' is no whole number\. Mend the line\.$"),
-        ({"rating": "1.5"}, r"rating '1.5' is no whole number\. Mend the line\.$"),
-        ({"rating": ""}, r"rating '' is no whole number\. Mend the line\.$"),
-        ({"rating": "9" * 12}, r"rating '9{12}' is too large\. Mend the line\.$"),
+        ({"question": "1..."}, r"question has 4 characters, not 16\. Correct the line\.$"),
+        ({"question": ""}, r"question has 0 characters, not 16\. Correct the line\.$"),
+        ({"answer": "1" * 17}, r"answer has 17 characters, not 16\. Correct the line\.$"),
+        (
+            {"question": "x" * 16},
+            r"question has 'x' in row 1, column 1, not one of '\.01234'\. Correct the line\.$",
+        ),
+        (
+            {"question": "5" + "." * 15},
+            r"question has '5' in row 1, column 1, not one of '\.01234'\. Correct the line\.$",
+        ),
+        (
+            {"answer": "0" * 16},
+            r"answer has '0' in row 1, column 1, not one of '1234'\. Correct the line\.$",
+        ),
+        ({"answer": "1" * 16}, r"the answer does not solve the question\. Correct the line\.$"),
+        ({"rating": "hard"}, r"rating 'hard' is not a whole number\. Correct the line\.$"),
+        ({"rating": "-1"}, r"rating '-1' is not a whole number\. Correct the line\.$"),
+        ({"rating": "1.5"}, r"rating '1.5' is not a whole number\. Correct the line\.$"),
+        ({"rating": ""}, r"rating '' is not a whole number\. Correct the line\.$"),
+        ({"rating": "9" * 12}, r"rating '9{12}' is too large\. Correct the line\.$"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(
@@ -117,25 +127,29 @@ def test_a_mistake_is_told_with_its_line(
 def test_an_answer_has_to_keep_the_clues(csv_lines: Lines, write_csv: WriteCsv) -> None:
     lines = csv_lines(4)
     swapped = lines[3].split(",")[2].translate(str.maketrans("1234", "2143"))
-    with pytest.raises(InputError, match=r"line 4: the answer does not solve the question\. Mend"):
+    with pytest.raises(
+        InputError, match=r"line 4: the answer does not solve the question\. Correct"
+    ):
         read_csv(write_csv(changed(lines, 4, answer=swapped)))
 
 
 def test_a_line_that_ends_early_is_told(csv_lines: Lines, write_csv: WriteCsv) -> None:
     lines = csv_lines(4)
-    with pytest.raises(InputError, match=r"line 5: too few fields\. Mend the line\."):
+    with pytest.raises(InputError, match=r"line 5: too few fields\. Correct the line\."):
         read_csv(write_csv([*lines[:4], lines[4].rsplit(",", 1)[0]]))
 
 
 def test_a_board_of_no_known_size_is_told(csv_lines: Lines, write_csv: WriteCsv) -> None:
     lines = changed(csv_lines(4), 2, question="." * 25, answer="1" * 25)
-    with pytest.raises(InputError, match=r"line 2: no Sudoku board has 25 cells: use 16, 36 or 81"):
+    with pytest.raises(
+        InputError, match=r"line 2: question: no Sudoku board has 25 cells: use 16, 36 or 81"
+    ):
         read_csv(write_csv(lines))
 
 
 def test_the_line_is_counted_past_blank_ones(csv_lines: Lines, write_csv: WriteCsv) -> None:
     lines = [*csv_lines(4)[:2], "", "", *changed(csv_lines(4), 3, rating="?")[2:]]
-    with pytest.raises(InputError, match=r"line 5: rating '\?' is no whole number\."):
+    with pytest.raises(InputError, match=r"line 5: rating '\?' is not a whole number\."):
         read_csv(write_csv(lines))
 
 
@@ -146,7 +160,7 @@ def test_text_that_is_not_utf_8_is_told_with_its_line(
     lines = csv_lines(9, slice(0, 60))
     lines[line - 1] += "é"
     path = write_csv("\n".join(lines).encode("latin-1"))
-    with pytest.raises(InputError, match=rf"/puzzles.csv, line {line}: not CSV text: .*\. Mend"):
+    with pytest.raises(InputError, match=rf"/puzzles.csv, line {line}: not CSV text: .*\. Correct"):
         read_csv(path)
 
 

@@ -90,7 +90,7 @@ def test_a_wrong_character_says_where_it_is(size: int, character: str) -> None:
     ],
 )
 def test_a_digit_that_stands_twice_is_named(board: str, where: str) -> None:
-    with pytest.raises(InputError, match=rf"^the puzzle has the digit {where}\. Mend it\.$"):
+    with pytest.raises(InputError, match=rf"^the puzzle has the digit {where}\. Correct it\.$"):
         tokens(board)
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.tasks.sudoku.solving import count_solutions, solve
 from trm.errors import InputError
 from trm.tasks.sudoku.geometry import Geometry, is_valid_solution
-from trm.tasks.sudoku.solver import count_solutions, rate, solve
+from trm.tasks.sudoku.solver import rate
 
 KNOWN = "4.....8.5.3..........7......2.....6.....8.4......1.......6.3.7.5..2.....1.4......"
 KNOWN_SOLUTION = "417369825632158947958724316825437169791586432346912758289643571573291684164875293"
@@ -101,9 +102,9 @@ def test_boards_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match=r"^boards of shape \(9,\) and type uint8 are not Sudoku"):
         rate(np.zeros((2, 9), dtype=np.uint8), geometry)
     with pytest.raises(InputError, match="type int64 are not Sudoku boards of size 4"):
-        solve(np.zeros(16, dtype=np.int64), geometry)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"^digit 5 is beyond the board size 4: use 0"):
-        count_solutions(np.full(16, 5, dtype=np.uint8), geometry)
+        rate(np.zeros((1, 16), dtype=np.int64), geometry)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^digit 5 is larger than the board size 4: use 0"):
+        rate(np.full((1, 16), 5, dtype=np.uint8), geometry)
 
 
 @pytest.mark.skipif(not TRAIN_CSV.exists(), reason=f"no public data at {TRAIN_CSV}")

@@ -11,7 +11,7 @@ from trm.errors import InputError
 from trm.settings import load
 from trm.tasks.sudoku.build import SudokuOptions
 from trm.tasks.sudoku.evaluator import SudokuEvaluator
-from trm.tasks.sudoku.generate import Puzzles
+from trm.tasks.sudoku.generate import GeneratedPuzzles
 from trm.tasks.sudoku.task import Sudoku
 
 Solved = Callable[[int], np.ndarray]
@@ -30,7 +30,9 @@ def meta(tmp_path: Path, task: Sudoku) -> DatasetMeta:
 
 
 @pytest.mark.parametrize("size", [4, 6, 9])
-def test_a_solution_is_valid(task: Sudoku, puzzles: Callable[[int], Puzzles], size: int) -> None:
+def test_a_solution_is_valid(
+    task: Sudoku, puzzles: Callable[[int], GeneratedPuzzles], size: int
+) -> None:
     found = puzzles(size)
     board, solution = found.boards[0] + np.uint8(1), found.solutions[0] + np.uint8(1)
     assert task.is_valid(board, solution) is True

@@ -1,6 +1,5 @@
 """The task ``maze``: Maze-Hard, and generated mazes of other sizes."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 from rich.console import RenderableType
 
 from trm.data import Augmentation, DatasetMeta, Split
-from trm.tasks.base import Board, Preset, Puzzle, Task, Tokens, single_puzzle
+from trm.tasks.base import EIGHT_GPUS, Board, Preset, Puzzle, Tokens, single_puzzle
 from trm.tasks.maze.build import MazeOptions, build
 from trm.tasks.maze.csv_source import HUB_REPOSITORY
 from trm.tasks.maze.evaluator import MazeEvaluator
@@ -17,9 +16,11 @@ from trm.tasks.maze.geometry import PATH, VOCABULARY, WALL, size_of
 from trm.tasks.maze.notation import format_maze, maze_board, parse_mazes, render_maze
 from trm.tasks.maze.solver import is_valid_path
 from trm.tasks.maze.symmetry import MazeAugmentation
+from trm.tasks.solved_puzzles import describe_sources
+from trm.tasks.square_boards import SquareBoardTask, published_settings
 
 
-class Maze(Task):
+class Maze(SquareBoardTask):
     """Mark a shortest path from S to G."""
 
     name = "maze"
@@ -27,23 +28,10 @@ class Maze(Task):
     data_options = MazeOptions
     hub_dataset = HUB_REPOSITORY
     published_seq_len = 900
-    # The published run: README of the TRM repository, section Maze-Hard.
-    defaults = {
-        "model": {"h_cycles": 3, "l_cycles": 4},
-        "optim": {
-            "lr": 1e-4,
-            "weight_decay": 1.0,
-            "puzzle_emb_lr": 1e-4,
-            "puzzle_emb_weight_decay": 1.0,
-        },
-        "train": {"epochs": 50_000},
-    }
+    defaults = published_settings(l_cycles=4)
     presets = {
-        "8gpu": Preset(
-            summary="The published recipe with batches of 4608, made for eight GPUs.",
-            settings={"train": {"batch_size": 4608}},
-        ),
-        # 6x6 mazes of 17 cells or more have few ways to choose from, so the rule is soon learnt.
+        "8gpu": EIGHT_GPUS,
+        # 6x6 mazes with a path of 17 cells have few shortest paths, so the rule is learned quickly.
         "mini": Preset(
             summary="Generated 6x6 mazes and a small MLP mixer: minutes on a CPU.",
             data={
@@ -87,19 +75,9 @@ class Maze(Task):
         """See :meth:`trm.tasks.base.Task.augmentation`."""
         return MazeAugmentation(size_of(meta.seq_len))
 
-    def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
-        """See :meth:`trm.tasks.base.Task.published_data_meta`."""
-        size = math.isqrt(seq_len)
-        if size < 2 or (vocab_size, seq_len) != (len(VOCABULARY), size * size):
-            return None
-        return DatasetMeta(
-            task=self.name,
-            source="published layout",
-            seed=0,
-            vocabulary=VOCABULARY,
-            seq_len=seq_len,
-            properties={"size": size},
-        )
+    def vocabulary(self, size: int) -> tuple[str, ...]:
+        """See :meth:`trm.tasks.square_boards.SquareBoardTask.vocabulary`."""
+        return VOCABULARY if size >= 2 else ()
 
     def evaluator(self, meta: DatasetMeta, split: Split) -> MazeEvaluator:
         """See :meth:`trm.tasks.base.Task.evaluator`."""
@@ -137,14 +115,7 @@ class Maze(Task):
         walls = (np.asarray(split.inputs) == WALL).mean()
         lengths = (np.asarray(split.labels) == PATH).sum(axis=1) + 2
         return {
-            **_sources(split),
+            **describe_sources(split),
             "mean walls": f"{walls:.1%}",
             "median path": f"{np.median(lengths):.0f} ({lengths.min()}-{lengths.max()})",
         }
-
-
-def _sources(split: Split) -> dict[str, str]:
-    if "source" not in split.info:  # the published layout names none
-        return {}
-    names, counts = np.unique(split.info["source"], return_counts=True)
-    return {"sources": ", ".join(f"{n.decode()} {c}" for n, c in zip(names, counts, strict=True))}

@@ -1,4 +1,4 @@
-"""Building a Sudoku data set from the Hub, from CSV files, or from nothing."""
+"""Building a Sudoku data set from the Hub, from CSV files, or from generated puzzles."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,27 +8,23 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trm import data
-from trm.data import DatasetMeta, Split
+from trm.data import DatasetMeta
 from trm.errors import InputError
-from trm.tasks.base import DataOptions
-from trm.tasks.csv_tables import common_num_cells, divide
+from trm.tasks.solved_puzzles import SolvedPuzzleOptions, SolvedPuzzles, train_and_test_puzzles
+from trm.tasks.square_boards import board_meta, common_size
 from trm.tasks.sudoku import symmetry
-from trm.tasks.sudoku.csv_source import HUB_REPOSITORY, PuzzleTable, read_csv
-from trm.tasks.sudoku.geometry import Geometry
+from trm.tasks.sudoku.csv_source import HUB_REPOSITORY, read_csv
+from trm.tasks.sudoku.geometry import BLANK, Geometry
 from trm.tasks.sudoku.notation import vocabulary
 
 
-class SudokuOptions(DataOptions):
-    """The flags of ``trm build-data sudoku``."""
+class SudokuOptions(SolvedPuzzleOptions):
+    """The options of ``trm build-data sudoku``."""
 
     source: str = Field(
         "hub",
         description="hub (sapientinc/sudoku-extreme), generate, a folder with train.csv and "
         "test.csv, or one CSV file, which is divided.",
-    )
-    num_train: int = Field(1000, gt=0, description="Training puzzles, before augmentation.")
-    num_test: int | None = Field(
-        None, gt=0, description="Test puzzles; unset: all there are, 1000 if generated."
     )
     num_aug: int = Field(1000, ge=0, description="Augmented copies of each training puzzle.")
     min_rating: int = Field(0, ge=0, description="Leave out puzzles that need fewer guesses.")
@@ -37,88 +33,54 @@ class SudokuOptions(DataOptions):
 
 def build(out: Path, options: SudokuOptions, rng: np.random.Generator) -> DatasetMeta:
     """Build the data set in ``out``; see :meth:`trm.tasks.base.Task.build_data`."""
-    train, test = _tables(options, rng)
-    geometry = _common_geometry(train, test, options)
-    meta = DatasetMeta(
-        task="sudoku",
-        source=options.source,
-        seed=options.seed,
-        options=options.model_dump(exclude={"source", "seed"}),
-        vocabulary=vocabulary(geometry),
-        seq_len=geometry.num_cells,
-        properties={"size": geometry.size},
-    )
-    augmentation = symmetry.augmentation(geometry)
-    moved, relabelled = data.draw_copies(augmentation, len(train), options.num_aug, rng)
-    augmented = _split(train, 1 + options.num_aug)
-    augmented = replace(augmented, symmetry=moved, permutation=relabelled)
-    return data.write(out, meta, {"train": augmented, "test": _split(test)})
-
-
-def _common_geometry(train: PuzzleTable, test: PuzzleTable, options: SudokuOptions) -> Geometry:
-    geometry = Geometry.from_num_cells(common_num_cells(train.boards, test.boards))
-    if options.size not in (None, geometry.size):
-        raise InputError(
-            f"--size {options.size}: the source has boards of size {geometry.size}. "
-            "Leave --size out, or name another source."
-        )
-    return geometry
-
-
-def _tables(options: SudokuOptions, rng: np.random.Generator) -> tuple[PuzzleTable, PuzzleTable]:
-    """The training and the test puzzles, chosen but not augmented."""
-    if options.source == "generate":
-        return _generated(options, rng)
-    return divide(
-        options.source,
-        options.num_train,
-        options.num_test,
+    train, test = train_and_test_puzzles(
+        options,
         rng,
         repository=HUB_REPOSITORY,
-        read=lambda file: _rated(file, options),
+        read=lambda file: _read_rated(file, options.min_rating),
         is_copy=_is_copy,
+        generate=lambda count: _generate(count, options, rng),
     )
+    geometry = Geometry.of(common_size(train, test, options.size))
+    meta = board_meta("sudoku", options, vocabulary(geometry), geometry.size)
+    augmentation = symmetry.augmentation(geometry)
+    transforms = data.draw_copies(augmentation, len(train), options.num_aug, rng)
+    augmented = replace(
+        train.to_split(1 + options.num_aug),
+        symmetry=transforms.symmetry,
+        permutation=transforms.permutation,
+    )
+    return data.write(out, meta, {"train": augmented, "test": test.to_split()})
 
 
-def _rated(file: Path, options: SudokuOptions) -> PuzzleTable:
-    table = read_csv(file)
-    kept = table.take(table.ratings >= options.min_rating)
-    if not len(kept):
+def _read_rated(file: Path, min_rating: int) -> SolvedPuzzles:
+    puzzles = read_csv(file)
+    ratings = puzzles.info["rating"]
+    if not (ratings >= min_rating).any():
         raise InputError(
-            f"{file} has no puzzle of rating {options.min_rating} or more; its highest is "
-            f"{table.ratings.max()}. Lower --min-rating."
+            f"{file} has no puzzle of rating {min_rating} or more; its highest is "
+            f"{ratings.max()}. Lower --min-rating."
         )
-    return kept
+    return puzzles.take(ratings >= min_rating)
 
 
-def _is_copy(train: PuzzleTable, rest: PuzzleTable) -> NDArray[np.bool_]:
+def _is_copy(train: SolvedPuzzles, others: SolvedPuzzles) -> NDArray[np.bool_]:
     from trm.tasks.sudoku.generate import invariant
 
-    geometry = Geometry.from_num_cells(train.boards.shape[1])
-    return np.isin(invariant(rest.boards, geometry), invariant(train.boards, geometry))
+    geometry = Geometry.from_num_cells(train.inputs.shape[1])
+    known, hashes = (
+        invariant(puzzles.inputs - np.uint8(BLANK), geometry) for puzzles in (train, others)
+    )
+    return np.isin(hashes, known)
 
 
-def _generated(options: SudokuOptions, rng: np.random.Generator) -> tuple[PuzzleTable, PuzzleTable]:
-    """Puzzles made here, no two of which are symmetric copies of one another."""
+def _generate(count: int, options: SudokuOptions, rng: np.random.Generator) -> SolvedPuzzles:
+    """Generate puzzles, no two of them symmetric copies of each other."""
     from trm.tasks.sudoku.generate import generate
 
-    num_test = 1000 if options.num_test is None else options.num_test
-    found = generate(
-        Geometry.of(9 if options.size is None else options.size),
-        options.num_train + num_test,
-        rng,
-        min_rating=options.min_rating,
-    )
-    sources = np.full(len(found.boards), b"generated")
-    table = PuzzleTable(found.boards, found.solutions, found.ratings, sources)
-    shuffled = rng.permutation(len(table))  # rare kinds come late, as the others run out
-    return table.take(shuffled[: options.num_train]), table.take(shuffled[options.num_train :])
-
-
-def _split(table: PuzzleTable, puzzles_each: int = 1) -> Split:
-    return Split.of_single_examples(
-        table.boards + np.uint8(1),
-        table.solutions + np.uint8(1),
-        puzzles_each=puzzles_each,
-        info={"source": table.sources, "rating": table.ratings},
-    )
+    geometry = Geometry.of(9 if options.size is None else options.size)
+    generated = generate(geometry, count, rng, min_rating=options.min_rating)
+    info = {"source": np.full(count, b"generated"), "rating": generated.ratings}
+    boards, solutions = generated.boards + np.uint8(BLANK), generated.solutions + np.uint8(BLANK)
+    # Shuffled, because rare kinds are found late.
+    return SolvedPuzzles(boards, solutions, info).take(rng.permutation(count))

@@ -1,4 +1,4 @@
-"""What is measured of Sudoku answers beside the common numbers."""
+"""The metrics of Sudoku answers."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,15 +7,14 @@ import numpy as np
 
 from trm.data import Split
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch, Metric
-from trm.tasks.sudoku.geometry import is_valid_solution
-from trm.tasks.sudoku.symmetry import FIRST_DIGIT
+from trm.tasks.sudoku.geometry import BLANK, is_valid_solution
 
 
 class SudokuEvaluator(AccuracyEvaluator):
     """Adds the share of valid Sudokus, and exact accuracy for each source of puzzles.
 
-    ``valid_sudoku`` counts answers with every digit once in each row, column and box; such an
-    answer is wrong only where it changed a clue.
+    ``valid_sudoku`` counts the answers with every digit once in each row, column and box. Such an
+    answer is wrong only if it changes a clue.
     """
 
     def __init__(self, split: Split) -> None:
@@ -29,9 +28,9 @@ class SudokuEvaluator(AccuracyEvaluator):
         """See :meth:`trm.tasks.metrics.Evaluator.update`."""
         super().update(batch)
         self._answers += len(batch.answers)
-        digits = np.maximum(batch.answers - (FIRST_DIGIT - 1), 0)
+        digits = np.maximum(batch.answers - BLANK, 0)
         self._valid += int(is_valid_solution(digits.astype(np.uint8)).sum())
-        if "source" not in self._split.info:  # the published layout keeps none
+        if "source" not in self._split.info:  # the published layout has no sources
             return
         sources = self._split.info["source"][self._split.group_of(batch.puzzles)]
         for source, exact in zip(sources.tolist(), batch.exact.tolist(), strict=True):
@@ -45,6 +44,6 @@ class SudokuEvaluator(AccuracyEvaluator):
             f"exact_accuracy/{source}": Metric.share(self._hits[source], self._counts[source])
             for source in sorted(self._counts)
         }
-        if len(per_source) == 1:  # the common number again
+        if len(per_source) == 1:  # the same as exact_accuracy
             per_source = {}
         return {**common, "valid_sudoku": Metric.share(self._valid, self._answers), **per_source}

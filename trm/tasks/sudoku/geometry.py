@@ -1,7 +1,8 @@
-"""The shape of a Sudoku board: its units, its peers, and the checks that need no search.
+"""The shape of a Sudoku board: its units and peers, and the checks that need no search.
 
-A board is a flat uint8 array of cells in row-major order, 0 for a blank cell and the digits
-1..size otherwise. Only numpy is imported here, so the command line can use it at no cost.
+A board is a flat uint8 array of cells in row-major order, with 0 for a blank cell and the digits 1
+to size. The token of a digit is the digit + :data:`BLANK`. Only numpy is imported here, so that the
+command line starts quickly.
 """
 
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ import numpy.typing as npt
 
 from trm.errors import InputError
 
+#: The token of a blank cell. Token 0 is padding.
+BLANK = 1
+
 BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3)}
-"""Board size to (rows, columns) of one box."""
+"""The rows and columns of a box, by board size."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +75,19 @@ class Geometry:
         return np.stack(rows)
 
     def unit_name(self, unit: int) -> str:
-        """Name of a unit as people count: "row 1", "column 1" or "box 1" and so on."""
+        """The name of a unit, such as "row 1", "column 1" or "box 1"."""
         kind, index = divmod(unit, self.size)
         return f"{('row', 'column', 'box')[kind]} {index + 1}"
 
 
 @lru_cache
 def incidence_graph(geometry: Geometry) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """How units lie in bands (rows of boxes) and stacks (columns of boxes): a graph.
+    """The graph of the units, bands (rows of boxes) and stacks (columns of boxes) of a board.
 
-    Returns its edges (E, 2) and the kind of each node (nodes,). The nodes are the units, then the
-    digits (no edge of theirs is known without clues), the bands and the stacks. Square boxes
-    allow transposition, so there columns are of one kind with rows, and stacks with bands.
+    Returns:
+        The edges (E, 2) and the kind of each node (nodes,). The nodes are the units, the digits
+        (whose edges depend on the clues), the bands and the stacks. With square boxes, which
+        allow transposition, columns have the kind of rows, and stacks the kind of bands.
     """
     size, square = geometry.size, geometry.box_rows == geometry.box_cols
     num_bands, num_stacks = size // geometry.box_rows, size // geometry.box_cols
@@ -111,7 +116,7 @@ def is_valid_solution(boards: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
 
 
 def first_conflict(board: npt.NDArray[np.uint8]) -> tuple[str, int] | None:
-    """The first unit of the board (cells,) with a digit twice, and that digit; None if none."""
+    """The first unit of the board (cells,) with a repeated digit, and the digit; or None."""
     geometry = Geometry.from_num_cells(len(board))
     digits = np.sort(board[geometry.units], axis=1)
     repeated = (digits[:, 1:] == digits[:, :-1]) & (digits[:, 1:] > 0)

@@ -1,4 +1,4 @@
-"""Sudoku boards as text: 81 characters (16, 36), digits and ``.`` or ``0`` for a blank."""
+"""Sudoku boards as text: 16, 36 or 81 characters, digits and ``.`` or ``0`` for a blank."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,27 +9,27 @@ from rich.text import Text
 
 from trm.errors import InputError
 from trm.tasks.base import Board
-from trm.tasks.sudoku.geometry import Geometry, first_conflict
+from trm.tasks.sudoku.geometry import BLANK, Geometry, first_conflict
 from trm.tasks.sudoku.symmetry import FIRST_DIGIT
 
-#: What fills a token that is no cell, in :func:`format_board`.
+#: The symbols of padding and of a blank cell in :func:`format_board`.
 _SYMBOLS = " ."
 
-#: The colours of a picture's cells: as such, the puzzle's own clues, and what is wrong.
-_PLAIN, _CLUE, _CLASH = (255, 255, 255), (224, 224, 224), (255, 176, 176)
+#: The colours of cells in a picture: empty or filled in, clues of the puzzle, and conflicts.
+_PLAIN, _CLUE, _CONFLICT = (255, 255, 255), (224, 224, 224), (255, 176, 176)
 
 
 def vocabulary(geometry: Geometry) -> tuple[str, ...]:
-    """The tokens: padding, blank, and the digits (published: 0, 1, 2-10)."""
+    """The symbols of the tokens: padding, blank, and the digits (0, 1, 2-10 as published)."""
     return ("<pad>", ".", *(str(digit) for digit in range(1, geometry.size + 1)))
 
 
 def parse_board(text: str, geometry: Geometry, *, check: bool = True) -> NDArray[np.uint8]:
-    """A puzzle (num_cells,) as tokens.
+    """The tokens (num_cells,) of a puzzle.
 
     Raises:
-        InputError: for a wrong length, a character that is no digit of this size, or, if ``check``,
-            a digit that stands twice in a row, column or box.
+        InputError: for a wrong length, an invalid character, or, with ``check``, a digit that is
+            repeated in a row, column or box.
     """
     if len(text) != geometry.num_cells:
         raise InputError(
@@ -37,9 +37,9 @@ def parse_board(text: str, geometry: Geometry, *, check: bool = True) -> NDArray
             f"{geometry.size} rows of {geometry.size}, '.' for a blank, on one line."
         )
     allowed = ".0" + "123456789"[: geometry.size]
-    for place, character in enumerate(text):
+    for cell, character in enumerate(text):
         if character not in allowed:
-            row, column = divmod(place, geometry.size)
+            row, column = divmod(cell, geometry.size)
             raise InputError(
                 f"the puzzle has {character!r} in row {row + 1}, column {column + 1}. "
                 f"Use the digits 1 to {geometry.size}, and '.' or 0 for a blank."
@@ -47,14 +47,16 @@ def parse_board(text: str, geometry: Geometry, *, check: bool = True) -> NDArray
     board = np.frombuffer(text.replace(".", "0").encode(), np.uint8) - ord("0")
     conflict = first_conflict(board) if check else None
     if conflict:
-        raise InputError(f"the puzzle has the digit {conflict[1]} twice in {conflict[0]}. Mend it.")
-    return board + np.uint8(FIRST_DIGIT - 1)
+        raise InputError(
+            f"the puzzle has the digit {conflict[1]} twice in {conflict[0]}. Correct it."
+        )
+    return board + np.uint8(BLANK)
 
 
 def parse_boards(
     text: str, properties: Mapping[str, Any], *, check: bool = True
 ) -> list[NDArray[np.uint8]]:
-    """One puzzle a line, of the size that ``properties`` names; see :func:`parse_board`."""
+    """Parse one puzzle per line, of the size in ``properties``; see :func:`parse_board`."""
     geometry = Geometry.of(int(properties["size"]))
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     lines = [(number, line) for number, line in lines if line]
@@ -70,7 +72,7 @@ def parse_boards(
 
 
 def format_board(tokens: NDArray[np.integer[Any]]) -> str:
-    """A board (num_cells,) of tokens as text."""
+    """The text of a board (num_cells,)."""
     symbols = _SYMBOLS + "123456789"
     return "".join(symbols[token] for token in tokens.tolist())
 
@@ -78,7 +80,7 @@ def format_board(tokens: NDArray[np.integer[Any]]) -> str:
 def render_board(
     tokens: NDArray[np.integer[Any]], given: NDArray[np.integer[Any]] | None = None
 ) -> Text:
-    """A board with its boxes; the puzzle's digits bold, digits that clash with them red."""
+    """A board with its boxes. Digits of the puzzle are bold, conflicting digits red."""
     geometry = Geometry.from_num_cells(len(tokens))
     size, symbols = geometry.size, format_board(tokens)
     bar = "+".join("-" * (2 * geometry.box_cols + 1) for _ in range(size // geometry.box_cols))
@@ -98,16 +100,16 @@ def render_board(
 def board_of(
     tokens: NDArray[np.integer[Any]], given: NDArray[np.integer[Any]] | None = None
 ) -> Board:
-    """A board as a picture: the puzzle's clues grey, what clashes with a digit or a clue red."""
+    """A picture of a board. Clues of the puzzle are grey, conflicting digits red."""
     geometry = Geometry.from_num_cells(len(tokens))
     digits = tokens >= FIRST_DIGIT
-    clashes = digits & (tokens[geometry.peers] == tokens[:, None]).any(axis=1)
+    conflicts = digits & (tokens[geometry.peers] == tokens[:, None]).any(axis=1)
     colors = np.full((geometry.num_cells, 3), _PLAIN, np.uint8)
     if given is not None:
         clues = given >= FIRST_DIGIT
         colors[clues & (tokens == given)] = _CLUE
-        clashes |= digits & clues & (tokens != given)
-    colors[clashes] = _CLASH
+        conflicts |= digits & clues & (tokens != given)
+    colors[conflicts] = _CONFLICT
     symbols = tuple("" if symbol in _SYMBOLS else symbol for symbol in format_board(tokens))
     return Board(colors.reshape(geometry.size, geometry.size, 3), symbols)
 
@@ -118,6 +120,6 @@ def _style(
     if tokens[cell] < FIRST_DIGIT:
         return "dim"
     peers = Geometry.from_num_cells(len(tokens)).peers[cell]
-    clashes = bool((tokens[peers] == tokens[cell]).any())
-    fixed = given is None or bool(given[cell] >= FIRST_DIGIT)
-    return ("bold " if fixed else "") + ("red" if clashes else "default" if fixed else "cyan")
+    conflict = bool((tokens[peers] == tokens[cell]).any())
+    clue = given is None or bool(given[cell] >= FIRST_DIGIT)
+    return ("bold " if clue else "") + ("red" if conflict else "default" if clue else "cyan")

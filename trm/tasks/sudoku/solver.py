@@ -1,57 +1,56 @@
-"""A depth-first Sudoku solver with constraint propagation, and the rating of puzzles by it.
+"""A depth-first Sudoku solver with constraint propagation, and the rating of puzzles.
 
-Propagation runs naked singles, hidden singles and locked candidates (pointing and claiming) to
-a fixpoint. Where that leaves a cell open, the search guesses in the cell with the fewest
-candidates (the lowest index on a tie), the digits in ascending order.
+Propagation applies naked singles, hidden singles and locked candidates (pointing and claiming)
+until nothing changes. If a cell is still open, the search guesses in the cell with the fewest
+candidates (the lowest index on a tie), in ascending order of the digits.
 
-The rating of a puzzle is its number of guesses until the first solution is complete: every digit
-tried in a cell while another is left to try there counts one, right or wrong; the last digit left
-is no guess but a conclusion. A puzzle that propagation solves alone has rating 0. The figure is
-comparable to, not equal to, the guess count of tdoku (T. Dillon), by which the Sudoku-Extreme
-data set is rated: on 1000 of its puzzles the rank correlation is 0.67, the mean 50 against 21.
+The rating of a puzzle is the number of guesses until the first solution. Each digit that is tried
+in a cell counts, right or wrong, except the last one, which is a conclusion. A puzzle that
+propagation solves has rating 0. The Sudoku-Extreme data set is rated by the guesses of tdoku
+(T. Dillon), which are similar: on 1000 of its puzzles the rank correlation is 0.67, and the means
+are 50 (this rating) and 21 (tdoku).
 
 Candidates are bit masks: bit d - 1 of a cell's mask is set while digit d is possible there.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
+from numpy.typing import NDArray
 
 from trm.errors import InputError
 from trm.tasks.sudoku.geometry import Geometry
 
-Board = npt.NDArray[np.uint8]
-Masks = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+Board = NDArray[np.uint8]
+Masks = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 CONTRADICTION, UNCHANGED, CHANGED = -1, 0, 1
 
 
-class Tables(NamedTuple):
-    """The index arrays of a geometry that the compiled functions read.
+class IndexTables(NamedTuple):
+    """The index arrays of a geometry, for the compiled functions.
 
-    `inside`, `rest_of_line` and `rest_of_box` have one row for each pair of a line (row or
-    column) and a box that meet: the shared cells, the others of the line, the others of the box.
-    Short rows repeat a cell, which changes neither a union of masks nor a removal.
+    `inside`, `rest_of_line` and `rest_of_box` have one row for each pair of a line (row or column)
+    and a box with common cells: the common cells, the other cells of the line, and the other cells
+    of the box. Short rows repeat a cell, which does not change a union or a removal.
     """
 
-    units: npt.NDArray[np.int64]
-    peers: npt.NDArray[np.int64]
-    inside: npt.NDArray[np.int64]
-    rest_of_line: npt.NDArray[np.int64]
-    rest_of_box: npt.NDArray[np.int64]
+    units: NDArray[np.int64]
+    peers: NDArray[np.int64]
+    inside: NDArray[np.int64]
+    rest_of_line: NDArray[np.int64]
+    rest_of_box: NDArray[np.int64]
 
 
 @lru_cache
-def tables_of(geometry: Geometry) -> Tables:
-    """The tables of a geometry; always the same object."""
+def index_tables(geometry: Geometry) -> IndexTables:
+    """The index tables of a geometry; always the same object."""
     lines, boxes = geometry.units[: 2 * geometry.size], geometry.units[2 * geometry.size :]
     meeting = [(line, box) for line in lines for box in boxes if np.intersect1d(line, box).size]
-    return Tables(
+    return IndexTables(
         geometry.units,
         geometry.peers,
         _padded([np.intersect1d(line, box) for line, box in meeting]),
@@ -60,15 +59,15 @@ def tables_of(geometry: Geometry) -> Tables:
     )
 
 
-def _padded(rows: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    """Stack rows of unequal lengths, filling the short ones with their first entry."""
+def _padded(rows: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Stack rows of different lengths; short rows are filled with their first entry."""
     width = max(len(row) for row in rows)
     return np.stack([np.append(row, np.full(width - len(row), row[0])) for row in rows])
 
 
 @njit(cache=True)
 def candidates_of(board: Board, size: int) -> Masks:
-    """Masks (cells,) of a board (cells,): a clue's own digit, every digit in a blank cell."""
+    """The candidates (cells,) of a board (cells,): the digit of a clue, all digits if blank."""
     candidates = np.empty(len(board), dtype=np.int64)
     for cell in range(len(board)):
         digit = np.int64(board[cell])
@@ -78,7 +77,7 @@ def candidates_of(board: Board, size: int) -> Masks:
 
 @njit(cache=True)
 def _naked_singles(candidates: Masks, placed: Flags, peers: Masks) -> bool:
-    """Remove every decided digit from its peers; False if a cell has no candidate left."""
+    """Remove every decided digit from its peers; False if a cell has no candidates."""
     progress = True
     while progress:
         progress = False
@@ -96,7 +95,7 @@ def _naked_singles(candidates: Masks, placed: Flags, peers: Masks) -> bool:
 
 @njit(cache=True)
 def _hidden_singles(candidates: Masks, placed: Flags, units: Masks) -> int:
-    """Decide the cells that alone in a unit can hold a digit."""
+    """Decide each cell that is the only one of a unit for a digit."""
     all_digits = (1 << units.shape[1]) - 1
     outcome = UNCHANGED
     for unit in units:
@@ -132,7 +131,7 @@ def _union(candidates: Masks, cells: Masks) -> int:
 
 
 @njit(cache=True)
-def _locked_candidates(candidates: Masks, tables: Tables) -> int:
+def _locked_candidates(candidates: Masks, tables: IndexTables) -> int:
     """Remove the digits that a box confines to a line, or a line to a box, from the rest."""
     outcome = UNCHANGED
     for pair in range(len(tables.inside)):
@@ -152,7 +151,7 @@ def _locked_candidates(candidates: Masks, tables: Tables) -> int:
 
 
 @njit(cache=True)
-def propagate(candidates: Masks, placed: Flags, tables: Tables) -> bool:
+def propagate(candidates: Masks, placed: Flags, tables: IndexTables) -> bool:
     """Bring candidates (cells,) to the fixpoint in place; False on a contradiction.
 
     `placed` (cells,) marks the cells whose digit their peers have already lost.
@@ -196,11 +195,11 @@ def write_digits(candidates: Masks, board: Board) -> None:
 
 
 @njit(cache=True)
-def search(start: Masks, tables: Tables, limit: int, solution: Board) -> tuple[int, int]:
-    """Count the solutions within the candidates `start` (cells,), no further than `limit`.
+def search(start: Masks, tables: IndexTables, limit: int, solution: Board) -> tuple[int, int]:
+    """Count the solutions within the candidates `start` (cells,), up to `limit`.
 
-    Writes the first to `solution` (cells,); returns the count and the guesses up to the first
-    (all guesses if there is none).
+    Writes the first solution to `solution` (cells,). Returns the count, and the guesses until the
+    first solution (all guesses if there is none).
     """
     num_cells = len(start)
     candidates = np.empty((num_cells + 1, num_cells), dtype=np.int64)
@@ -232,54 +231,30 @@ def search(start: Masks, tables: Tables, limit: int, solution: Board) -> tuple[i
 
 
 @njit(cache=True)
-def rating_of(board: Board, tables: Tables) -> int:
-    """Guesses to the first solution of a board (cells,)."""
+def rating_of(board: Board, tables: IndexTables) -> int:
+    """The guesses until the first solution of a board (cells,)."""
     candidates = candidates_of(board, tables.units.shape[1])
     return search(candidates, tables, 1, np.empty_like(board))[1]
 
 
 @njit(cache=True)
-def _rate_all(boards: Board, tables: Tables) -> npt.NDArray[np.int32]:
-    """Guesses (N,) to the first solution of each of the boards (N, cells)."""
+def _rate_all(boards: Board, tables: IndexTables) -> NDArray[np.int32]:
+    """The guesses (N,) until the first solutions of boards (N, cells)."""
     ratings = np.empty(len(boards), dtype=np.int32)
     for index in range(len(boards)):
         ratings[index] = rating_of(boards[index], tables)
     return ratings
 
 
-@dataclass(frozen=True)
-class Solution:
-    """A completed board (cells,) uint8, and the guesses it took to find it."""
-
-    board: Board
-    num_guesses: int
-
-
-def solve(board: Board, geometry: Geometry) -> Solution | None:
-    """The first solution of a board (cells,), None if there is none."""
-    check_boards(board[None], geometry)
-    solution = np.zeros_like(board)
-    candidates = candidates_of(board, geometry.size)
-    num_solutions, num_guesses = search(candidates, tables_of(geometry), 1, solution)
-    return Solution(solution, int(num_guesses)) if num_solutions else None
-
-
-def count_solutions(board: Board, geometry: Geometry, limit: int = 2) -> int:
-    """The number of solutions of a board (cells,), counted no further than `limit` >= 1."""
-    check_boards(board[None], geometry)
-    candidates = candidates_of(board, geometry.size)
-    return int(search(candidates, tables_of(geometry), limit, np.zeros_like(board))[0])
-
-
-def rate(boards: Board, geometry: Geometry) -> npt.NDArray[np.int32]:
-    """Ratings (N,) of the boards (N, cells); of a board without solution, all its guesses."""
+def rate(boards: Board, geometry: Geometry) -> NDArray[np.int32]:
+    """The ratings (N,) of boards (N, cells); for a board without a solution, all guesses."""
     check_boards(boards, geometry)
-    ratings: npt.NDArray[np.int32] = _rate_all(boards, tables_of(geometry))
+    ratings: NDArray[np.int32] = _rate_all(boards, index_tables(geometry))
     return ratings
 
 
 def check_boards(boards: Board, geometry: Geometry) -> None:
-    """Refuse boards (N, cells) that the compiled functions cannot index by."""
+    """Refuse boards (N, cells) with values that the compiled functions cannot use as indices."""
     if boards.ndim != 2 or boards.shape[1] != geometry.num_cells or boards.dtype != np.uint8:
         raise InputError(
             f"boards of shape {boards.shape[1:]} and type {boards.dtype} are not Sudoku boards of "
@@ -287,6 +262,6 @@ def check_boards(boards: Board, geometry: Geometry) -> None:
         )
     if boards.size and boards.max() > geometry.size:
         raise InputError(
-            f"digit {boards.max()} is beyond the board size {geometry.size}: "
+            f"digit {boards.max()} is larger than the board size {geometry.size}: "
             f"use 0 for a blank cell and 1 to {geometry.size}"
         )

@@ -1,7 +1,7 @@
-"""The symmetries of a Sudoku, numbered: transposition, bands, stacks, rows and columns.
+"""The symmetries of a Sudoku: transposition, and permutations of bands, stacks, rows and columns.
 
-Together with the relabelling of digits they are the augmentation of the published recipe
-(``dataset/build_sudoku_dataset.py`` there). Boards of 6x6 have oblong boxes: no transposition.
+With permutations of the digits they are the augmentation of the published recipe
+(``dataset/build_sudoku_dataset.py``). 6x6 boards have oblong boxes, so they are not transposed.
 """
 
 from functools import cache
@@ -12,32 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm.data import CellAugmentation
-from trm.tasks.sudoku.geometry import Geometry
+from trm.tasks.sudoku.geometry import BLANK, Geometry
 
 Indices = NDArray[np.integer[Any]]
-#: Tokens before the digits: padding and the blank cell.
-FIRST_DIGIT = 2
+#: The token of digit 1.
+FIRST_DIGIT = BLANK + 1
 
 
 def num_symmetries(geometry: Geometry) -> int:
-    """How many symmetries move the cells of a board; number 0 moves none."""
+    """The number of symmetries of a board; number 0 moves no cell."""
     return int(np.prod(_shape(geometry)))
 
 
 def symmetry_cells(geometry: Geometry, symmetry: Indices) -> Indices:
-    """Which old cell (batch, num_cells) comes to each new cell under symmetries (batch,)."""
+    """The old cell (batch, num_cells) of each new cell under symmetries (batch,)."""
     transposed, rows, columns = np.unravel_index(symmetry, _shape(geometry))
     row_orders, column_orders = _line_orders(geometry)
     row = row_orders[rows][:, :, None]
     column = column_orders[columns][:, None, :]
     size = geometry.size
-    upright, turned = row * size + column, column * size + row
-    cells = np.where((transposed == 1)[:, None, None], turned, upright)
+    cells = np.where((transposed == 1)[:, None, None], column * size + row, row * size + column)
     return cells.reshape(len(cells), geometry.num_cells)
 
 
 def augmentation(geometry: Geometry) -> CellAugmentation:
-    """Cell symmetries and relabelled digits of boards of this geometry."""
+    """The symmetries of boards with this geometry, and all permutations of the digits."""
     return CellAugmentation(
         lambda symmetry: symmetry_cells(geometry, symmetry),
         num_symmetries=num_symmetries(geometry),
@@ -53,7 +52,7 @@ def _shape(geometry: Geometry) -> tuple[int, int, int]:
 
 @cache
 def _line_orders(geometry: Geometry) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Every order of the rows, and of the columns, that keeps bands and stacks together."""
+    """All orders of the rows that keep bands together, and of the columns that keep stacks."""
     return tuple(
         np.array(
             [

@@ -1,6 +1,5 @@
 """The task ``sudoku``: Sudoku-Extreme, and boards of 4x4 and 6x6."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,13 @@ import numpy as np
 from rich.console import RenderableType
 
 from trm.data import Augmentation, DatasetMeta, Split
-from trm.tasks.base import Board, Preset, Puzzle, Task, Tokens
+from trm.tasks.base import EIGHT_GPUS, Board, Preset, Puzzle, Tokens, mean_and_range
+from trm.tasks.solved_puzzles import describe_sources
+from trm.tasks.square_boards import SquareBoardTask, published_settings
 from trm.tasks.sudoku.build import SudokuOptions, build
 from trm.tasks.sudoku.csv_source import HUB_REPOSITORY
 from trm.tasks.sudoku.evaluator import SudokuEvaluator
-from trm.tasks.sudoku.geometry import BOX_SHAPES, Geometry, is_valid_solution
+from trm.tasks.sudoku.geometry import BLANK, BOX_SHAPES, Geometry, is_valid_solution
 from trm.tasks.sudoku.notation import (
     board_of,
     format_board,
@@ -23,8 +24,8 @@ from trm.tasks.sudoku.notation import (
 )
 from trm.tasks.sudoku.symmetry import FIRST_DIGIT, augmentation
 
-#: "Speed is Confidence" (Dillon 2026, arXiv 2601.19085), with the published depth, and a prefix of
-#: one token; a twentieth of the puzzles chooses the best checkpoint.
+#: "Speed is Confidence" (Dillon 2026, arXiv 2601.19085) with the published depth and a prefix of
+#: one token. 5% of the training puzzles choose the best checkpoint.
 _QUICK: dict[str, dict[str, Any]] = {
     "model": {
         "mlp_t": True,
@@ -52,7 +53,7 @@ _QUICK: dict[str, dict[str, Any]] = {
 }
 
 
-class Sudoku(Task):
+class Sudoku(SquareBoardTask):
     """Fill the blanks so that each row, column and box has every digit once."""
 
     name = "sudoku"
@@ -60,28 +61,15 @@ class Sudoku(Task):
     data_options = SudokuOptions
     hub_dataset = HUB_REPOSITORY
     published_seq_len = 81
-    # The published run: README of the TRM repository, section Sudoku-Extreme.
-    defaults = {
-        "model": {"h_cycles": 3, "l_cycles": 6},
-        "optim": {
-            "lr": 1e-4,
-            "weight_decay": 1.0,
-            "puzzle_emb_lr": 1e-4,
-            "puzzle_emb_weight_decay": 1.0,
-        },
-        "train": {"epochs": 50_000},
-    }
+    defaults = published_settings(l_cycles=6)
     presets = {
-        "8gpu": Preset(
-            summary="The published recipe with batches of 4608, made for eight GPUs.",
-            settings={"train": {"batch_size": 4608}},
-        ),
+        "8gpu": EIGHT_GPUS,
         "fast": Preset(
             summary="Muon, a normed SwiGLU, label smoothing; 8000 steps of 384. Not measured yet.",
             settings=_QUICK,
         ),
         "strong": Preset(
-            summary="As fast, with four latents; 30,000 steps of 192. Not measured yet.",
+            summary="Like fast, with four latents; 30,000 steps of 192. Not measured yet.",
             settings={
                 **_QUICK,
                 "model": {**_QUICK["model"], "num_latents": 4},
@@ -124,19 +112,9 @@ class Sudoku(Task):
         """See :meth:`trm.tasks.base.Task.augmentation`."""
         return augmentation(Geometry.of(int(meta.properties["size"])))
 
-    def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
-        """See :meth:`trm.tasks.base.Task.published_data_meta`."""
-        size = math.isqrt(seq_len)
-        if size not in BOX_SHAPES or (vocab_size, seq_len) != (size + FIRST_DIGIT, size * size):
-            return None
-        return DatasetMeta(
-            task=self.name,
-            source="published layout",
-            seed=0,
-            vocabulary=vocabulary(Geometry.of(size)),
-            seq_len=seq_len,
-            properties={"size": size},
-        )
+    def vocabulary(self, size: int) -> tuple[str, ...]:
+        """See :meth:`trm.tasks.square_boards.SquareBoardTask.vocabulary`."""
+        return vocabulary(Geometry.of(size)) if size in BOX_SHAPES else ()
 
     def evaluator(self, meta: DatasetMeta, split: Split) -> SudokuEvaluator:
         """See :meth:`trm.tasks.base.Task.evaluator`."""
@@ -161,19 +139,15 @@ class Sudoku(Task):
         return board_of(tokens, given)
 
     def is_valid(self, puzzle: Tokens, answer: Tokens) -> bool:
-        """Whether ``answer`` is a Sudoku that keeps the clues of ``puzzle``."""
-        keeps = bool(((puzzle < FIRST_DIGIT) | (puzzle == answer)).all())
-        digits = np.maximum(answer.astype(np.int64) - (FIRST_DIGIT - 1), 0).astype(np.uint8)
-        return keeps and bool(is_valid_solution(digits[None])[0])
+        """Whether ``answer`` is a valid Sudoku that keeps the clues of ``puzzle``."""
+        keeps_clues = bool(((puzzle < FIRST_DIGIT) | (puzzle == answer)).all())
+        digits = np.maximum(answer.astype(np.int64) - BLANK, 0).astype(np.uint8)
+        return keeps_clues and bool(is_valid_solution(digits[None])[0])
 
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
         """See :meth:`trm.tasks.base.Task.describe`."""
         clues = (np.asarray(split.inputs) >= FIRST_DIGIT).sum(axis=1)
-        found = {"mean clues": f"{clues.mean():.1f} ({clues.min()}-{clues.max()})"}
-        if not split.info:  # the published layout keeps neither source nor rating
-            return found
-        ratings = np.asarray(split.info["rating"])
-        names, counts = np.unique(split.info["source"], return_counts=True)
-        sources = ", ".join(f"{n.decode()} {c}" for n, c in zip(names, counts, strict=True))
-        found["mean rating"] = f"{ratings.mean():.1f} ({ratings.min()}-{ratings.max()})"
-        return {"sources": sources, **found}
+        description = {**describe_sources(split), "mean clues": mean_and_range(clues)}
+        if "rating" in split.info:  # missing in the published layout
+            description["mean rating"] = mean_and_range(np.asarray(split.info["rating"]))
+        return description

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trm.errors import DataError
-from trm.tasks.csv_tables import download
+from trm.tasks.puzzle_csv import download
 
 
 @pytest.fixture

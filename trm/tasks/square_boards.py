@@ -1,0 +1,81 @@
+"""Tasks with square boards of several sizes, such as Sudokus and mazes."""
+
+import math
+from abc import abstractmethod
+from typing import Any
+
+from trm.data import DatasetMeta
+from trm.errors import InputError
+from trm.tasks.base import DataOptions, Task
+from trm.tasks.solved_puzzles import SolvedPuzzles
+
+
+def published_settings(l_cycles: int) -> dict[str, dict[str, Any]]:
+    """The settings of the published runs: README of the TRM repository."""
+    return {
+        "model": {"h_cycles": 3, "l_cycles": l_cycles},
+        "optim": {
+            "lr": 1e-4,
+            "weight_decay": 1.0,
+            "puzzle_emb_lr": 1e-4,
+            "puzzle_emb_weight_decay": 1.0,
+        },
+        "train": {"epochs": 50_000},
+    }
+
+
+def common_size(train: SolvedPuzzles, test: SolvedPuzzles, requested: int | None) -> int:
+    """The size of the training and test boards.
+
+    Args:
+        train: the training boards.
+        test: the test boards.
+        requested: the option ``--size``.
+
+    Raises:
+        InputError: if the sizes differ.
+    """
+    cells, test_cells = train.inputs.shape[1], test.inputs.shape[1]
+    if cells != test_cells:
+        raise InputError(
+            f"training boards have {cells} cells, test boards {test_cells}. Give files of one size."
+        )
+    size = math.isqrt(cells)
+    if requested not in (None, size):
+        raise InputError(
+            f"--size {requested}: the source has boards of size {size}. "
+            "Leave --size out, or name another source."
+        )
+    return size
+
+
+def board_meta(
+    task: str, options: DataOptions, vocabulary: tuple[str, ...], size: int
+) -> DatasetMeta:
+    """The description of a data set of boards with this size."""
+    return DatasetMeta(
+        task=task,
+        source=options.source,
+        seed=options.seed,
+        options=options.model_dump(exclude={"source", "seed"}),
+        vocabulary=vocabulary,
+        seq_len=size * size,
+        properties={"size": size},
+    )
+
+
+class SquareBoardTask(Task):
+    """A task with square boards; the data set has a property ``size``."""
+
+    @abstractmethod
+    def vocabulary(self, size: int) -> tuple[str, ...]:
+        """The symbols of the tokens of boards with this size; empty for an impossible size."""
+
+    def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
+        """See :meth:`trm.tasks.base.Task.published_data_meta`."""
+        size = math.isqrt(seq_len)
+        vocabulary = self.vocabulary(size)
+        if not vocabulary or (vocab_size, seq_len) != (len(vocabulary), size * size):
+            return None
+        options = DataOptions(source="published layout", seed=0)
+        return board_meta(self.name, options, vocabulary, size)
