@@ -137,11 +137,11 @@ def change_meta(folder: Path, **changes: Any) -> None:
 def test_published_puzzles_that_no_task_has(trm: Trm, fails: Fails, tmp_path: Path) -> None:
     trm(*BUILD.split(), "--layout", "published", "--out", "p")
     change_meta(tmp_path / "p", seq_len=17)
-    stated = r"^p \(published layout\) has puzzles of 17 tokens of 6 kinds, which "
-    assert re.search(stated + "are none of task sudoku", fails("inspect-data", "p"))
-    assert re.search(stated + "are none of task sudoku", fails(*TRAIN, "--data", "p"))
+    stated = r"^p \(published layout\) has puzzles of 17 tokens of 6 kinds, "
+    assert re.search(stated + "so it is not of task sudoku", fails("inspect-data", "p"))
+    assert re.search(stated + "so it is not of task sudoku", fails(*TRAIN, "--data", "p"))
     change_meta(tmp_path / "p", task=None)  # as the published builders leave it
-    assert re.search(stated + "no installed task has", fails("inspect-data", "p"))
+    assert re.search(stated + "which no installed task has", fails("inspect-data", "p"))
 
 
 def test_a_published_folder_knows_its_task(trm: Trm, fails: Fails, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_boards_are_drawn_into_a_file(trm: Trm, tmp_path: Path, ending: str) -> 
 
 def test_boards_that_cannot_be_drawn(trm: Trm, fails: Fails, tmp_path: Path) -> None:
     trm(*BUILD.split(), "--out", "d")
-    assert "unknown kind of picture" in fails("inspect-data", "d", "--save", "b.gif")
+    assert "unknown file extension" in fails("inspect-data", "d", "--save", "b.gif")
     assert "no board was given" in fails("inspect-data", "d", "--boards", "0", "--save", "b.png")
     assert [path.name for path in tmp_path.iterdir()] == ["d"]
 
