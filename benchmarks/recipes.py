@@ -22,16 +22,16 @@ import machine
 import numpy as np
 import torch
 
+import trm
 from trm import settings
 from trm.config import RunConfig
 from trm.data import Dataset, TrainStream
 from trm.models import PuzzleBatch
 from trm.runtime.device import resolve_dtype
 from trm.tasks.registry import get_task
-from trm.training.initial_model import build_model
+from trm.training.model_init import build_model
 from trm.training.plan import plan_run
-from trm.training.step import Trainer, TrainState
-from trm.training.train import train_plan
+from trm.training.step import TrainState, TrainStep
 
 BASE = "preset mini"
 WSD = ("optim.lr_schedule=wsd", "optim.lr_min_ratio=0")
@@ -181,14 +181,14 @@ def stepper(config: RunConfig, dataset: Dataset) -> Any:
     train = config.train
     online = config.data.augment == "online"
     stream = TrainStream(dataset.split("train"), train.batch_size, train.seed, online=online)
-    trainer = Trainer(state, config, STEPS_A_ROUND)
+    train_step = TrainStep(state, config, STEPS_A_ROUND)
 
     def steps() -> None:
         state.step = 0  # the depth and the learning rate of a run that begins
         for _ in range(STEPS_A_ROUND):
             batch = next(stream)
             tensors = (batch.inputs, batch.labels, batch.puzzle_identifiers)
-            trainer.step(PuzzleBatch(*map(torch.from_numpy, tensors)), None)
+            train_step(PuzzleBatch(*map(torch.from_numpy, tensors)), None)
 
     return steps
 
@@ -196,13 +196,12 @@ def stepper(config: RunConfig, dataset: Dataset) -> Any:
 def train(config: RunConfig, runs: Path, name: str) -> dict[str, Any]:
     """One run, and what its evaluation found in the end."""
     torch.set_num_threads(1)
-    task = get_task(config.task)
     # By its steps too: a run of another length is gone on with else.
     name = f"{name}, {config.train.max_steps} steps"
-    planned = plan_run(config, task, runs_folder=runs, name=name)
+    plan = plan_run(config, runs=runs, name=name)
     records: list[Any] = []
     began = time.process_time()
-    train_plan(planned, task, listen=records.append)
+    trm.train(config, plan=plan, listen=records.append)
     (evaluated,) = [record for record in records if record["event"] == "eval"]
     return {
         "steps": config.train.max_steps,

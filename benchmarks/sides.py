@@ -26,7 +26,7 @@ from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.runtime import peak_flops
 from trm.runtime.device import compile_network, to_device
 from trm.training.optim.adam_atan2 import AdamAtan2
-from trm.training.step import Trainer, TrainState
+from trm.training.step import TrainState, TrainStep
 
 #: What each size changes of the published architecture, and the tokens of its puzzles.
 SIZES: dict[str, tuple[dict[str, Any], int | None]] = {
@@ -161,10 +161,10 @@ def own_step(job: Job) -> Callable[[], object]:
         pool = RolloutPool(network, model.batch)
         return lambda: list(pool.answer([Request((batch,))]))
     state = TrainState.create(network, model.run)
-    trainer = Trainer(state, model.run, total_steps=1000)
+    train_step = TrainStep(state, model.run, total_steps=1000)
     puzzles = to_device(batch, device)
     min_steps = torch.zeros(model.batch, dtype=torch.int32, device=device)
-    return lambda: trainer.step(puzzles, min_steps)
+    return lambda: train_step(puzzles, min_steps)
 
 
 def reference_step(job: Job) -> Callable[[], object]:

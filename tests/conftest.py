@@ -32,8 +32,7 @@ from trm.config import RunConfig  # noqa: E402
 from trm.data import DatasetMeta, read_meta  # noqa: E402
 from trm.tasks.metrics import EvalBatch  # noqa: E402
 from trm.tasks.registry import get_task  # noqa: E402
-from trm.training.plan import plan_run  # noqa: E402
-from trm.training.train import train_plan  # noqa: E402
+from trm.training.train import train  # noqa: E402
 
 from tests.made_checkpoints import write_checkpoint  # noqa: E402  isort: skip
 
@@ -123,10 +122,9 @@ def trained_run(mini_data: Path, make_once: Callable[..., Path]) -> Path:
     )
 
     def fill(runs: Path) -> None:
-        plan = plan_run(resolved.config, task, runs_folder=runs, name="trained")
-        outcome = train_plan(plan, task)
-        assert outcome.best is not None
-        assert outcome.best > 0.7
+        result = train(resolved.config, runs=runs, name="trained")
+        assert result.best is not None
+        assert result.best > 0.7
 
     return make_once("trained", fill) / "sudoku" / "trained"
 

@@ -89,7 +89,7 @@ def test_what_cannot_work_is_refused_before_anything_starts(
         (
             {"TORCHELASTIC_MAX_RESTARTS": "2"},
             (),
-            "processes that may be restarted need --run-name NAME to go on with.",
+            "processes that may be restarted need --run-name NAME to resume.",
         ),
     ],
 )

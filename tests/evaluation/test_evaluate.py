@@ -23,9 +23,8 @@ from trm.runtime.process_group import ProcessGroup
 from trm.tasks.base import Puzzle
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
 from trm.tasks.sudoku.task import Sudoku
-from trm.training.optim.ema import EMA, averaged
-from trm.training.plan import plan_run
-from trm.training.train import train_plan
+from trm.training.optim.ema import EMA, ema_weights
+from trm.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +118,8 @@ def test_averaged_weights_go_in_and_out() -> None:
     network = TinyRecursiveModel(config, PuzzleSpec(4, 3))
     average = EMA(dict(network.named_parameters()), 0.5)
     own = network.output_head.weight.detach().clone()
-    average.average["output_head.weight"].zero_()
-    with averaged(network, average):
+    average.weights["output_head.weight"].zero_()
+    with ema_weights(network, average):
         assert network.output_head.weight.abs().sum() == 0
     assert torch.equal(network.output_head.weight, own)
 
@@ -157,8 +156,7 @@ def named_folder(mini_data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def named(tiny: Callable[..., RunConfig], named_folder: Path, tmp_path: Path) -> trm.Model:
     """A model whose answer depends on the name of the puzzle."""
     config = tiny(f"data.paths=['{named_folder}']", "train.max_steps=1", "optim.ema=false")
-    plan = plan_run(config, Sudoku(), runs_folder=tmp_path, name="a")
-    model = trm.load(train_plan(plan, Sudoku()).run, device="cpu")
+    model = trm.load(train(config, runs=tmp_path, name="a").run, device="cpu")
     table = model.network.puzzle_embedding
     assert table is not None
     generator = torch.Generator().manual_seed(0)

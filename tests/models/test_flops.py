@@ -17,7 +17,7 @@ from trm.models import (
     replace_halted,
 )
 from trm.models.flops import application_flops, eval_step_flops, train_step_flops
-from trm.training.supervision import supervise
+from trm.training.step import supervision_step
 
 BATCH = 3
 CHANGES: dict[str, dict[str, Any]] = {
@@ -57,7 +57,7 @@ def counted(settings: ModelConfig, *, training: bool, backend: SDPBackend) -> fl
     counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
     with sdpa_kernel(backend), counter:
         if training:
-            supervise(model, carry, rows, None, TrainConfig()).loss.total.backward()
+            supervision_step(model, carry, rows, None, TrainConfig()).loss.total.backward()
         else:
             with torch.no_grad():
                 model(model.initial_state(BATCH), model.embed(inputs, rows))

@@ -24,8 +24,7 @@ from trm.models import (
     step_loss,
 )
 from trm.models.losses import stablemax_cross_entropy
-from trm.training.step import Trainer, TrainState
-from trm.training.supervision import METRICS, supervise
+from trm.training.step import METRICS, TrainState, TrainStep, supervision_step
 
 OUR_METRIC = {
     "count": "count",
@@ -85,9 +84,9 @@ class Reference:
         names = ("inputs", "labels", "puzzle_identifiers")
         return PuzzleBatch(*(self.tensors[f"batch.{number}.{name}"] for name in names))
 
-    def trainer(self) -> Trainer:
+    def train_step(self) -> TrainStep:
         state = TrainState.create(self.model(), self.config)
-        return Trainer(state, self.config, total_steps=1)
+        return TrainStep(state, self.config, total_steps=1)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +127,7 @@ def test_gradients_of_the_first_step(reference: Reference) -> None:
     model, puzzles = reference.model(), reference.batch(0)
     carry = replace_halted(model, initial_carry(model, puzzles), puzzles)
     rows = model.puzzle_vectors(puzzles.identifiers)
-    done = supervise(model, carry, rows, None, TrainConfig())
+    done = supervision_step(model, carry, rows, None, TrainConfig())
     (done.loss.total / len(puzzles.inputs)).backward()
     ours = {name: p.grad for name, p in model.named_parameters()}
     expected = reference.group("train.0.grad.model.inner.")
@@ -144,19 +143,19 @@ def test_gradients_of_the_first_step(reference: Reference) -> None:
 @pytest.fixture(scope="module")
 def trained(reference: Reference) -> tuple[list[dict[str, Tensor]], TrainState]:
     """The results of each of six training steps, and the state after them."""
-    trainer, records = reference.trainer(), []
+    train_step, records = reference.train_step(), []
     outputs = {}
 
     def record(model, given, done) -> None:
         outputs.update(logits=done.logits.detach(), halt_logits=done.halt_logits.detach())
 
-    trainer.state.model.register_forward_hook(record)
+    train_step.state.model.register_forward_hook(record)
     for number in range(6):
-        sums = trainer.step(reference.batch(number), None)
-        carry = trainer.state.rollout
+        sums = train_step(reference.batch(number), None)
+        carry = train_step.state.carry
         metrics = dict(zip(METRICS, sums, strict=True))
         records.append({**outputs, **metrics, "steps": carry.steps, "halted": carry.halted})
-    return records, trainer.state
+    return records, train_step.state
 
 
 @pytest.mark.parametrize("number", range(6))
@@ -189,7 +188,7 @@ def test_weights_after_training(reference: Reference, trained) -> None:
 
 
 def test_average_after_training(reference: Reference, trained) -> None:
-    average, expected = trained[1].average.average, reference.group("ema.")
+    average, expected = trained[1].ema.weights, reference.group("ema.")
     assert average.keys() == expected.keys()
     for name, tensor in expected.items():
         torch.testing.assert_close(average[name], tensor, atol=3e-5, rtol=0)

@@ -11,9 +11,8 @@ from trm.errors import ConfigError
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.runs import layout
 from trm.runtime.device import default_dtype, resolve_dtype
-from trm.tasks.registry import get_task
 from trm.training.plan import plan_run
-from trm.training.train import train_plan
+from trm.training.train import train
 
 CPU = torch.device("cpu")
 TYPES = {"avx512_bf16": "bfloat16", "amx_bf16": "bfloat16", "avx512_f": "float32"}
@@ -33,14 +32,14 @@ def test_a_torch_that_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_is_of_one_type(tiny: Callable[..., RunConfig], tmp_path: Path) -> None:
-    config, task = tiny("model.forward_dtype=auto", "train.max_steps=1"), get_task("sudoku")
-    planned = plan_run(config, task, runs_folder=tmp_path, name="a")
+    config = tiny("model.forward_dtype=auto", "train.max_steps=1")
+    planned = plan_run(config, runs=tmp_path, name="a")
     assert planned.config.model.forward_dtype == default_dtype(CPU)
-    run = train_plan(planned, task).run
+    run = train(config, runs=tmp_path, name="a").run
     saved = RunConfig.model_validate_json((run / layout.CONFIG_FILE).read_text())
     assert saved.model.forward_dtype == default_dtype(CPU)
     longer = tiny("model.forward_dtype=auto", "train.max_steps=2")
-    assert plan_run(longer, task, resume=str(run)).resume_from is not None
+    assert plan_run(longer, resume=str(run)).checkpoint is not None
 
 
 def test_a_type_that_is_named_is_kept(tiny: Callable[..., RunConfig]) -> None:

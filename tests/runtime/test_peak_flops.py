@@ -17,11 +17,9 @@ from trm.models.flops import eval_step_flops, train_step_flops
 from trm.runs import layout
 from trm.runtime.peak_flops import matrix_product, measure_peak_flops, utilization
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
-from trm.tasks.registry import get_task
-from trm.training.plan import plan_run
+from trm.training.step import METRICS
 from trm.training.step_metrics import StepMetrics
-from trm.training.supervision import METRICS
-from trm.training.train import train_plan
+from trm.training.train import train
 
 CPU = torch.device("cpu")
 DEVICES = [
@@ -82,27 +80,27 @@ def test_a_window_says_what_each_process_computed(
 ) -> None:
     monkeypatch.setattr("trm.training.step_metrics.measure_peak_flops", lambda device, dtype: 2e9)
     flops = train_step_flops(model.config, model.spec)
-    window = StepMetrics(model, 0, 0.0, 6, group, lambda step: step * flops)
+    step_metrics = StepMetrics(model, 0, 0.0, 6, group, lambda step: step * flops)
     for _ in range(3):
-        window.add(None)  # left out, but computed
-    found = window.close(3, 10)
+        step_metrics.add(None)  # left out, but computed
+    found = step_metrics.summarize(3, 10)
     done = found["samples_per_s"] / group.size * 2 * flops  # the mean of steps 1, 2 and 3
     assert found["tflops"] == pytest.approx(done / 1e12)
     assert found["mfu"] == pytest.approx(done / 2e9)
 
 
 def test_the_share_of_time_that_went_into_batches(model: TinyRecursiveModel) -> None:
-    window = StepMetrics(model, 0, 0.0, 6, SINGLE_PROCESS, lambda step: 1)
+    step_metrics = StepMetrics(model, 0, 0.0, 6, SINGLE_PROCESS, lambda step: 1)
     for _ in range(2):
-        with window.waiting():
+        with step_metrics.waiting():
             spin(0.01)
         spin(0.01)
-        window.add(torch.zeros(len(METRICS)))
-    found = window.close(2, 10)
+        step_metrics.add(torch.zeros(len(METRICS)))
+    found = step_metrics.summarize(2, 10)
     seconds = 2 * 6 / found["samples_per_s"]
     assert 0.02 <= found["input_share"] * seconds <= seconds - 0.02
-    window.add(torch.zeros(len(METRICS)))
-    assert window.close(3, 10)["input_share"] == 0
+    step_metrics.add(torch.zeros(len(METRICS)))
+    assert step_metrics.summarize(3, 10)["input_share"] == 0
 
 
 def test_a_gpu_that_is_busy_waits_for_nothing(
@@ -121,29 +119,28 @@ def test_a_gpu_that_is_busy_waits_for_nothing(
     monkeypatch.setattr(TinyRecursiveModel, "device", torch.device("cuda"))
     monkeypatch.setattr("trm.training.step_metrics.measure_peak_flops", lambda device, dtype: 1e9)
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    window = StepMetrics(model, 0, 0.0, 6, SINGLE_PROCESS, lambda step: 1)
+    step_metrics = StepMetrics(model, 0, 0.0, 6, SINGLE_PROCESS, lambda step: 1)
     waited = []
     for step in (1, 2, 3):
-        with window.waiting():
+        with step_metrics.waiting():
             spin(0.001)
-        window.add(None)
-        found = window.close(step, 3)
+        step_metrics.add(None)
+        found = step_metrics.summarize(step, 3)
         waited.append(found["input_share"] > 0)
     assert waited == [True, False, True]
 
 
 def test_a_run_logs_its_arithmetic(tiny: Callable[..., RunConfig], tmp_path: Path) -> None:
-    config, task = tiny(), get_task("sudoku")
-    planned = plan_run(config, task, runs_folder=tmp_path, name="a")
-    run = train_plan(planned, task).run
+    config = tiny()
+    run = train(config, runs=tmp_path, name="a").run
     lines = map(json.loads, (run / layout.METRICS_FILE).read_text().splitlines())
-    train = [record for record in lines if record["event"] == "train"]
+    logged = [record for record in lines if record["event"] == "train"]
     flops = train_step_flops(config.model, PuzzleSpec(6, 16))
-    for record in train:
+    for record in logged:
         assert record["tflops"] == pytest.approx(record["samples_per_s"] * flops / 1e12)
         assert record["mfu"] > 0
         assert 0 < record["input_share"] < 1
-    assert len({round(record["tflops"] / record["mfu"], 9) for record in train}) == 1
+    assert len({round(record["tflops"] / record["mfu"], 9) for record in logged}) == 1
 
 
 @pytest.mark.parametrize("votes", [1, 3])

@@ -12,7 +12,7 @@ import functools
 import torch
 from torch._dynamo.utils import counters
 from trm.config import ModelConfig, TrainConfig
-from trm.training.supervision import supervise
+from trm.training.step import supervision_step
 from trm.models import (
     LatentState, PuzzleBatch, PuzzleSpec, TinyRecursiveModel, replace_halted, initial_carry
 )
@@ -26,13 +26,14 @@ def build(**settings):
     return model, PuzzleBatch(tokens, tokens, torch.zeros(4, dtype=torch.int32))
 
 def trained(model, puzzles):
-    rollout = replace_halted(model, initial_carry(model, puzzles), puzzles)
+    carry = replace_halted(model, initial_carry(model, puzzles), puzzles)
     for _ in range(2):
         model.zero_grad()
         rows = model.puzzle_vectors(puzzles.identifiers)
-        done = supervise(model, rollout, rows, torch.zeros(4, dtype=torch.int32), TrainConfig())
+        min_steps = torch.zeros(4, dtype=torch.int32)
+        done = supervision_step(model, carry, rows, min_steps, TrainConfig())
         done.loss.total.backward()
-        rollout = replace_halted(model, done.rollout, puzzles)
+        carry = replace_halted(model, done.carry, puzzles)
     return [done.loss.total, done.logits, rows.grad, *(p.grad for p in model.parameters())]
 
 def answered(model, puzzles):

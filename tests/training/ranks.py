@@ -20,28 +20,28 @@ from trm.runtime.process_group import (
 )
 from trm.tasks.registry import get_task
 from trm.training.plan import plan_run
-from trm.training.train import train_plan
+from trm.training.train import train
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.training.scripted import Scripted
 
 
-def train(job: dict[str, Any], group: ProcessGroup) -> None:
+def run_job(job: dict[str, Any], group: ProcessGroup) -> None:
     """One run: to its end, or as far as ``stop_after``; what it finds may be told."""
     config = RunConfig.model_validate(job["config"])
     task = Scripted(job["headlines"]) if "headlines" in job else get_task(config.task)
     folder, seen = Path(job["folder"]), []
-    plan = plan_run(config, task, runs_folder=folder.parents[1], name=folder.name, group=group)
+    plan = plan_run(config, task, runs=folder.parents[1], name=folder.name, group=group)
 
     def stops() -> bool:  # as a signal to the last process alone would have it
         seen.append(1)
         return group.rank == group.size - 1 and len(seen) == job.get("stop_after")
 
-    train_plan(plan, task, group=group, should_stop=stops)
+    train(config, plan=plan, should_stop=stops)
 
 
 if __name__ == "__main__":
     group = process_group_from_env(os.environ) or SINGLE_PROCESS
     with init_process_group(group, torch.device("cpu")):
         for job in json.loads(Path(sys.argv[1]).read_text()):
-            train(job, group)
+            run_job(job, group)

@@ -12,11 +12,9 @@ from trm.data import Position
 from trm.errors import StorageError
 from trm.runs.checkpoint import Evaluation, Progress
 from trm.runs.run_folder import checkpoints
-from trm.tasks.registry import get_task
 from trm.training.checkpoint_writer import CheckpointWriter
-from trm.training.plan import plan_run
 from trm.training.snapshot import Snapshot
-from trm.training.train import train_plan
+from trm.training.train import train
 
 
 class Slow(Snapshot):
@@ -34,13 +32,13 @@ class Slow(Snapshot):
 
 
 @pytest.fixture
-def heard() -> list[dict[str, Any]]:
+def records() -> list[dict[str, Any]]:
     return []
 
 
 @pytest.fixture
-def saver(tmp_path: Path, heard: list[dict[str, Any]]) -> CheckpointWriter:
-    return CheckpointWriter(tmp_path, 2, None, heard.append)  # type: ignore[arg-type]
+def writer(tmp_path: Path, records: list[dict[str, Any]]) -> CheckpointWriter:
+    return CheckpointWriter(tmp_path, 2, None, records.append)  # type: ignore[arg-type]
 
 
 def done(step: int, error: Exception | None = None) -> Any:
@@ -54,49 +52,49 @@ def names(run: Path) -> list[str]:
 
 
 def test_training_goes_on_while_it_is_written(
-    saver: CheckpointWriter, tmp_path: Path, heard: list[dict[str, Any]]
+    writer: CheckpointWriter, tmp_path: Path, records: list[dict[str, Any]]
 ) -> None:
     first: Any = Slow(1)
-    saver.save(first)
-    saver.poll()
-    assert (heard, checkpoints(tmp_path)) == ([], [])
+    writer.save(first)
+    writer.poll()
+    assert (records, checkpoints(tmp_path)) == ([], [])
     first.go.set()
-    saver.save(done(2))  # waits for the one before
-    assert [record["step"] for record in heard] == [1]
-    assert saver.wait()
+    writer.save(done(2))  # waits for the one before
+    assert [record["step"] for record in records] == [1]
+    assert writer.wait()
     assert names(tmp_path) == ["step-000001", "step-000002"]
     assert (tmp_path / "last").resolve().name == "step-000002"
 
 
 def test_one_that_fails_is_a_warning_and_the_others_stay(
-    saver: CheckpointWriter, tmp_path: Path, heard: list[dict[str, Any]]
+    writer: CheckpointWriter, tmp_path: Path, records: list[dict[str, Any]]
 ) -> None:
-    saver.save(done(1))
-    saver.save(done(2, StorageError("the disk is full.")))
-    assert not saver.wait()
-    assert heard[-1] == {
+    writer.save(done(1))
+    writer.save(done(2, StorageError("the disk is full.")))
+    assert not writer.wait()
+    assert records[-1] == {
         "event": "warning", "step": 2,
         "message": "checkpoint of step 2 was not saved: the disk is full.",
     }  # fmt: skip
-    assert not saver.note(Evaluation(
+    assert not writer.record_evaluation(Evaluation(
         step=2, examples=1, headline="m", metrics={"m": 1.0}, best=1.0, best_step=2
     ))  # fmt: skip
     assert names(tmp_path) == ["step-000001"]
-    saver.save(done(3))
-    saver.finish()
+    writer.save(done(3))
+    writer.finish()
     assert names(tmp_path) == ["step-000001", "step-000003"]
 
 
-def test_the_last_one_has_to_be_written(saver: CheckpointWriter) -> None:
-    saver.save(done(1, StorageError("the disk is full.")))
+def test_the_last_one_has_to_be_written(writer: CheckpointWriter) -> None:
+    writer.save(done(1, StorageError("the disk is full.")))
     with pytest.raises(StorageError, match="the disk is full"):
-        saver.finish()
+        writer.finish()
 
 
-def test_another_error_is_one(saver: CheckpointWriter) -> None:
-    saver.save(done(1, RuntimeError("a mistake")))
+def test_another_error_is_one(writer: CheckpointWriter) -> None:
+    writer.save(done(1, RuntimeError("a mistake")))
     with pytest.raises(RuntimeError, match="a mistake"):
-        saver.wait()
+        writer.wait()
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
@@ -109,12 +107,10 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
 
 def test_minutes_make_one_due(tiny: Callable[..., RunConfig], tmp_path: Path) -> None:
     config = tiny("train.save_every_minutes=1e-9", "train.keep_checkpoints=9")
-    plan = plan_run(config, get_task("sudoku"), runs_folder=tmp_path, name="a")
-    run = train_plan(plan, get_task("sudoku")).run
+    run = train(config, runs=tmp_path, name="a").run
     saved = [path.name for path in checkpoints(run)]
     assert saved[0] == "step-000001"
     assert saved[-1] == "step-000006"
     rare = tiny("train.save_every_minutes=60", "train.keep_checkpoints=9")
-    plan = plan_run(rare, get_task("sudoku"), runs_folder=tmp_path, name="b")
-    run = train_plan(plan, get_task("sudoku")).run
+    run = train(rare, runs=tmp_path, name="b").run
     assert [path.name for path in checkpoints(run)] == ["step-000006"]

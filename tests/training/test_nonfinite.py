@@ -13,10 +13,8 @@ from trm.config import RunConfig
 from trm.errors import TrainingError
 from trm.models import StepLoss, TinyRecursiveModel
 from trm.runs.run_folder import checkpoint_path
-from trm.tasks.registry import get_task
-from trm.training import supervision
-from trm.training.plan import plan_run
-from trm.training.train import train_plan
+from trm.training import step as step_module
+from trm.training.train import train
 
 Tiny = Callable[..., RunConfig]
 EVERY_STEP = ("train.save_every_steps=1", "train.keep_checkpoints=10")
@@ -25,7 +23,7 @@ EVERY_STEP = ("train.save_every_steps=1", "train.keep_checkpoints=10")
 @pytest.fixture
 def breaks_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Make the loss of some steps of a run infinite."""
-    true_loss = supervision.step_loss
+    true_loss = step_module.step_loss
 
     def install(*steps: int) -> None:
         taken: list[int] = []
@@ -35,14 +33,13 @@ def breaks_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             found = true_loss(*arguments, **named)
             return found._replace(total=found.total * torch.inf) if len(taken) in steps else found
 
-        monkeypatch.setattr(supervision, "step_loss", loss)
+        monkeypatch.setattr(step_module, "step_loss", loss)
 
     return install
 
 
 def fit(config: RunConfig, folder: Path) -> Path:
-    plan = plan_run(config, get_task("sudoku"), runs_folder=folder, name="a")
-    return train_plan(plan, get_task("sudoku")).run
+    return train(config, runs=folder, name="a").run
 
 
 def weights(run: Path, number: int) -> dict[str, torch.Tensor]:
@@ -76,10 +73,9 @@ def test_a_run_that_left_out_a_step_can_be_interrupted(
     breaks_at(3)
     whole = fit(config, tmp_path / "whole")
     breaks_at(3)
-    plan = plan_run(config, get_task("sudoku"), runs_folder=tmp_path / "cut", name="a")
     asked: list[int] = []
     stop = lambda: asked.append(1) or len(asked) == 4  # type: ignore[func-returns-value] # noqa: E731
-    assert train_plan(plan, get_task("sudoku"), should_stop=stop).step == 4
+    assert train(config, runs=tmp_path / "cut", name="a", should_stop=stop).step == 4
     breaks_at()
     cut = fit(config, tmp_path / "cut")
     expected, found = weights(whole, 6), weights(cut, 6)

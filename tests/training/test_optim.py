@@ -134,6 +134,6 @@ def test_the_average_starts_as_a_copy_and_follows() -> None:
     average = EMA({"w": weight}, rate=0.75)
     weight += 1
     average.update()
-    assert average.average["w"].tolist() == [0.25, 0.25]
+    assert average.weights["w"].tolist() == [0.25, 0.25]
     average.update()
-    assert average.average["w"].tolist() == [0.4375, 0.4375]
+    assert average.weights["w"].tolist() == [0.4375, 0.4375]

@@ -16,9 +16,9 @@ from trm.errors import ConfigError
 from trm.runs import layout
 from trm.runs.checkpoint import read_evaluation, read_progress
 from trm.runs.listing import read_run
-from trm.training.loop import Outcome
+from trm.training.loop import TrainResult
 from trm.training.plan import plan_run
-from trm.training.train import train_plan
+from trm.training.train import train
 
 Tiny = Callable[..., RunConfig]
 #: The best of these is the second, after step 4; two evaluations later it is step 8.
@@ -26,7 +26,7 @@ HEADLINES = (0.5, 0.75, 0.25, 0.5, 0.625, 0.0, 0.0, 0.0)
 SHORT = ("train.max_steps=16", "train.eval_every_steps=2", "train.patience=2")
 
 
-def go(config: RunConfig, folder: Path, task: Scripted, stop_at: int | None = None) -> Outcome:
+def go(config: RunConfig, folder: Path, task: Scripted, stop_at: int | None = None) -> TrainResult:
     """Train in ``folder/sudoku/a``; told to stop when asked the so-manieth time."""
     asked: list[int] = []
 
@@ -35,8 +35,8 @@ def go(config: RunConfig, folder: Path, task: Scripted, stop_at: int | None = No
         asked.append(1)
         return stop_at is not None and len(asked) >= stop_at
 
-    planned = plan_run(config, task, runs_folder=folder, name="a")
-    return train_plan(planned, task, should_stop=stop)
+    plan = plan_run(config, task, runs=folder, name="a")
+    return train(config, plan=plan, should_stop=stop)
 
 
 def records(run: Path, event: str) -> list[dict[str, Any]]:
@@ -57,10 +57,10 @@ def same_weights(run: Path, other: Path) -> bool:
 def test_a_run_ends_after_so_many_evaluations_without_a_new_best(
     tiny: Tiny, tmp_path: Path
 ) -> None:
-    outcome = go(tiny(*SHORT), tmp_path, Scripted(HEADLINES))
-    assert (outcome.step, outcome.finished, outcome.ended_early) == (8, True, True)
-    assert (outcome.best, outcome.best_step) == (0.75, 4)
-    run = outcome.run
+    result = go(tiny(*SHORT), tmp_path, Scripted(HEADLINES))
+    assert (result.step, result.finished, result.ended_early) == (8, True, True)
+    assert (result.best, result.best_step) == (0.75, 4)
+    run = result.run
     assert [record["step"] for record in records(run, "eval")] == [2, 4, 6, 8]
     assert records(run, "end") == [{"event": "end", "step": 8, "finished": True, "error": None}]
     listed = read_run(run)
@@ -70,21 +70,21 @@ def test_a_run_ends_after_so_many_evaluations_without_a_new_best(
 
 
 def test_without_patience_a_run_goes_to_its_end(tiny: Tiny, tmp_path: Path) -> None:
-    outcome = go(tiny(*SHORT, "train.patience=none"), tmp_path, Scripted(HEADLINES))
-    assert (outcome.step, outcome.finished, outcome.ended_early) == (16, True, False)
+    result = go(tiny(*SHORT, "train.patience=none"), tmp_path, Scripted(HEADLINES))
+    assert (result.step, result.finished, result.ended_early) == (16, True, False)
 
 
 def test_patience_that_runs_out_with_the_last_step_is_no_early_end(
     tiny: Tiny, tmp_path: Path
 ) -> None:
-    outcome = go(tiny(*SHORT, "train.max_steps=8"), tmp_path, Scripted(HEADLINES))
-    assert (outcome.step, outcome.finished, outcome.ended_early) == (8, True, False)
+    result = go(tiny(*SHORT, "train.max_steps=8"), tmp_path, Scripted(HEADLINES))
+    assert (result.step, result.finished, result.ended_early) == (8, True, False)
 
 
 def test_as_good_as_the_best_is_a_new_best(tiny: Tiny, tmp_path: Path) -> None:
     same = Scripted([0.5, 0.25, 0.5, 0.25, 0.5, 0.25, 0.25, 0.25])
-    outcome = go(tiny(*SHORT), tmp_path, same)
-    assert (outcome.step, outcome.best_step, outcome.ended_early) == (14, 10, True)
+    result = go(tiny(*SHORT), tmp_path, same)
+    assert (result.step, result.best_step, result.ended_early) == (14, 10, True)
 
 
 @pytest.mark.parametrize("stop_at", [3, 4, 11, 16, 17])
@@ -147,9 +147,9 @@ def test_evaluations_are_counted_however_far_apart_they_were(tiny: Tiny, tmp_pat
     """One without a new best after step 6, then one a step, of which the second ends it."""
     task = Scripted(HEADLINES)
     go(tiny(*SHORT, "train.max_steps=6", "train.patience=3"), tmp_path, task)
-    outcome = go(tiny(*SHORT, "train.eval_every_steps=1", "train.patience=3"), tmp_path, task)
-    assert (outcome.step, outcome.ended_early) == (8, True)
-    found = read_evaluation(outcome.run / layout.LAST)
+    result = go(tiny(*SHORT, "train.eval_every_steps=1", "train.patience=3"), tmp_path, task)
+    assert (result.step, result.ended_early) == (8, True)
+    found = read_evaluation(result.run / layout.LAST)
     assert found is not None
     assert (found.best_step, found.since_best) == (4, 3)
 

@@ -13,8 +13,8 @@ from trm.config import RunConfig, TrainConfig
 from trm.data import DatasetMeta, Split, write
 from trm.errors import ConfigError, DataError
 from trm.tasks.sudoku.task import Sudoku
-from trm.training.loop import eval_examples, total_steps
-from trm.training.plan import Plan, plan_run
+from trm.training.plan import RunPlan, plan_run
+from trm.training.schedule import eval_examples, total_steps
 
 Tiny = Callable[..., RunConfig]
 
@@ -28,11 +28,11 @@ def build(out: Path, *, published: bool = False, seed: int = 0, **options: int) 
     return out
 
 
-def plan(config: RunConfig, *folders: Path, task: Sudoku | None = None, **more: str) -> Plan:
+def plan(config: RunConfig, *folders: Path, task: Sudoku | None = None, **more: str) -> RunPlan:
     """Plan a run on these folders."""
     data = config.data.model_copy(update={"paths": tuple(map(str, folders))})
     config = config.model_copy(update={"data": data}) if folders else config
-    return plan_run(config, task or Sudoku(), **{"name": "a", **more})
+    return plan_run(config, task, **{"name": "a", **more})
 
 
 def test_length_of_a_run(tiny: Tiny) -> None:
@@ -96,7 +96,7 @@ def test_a_folder_that_trains_on_what_another_tests_on(tiny: Tiny, tmp_path: Pat
     first = build(tmp_path / "a")
     dataset = Sudoku().open_data([first])
     write(tmp_path / "b", dataset.meta, {"train": dataset.split("test")})
-    with pytest.raises(DataError, match=r"/b trains on 4 of the examples that \S+/a tests on"):
+    with pytest.raises(DataError, match=r"/b trains on 4 of the test examples of \S+/a, so an"):
         plan(tiny(), first, tmp_path / "b")
 
 
@@ -141,5 +141,5 @@ def test_new_copies_of_copies_are_refused(tiny: Tiny, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".."])
 def test_a_run_name_is_the_name_of_a_folder(tiny: Tiny, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"is no name for a folder\. Give one such as"):
+    with pytest.raises(ConfigError, match=r"is not a folder name\. Give a name such as"):
         plan(tiny(), name=name)

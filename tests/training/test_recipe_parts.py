@@ -153,17 +153,17 @@ def test_an_evaluation_looks_at_as_many_as_training_would_take(
 def test_a_row_with_a_latent_that_is_no_number_begins_anew(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    supervise, calls = step.supervise, []
+    supervision_step, calls = step.supervision_step, []
 
     def spoil(*arguments: Any) -> Any:
-        done = supervise(*arguments)
-        calls.append(done.rollout)
+        done = supervision_step(*arguments)
+        calls.append(done.carry)
         if len(calls) == 2:
-            done.rollout.latents.latent[2, 1] = float("nan")
+            done.carry.latents.latent[2, 1] = float("nan")
             return done._replace(loss=done.loss._replace(total=done.loss.total * float("nan")))
         return done
 
-    monkeypatch.setattr(step, "supervise", spoil)
+    monkeypatch.setattr(step, "supervision_step", spoil)
     run = fit(tiny("model.num_latents=2", "train.skip_nonfinite=1"), tmp_path)
     assert all(tensor.isfinite().all() for tensor in tensors(run).values())
     assert calls[2].steps.tolist() == [3, 3, 1, 3, 3, 3, 3, 3]

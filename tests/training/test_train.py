@@ -13,9 +13,7 @@ from safetensors.torch import load_file
 from trm.config import RunConfig
 from trm.errors import ConfigError, TrainingError
 from trm.runs import layout
-from trm.tasks.registry import get_task
-from trm.training.plan import plan_run
-from trm.training.train import train_plan
+from trm.training.train import train
 
 Tiny = Callable[..., RunConfig]
 
@@ -28,9 +26,8 @@ def fit(config: RunConfig, folder: Path, stop_after: int | None = None, **plan: 
         if record["event"] == "train":
             seen.append(record["step"])
 
-    planned = plan_run(config, get_task("sudoku"), runs_folder=folder, **{"name": "a", **plan})
     stop = lambda: stop_after is not None and len(seen) + 1 >= stop_after  # noqa: E731
-    return train_plan(planned, get_task("sudoku"), listen=listen, should_stop=stop).run
+    return train(config, runs=folder, listen=listen, should_stop=stop, **{"name": "a", **plan}).run
 
 
 def records(run: Path, event: str) -> list[dict[str, Any]]:
@@ -220,7 +217,6 @@ def test_a_run_stopped_in_an_evaluation_evaluates_when_it_goes_on(
     tiny: Tiny, tmp_path: Path
 ) -> None:
     config = tiny("train.eval_every_steps=3", "eval.max_examples=100")
-    planned = plan_run(config, get_task("sudoku"), runs_folder=tmp_path / "cut", name="a")
     asked: list[int] = []
 
     def stop() -> bool:
@@ -228,10 +224,10 @@ def test_a_run_stopped_in_an_evaluation_evaluates_when_it_goes_on(
         asked.append(1)
         return len(asked) > 5
 
-    outcome = train_plan(planned, get_task("sudoku"), should_stop=stop)
-    assert outcome.step == 3
-    assert records(outcome.run, "eval") == []
-    assert not (outcome.run / layout.BEST).is_symlink()
+    result = train(config, runs=tmp_path / "cut", name="a", should_stop=stop)
+    assert result.step == 3
+    assert records(result.run, "eval") == []
+    assert not (result.run / layout.BEST).is_symlink()
     whole = fit(config, tmp_path / "whole")
     resumed = fit(config, tmp_path / "cut")
     assert records(resumed, "eval") == records(whole, "eval")
@@ -245,15 +241,15 @@ def test_numbers_that_are_none_are_never_saved(
 ) -> None:
     from trm.training import step
 
-    supervise, calls = step.supervise, []
+    supervision_step, calls = step.supervision_step, []
 
     def spoil(*arguments: Any) -> Any:
         calls.append(1)
-        done = supervise(*arguments)
+        done = supervision_step(*arguments)
         factor = float("nan") if len(calls) == 4 else 1.0
         return done._replace(loss=done.loss._replace(total=done.loss.total * factor))
 
-    monkeypatch.setattr(step, "supervise", spoil)
+    monkeypatch.setattr(step, "supervision_step", spoil)
     config = tiny("train.save_every_steps=1", "train.log_every_steps=100")
     with pytest.raises(TrainingError, match=r"at step 4, .* last good checkpoint is .*step-000003"):
         fit(config, tmp_path)
@@ -274,11 +270,10 @@ def test_running_out_of_memory_says_what_to_do(
 def test_a_run_stopped_at_its_last_step_is_evaluated_when_it_goes_on(
     tiny: Tiny, tmp_path: Path
 ) -> None:
-    planned = plan_run(tiny(), get_task("sudoku"), runs_folder=tmp_path, name="a")
     asked: list[int] = []
     stop = lambda: bool(asked.append(1)) or len(asked) >= 6  # noqa: E731
-    outcome = train_plan(planned, get_task("sudoku"), should_stop=stop)
-    assert (outcome.step, outcome.finished, outcome.best) == (6, False, None)
+    result = train(tiny(), runs=tmp_path, name="a", should_stop=stop)
+    assert (result.step, result.finished, result.best) == (6, False, None)
     run = fit(tiny(), tmp_path)
     assert [record["step"] for record in records(run, "eval")] == [6]
     with pytest.raises(ConfigError, match="has reached step 6 of 6 already"):

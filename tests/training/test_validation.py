@@ -20,15 +20,14 @@ from trm.runs import layout
 from trm.runs.checkpoint import read_evaluation
 from trm.tasks.registry import get_task
 from trm.training.plan import plan_run
-from trm.training.train import train_plan
+from trm.training.train import train
 
 Tiny = Callable[..., RunConfig]
 SHARE = "data.validation_share=0.1"
 
 
 def fit(config: RunConfig, folder: Path, **plan: Any) -> Path:
-    task = get_task("sudoku")
-    return train_plan(plan_run(config, task, runs_folder=folder, name="a", **plan), task).run
+    return train(config, runs=folder, name="a", **plan).run
 
 
 def lines(run: Path, event: str) -> list[dict[str, Any]]:
@@ -77,7 +76,7 @@ def test_the_test_split_is_not_looked_at(tiny: Tiny, mini_data: Path, tmp_path: 
 
 def test_only_what_is_trained_on_counts_for_the_length(tiny: Tiny) -> None:
     config = tiny(SHARE, "train.max_steps=none", "train.epochs=4", "train.batch_size=10")
-    planned = plan_run(config, get_task("sudoku"), name="a")
+    planned = plan_run(config, name="a")
     assert planned.total_steps == 4 * 900 // 10
     assert planned.dataset.split("validation").num_groups == 100
 
@@ -97,8 +96,8 @@ def test_no_step_has_a_puzzle_that_is_held_out(
 
     monkeypatch.setattr(loop, "to_device", note)
     config = tiny("data.validation_share=0.99", f"data.augment={augment}")
-    planned = plan_run(config, get_task("sudoku"), runs_folder=tmp_path, name="a")
-    train_plan(planned, get_task("sudoku"))
+    planned = plan_run(config, runs=tmp_path, name="a")
+    train(config, plan=planned)
     kept, held = (planned.dataset.split(name) for name in ("train", "validation"))
     assert set(np.concatenate(seen)) == set(range(10))
     assert not {row.tobytes() for row in kept.inputs} & {row.tobytes() for row in held.inputs}

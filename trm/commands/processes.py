@@ -1,29 +1,29 @@
-"""Starting the processes of ``trm train``, and showing what they say."""
+"""Starting the processes of ``trm train`` and ``trm eval``, and what ``trm train`` prints."""
 
 import contextlib
 import os
 import shlex
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from trm.errors import ConfigError, TrainingError
 from trm.runs.layout import BEST, METRICS_FILE
-from trm.runtime.worker import is_elastic_worker
-from trm.tasks.registry import get_task
+from trm.runtime.worker import allowed_restarts, is_elastic_worker, num_restarts
 
 if TYPE_CHECKING:
+    from trm.config import RunConfig
     from trm.runs.metrics_file import Listener, Record
     from trm.runtime.launcher import LaunchOptions
-    from trm.runtime.process_group import ProcessGroup
     from trm.settings import ResolvedSettings
     from trm.training.footprint import Footprint
-    from trm.training.loop import Outcome
-    from trm.training.plan import Plan
+    from trm.training.loop import TrainResult
+    from trm.training.plan import RunPlan
 
 out = Console()
+#: The environment variable in which the launching process hands its plan to the workers.
+_PLAN = "LAUNCHER_RUN_PLAN"
 
 
 def processes_to_start(
@@ -66,124 +66,138 @@ def processes_to_start(
     return LaunchOptions(count, num_nodes or 1, node_rank, endpoint, restarts)
 
 
-def start(
-    resolved: "ResolvedSettings",
-    runs: Path,
-    run_name: str | None,
-    resume: str,
-    options: "LaunchOptions",
-    arguments: list[str],
-    dry_run: bool,
+def launch_training(
+    config: "RunConfig", options: "LaunchOptions", arguments: list[str], **where: Any
 ) -> int:
-    """Start several processes, each of which runs this command line again."""
+    """Plan a run, and start the processes that train it: each runs this command line again.
+
+    Args:
+        config: the settings.
+        options: how many processes, and on which machines.
+        arguments: the command line.
+        where: ``runs``, ``name`` and ``resume`` of :func:`trm.training.plan.plan_run`.
+    """
     from trm.runs.lock import check_not_locked
     from trm.runs.metrics_file import record_crash
     from trm.runs.run_folder import last_checkpoint
-    from trm.runtime import launcher
-    from trm.training.plan import check_shares, plan_run
+    from trm.runtime.launcher import launch
+    from trm.training.plan import plan_run
 
-    num_processes = options.num_processes * options.num_nodes
-    check_shares(resolved.config, num_processes)
-    named = run_name is not None or resume not in ("auto", "never")
-    if options.num_nodes > 1 and not named:
-        raise ConfigError(
-            f"--nnodes {options.num_nodes} needs --run-name NAME, the same on all machines."
-        )
-    task = get_task(resolved.config.task)
-    plan = plan_run(resolved.config, task, runs_folder=runs, name=run_name, resume=resume)
-    if dry_run:
-        return show_needs(resolved, plan, num_processes)
+    plan = plan_run(config, num_processes=options.total_processes, **where)
+    folder, environment = plan.folder, {_PLAN: plan.to_json()}
+    del plan  # and its data
     if options.num_nodes == 1:  # a machine that comes back may find the run still locked
-        check_not_locked(plan.folder)
-    folder, more = plan.folder, [] if named else ["--run-name", plan.folder.name]
-    del plan  # and with it what was read of the data
-    if resume == "never":  # that was for this moment; processes may be started again
-        more += ["--resume", "auto"]
-    if options.num_nodes > 1:
+        check_not_locked(folder)
+    else:
         others = options.num_nodes - 1
-        more_machines = f"{others} more machine{'s' if others > 1 else ''}"
-        out.print(f"waiting for {more_machines} at {options.endpoint}", highlight=False)
+        machines = f"{others} more machine{'s' if others > 1 else ''}"
+        out.print(f"waiting for {machines} at {options.endpoint}", highlight=False)
 
     def hint() -> str:
         if last_checkpoint(folder) is None:
             return "It had saved nothing yet; start it again."
-        return f"Go on with --resume {folder}."
+        return f"Resume it with --resume {folder}."
 
     try:
-        return launcher.launch([*arguments, *more], options, folder, hint=hint)
+        return launch(arguments, options, folder, hint=hint, environment=environment)
     except TrainingError as error:
         record_crash(folder / METRICS_FILE, str(error))
         raise
 
 
-def show_needs(resolved: "ResolvedSettings", plan: "Plan", num_processes: int) -> int:
-    """What ``--dry-run`` prints."""
-    from trm.show.tables import settings_table
+def plan_from_launcher(environment: Mapping[str, str]) -> "RunPlan | None":
+    """The plan of the process that started this one, None if this is not a worker of ``trm``."""
+    if _PLAN not in environment or not is_elastic_worker(environment):
+        return None
+    from trm.training.plan import RunPlan
 
+    return RunPlan.from_json(environment[_PLAN])
+
+
+def print_dry_run(
+    resolved: "ResolvedSettings", options: "LaunchOptions | None", **where: Any
+) -> int:
+    """Print the settings of a run and what it would need; see :func:`launch_training`."""
+    from trm.runs.checkpoint import puzzle_spec
+    from trm.runtime.process_group import SINGLE_PROCESS, process_group_from_env
+    from trm.show.tables import settings_table
+    from trm.training.footprint import footprint
+    from trm.training.plan import plan_run
+
+    group = process_group_from_env(os.environ) or SINGLE_PROCESS
+    if options is None and not group.is_first:
+        return 0
+    size = group.size if options is None else options.total_processes
+    plan = plan_run(resolved.config, num_processes=size, **where)
+    needs = footprint(plan.config, puzzle_spec(plan.dataset.meta), size)
     out.print(settings_table(resolved))
-    for line in footprint_lines(plan.footprint(num_processes), plan.total_steps, num_processes):
+    for line in footprint_lines(needs, plan.total_steps, size):
         out.print(line, highlight=False, soft_wrap=True)
     return 0
 
 
 @contextlib.contextmanager
-def shown(plan: "Plan", group: "ProcessGroup") -> Iterator["Listener"]:
-    """Draw the progress in the first process; the others are silent."""
-    from trm.runs import checkpoint
-    from trm.show.progress import TrainingView
+def training_view() -> Iterator["Listener"]:
+    """Show the records of a run on the terminal, from its ``start`` on."""
+    from trm.show.progress import TrainingView, record_line
 
-    if not group.is_first:
-        yield lambda record: None
-        return
-    for warning in plan.warnings:
-        out.print(f"warning: {warning}", highlight=False, soft_wrap=True)
-    attempt, most = (
-        os.environ.get(f"TORCHELASTIC_{name}", "0") for name in ("RESTART_COUNT", "MAX_RESTARTS")
-    )
-    if attempt != "0":
-        what = f"a process died: all are started again, {attempt} of {most} times"
-        out.print(f"warning: {what}; see {plan.folder / 'logs'}", highlight=False, soft_wrap=True)
-    first = checkpoint.read_config(plan.resume_from).step if plan.resume_from else 0
-    with TrainingView(out, plan.total_steps, first) as listen:
+    with contextlib.ExitStack() as stack:
+        listen: Listener | None = None
 
         def show(record: "Record") -> None:
-            # Nobody reads on, as after `| head`: rich ends the process, but the run goes on.
+            nonlocal listen
+            # If nobody reads the output any more (`| head`), rich ends the process. But training
+            # has to continue.
             with contextlib.suppress(SystemExit, BrokenPipeError):
-                listen(record)
+                if record["event"] == "start":
+                    if restarts := num_restarts(os.environ):
+                        out.print(
+                            "warning: a process died: all are started again, "
+                            f"{restarts} of {allowed_restarts(os.environ)} times; "
+                            f"see {record['run']}/logs",
+                            highlight=False, soft_wrap=True,
+                        )  # fmt: skip
+                    view = TrainingView(out, record["total_steps"], record["step"])
+                    listen = stack.enter_context(view)
+                if listen is not None:
+                    listen(record)
+                else:  # a warning before the start
+                    out.print(record_line(record, 0), highlight=False, soft_wrap=True)
 
         yield show
 
 
-def say_how_it_ended(outcome: "Outcome", task: str) -> None:
-    if not outcome.finished:
-        hint = shlex.join(["trm", "train", task, "--resume", str(outcome.run)])
+def print_result(result: "TrainResult", task: str) -> None:
+    """Print how a run ended, and what to type next."""
+    if not result.finished:
+        hint = shlex.join(["trm", "train", task, "--resume", str(result.run)])
         if int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1:
             hint = "the same command on all machines"
         elif "LOCAL_WORLD_SIZE" in os.environ:
             hint += f" --nproc {os.environ['LOCAL_WORLD_SIZE']}"
-        out.print(f"stopped at step {outcome.step}; go on with: {hint}", soft_wrap=True)
+        out.print(f"stopped at step {result.step}; resume with: {hint}", soft_wrap=True)
         return
     best = ""
-    if outcome.best is not None:
-        where = " on held-out training puzzles" if outcome.split == "validation" else ""
-        best = f" best {outcome.best:.4f}{where} at step {outcome.best_step};"
-    if outcome.ended_early:
-        ended = f"ended early at step {outcome.step}: no evaluation since step {outcome.best_step}"
-        out.print(f"{ended} was as good; the best is {outcome.run / BEST}", soft_wrap=True)
-    hint = shlex.join(["trm", "eval", "--ckpt", str(outcome.run)])
+    if result.best is not None:
+        where = " on held-out training puzzles" if result.split == "validation" else ""
+        best = f" best {result.best:.4f}{where} at step {result.best_step};"
+    if result.ended_early:
+        ended = f"ended early at step {result.step}: no evaluation since step {result.best_step}"
+        out.print(f"{ended} was as good; the best is {result.run / BEST}", soft_wrap=True)
+    hint = shlex.join(["trm", "eval", "--ckpt", str(result.run)])
     out.print(f"done:{best} next: {hint}", soft_wrap=True)
 
 
-def footprint_lines(found: "Footprint", total_steps: int, num_processes: int = 1) -> Iterable[str]:
-    """What a run would take, for ``--dry-run``."""
+def footprint_lines(found: "Footprint", total_steps: int, num_processes: int) -> Iterable[str]:
+    """What a run would need, for ``--dry-run``."""
     yield f"parameters        {found.num_parameters:,}"
     yield f"puzzle embedding  {found.num_puzzle_numbers:,} numbers"
     batch = found.batch_size * num_processes
-    shares = f", {found.batch_size:,} on each of {num_processes} devices"
-    yield f"steps             {total_steps:,} of {batch:,} examples" + shares * (num_processes > 1)
+    shards = f", {found.batch_size:,} on each of {num_processes} devices"
+    yield f"steps             {total_steps:,} of {batch:,} examples" + shards * (num_processes > 1)
     yield (
         f"memory a device   {size_text(found.total_bytes)} ({size_text(found.state_bytes)} weights "
-        f"and optimizer, {size_text(found.rollout_bytes)} carried over, "
+        f"and optimizer, {size_text(found.carry_bytes)} carried over, "
         f"{size_text(found.activation_bytes)} activations if not compiled)"
     )
 

@@ -1,4 +1,4 @@
-"""The commands that settle what a run is, and run it: ``config`` and ``train``."""
+"""The commands ``config`` and ``train``."""
 
 import os
 from pathlib import Path
@@ -9,18 +9,18 @@ from rich.console import Console
 
 from trm.commands import options as opt
 from trm.commands.processes import (
+    launch_training,
+    plan_from_launcher,
+    print_dry_run,
+    print_result,
     processes_to_start,
-    say_how_it_ended,
-    show_needs,
-    shown,
-    start,
+    training_view,
 )
 from trm.errors import ConfigError
-from trm.runtime.worker import elastic_worker
-from trm.tasks.registry import get_task
+from trm.runtime.worker import allowed_restarts, elastic_worker
 
 if TYPE_CHECKING:
-    from trm.settings import ResolvedSettings
+    from trm.config import RunConfig
 
 app = typer.Typer()
 out = Console()
@@ -93,93 +93,76 @@ def train(
     assignments: opt.Assignments = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes, exit.")] = False,
 ) -> int:
-    """Train a model, on all GPUs; go on with the run if it was interrupted."""
+    """Train a model, on all GPUs; resume the run if it was interrupted."""
     from trm.recipes import resolve_settings
 
     opt.check_named(task, config_file)
-    flags: dict[str, tuple[Any, str]] = {
-        name: (value, flag)
-        for name, value, flag in (
-            ("data.paths", data or None, "--data"),
-            ("data.augment", augment, "--augment"),
-            ("data.validation_share", validation_share, "--validation-share"),
-            ("train.seed", seed, "--seed"),
-            ("train.max_steps", max_steps, "--max-steps"),
-            ("train.epochs", epochs, "--epochs"),
-            ("train.patience", patience, "--patience"),
-            ("train.batch_size", batch_size, "--batch-size"),
-            ("train.accumulate", accumulate, "--accumulate"),
-            ("train.device", device, "--device"),
-            ("train.compile", compiled, "--compile" if compiled else "--no-compile"),
-            ("train.shard_puzzle_embedding", shard or None, "--shard-puzzle-embedding"),
-            ("train.init_from", init_from, "--init-from"),
-            ("train.reset_puzzle_embedding", reset_puzzles or None, "--reset-puzzle-embedding"),
-            ("train.keep_checkpoints", keep, "--keep"),
-            ("train.skip_nonfinite", skip_nonfinite, "--skip-nonfinite"),
-            ("train.log_to", log_to, "--log-to"),
-        )
-        if value is not None
-    }
-    if epochs is not None and max_steps is None:
-        flags["train.max_steps"] = (None, "--epochs")  # a preset's number of steps gives way
-    if save_every is not None:
-        flags |= opt.save_every(save_every)
-    begun = Path(resume) if resume not in ("auto", "never") else None
-    if begun is not None and run_name is not None:
-        raise ConfigError(f"--resume {resume} names a run, so does --run-name. Give one of them.")
-    resolved = resolve_settings(task, preset, mlp_t, config_file, assignments or (), flags, begun)
-    with elastic_worker(os.environ):  # which may end it before anything heavy is imported
-        options = processes_to_start(
-            resolved.config.train.device,
-            num_processes, num_nodes, node_rank, endpoint, max_restarts,
-        )  # fmt: skip
-        if options is None:
-            return _train(resolved, runs, run_name, resume, profile, dry_run, push_to)
-    return start(resolved, runs, run_name, resume, options, context.obj or [], dry_run)
-
-
-def _train(
-    resolved: "ResolvedSettings",
-    runs: Path,
-    run_name: str | None,
-    resume: str,
-    profile_steps: int,
-    dry_run: bool,
-    push_to: str | None,
-) -> int:
-    """Train in this process, alone or as one of a launcher's."""
-    from trm.publish.push_during_training import push_best
-    from trm.runtime.device import pick_device
-    from trm.runtime.process_group import SINGLE_PROCESS, init_process_group, process_group_from_env
-    from trm.runtime.stop_signals import stop_requests
-    from trm.training.plan import plan_run
-    from trm.training.train import train_plan
-
-    task = get_task(resolved.config.task)
-    environment = os.environ
-    if int(environment.get("TORCHELASTIC_MAX_RESTARTS", "0")) and not run_name and resume == "auto":
-        raise ConfigError("processes that may be restarted need --run-name NAME to go on with.")
-    with stop_requests() as stop:
-        group = process_group_from_env(environment) or SINGLE_PROCESS
-        device = pick_device(resolved.config.train.device, group.local_rank)
-        with init_process_group(group, device):
-            (again,) = group.any_process(environment.get("TORCHELASTIC_RESTART_COUNT", "0") != "0")
-            if again and resume == "never":
-                resume = "auto"  # with what processes before these began
-            plan = plan_run(
-                resolved.config, task, runs_folder=runs, name=run_name, resume=resume, group=group
+    with elastic_worker(os.environ):  # may raise before anything heavy is imported
+        plan = plan_from_launcher(os.environ)
+        if plan is not None:
+            return _train(plan.config, push_to=push_to, profile_steps=profile, plan=plan)
+        flags: dict[str, tuple[Any, str]] = {
+            name: (value, flag)
+            for name, value, flag in (
+                ("data.paths", data or None, "--data"),
+                ("data.augment", augment, "--augment"),
+                ("data.validation_share", validation_share, "--validation-share"),
+                ("train.seed", seed, "--seed"),
+                ("train.max_steps", max_steps, "--max-steps"),
+                ("train.epochs", epochs, "--epochs"),
+                ("train.patience", patience, "--patience"),
+                ("train.batch_size", batch_size, "--batch-size"),
+                ("train.accumulate", accumulate, "--accumulate"),
+                ("train.device", device, "--device"),
+                ("train.compile", compiled, "--compile" if compiled else "--no-compile"),
+                ("train.shard_puzzle_embedding", shard or None, "--shard-puzzle-embedding"),
+                ("train.init_from", init_from, "--init-from"),
+                ("train.reset_puzzle_embedding", reset_puzzles or None, "--reset-puzzle-embedding"),
+                ("train.keep_checkpoints", keep, "--keep"),
+                ("train.skip_nonfinite", skip_nonfinite, "--skip-nonfinite"),
+                ("train.log_to", log_to, "--log-to"),
             )
-            if dry_run:
-                return show_needs(resolved, plan, group.size) if group.is_first else 0
-            repo = push_to if group.is_first else None
-            with (
-                shown(plan, group) as listen,
-                push_best(plan.folder, repo, listen) as heard,
-            ):
-                outcome = train_plan(
-                    plan, task, group=group, listen=heard, should_stop=stop,
-                    profile_steps=profile_steps,
-                )  # fmt: skip
-    if group.is_first:
-        say_how_it_ended(outcome, task.name)
-    return 0 if outcome.finished else stop.exit_code
+            if value is not None
+        }
+        if epochs is not None and max_steps is None:
+            flags["train.max_steps"] = (None, "--epochs")  # a preset's number of steps gives way
+        if save_every is not None:
+            flags |= opt.save_every(save_every)
+        old_run = Path(resume) if resume not in ("auto", "never") else None
+        if old_run is not None and run_name is not None:
+            raise ConfigError(
+                f"--resume {resume} names a run, so does --run-name. Give one of them."
+            )
+        resolved = resolve_settings(
+            task, preset, mlp_t, config_file, assignments or (), flags, old_run
+        )
+        config = resolved.config
+        options = processes_to_start(
+            config.train.device, num_processes, num_nodes, node_rank, endpoint, max_restarts
+        )
+        is_named = run_name is not None or old_run is not None
+        if options is not None and options.num_nodes > 1 and not is_named:
+            raise ConfigError(
+                f"--nnodes {options.num_nodes} needs --run-name NAME, the same on all machines."
+            )
+        if options is None and allowed_restarts(os.environ) and not is_named and resume == "auto":
+            raise ConfigError("processes that may be restarted need --run-name NAME to resume.")
+        where: dict[str, Any] = {"runs": runs, "name": run_name, "resume": resume}
+        if dry_run:
+            return print_dry_run(resolved, options, **where)
+        if options is None:
+            return _train(config, push_to=push_to, profile_steps=profile, **where)
+    return launch_training(config, options, context.obj or [], **where)
+
+
+def _train(config: "RunConfig", **options: Any) -> int:
+    """Train in this process, alone or as one of several, and print how the run ended."""
+    from trm.runtime.process_group import SINGLE_PROCESS, process_group_from_env
+    from trm.runtime.stop_signals import stop_requests
+    from trm.training.train import train
+
+    with stop_requests() as stop, training_view() as listen:
+        result = train(config, listen=listen, should_stop=stop, **options)
+    if (process_group_from_env(os.environ) or SINGLE_PROCESS).is_first:
+        print_result(result, config.task)
+    return 0 if result.finished else stop.exit_code

@@ -51,6 +51,11 @@ class LaunchOptions:
     endpoint: str | None = None
     max_restarts: int = 3
 
+    @property
+    def total_processes(self) -> int:
+        """The number of processes on all machines."""
+        return self.num_processes * self.num_nodes
+
     def __post_init__(self) -> None:
         if self.endpoint is not None:
             host, _, port = self.endpoint.rpartition(":")

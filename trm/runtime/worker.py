@@ -29,7 +29,7 @@ def num_restarts(environment: Mapping[str, str]) -> int:
     return int(environment.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
-def max_restarts(environment: Mapping[str, str]) -> int:
+def allowed_restarts(environment: Mapping[str, str]) -> int:
     """How often the launcher may start its workers again."""
     return int(environment.get("TORCHELASTIC_MAX_RESTARTS", "0"))
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a run, written in the background while it trains on."""
+"""Writing a run's checkpoints in the background, while training continues."""
 
 import contextlib
 import shutil
@@ -17,15 +17,15 @@ from trm.training.snapshot import Snapshot
 
 
 class CheckpointWriter:
-    """Writes one checkpoint at a time into a run folder, and keeps the newest and the best.
+    """Writes one checkpoint at a time into a run folder, and keeps the newest ones and the best.
 
-    A checkpoint that cannot be written is warned of, and those before it stay.
+    If a checkpoint cannot be written, there is a warning, and earlier checkpoints stay.
 
     Args:
         run: the run folder.
-        keep: how many of the newest to keep.
-        every_minutes: how often one is due, None if time alone makes none due.
-        report: hears of each checkpoint, and of those that failed; in the thread of the caller.
+        keep: the number of newest checkpoints to keep.
+        every_minutes: how often a checkpoint is due, None for never.
+        report: called with a record for each checkpoint and each failure, in the caller's thread.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class CheckpointWriter:
     ) -> None:
         self._run, self._keep, self._report = run, keep, report
         self._every_s = 60 * every_minutes if every_minutes else None
-        self._saved = time.monotonic()
+        self._saved_at = time.monotonic()
         self._thread: threading.Thread | None = None
         self._step = 0
         self._error: Exception | None = None
@@ -41,17 +41,17 @@ class CheckpointWriter:
 
     @property
     def due(self) -> bool:
-        """Whether so many minutes have passed since the last one."""
+        """Whether ``every_minutes`` have passed since the last checkpoint."""
         if self._every_s is None or self._thread is not None:
-            return False  # one that is still being written has to end first
-        return time.monotonic() - self._saved >= self._every_s
+            return False  # not while one is still being written
+        return time.monotonic() - self._saved_at >= self._every_s
 
     def save(self, snapshot: Snapshot) -> None:
-        """Begin to write; waits for the one before, of which there is one at most."""
+        """Start writing a checkpoint, after waiting for the one before."""
         self.wait()
-        self._saved = time.monotonic()
+        self._saved_at = time.monotonic()
         self._step, self._error = snapshot.progress.step, None
-        # A daemon: whoever ends the run by force need not wait for it; half of it does no harm.
+        # A daemon, so that a forced exit does not wait for it. Unfinished checkpoints do no harm.
         self._thread = threading.Thread(target=self._write, args=(snapshot,), daemon=True)
         self._thread.start()
 
@@ -61,16 +61,16 @@ class CheckpointWriter:
             snapshot.write(path)
             replace_symlink(self._run / LAST, path)
             self._prune()
-        except Exception as error:  # raised again, or warned of, in wait
+        except Exception as error:  # wait raises it, or warns
             self._error = error
 
     def poll(self) -> None:
-        """Report a checkpoint that was written meanwhile."""
+        """Report a checkpoint if it has been written."""
         if self._thread is not None and not self._thread.is_alive():
             self.wait()
 
     def wait(self) -> bool:
-        """Wait for the checkpoint being written; whether the last one was written whole."""
+        """Wait for the checkpoint that is being written. Returns whether the last one succeeded."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -94,26 +94,30 @@ class CheckpointWriter:
             assert self._error is not None
             raise self._error
 
-    def note(self, found: checkpoint.Evaluation) -> bool:
-        """Note an evaluation in its checkpoint, which may be the best now; whether that worked."""
-        path = checkpoint_path(self._run, found.step)
+    def record_evaluation(self, evaluation: checkpoint.Evaluation) -> bool:
+        """Write an evaluation into its checkpoint, which may be the best now.
+
+        Returns:
+            Whether that succeeded. Not if the checkpoint could not be written.
+        """
+        path = checkpoint_path(self._run, evaluation.step)
         if not self.wait() or not path.is_dir():
             return False
         try:
-            if found.best_step == found.step:
+            if evaluation.best_step == evaluation.step:
                 replace_symlink(self._run / BEST, path)
-            checkpoint.save_evaluation(path, found)
+            checkpoint.save_evaluation(path, evaluation)
         except StorageError as error:
-            message = f"evaluation of step {found.step} was not saved: {error}"
-            self._report({"event": "warning", "step": found.step, "message": message})
+            message = f"evaluation of step {evaluation.step} was not saved: {error}"
+            self._report({"event": "warning", "step": evaluation.step, "message": message})
             return False
         self._prune()
         return True
 
     def _prune(self) -> None:
         for old in checkpoints_to_remove(self._run, self._keep):
-            # Half of it must not be taken for a checkpoint.
-            aside = old.with_name(f".{old.name}.old")
+            # Renamed first, so that a half-deleted folder does not look like a checkpoint.
+            renamed = old.with_name(f".{old.name}.old")
             with contextlib.suppress(OSError):
-                old.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
+                old.rename(renamed)
+            shutil.rmtree(renamed, ignore_errors=True)

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from trm.config import RunConfig, TrainConfig
 from trm.models import PuzzleBatch, PuzzleSpec, TinyRecursiveModel, initial_carry, replace_halted
-from trm.training.step import TrainState
-from trm.training.supervision import supervise
+from trm.training.step import TrainState, supervision_step
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Footprint:
         num_puzzle_numbers: numbers in the puzzle embedding.
         state_bytes: weights, gradients, optimizer, average and puzzle embedding.
         activation_bytes: what one step keeps for its gradient, uncompiled.
-        rollout_bytes: what carries over from step to step, twice.
+        carry_bytes: what carries over from step to step, twice.
         batch_size: examples of a step on each device.
     """
 
@@ -28,13 +27,13 @@ class Footprint:
     num_puzzle_numbers: int
     state_bytes: int
     activation_bytes: int
-    rollout_bytes: int
+    carry_bytes: int
     batch_size: int
 
     @property
     def total_bytes(self) -> int:
         """All of them."""
-        return self.state_bytes + self.activation_bytes + self.rollout_bytes
+        return self.state_bytes + self.activation_bytes + self.carry_bytes
 
 
 def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Footprint:
@@ -59,7 +58,7 @@ def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Fo
         state_bytes=4 * (copies * model.num_parameters + kept_table)
         + sum(moment.nbytes for moment in moments.values()),
         activation_bytes=kept,
-        rollout_bytes=2 * share * latents * model.dtype.itemsize,
+        carry_bytes=2 * share * latents * model.dtype.itemsize,
         batch_size=share,
     )
 
@@ -76,6 +75,6 @@ def _saved_bytes(model: TinyRecursiveModel, puzzles: PuzzleBatch, train: TrainCo
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        rollout = replace_halted(model, initial_carry(model, puzzles), puzzles)
-        supervise(model, rollout, model.puzzle_vectors(puzzles.identifiers), None, train)
+        carry = replace_halted(model, initial_carry(model, puzzles), puzzles)
+        supervision_step(model, carry, model.puzzle_vectors(puzzles.identifiers), None, train)
     return sum(storages.values())

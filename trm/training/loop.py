@@ -1,4 +1,4 @@
-"""The training loop: batches in, steps, records, evaluations and checkpoints out."""
+"""The training loop: a step for each batch; logs, evaluates and saves on schedule."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -6,40 +6,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from trm.config import RunConfig
-from trm.data import Dataset, Position, TrainStream, exploration_min_steps, num_eval_examples
+from trm.data import Position, TrainStream, exploration_min_steps, num_eval_examples
 from trm.errors import PluginError, StorageError, TrainingError, did_you_mean
 from trm.evaluation.evaluate import evaluate
 from trm.inference.options import InferenceOptions
+from trm.models import PuzzleBatch
 from trm.runs import checkpoint
 from trm.runs.layout import METRICS_FILE
 from trm.runs.metrics_file import Listener, MetricsFile, Record
 from trm.runs.run_folder import last_checkpoint
 from trm.runtime.device import compile_network, copy_to, to_device
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
-from trm.tasks.base import Task
 from trm.tasks.metrics import Metric
 from trm.trackers import TrackerGroup, open_trackers
-from trm.training.best import has_ended_early, judged
 from trm.training.checkpoint_writer import CheckpointWriter
-from trm.training.initial_model import begin_with, build_model
-from trm.training.optim.ema import averaged
-from trm.training.profiler import profiled
-from trm.training.schedule import Schedule, eval_examples, total_steps
+from trm.training.model_init import build_model, load_initial_weights
+from trm.training.optim.ema import ema_weights
+from trm.training.plan import RunPlan
+from trm.training.profiler import profile
+from trm.training.schedule import Schedule, eval_examples, is_out_of_patience
 from trm.training.snapshot import restore, take_snapshot
-from trm.training.step import Trainer, TrainState
+from trm.training.step import TrainState, TrainStep
 from trm.training.step_metrics import StepMetrics
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainResult:
     """How a run ended.
 
     Attributes:
-        finished: whether it went to its end, the last evaluation included.
-        ended_early: whether that came before the last step, for want of a new best.
+        run: the run folder.
+        step: the last step.
+        finished: whether the run is complete, including its last evaluation.
+        best: the best value of the headline metric, at ``best_step``.
+        ended_early: whether ``train.patience`` ended it before the last step.
         split: what ``best`` was measured on, ``test`` or ``validation``.
     """
 
@@ -54,248 +55,263 @@ class Outcome:
 
 @dataclass
 class TrainLoop:
-    """A training run of one task, as one of its processes sees it.
+    """A training run, as one of its processes sees it.
 
     Attributes:
-        folder: the run folder; the first process writes there.
-        dataset: with the split that ``config.eval_split`` names, see :func:`with_validation_split`.
-        group: the processes that train together.
-        listen: hears every record of the first process, after ``metrics.jsonl``.
-        should_stop: asked after each step; true in any process ends the run with a checkpoint.
-        profile_steps: write a profiler trace of so many steps.
+        plan: the run, from :func:`trm.training.plan.plan_run`.
+        device: of this process.
+        group: the processes that train together. The first one writes into the run folder.
+        listen: called with every record in the first process, after ``metrics.jsonl`` has it.
+        should_stop: called after each step. True in any process ends the run with a checkpoint.
+        profile_steps: write a profiler trace of this many steps.
     """
 
-    folder: Path
-    config: RunConfig
-    task: Task
-    dataset: Dataset
+    plan: RunPlan
     device: torch.device
     group: ProcessGroup = SINGLE_PROCESS
     listen: Listener = field(default=lambda record: None)
     should_stop: Callable[[], bool] = field(default=lambda: False)
     profile_steps: int = 0
 
-    def fit(self, resume_from: Path | None = None) -> Outcome:
-        """Train to the end, or until told to stop; goes on from ``resume_from`` if given."""
-        config, split, group = self.config, self.dataset.split("train"), self.group
-        model = build_model(config, self.dataset, self.device, group)
-        if resume_from is None and config.train.init_from is not None:
-            begin_with(model, config, group)
+    def run(self) -> TrainResult:
+        """Train to the end, or until the run is asked to stop."""
+        plan, group, config = self.plan, self.group, self.plan.config
+        model = build_model(config, plan.dataset, self.device, group)
+        if plan.checkpoint is None and config.train.init_from is not None:
+            load_initial_weights(model, config, group)
         state = TrainState.create(model, config)
         self.progress = checkpoint.Progress(step=0, position=Position())
-        if resume_from is not None:
-            self.progress = restore(resume_from, state, group)
-        self.schedule = Schedule.of(config, total_steps(config, split))
+        if plan.checkpoint is not None:
+            self.progress = restore(plan.checkpoint, state, group)
         compile_network(model, config.train.compile)
-        self.trainer = Trainer(state, config, self.schedule.total, group=group)
-        self._rows = group.shard(config.train.batch_size)
+        self.schedule = Schedule.from_config(config, plan.total_steps)
+        self.train_step = TrainStep(state, config, plan.total_steps, group=group)
         self.stream = TrainStream(
-            split,
+            plan.dataset.split("train"),
             config.train.batch_size,
             config.train.seed,
             self.progress.position,
             online=config.data.augment == "online",
-            rows=self._rows,
+            rows=group.shard(config.train.batch_size),
         )
-        with self._recorded():
+        with self._recording():
             self._train(state)
-        finished, progress = self._is_finished, self.progress
-        return Outcome(
-            self.folder, state.step, finished, progress.best, progress.best_step,
-            ended_early=finished and state.step < self.schedule.total, split=config.eval_split,
+        finished, progress = self._is_over and self._is_evaluated, self.progress
+        return TrainResult(
+            plan.folder, state.step, finished, progress.best, progress.best_step,
+            ended_early=finished and state.step < plan.total_steps, split=config.eval_split,
         )  # fmt: skip
 
+    def _train(self, state: TrainState) -> None:
+        config, schedule = self.plan.config, self.schedule
+        self.step_metrics = StepMetrics(
+            state.model, state.step, self.progress.elapsed_s, config.train.batch_size, self.group,
+            self.train_step.step_flops,
+        )  # fmt: skip
+        stop = False
+        if state.step and schedule.evaluates(state.step) and not self._is_evaluated:
+            self._evaluate()  # the run was stopped before or during this evaluation
+            stop, _ = self._poll()
+        folder, rank = self.plan.folder, self.group.rank
+        with profile(folder, self.profile_steps, rank, self._warn) as end_profiled_step:
+            while not (stop or self._is_over):
+                with self.step_metrics.waiting():
+                    puzzles, min_steps = self._next_batch()
+                sums = self.train_step(puzzles, min_steps)
+                if sums is None:
+                    self._count_skipped_step()
+                self.step_metrics.add(sums)
+                end_profiled_step()
+                stop, save_is_due = self._poll()
+                saves = schedule.saves(state.step) or stop or save_is_due
+                if saves or state.step % schedule.log_every == 0:
+                    self._log()  # raises if a step was not finite, so nothing broken is saved
+                if saves:
+                    self._save()
+                if schedule.evaluates(state.step) and not stop:
+                    self._evaluate()
+                    stop, _ = self._poll()
+                self.step_metrics.exclude_pause()
+
+    def _next_batch(self) -> tuple[PuzzleBatch, torch.Tensor]:
+        """This process's rows of the next batch, and the steps before which each may not halt."""
+        train, model = self.plan.config.train, self.plan.config.model
+        puzzles = to_device(next(self.stream), self.device)
+        min_steps = exploration_min_steps(
+            train.seed, self.train_step.state.step, train.batch_size, model.halt_exploration_prob,
+            model.halt_max_steps,
+        )[self.group.shard(train.batch_size)]  # fmt: skip
+        return puzzles, copy_to(torch.from_numpy(min_steps), self.device)
+
+    @property
+    def _is_evaluated(self) -> bool:
+        return self.progress.evaluated_step == self.train_step.state.step
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether no step is left to take."""
+        is_last = self.train_step.state.step >= self.schedule.total
+        return is_last or is_out_of_patience(self.progress, self.plan.config.train.patience)
+
+    def _poll(self) -> tuple[bool, bool]:
+        """Whether any process was asked to stop, and whether a checkpoint is due."""
+        if self._writer is not None:
+            self._writer.poll()
+        is_due = self._writer is not None and self._writer.due
+        stop, is_due = self.group.any_process(self.should_stop(), is_due)
+        return stop, is_due
+
+    def _count_skipped_step(self) -> None:
+        num_skipped, allowed = self.progress.left_out + 1, self.plan.config.train.skip_nonfinite
+        self.progress = self.progress.model_copy(update={"left_out": num_skipped})
+        assert self.train_step.nonfinite is not None
+        what = self.train_step.nonfinite.describe(self.group, self.plan.dataset.names)
+        if num_skipped > allowed:
+            raise TrainingError(f"{what}, after {allowed} others. {self._hint()}")
+        self._warn(f"{what}: left out, {num_skipped} of {allowed}")
+        self.train_step.nonfinite = None
+
+    def _hint(self) -> str:
+        if self._writer is not None:
+            self._writer.wait()
+        good = last_checkpoint(self.plan.folder)
+        return f"Lower optim.lr; the last good checkpoint is {good or 'none'}."
+
+    def _log(self) -> None:
+        nonfinite, step = self.train_step.nonfinite, self.train_step.state.step
+        averages = self.step_metrics.summarize(step, self.schedule.total)
+        learning_rate = self.train_step.learning_rate
+        self._report({"event": "train", "step": step, **averages, "lr": learning_rate})
+        if nonfinite is not None and int(nonfinite.step):
+            raise TrainingError(
+                f"{nonfinite.describe(self.group, self.plan.dataset.names)}. Skip such steps with "
+                f"--skip-nonfinite N, or: {self._hint()}"
+            )
+
+    def _save(self) -> None:
+        """Copy the state, and write it in the background."""
+        state, plan = self.train_step.state, self.plan
+        update = {"step": state.step, "position": self.stream.position}
+        update |= {"elapsed_s": self.step_metrics.elapsed}
+        self.progress = self.progress.model_copy(update=update)
+        config = checkpoint.CheckpointConfig(
+            step=state.step, run=plan.config, data=plan.dataset.meta
+        )
+        if self._writer is not None:
+            self._writer.wait()  # two copies might not fit into memory
+        snapshot = take_snapshot(state, config, self.progress, plan.dataset.names, self.group)
+        if self._writer is not None and snapshot is not None:
+            self._writer.save(snapshot)
+
+    def _evaluate(self) -> None:
+        """Evaluate the checkpoint that was just saved, and write the result into it."""
+        plan, state = self.plan, self.train_step.state
+        config, split = plan.config, plan.dataset.split(plan.config.eval_split)
+        evaluator = plan.task.evaluator(plan.dataset.meta, split)
+        examples = num_eval_examples(split, eval_examples(config, self.schedule.eval_every))
+        with ema_weights(state.model, state.ema):
+            metrics = evaluate(
+                state.model,
+                evaluator,
+                split,
+                batch_size=config.eval_batch_size,
+                max_examples=examples,
+                thinking=InferenceOptions(halt=config.eval.halt),
+                should_stop=lambda: self._poll()[0],
+                group=self.group,
+            )
+        if metrics is None:
+            return
+        elapsed = self.step_metrics.elapsed
+        self.progress = self.group.broadcast_from_first(
+            lambda: self._record_evaluation(evaluator.headline, metrics, examples, elapsed)
+        )
+
+    def _record_evaluation(
+        self, headline: str, metrics: Mapping[str, Metric], examples: int, elapsed: float
+    ) -> checkpoint.Progress:
+        """Write an evaluation into the checkpoint just saved. Returns the new progress."""
+        assert self._writer is not None
+        self._writer.wait()  # which reports the checkpoint
+        step, progress, split = (
+            self.train_step.state.step,
+            self.progress,
+            self.plan.config.eval_split,
+        )
+        if headline not in metrics:
+            raise PluginError(
+                f"the evaluator of task {self.plan.task.name} has no metric {headline!r}, "
+                f"its headline. {did_you_mean(headline, metrics)}"
+            )
+        # A value that equals the best one counts as a new best.
+        best, best_step, since_best = metrics[headline].value, step, 0
+        if progress.best is not None and progress.best_step is not None and progress.best > best:
+            best, best_step = progress.best, progress.best_step
+            since_best = progress.since_best + 1
+        evaluation = checkpoint.Evaluation(
+            step=step,
+            split=split,
+            examples=examples,
+            headline=headline,
+            metrics={name: metric.value for name, metric in metrics.items()},
+            intervals={name: m.interval for name, m in metrics.items() if m.interval},
+            best=best,
+            best_step=best_step,
+            since_best=since_best,
+        )
+        fixed = {"event": "eval", "step": step, "split": split, "examples": examples}
+        self._report({**fixed, **evaluation.metrics, **fixed, "elapsed_s": elapsed})
+        if not self._writer.record_evaluation(evaluation):  # the checkpoint was not saved
+            return progress.model_copy(update={"evaluated_step": step})
+        return progress.with_evaluation(evaluation)
+
     @contextlib.contextmanager
-    def _recorded(self) -> Iterator[None]:
-        """Records of how the run begins and ends, and whoever writes in between."""
-        state, train = self.trainer.state, self.config.train
-        self._saver: CheckpointWriter | None = None
+    def _recording(self) -> Iterator[None]:
+        """Open what records the run, and report its start and end."""
+        state, config, folder = self.train_step.state, self.plan.config, self.plan.folder
+        self._writer: CheckpointWriter | None = None
         self._disk_is_full = False
         self._trackers = TrackerGroup(self._warn)
         if self.group.is_first:
-            path = self.folder / METRICS_FILE
+            path = folder / METRICS_FILE
             self._metrics_file = MetricsFile(path, state.step, evaluated=self._is_evaluated)
-            keep, minutes = train.keep_checkpoints, train.save_every_minutes
-            self._saver = CheckpointWriter(self.folder, keep, minutes, self._report)
+            keep, minutes = config.train.keep_checkpoints, config.train.save_every_minutes
+            self._writer = CheckpointWriter(folder, keep, minutes, self._report)
             self._trackers = open_trackers(
-                train.log_to, self.folder, self.config, state.step, self._warn
+                config.train.log_to, folder, config, state.step, self._warn
             )
-        start = {"event": "start", "step": state.step, "run": str(self.folder)}
+            for message in self.plan.warnings:
+                self.listen({"event": "warning", "step": state.step, "message": message})
+        start = {"event": "start", "step": state.step, "run": str(folder)}
         start |= {"total_steps": self.schedule.total, "processes": self.group.size}
         self._report({**start, "device": self.device.type})
         error: str | None = None
         try:
             yield
+            # No process may leave before the last checkpoint is written.
             self.group.broadcast_from_first(
-                self._finish_saving
-            )  # nobody leaves before it is written
+                lambda: None if self._writer is None else self._writer.finish()
+            )
         except Exception as problem:
             error = " ".join(f"{problem}".split()) or type(problem).__name__
-            if self._saver is not None:
-                self._saver.wait()
+            if self._writer is not None:
+                self._writer.wait()
             raise
         finally:
-            done = error is None and self._is_finished
-            # Without an error where it was told to stop, if need be by a second Ctrl-C.
-            self._report({"event": "end", "step": state.step, "finished": done, "error": error})
-            self._trackers.close(done)
-
-    def _finish_saving(self) -> None:
-        if self._saver is not None:
-            self._saver.finish()
-
-    @property
-    def _is_evaluated(self) -> bool:
-        return self.progress.evaluated_step == self.trainer.state.step
-
-    @property
-    def _is_over(self) -> bool:
-        """Whether no step is left to take."""
-        at_end = self.trainer.state.step >= self.schedule.total
-        return at_end or has_ended_early(self.progress, self.config.train.patience)
-
-    @property
-    def _is_finished(self) -> bool:
-        return self._is_over and self._is_evaluated
-
-    def _train(self, state: TrainState) -> None:
-        schedule = self.schedule
-        size, elapsed = self.config.train.batch_size, self.progress.elapsed_s
-        window = StepMetrics(
-            state.model, state.step, elapsed, size, self.group, self.trainer.step_flops
-        )
-        stop = False
-        if state.step and schedule.evaluates(state.step) and not self._is_evaluated:
-            self._evaluate(window)  # the run was stopped before or while it did so
-            stop, _ = self._asked()
-        with profiled(
-            self.folder, self.profile_steps, self.group.rank, self._warn
-        ) as profiler_step:
-            while not (stop or self._is_over):
-                window.add(self._step(window))
-                profiler_step()
-                stop, due = self._asked()
-                saves = schedule.saves(state.step) or stop or due
-                if saves or state.step % schedule.log_every == 0:
-                    self._log(window)  # which also looks for numbers that are none
-                if saves:
-                    self._save(window.elapsed)
-                if schedule.evaluates(state.step) and not stop:
-                    self._evaluate(window)
-                    stop, _ = self._asked()
-                window.resume()
-
-    def _asked(self) -> tuple[bool, bool]:
-        """Whether any process was asked to stop, and whether a checkpoint is due."""
-        if self._saver is not None:
-            self._saver.poll()
-        due = self._saver is not None and self._saver.due
-        stop, due = self.group.any_process(self.should_stop(), due)
-        return stop, due
-
-    def _step(self, window: StepMetrics) -> Tensor | None:
-        train, model, state = self.config.train, self.config.model, self.trainer.state
-        with window.waiting():
-            puzzles = to_device(next(self.stream), self.device)
-            stays = exploration_min_steps(
-                train.seed, state.step, train.batch_size, model.halt_exploration_prob,
-                model.halt_max_steps,
-            )[self._rows]  # fmt: skip
-            min_steps = copy_to(torch.from_numpy(stays), self.device)
-        sums = self.trainer.step(puzzles, min_steps)
-        if sums is None:
-            self._count_left_out()
-        return sums
-
-    def _count_left_out(self) -> None:
-        left_out, allowed = self.progress.left_out + 1, self.config.train.skip_nonfinite
-        self.progress = self.progress.model_copy(update={"left_out": left_out})
-        assert self.trainer.failure is not None
-        what = self.trainer.failure.text(self.group, self.dataset.names)
-        if left_out > allowed:
-            raise TrainingError(f"{what}, after {allowed} others. {self._way_out()}")
-        self._warn(f"{what}: left out, {left_out} of {allowed}")
-        self.trainer.failure = None
-
-    def _way_out(self) -> str:
-        if self._saver is not None:
-            self._saver.wait()
-        good = last_checkpoint(self.folder)
-        return f"Lower optim.lr; the last good checkpoint is {good or 'none'}."
-
-    def _log(self, window: StepMetrics) -> None:
-        failure, step = self.trainer.failure, self.trainer.state.step
-        averages = window.close(step, self.schedule.total)
-        learning_rate = self.trainer.learning_rate
-        self._report({"event": "train", "step": step, **averages, "lr": learning_rate})
-        if failure is not None and int(failure.step):
-            raise TrainingError(
-                f"{failure.text(self.group, self.dataset.names)}. Leave such steps out with "
-                f"--skip-nonfinite N, or: {self._way_out()}"
-            )
-
-    def _evaluate(self, window: StepMetrics) -> None:
-        """Measure the checkpoint just saved, and note in it what came out."""
-        state, split = self.trainer.state, self.dataset.split(self.config.eval_split)
-        evaluator = self.task.evaluator(self.dataset.meta, split)
-        examples = num_eval_examples(split, eval_examples(self.config, self.schedule.eval_every))
-        with averaged(state.model, state.average):
-            metrics = evaluate(
-                state.model,
-                evaluator,
-                split,
-                batch_size=self.config.eval_batch_size,
-                max_examples=examples,
-                thinking=InferenceOptions(halt=self.config.eval.halt),
-                should_stop=lambda: self._asked()[0],
-                group=self.group,
-            )
-        if metrics is None:
-            return
-        elapsed = {"elapsed_s": window.elapsed}
-        self.progress = self.group.broadcast_from_first(
-            lambda: self._remember(evaluator.headline, metrics, examples, elapsed)
-        )
-
-    def _remember(
-        self, headline: str, metrics: Mapping[str, Metric], examples: int, elapsed: Record
-    ) -> checkpoint.Progress:
-        """Note in the checkpoint just saved what came out; what the run has reached now."""
-        assert self._saver is not None
-        self._saver.wait()  # which reports it
-        step, progress = self.trainer.state.step, self.progress
-        if headline not in metrics:
-            raise PluginError(
-                f"the evaluator of task {self.task.name} has no metric {headline!r}, "
-                f"its headline. {did_you_mean(headline, metrics)}"
-            )
-        found = judged(progress, step, self.config.eval_split, examples, headline, metrics)
-        ours = {"event": "eval", "step": step, "split": found.split, "examples": examples}
-        self._report({**ours, **found.metrics, **ours, **elapsed})
-        if not self._saver.note(found):  # there is nothing that could be the best
-            return progress.model_copy(update={"evaluated_step": step})
-        return progress.with_evaluation(found)
-
-    def _save(self, elapsed: float) -> None:
-        step = self.trainer.state.step
-        update = {"step": step, "position": self.stream.position, "elapsed_s": elapsed}
-        self.progress = self.progress.model_copy(update=update)
-        config = checkpoint.CheckpointConfig(step=step, run=self.config, data=self.dataset.meta)
-        state, names = self.trainer.state, self.dataset.names
-        if self._saver is not None:
-            self._saver.wait()  # for two would not fit into memory
-        snapshot = take_snapshot(state, config, self.progress, names, self.group)
-        if self._saver is not None and snapshot is not None:
-            self._saver.save(snapshot)
+            finished = error is None and self._is_over and self._is_evaluated
+            # Also without an error, after a second Ctrl-C.
+            self._report({"event": "end", "step": state.step, "finished": finished, "error": error})
+            self._trackers.close(finished)
 
     def _report(self, record: Record) -> None:
+        """Write a record to ``metrics.jsonl``, and pass it on."""
         if not self.group.is_first:
             return
         try:
             self._metrics_file(record)
         except StorageError as error:
-            told, self._disk_is_full = self._disk_is_full, True
-            if not told:
+            is_known, self._disk_is_full = self._disk_is_full, True
+            if not is_known:
                 self._warn(f"metrics are not written: {error}")
         else:
             self._disk_is_full = False
@@ -303,4 +319,5 @@ class TrainLoop:
         self.listen(record)
 
     def _warn(self, message: str) -> None:
-        self._report({"event": "warning", "step": self.trainer.state.step, "message": message})
+        step = self.train_step.state.step
+        self._report({"event": "warning", "step": step, "message": message})

@@ -1,6 +1,8 @@
-"""From settings to a run: where it goes, whether it goes on, and what it starts with."""
+"""From settings to a run: its data, its folder, its length and the checkpoint it resumes from."""
 
+import dataclasses
 import datetime
+import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,21 +10,25 @@ from pathlib import Path
 
 import torch
 
-from trm import trackers
 from trm.config import RunConfig, setting_names
 from trm.data import Dataset, with_validation_split
 from trm.errors import CheckpointError, ConfigError
 from trm.runs import checkpoint
-from trm.runs.run_folder import damaged_path, new_run_name, newest_intact_checkpoint
+from trm.runs.run_folder import (
+    checkpoints,
+    damaged_path,
+    new_run_name,
+    newest_intact_checkpoint,
+)
 from trm.runtime.device import pick_device, resolve_dtype
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.base import Task
-from trm.training.best import check_not_ended
-from trm.training.footprint import Footprint, footprint
-from trm.training.initial_model import check_beginning
-from trm.training.schedule import total_steps
+from trm.tasks.registry import get_task
+from trm.trackers import check_trackers
+from trm.training.model_init import check_initial_weights
+from trm.training.schedule import is_out_of_patience, total_steps
 
-#: Settings that may differ when a run goes on: they change how long and where, not what.
+#: Settings of ``train`` that may change when a run resumes: they do not change what is learned.
 _FREE_TO_CHANGE = (
     "max_steps", "epochs", "device", "compile", "accumulate", "log_every_steps",
     "eval_every_steps", "save_every_steps", "save_every_minutes", "keep_checkpoints",
@@ -31,152 +37,169 @@ _FREE_TO_CHANGE = (
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """A run that is about to start.
 
     Attributes:
-        start: the checkpoint it goes on from, and those after it.
+        dataset: with the split that ``config.eval_split`` names.
+        folder: the run folder.
+        checkpoint: the newest intact checkpoint, from which the run resumes. None for a new run.
+        damaged: newer checkpoints, and what is wrong with each.
     """
 
-    folder: Path
+    task: Task
     config: RunConfig
     dataset: Dataset
-    start: "Start"
     total_steps: int
-
-    @property
-    def resume_from(self) -> Path | None:
-        """The checkpoint it goes on from, None for a new run."""
-        return self.start.checkpoint
+    folder: Path
+    checkpoint: Path | None
+    damaged: Mapping[Path, str]
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know before it starts."""
+        """What the user should know before the run starts."""
         return [
             f"{reason} It is set aside as {damaged_path(path).name}; the one before it is used."
-            for path, reason in self.start.damaged.items()
+            for path, reason in self.damaged.items()
         ]
 
-    def footprint(self, num_processes: int = 1) -> Footprint:
-        """What it will take of each device."""
-        spec = checkpoint.puzzle_spec(self.dataset.meta)
-        return footprint(self.config, spec, num_processes)
+    def to_json(self) -> str:
+        """The decisions of the plan, for a process that opens the data itself."""
+        return json.dumps(
+            {
+                "config": self.config.model_dump(mode="json"),
+                "folder": str(self.folder),
+                "checkpoint": None if self.checkpoint is None else str(self.checkpoint),
+                "damaged": {str(path): reason for path, reason in self.damaged.items()},
+            }
+        )
 
+    @classmethod
+    def from_json(cls, text: str) -> "RunPlan":
+        """The inverse of :meth:`to_json`.
 
-@dataclass(frozen=True)
-class Start:
-    """Where a run goes on.
-
-    Attributes:
-        checkpoint: the newest whole one, None for a new run.
-        damaged: newer ones, and what is wrong with them.
-    """
-
-    checkpoint: Path | None
-    damaged: Mapping[Path, str]
+        Raises:
+            DataError, PluginError: if the data or the task is not there.
+        """
+        found = json.loads(text)
+        config = RunConfig.model_validate(found["config"])
+        task = get_task(config.task)
+        dataset = open_run_data(config, task)
+        return cls(
+            task,
+            config,
+            dataset,
+            total_steps(config, dataset.split("train")),
+            Path(found["folder"]),
+            None if found["checkpoint"] is None else Path(found["checkpoint"]),
+            {Path(path): reason for path, reason in found["damaged"].items()},
+        )
 
 
 def plan_run(
     config: RunConfig,
-    task: Task,
+    task: Task | None = None,
     *,
-    runs_folder: Path = Path("runs"),
+    runs: str | Path = "runs",
     name: str | None = None,
     resume: str = "auto",
     device: torch.device | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
-) -> Plan:
-    """Decide what a run is, the same in all of its processes; nothing is written.
+    num_processes: int | None = None,
+) -> RunPlan:
+    """Decide what a run is, the same in all processes of the group. Nothing is written.
 
     Args:
         config: the settings.
-        task: the task they name.
-        runs_folder: run folders are ``RUNS/TASK/NAME``.
+        task: None for the installed task that the settings name.
+        runs: run folders are ``RUNS/TASK/NAME``.
         name: the run's name, None for a new one.
-        resume: ``auto`` goes on with a run of that name, ``never`` refuses to, anything else is
-            the run folder to go on with.
-        group: the processes that will train.
+        resume: ``auto`` resumes the run of that name if it exists, ``never`` refuses to. Anything
+            else is the run folder to resume.
+        device: of this process, None for the one that the settings name.
+        group: the processes that plan together.
+        num_processes: the number of processes that will train, None for the size of the group.
 
     Raises:
-        ConfigError, DataError, CheckpointError: if it cannot start.
+        ConfigError, DataError, CheckpointError: if the run cannot start.
     """
-    config = group.run_in_all(
-        lambda: resolve_dtype(config, device or pick_device(config.train.device, group.local_rank))
-    )
-    dataset = group.run_in_all(lambda: _open(config, task, group))
-    first = group.broadcast_from_first(lambda: (config, dataset.meta.digest))
-    group.run_in_all(lambda: _check_same(config, dataset, *first))
+    task = task or get_task(config.task)
+
+    def resolve() -> RunConfig:
+        if config.model.forward_dtype != "auto":
+            return config
+        return resolve_dtype(config, device or pick_device(config.train.device, group.local_rank))
+
+    config = group.run_in_all(resolve)
+    dataset = group.run_in_all(lambda: _open(config, task, num_processes or group.size))
     steps = total_steps(config, dataset.split("train"))
-    folder, start = group.broadcast_from_first(
-        lambda: _start(config, dataset, steps, runs_folder, name, resume)
-    )
-    group.run_in_all(lambda: _check_visible(start.checkpoint))
-    if start.checkpoint is None and config.train.init_from is not None:
-        group.run_in_all(lambda: check_beginning(config, dataset))
-    return Plan(folder, config, dataset, start, steps)
+    _check_same_everywhere(config, dataset, group)
+
+    def find_start() -> tuple[Path, Path | None, Mapping[Path, str]]:
+        folder = _run_folder(config, Path(runs), name, resume)
+        found, damaged = newest_intact_checkpoint(folder)
+        if found is None and resume not in ("auto", "never"):
+            raise CheckpointError(
+                f"--resume {resume}: that run has no checkpoint yet. Start it again with "
+                f"--run-name {folder.name}."
+            )
+        if found is not None and resume == "never":
+            raise ConfigError(f"run {folder} exists. Choose another --run-name, or --resume auto.")
+        if found is not None:
+            _check_resumable(found, config, dataset, steps)
+        return folder, found, damaged
+
+    folder, found, damaged = group.broadcast_from_first(find_start)
+    group.run_in_all(lambda: _check_visible(found))
+    if found is None and config.train.init_from is not None:
+        group.run_in_all(lambda: check_initial_weights(config, dataset))
+    return RunPlan(task, config, dataset, steps, folder, found, damaged)
 
 
-def _open(config: RunConfig, task: Task, group: ProcessGroup) -> Dataset:
-    """The data, once nothing speaks against training on it."""
-    check_shares(config, group.size)
+def confirm_plan(plan: RunPlan, group: ProcessGroup) -> RunPlan:
+    """The first process's plan, after checking that all processes have the same and it is current.
+
+    If there is a newer checkpoint since it was made, as in processes that are started again, the
+    run resumes from that one.
+
+    Raises:
+        ConfigError, CheckpointError: if the run cannot start.
+    """
+    _check_same_everywhere(plan.config, plan.dataset, group)
+
+    def find_start() -> tuple[Path, Path | None, Mapping[Path, str]]:
+        newest = next(reversed(checkpoints(plan.folder)), None)
+        if newest == next(iter(plan.damaged), plan.checkpoint):
+            return plan.folder, plan.checkpoint, plan.damaged
+        found, damaged = newest_intact_checkpoint(plan.folder)
+        if found is not None:
+            _check_resumable(found, plan.config, plan.dataset, plan.total_steps)
+        return plan.folder, found, damaged
+
+    folder, found, damaged = group.broadcast_from_first(find_start)
+    group.run_in_all(lambda: _check_visible(found))
+    return dataclasses.replace(plan, folder=folder, checkpoint=found, damaged=damaged)
+
+
+def open_run_data(config: RunConfig, task: Task) -> Dataset:
+    """The data of a run, with the validation split if the run holds puzzles out.
+
+    Raises:
+        DataError: if there is no such data.
+    """
+    return with_validation_split(task.open_data(config.data_paths), config.data.validation_share)
+
+
+def _open(config: RunConfig, task: Task, num_processes: int) -> Dataset:
+    """Check the settings, and open the data."""
+    check_batch_size(config, num_processes)
     if config.train.reset_puzzle_embedding and config.train.init_from is None:
         raise ConfigError("--reset-puzzle-embedding needs --init-from CHECKPOINT. Give it too.")
-    trackers.check_trackers(config.train.log_to)
-    dataset = with_validation_split(task.open_data(config.data_paths), config.data.validation_share)
+    check_trackers(config.train.log_to)
+    dataset = open_run_data(config, task)
     dataset.split(config.eval_split)
-    _check_augment(config, dataset)
-    return dataset
-
-
-def _check_visible(found: Path | None) -> None:
-    if found is not None and not found.is_dir():
-        raise ConfigError(
-            f"{found.absolute()} is not to be seen on {socket.gethostname()}. Put --out on a disk "
-            "that all machines share."
-        )
-
-
-def _check_same(config: RunConfig, dataset: Dataset, first: RunConfig, digest: str) -> None:
-    """Refuse to train with other settings or data than the first process."""
-    host = socket.gethostname()
-    for name in setting_names():
-        part, field = name.split(".")
-        theirs, ours = (getattr(getattr(which, part), field) for which in (first, config))
-        if theirs != ours:
-            raise ConfigError(
-                f"{name} is {ours!r} on {host}, {theirs!r} in the first process. Give all the same."
-            )
-    if digest != dataset.meta.digest:
-        raise ConfigError(
-            f"{dataset.path} on {host} has digest {dataset.meta.digest[:12]}, that of the first "
-            f"process {digest[:12]}. Give all machines the same data."
-        )
-
-
-def check_shares(config: RunConfig, num_processes: int) -> None:
-    """Refuse a batch that cannot be dealt evenly.
-
-    Raises:
-        ConfigError: naming sizes that can.
-    """
-    size, parts = config.train.batch_size, num_processes * config.train.accumulate
-    if size % parts:
-        below = size - size % parts
-        sizes = f"{below} or {below + parts}" if below else f"{parts}"
-        dealt, ways = f"{num_processes} processes", "--nproc"
-        if config.train.accumulate > 1:
-            parts_each = f"--accumulate {config.train.accumulate}"
-            dealt = f"{dealt} times {parts_each}" if num_processes > 1 else f"{parts_each} parts"
-            ways = "--accumulate"
-        raise ConfigError(
-            f"a batch of {size} does not divide by {dealt}. Use --batch-size {sizes}, or another "
-            f"{ways}."
-        )
-
-
-def _check_augment(config: RunConfig, dataset: Dataset) -> None:
     if config.data.augment == "stored":
-        return
+        return dataset
     split = dataset.split("train")
     if split.augmentation is None:
         raise ConfigError(f"data.augment = online: task {config.task} has no symmetries. Unset it.")
@@ -185,46 +208,74 @@ def _check_augment(config: RunConfig, dataset: Dataset) -> None:
             f"data.augment = online: {dataset.path} has an identifier for each stored copy, or "
             "only copies that are augmented already. Train on the stored ones."
         )
+    return dataset
 
 
-def _start(
-    config: RunConfig,
-    dataset: Dataset,
-    steps: int,
-    runs_folder: Path,
-    name: str | None,
-    resume: str,
-) -> tuple[Path, Start]:
-    folder = _folder(config, runs_folder, name, resume)
-    found, damaged = newest_intact_checkpoint(folder)
-    if found is None and resume not in ("auto", "never"):
-        raise CheckpointError(
-            f"--resume {resume}: that run has no checkpoint yet. Start it again with --run-name "
-            f"{folder.name}."
-        )
-    if found is not None and resume == "never":
-        raise ConfigError(f"run {folder} exists. Choose another --run-name, or --resume auto.")
-    if found is not None:
-        _check_resumable(found, config, dataset, steps)
-    return folder, Start(found, damaged)
-
-
-def _folder(config: RunConfig, runs_folder: Path, name: str | None, resume: str) -> Path:
-    """The folder of a run, a new one where no name is given; see :func:`plan`.
+def check_batch_size(config: RunConfig, num_processes: int) -> None:
+    """Check that the batch divides evenly over processes and parts.
 
     Raises:
-        ConfigError: if the name is none for a folder.
+        ConfigError: naming sizes that do.
     """
+    size, parts = config.train.batch_size, num_processes * config.train.accumulate
+    if size % parts:
+        below = size - size % parts
+        sizes = f"{below} or {below + parts}" if below else f"{parts}"
+        divisor, flag = f"{num_processes} processes", "--nproc"
+        if config.train.accumulate > 1:
+            accumulate = f"--accumulate {config.train.accumulate}"
+            several = num_processes > 1
+            divisor = f"{divisor} times {accumulate}" if several else f"{accumulate} parts"
+            flag = "--accumulate"
+        raise ConfigError(
+            f"a batch of {size} does not divide by {divisor}. Use --batch-size {sizes}, or another "
+            f"{flag}."
+        )
+
+
+def _check_same_everywhere(config: RunConfig, dataset: Dataset, group: ProcessGroup) -> None:
+    """Check that all processes have the settings and the data of the first one."""
+    first, digest = group.broadcast_from_first(lambda: (config, dataset.meta.digest))
+
+    def check() -> None:
+        host = socket.gethostname()
+        for setting in setting_names():
+            part, field = setting.split(".")
+            value, expected = (getattr(getattr(c, part), field) for c in (config, first))
+            if value != expected:
+                raise ConfigError(
+                    f"{setting} is {value!r} on {host}, {expected!r} in the first process. Give "
+                    "all the same."
+                )
+        if digest != dataset.meta.digest:
+            raise ConfigError(
+                f"{dataset.path} on {host} has digest {dataset.meta.digest[:12]}, that of the "
+                f"first process {digest[:12]}. Give all machines the same data."
+            )
+
+    group.run_in_all(check)
+
+
+def _check_visible(found: Path | None) -> None:
+    if found is not None and not found.is_dir():
+        raise ConfigError(
+            f"{found.absolute()} is missing on {socket.gethostname()}. Put --out on a disk that "
+            "all machines share."
+        )
+
+
+def _run_folder(config: RunConfig, runs: Path, name: str | None, resume: str) -> Path:
     if resume not in ("auto", "never"):
         return Path(resume)
     if name is None:
-        name = new_run_name(runs_folder, config, datetime.datetime.now())
+        name = new_run_name(runs, config, datetime.datetime.now())
     if not name or Path(name).name != name or name == "..":
-        raise ConfigError(f"--run-name {name!r} is no name for a folder. Give one such as 'try-1'.")
-    return runs_folder / config.task / name
+        raise ConfigError(f"--run-name {name!r} is not a folder name. Give a name such as 'try-1'.")
+    return runs / config.task / name
 
 
 def _check_resumable(found: Path, config: RunConfig, dataset: Dataset, total: int) -> None:
+    """Check that a run may resume from a checkpoint with these settings and data."""
     saved = checkpoint.read_config(found)
     if saved.data.digest != dataset.meta.digest:
         raise ConfigError(
@@ -249,4 +300,16 @@ def _check_resumable(found: Path, config: RunConfig, dataset: Dataset, total: in
             )
     if saved.run.task != config.task:
         raise ConfigError(f"{found} is a run of task {saved.run.task!r}, not {config.task!r}.")
-    check_not_ended(found, checkpoint.read_progress(found), total, config.train.patience)
+    progress = checkpoint.read_progress(found)
+    is_evaluated = progress.evaluated_step == progress.step
+    if progress.step > total or (progress.step == total and is_evaluated):
+        raise ConfigError(
+            f"{found} has reached step {progress.step} of {total} already. "
+            "Ask for more with --max-steps or --epochs, or start a new run with --run-name."
+        )
+    if is_out_of_patience(progress, config.train.patience):
+        raise ConfigError(
+            f"{found}: the run has ended early, for --patience {config.train.patience}: no "
+            f"evaluation since step {progress.best_step} was as good. Give more, or start a new "
+            "run with --run-name."
+        )

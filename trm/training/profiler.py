@@ -1,4 +1,4 @@
-"""A trace of some training steps, for chrome://tracing, Perfetto or TensorBoard."""
+"""A profiler trace of some training steps, for Perfetto, TensorBoard or chrome://tracing."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -10,24 +10,24 @@ from torch.profiler import ProfilerActivity
 from trm.errors import StorageError
 from trm.storage import storage_errors
 
-#: Steps before the trace begins: those that compile, and those that warm up.
+#: Steps before the trace: those that compile, and those that warm the profiler up.
 _WAIT, _WARMUP = 8, 2
 
 
 @contextlib.contextmanager
-def profiled(
+def profile(
     run: Path, steps: int, rank: int, warn: Callable[[str], None]
 ) -> Iterator[Callable[[], None]]:
-    """Write ``RUN/profile/rank-R.json.gz``, a trace of so many steps after ten others.
+    """Write ``RUN/profile/rank-R.json.gz``, a trace of some steps after the first ten.
 
     Args:
         run: the run folder.
-        steps: how many; nothing happens if none.
+        steps: the number of steps to trace. Nothing happens if it is 0.
         rank: of this process.
-        warn: is told where there will be no trace.
+        warn: called with a message if there is no trace.
 
-    Gives:
-        what to call after each step.
+    Yields:
+        A function to call after each step.
     """
     if not steps:
         yield lambda: None
@@ -51,4 +51,4 @@ def profiled(
     ) as profiler:
         yield profiler.step
     if profiler.step_num <= _WAIT + _WARMUP:
-        warn(f"no profile: the run ended within the {_WAIT + _WARMUP} steps before it.")
+        warn(f"no profile: the run ended within the {_WAIT + _WARMUP} steps before the trace.")

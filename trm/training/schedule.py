@@ -1,4 +1,4 @@
-"""How long a run is, and at which steps something happens beside training."""
+"""The length of a run, and the steps at which it evaluates, saves and logs."""
 
 import math
 from collections.abc import Iterable
@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from trm.config import RunConfig
 from trm.data import Split
 from trm.models import Depth
+from trm.runs.checkpoint import Progress
 
 
 def total_steps(config: RunConfig, split: Split) -> int:
-    """The length of the run: as many batches as the epochs fill, or ``max_steps``.
+    """The length of the run in steps: ``max_steps``, or the number of batches in the epochs.
 
-    An epoch is one puzzle of each group, with the mean number of examples, as published.
+    As published, an epoch is one puzzle of each group, with the mean number of examples.
     """
     examples = config.train.epochs * split.num_groups * split.mean_puzzle_examples
     return config.train.max_steps or max(1, int(examples / config.train.batch_size))
 
 
 def depth_at(done: float, curriculum: Iterable[tuple[float, int, int]]) -> Depth | None:
-    """The depth of the recursion when a share of the run is done, None for the model's own.
+    """The depth of the recursion after a share ``done`` of the run, None for the model's own.
 
     Progressive depth (CGAR, Qasim and Zhang 2025, arXiv 2511.08653): shallow steps are cheap, and
     there is little to refine at first.
@@ -28,22 +29,27 @@ def depth_at(done: float, curriculum: Iterable[tuple[float, int, int]]) -> Depth
 
 
 def eval_examples(config: RunConfig, steps: int) -> int:
-    """How many examples an evaluation looks at after so many training steps.
+    """The number of examples of an evaluation after ``steps`` training steps.
 
-    As many as take no longer than so many steps: an example costs ``halt_max_steps`` forward
-    passes there, each of the published depth 0.6 of a training step's.
+    An evaluation takes at most as long as these steps: an example costs ``halt_max_steps`` forward
+    passes there. At the published depth, each is 0.6 of a training step.
     """
     h_cycles, latents = config.model.h_cycles, config.model.num_latents
-    # In cycles: a gradient costs two more, and latents are tried before one of them learns.
+    # In cycles: a gradient costs two more. With several latents, all are tried before one learns.
     training = h_cycles * latents + 3 if latents > 1 else h_cycles + 2
     trained = steps * config.train.batch_size
     affordable = math.ceil(trained / (h_cycles / training * config.model.halt_max_steps))
     return config.eval.max_examples or affordable
 
 
+def is_out_of_patience(progress: Progress, patience: int | None) -> bool:
+    """Whether the last ``patience`` evaluations have found no new best."""
+    return patience is not None and progress.since_best >= patience
+
+
 @dataclass(frozen=True)
 class Schedule:
-    """At which steps something happens beside training."""
+    """The steps at which a run evaluates, saves and logs."""
 
     total: int
     eval_every: int
@@ -51,8 +57,8 @@ class Schedule:
     log_every: int
 
     @classmethod
-    def of(cls, config: RunConfig, total: int) -> "Schedule":
-        """The schedule of a run of so many steps."""
+    def from_config(cls, config: RunConfig, total: int) -> "Schedule":
+        """The schedule of a run of ``total`` steps."""
         train = config.train
         eval_every = min(train.eval_every_steps or max(math.ceil(total / 10), 100), total)
         save_every = train.save_every_steps or min(eval_every, 1000)

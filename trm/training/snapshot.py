@@ -1,7 +1,7 @@
-"""All that a run needs to go on: copied while training waits, written while it goes on, restored.
+"""The full state of a training run: copied to the CPU, written as a checkpoint, restored.
 
-The copy does not depend on how many processes train: the first one collects what the others have,
-and each takes its share again.
+It does not depend on the number of processes: the first one gathers the shards of the others, and
+restoring divides them again.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from trm.storage import atomic_folder
 from trm.training.sharded_embedding import ShardedPuzzleEmbedding
 from trm.training.step import TrainState
 
-_RAW, _OPTIMIZER, _ROLLOUT = "weights.safetensors", "optimizer.safetensors", "rollout.safetensors"
+_RAW, _OPTIMIZER, _CARRY = "weights.safetensors", "optimizer.safetensors", "rollout.safetensors"
 
 
 @dataclass(frozen=True)
@@ -80,21 +80,21 @@ def take_snapshot(
         collected[PUZZLE_EMBEDDING] = group.gather_to_first(
             table.shard, config.data.num_puzzle_identifiers
         )
-    rollout: dict[str, Tensor] = {}
-    if state.rollout is not None:
+    carry: dict[str, Tensor] = {}
+    if state.carry is not None:
         size = config.run.train.batch_size
-        rollout = {n: group.gather_to_first(t, size) for n, t in state.rollout.tensors().items()}
+        carry = {n: group.gather_to_first(t, size) for n, t in state.carry.tensors().items()}
     if not group.is_first:
         return None
     weights: dict[str, Tensor] = dict(state.model.state_dict())
-    if state.average is not None:
-        weights |= state.average.average
+    if state.ema is not None:
+        weights |= state.ema.weights
     weights = {n: _copy(t) for n, t in weights.items() if n not in collected} | collected
     raw: dict[str, Tensor] = dict(state.model.named_parameters())
     inner = {_RAW: raw, _OPTIMIZER: state.optimizer.moments()}
     copied = {file: {n: _copy(t) for n, t in tensors.items()} for file, tensors in inner.items()}
-    if rollout:
-        copied[_ROLLOUT] = rollout
+    if carry:
+        copied[_CARRY] = carry
     return Snapshot(config, progress, weights, copied, names)
 
 
@@ -120,22 +120,22 @@ def restore(path: Path, state: TrainState, group: ProcessGroup = SINGLE_PROCESS)
         targets[PUZZLE_EMBEDDING] = table.shard
         count = state.model.spec.num_puzzle_identifiers
         shares[PUZZLE_EMBEDDING] = (count, group.shard(count))
-    if state.average is not None:
-        targets |= state.average.average
+    if state.ema is not None:
+        targets |= state.ema.weights
     load_into(targets, path / WEIGHTS_FILE, shares)
     load_into(dict(state.model.named_parameters()), inner / _RAW)
     load_into(state.optimizer.moments(), inner / _OPTIMIZER)
     state.step = progress.step
     state.optimizer.num_steps = progress.step - progress.left_out
     if progress.step:
-        found = load_row_slices(inner / _ROLLOUT, group.shard)
+        found = load_row_slices(inner / _CARRY, group.shard)
         try:
-            state.rollout = Carry.from_tensors(
+            state.carry = Carry.from_tensors(
                 {n: t.to(state.model.device) for n, t in found.items()}
             )
         except KeyError as error:
             raise CheckpointError(
-                f"{inner / _ROLLOUT} lacks the tensor {error}. Use another checkpoint."
+                f"{inner / _CARRY} lacks the tensor {error}. Use another checkpoint."
             ) from error
     return progress
 

@@ -1,4 +1,4 @@
-"""One training step on one device, apart from what feeds and watches it."""
+"""One training step on one device: supervision step, loss, gradients, optimizer and EMA."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,15 +9,21 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trm.config import RunConfig
+from trm.config import RunConfig, TrainConfig
 from trm.models import (
     Carry,
     Depth,
     PuzzleBatch,
+    StateNoise,
+    StepLoss,
     TinyRecursiveModel,
+    answer_losses,
+    best_latent_step,
     concat_carries,
     initial_carry,
     replace_halted,
+    should_halt,
+    step_loss,
 )
 from trm.models.flops import train_step_flops
 from trm.runtime.device import seeded
@@ -28,9 +34,13 @@ from trm.training.optim.ema import EMA
 from trm.training.optim.lr_schedule import learning_rate_scale
 from trm.training.optim.muon import MuonAdamW
 from trm.training.schedule import depth_at
-from trm.training.supervision import METRICS, measure, supervise
 
-_LOSS = METRICS.index("loss")
+#: The sums that a step returns. As published, accuracies and steps count the rows that halted;
+#: losses count all rows. Each process has the sums of its shard, but the norm of all gradients.
+METRICS = (
+    "count", "loss", "answer_loss", "halting_loss", "exact_accuracy", "cell_accuracy",
+    "halting_accuracy", "mean_steps", "grad_norm",
+)  # fmt: skip
 
 
 @dataclass
@@ -39,31 +49,110 @@ class TrainState:
 
     model: TinyRecursiveModel
     optimizer: Optimizer
-    average: EMA | None
-    rollout: Carry | None = None
+    ema: EMA | None
+    carry: Carry | None = None
     step: int = 0
 
     @classmethod
     def create(cls, model: TinyRecursiveModel, config: RunConfig) -> "TrainState":
         """The state at step 0."""
         parameters = dict(model.named_parameters())
-        ema = config.optim.ema
         kind = MuonAdamW if config.optim.optimizer == "muon" else AdamAtan2
         return cls(
             model,
             kind(parameters, config.optim),
-            EMA(parameters, config.optim.ema_rate) if ema else None,
+            EMA(parameters, config.optim.ema_rate) if config.optim.ema else None,
         )
 
 
-class Trainer:
-    """Takes training steps.
+class SupervisionStep(NamedTuple):
+    """The result of a supervision step, before the weights are updated."""
+
+    carry: Carry
+    loss: StepLoss
+    logits: Float[Tensor, "batch seq vocab"]
+    halt_logits: Float[Tensor, " batch"]
+
+    @torch.no_grad()
+    def metrics(self, batch_size: int) -> Float[Tensor, " m"]:
+        """The sums that ``METRICS`` names, without ``grad_norm``. Losses are divided by the batch.
+
+        Args:
+            batch_size: of the whole batch, over all processes and parts.
+        """
+        loss = self.loss
+        counted = self.carry.halted & loss.scored
+        sums = (
+            counted.sum(),
+            loss.total / batch_size,
+            loss.answer / batch_size,
+            loss.halting / batch_size,
+            (counted & loss.exact).sum(),
+            torch.where(counted, loss.cell_accuracy, 0).sum(),
+            (counted & ((self.halt_logits >= 0) == loss.exact)).sum(),
+            torch.where(counted, self.carry.steps, 0).sum(),
+        )
+        return torch.stack([value.to(loss.total.dtype) for value in sums]).detach()
+
+
+def supervision_step(
+    model: TinyRecursiveModel,
+    carry: Carry,
+    puzzle_vectors: Float[Tensor, "batch width"] | None,
+    min_steps: Int[Tensor, " batch"] | None,
+    train: TrainConfig,
+    depth: Depth | None = None,
+    generator: torch.Generator | None = None,
+) -> SupervisionStep:
+    """One supervision step (paper, figure 3) and its loss.
+
+    Args:
+        model: the model.
+        carry: the rows, after halted rows have been replaced.
+        puzzle_vectors: the puzzle embedding of each row.
+        min_steps: exploration, see :func:`trm.models.should_halt`.
+        train: the settings.
+        depth: of the recursion, None for the model's own.
+        generator: draws ``train.state_noise``. None for no noise.
+    """
+    puzzles = carry.puzzles
+    noise = None
+    if generator is not None and train.state_noise:
+        noise = StateNoise(train.state_noise, generator)
+    latents, logits, halt_logits = best_latent_step(
+        model,
+        carry.latents,
+        model.embed(puzzles.inputs, puzzle_vectors),
+        lambda logits: answer_losses(logits, puzzles.labels, train.loss, train.label_smoothing),
+        depth,
+        noise,
+    )
+    decay = train.supervision_decay
+    loss = step_loss(
+        logits,
+        halt_logits,
+        puzzles.labels,
+        train.loss,
+        smoothing=train.label_smoothing,
+        halting_weight=train.halting_weight,
+        weights=None if decay == 1 else decay ** carry.steps.to(halt_logits.dtype),
+    )
+    steps = carry.steps + 1
+    halted = should_halt(halt_logits.detach(), steps, model.config.halt_max_steps, min_steps)
+    return SupervisionStep(Carry(latents, steps, halted, puzzles), loss, logits, halt_logits)
+
+
+class TrainStep:
+    """Takes training steps; call it with each batch.
 
     Args:
         state: what is trained.
         config: the run's settings.
         total_steps: the length of the run, for the learning rate.
-        group: the processes that take each step together, each with its share of the batch.
+        group: the processes that train together, each with its shard of the batch.
+
+    Attributes:
+        nonfinite: the first step whose loss or gradient was not finite, None before the first step.
     """
 
     def __init__(
@@ -76,98 +165,129 @@ class Trainer:
     ) -> None:
         self.state, self.config, self.total_steps = state, config, total_steps
         self.group = group
-        self.failure: Failure | None = None
+        self.nonfinite: NonFiniteStep | None = None
 
-    def step(
+    def __call__(
         self, puzzles: PuzzleBatch, min_steps: Int[Tensor, " batch"] | None
     ) -> Float[Tensor, " m"] | None:
-        """One step; returns the sums named in ``METRICS``, still on the device.
+        """Take one step. Returns the sums that ``METRICS`` names, on the device.
 
-        None if loss or gradient was not finite and ``skip_nonfinite`` lets such steps be left out:
-        then nothing was learned, and rows whose numbers are none begin anew.
+        With ``skip_nonfinite``, a step whose loss or gradient is not finite is skipped: the weights
+        stay, rows with non-finite latents start anew, and the result is None.
 
         Args:
-            puzzles: this process's share of the batch.
+            puzzles: this process's shard of the batch.
             min_steps: exploration, see :func:`trm.models.should_halt`.
         """
-        state, model = self.state, self.state.model
+        state, model, optim = self.state, self.state.model, self.config.optim
         generator = self._generator()
-        rollout = state.rollout
-        if rollout is None:
-            rollout = initial_carry(model, puzzles, generator)
-        rollout = replace_halted(model, rollout, puzzles, generator)
-        identifiers = rollout.puzzles.identifiers
-        rows = model.puzzle_vectors(identifiers)
-        state.rollout, sums = self._differentiate(rollout, rows, min_steps, generator)
-        finite, grad_norm = self._sum_gradients(sums[_LOSS])
+        # The new batch takes the places of the rows that have halted.
+        carry = state.carry
+        if carry is None:
+            carry = initial_carry(model, puzzles, generator)
+        carry = replace_halted(model, carry, puzzles, generator)
+        identifiers = carry.puzzles.identifiers
+        puzzle_vectors = model.puzzle_vectors(identifiers)
+
+        state.carry, metrics = self._backward(carry, puzzle_vectors, min_steps, generator)
+        is_finite, grad_norm = self._all_reduce_gradients(metrics[METRICS.index("loss")])
         state.step += 1
-        if self._fails(finite, identifiers):
-            self._leave_out()
+        self._note_nonfinite(is_finite, identifiers)
+        if self.config.train.skip_nonfinite and not bool(is_finite):  # waits for the device
+            self._skip_step()
             return None
-        self._update(identifiers, rows)
-        return torch.cat((sums, grad_norm.to(sums.dtype).reshape(1)))
+
+        scale = self._learning_rate_scale()
+        table = model.puzzle_embedding
+        if table is not None and puzzle_vectors is not None and puzzle_vectors.grad is not None:
+            table.update_(
+                self.group.all_gather(identifiers),
+                self.group.all_gather(puzzle_vectors.grad),
+                lr=optim.puzzle_emb_lr * scale,
+                weight_decay=optim.puzzle_emb_weight_decay,
+            )
+        state.optimizer.step(scale)
+        state.optimizer.zero_grad()
+        if state.ema is not None:
+            state.ema.update()
+        return torch.cat((metrics, grad_norm.to(metrics.dtype).reshape(1)))
 
     @property
     def learning_rate(self) -> float:
-        """The network's learning rate at the step last taken."""
-        return self.config.optim.lr * self._scale()
+        """The network's learning rate in the last step."""
+        return self.config.optim.lr * self._learning_rate_scale()
 
     def step_flops(self, step: int) -> int:
-        """Operations that step 1, 2, ... takes of an example, see :mod:`trm.models.flops`."""
+        """Operations per example in step 1, 2, ..., see :mod:`trm.models.flops`."""
         return train_step_flops(self.config.model, self.state.model.spec, self._depth(step))
 
     def _depth(self, step: int) -> Depth | None:
         return depth_at((step - 1) / self.total_steps, self.config.train.depth_curriculum)
 
-    def _generator(self) -> torch.Generator | None:
-        """What draws the noise and initial states of a step, None if there are none.
+    def _learning_rate_scale(self) -> float:
+        return learning_rate_scale(self.state.step, self.config.optim, self.total_steps)
 
-        From the seed, the step and the first row alone, so that a run can go on.
+    def _generator(self) -> torch.Generator | None:
+        """Draws the noise and initial latents of a step, None if there are none.
+
+        Seeded by the run's seed, the step and the number of the first row, so that a resumed run
+        draws the same numbers.
         """
         train = self.config.train
         if not train.state_noise and self.config.model.state_init == "fixed":
             return None
-        first = self.group.shard(train.batch_size).start
-        return seeded(self.state.model.device, train.seed, self.state.step, first)
+        first_row = self.group.shard(train.batch_size).start
+        return seeded(self.state.model.device, train.seed, self.state.step, first_row)
 
-    def _scale(self) -> float:
-        return learning_rate_scale(self.state.step, self.config.optim, self.total_steps)
-
-    def _differentiate(
+    def _backward(
         self,
-        rollout: Carry,
-        rows: Float[Tensor, "batch width"] | None,
+        carry: Carry,
+        puzzle_vectors: Float[Tensor, "batch width"] | None,
         min_steps: Int[Tensor, " batch"] | None,
         generator: torch.Generator | None,
     ) -> tuple[Carry, Float[Tensor, " m"]]:
-        """The gradients of a supervision step, in parts; what carries over, what it measures."""
+        """Compute the gradients of a supervision step, in ``train.accumulate`` parts.
+
+        Returns:
+            The carry of the next step, and the metrics of this one.
+        """
         train, count = self.config.train, self.config.train.accumulate
         depth = self._depth(self.state.step + 1)
-        size = len(rollout.steps) // count
-        parts, measured = [], []
-        for place in (slice(n * size, (n + 1) * size) for n in range(count)):
-            part = rollout if count == 1 else rollout.rows(place)
-            part_rows = rows if rows is None or count == 1 else rows[place]
-            stays = min_steps if min_steps is None or count == 1 else min_steps[place]
-            done = supervise(self.state.model, part, part_rows, stays, train, depth, generator)
+        size = len(carry.steps) // count
+        carries, metrics = [], []
+        for rows in (slice(n * size, (n + 1) * size) for n in range(count)):
+            done = supervision_step(
+                self.state.model,
+                carry if count == 1 else carry.rows(rows),
+                puzzle_vectors if puzzle_vectors is None or count == 1 else puzzle_vectors[rows],
+                min_steps if min_steps is None or count == 1 else min_steps[rows],
+                train,
+                depth,
+                generator,
+            )
             (done.loss.total / train.batch_size).backward()  # type: ignore[no-untyped-call]
-            parts.append(done.rollout)
-            measured.append(measure(done, train.batch_size))
-        return concat_carries(parts), measured[0] if count == 1 else torch.stack(measured).sum(0)
+            carries.append(done.carry)
+            metrics.append(done.metrics(train.batch_size))
+        return concat_carries(carries), metrics[0] if count == 1 else torch.stack(metrics).sum(0)
 
     @torch.no_grad()
-    def _sum_gradients(self, loss: Float[Tensor, ""]) -> tuple[Bool[Tensor, ""], Float[Tensor, ""]]:
-        """Add up the gradients of all processes; whether they and the loss are finite, their norm.
+    def _all_reduce_gradients(
+        self, loss: Float[Tensor, ""]
+    ) -> tuple[Bool[Tensor, ""], Float[Tensor, ""]]:
+        """Sum the gradients of all processes, and clip them.
 
-        One flat bucket, in which the loss travels too. There is nothing to overlap it with: every
-        weight is used until the last moment of the backward pass.
+        All gradients and the loss travel in one flat tensor. Sending them earlier would gain
+        nothing: every weight is used until the end of the backward pass.
+
+        Returns:
+            Whether loss and gradients are finite, and the gradients' norm before clipping.
         """
         optimizer = self.state.optimizer
         if self.group.size > 1:
             own = optimizer.gradients()
-            bucket = torch.cat([*(g.flatten() for g in own), loss.to(own[0].dtype).reshape(1)])
-            self.group.all_reduce_(bucket)
-            *summed, total = torch.split(bucket, [*(g.numel() for g in own), 1])
+            flat = torch.cat([*(g.flatten() for g in own), loss.to(own[0].dtype).reshape(1)])
+            self.group.all_reduce_(flat)
+            *summed, total = torch.split(flat, [*(g.numel() for g in own), 1])
             for parameter, gradient in zip(optimizer.parameters, summed, strict=True):
                 parameter.grad = gradient.view_as(parameter)
             loss = total[0]
@@ -177,48 +297,30 @@ class Trainer:
             torch.nn.utils.clip_grads_with_norm_(optimizer.parameters, limit, norm)
         return torch.isfinite(loss) & torch.isfinite(norm), norm
 
-    def _fails(self, finite: Bool[Tensor, ""], identifiers: Int[Tensor, " batch"]) -> bool:
-        """Note a step that is not finite; whether to leave it out, for which the host has to wait.
-
-        Without ``skip_nonfinite`` nobody waits: the note is read when the next line is logged.
-        """
-        step = torch.full_like(finite, self.state.step, dtype=torch.int64)
-        if self.failure is None:
-            self.failure = Failure(torch.where(finite, 0, step), identifiers)
-        else:
-            first = self.failure.step != 0
-            self.failure = Failure(
-                torch.where(finite | first, self.failure.step, step),
-                torch.where(first, self.failure.identifiers, identifiers),
-            )
-        return self.config.train.skip_nonfinite > 0 and not bool(finite)
+    def _note_nonfinite(self, is_finite: Bool[Tensor, ""], identifiers: Tensor) -> None:
+        """Remember the first step that is not finite, without waiting for the device."""
+        step = torch.full_like(is_finite, self.state.step, dtype=torch.int64)
+        if self.nonfinite is None:
+            self.nonfinite = NonFiniteStep(torch.where(is_finite, 0, step), identifiers)
+            return
+        found = self.nonfinite.step != 0
+        self.nonfinite = NonFiniteStep(
+            torch.where(is_finite | found, self.nonfinite.step, step),
+            torch.where(found, self.nonfinite.identifiers, identifiers),
+        )
 
     @torch.no_grad()
-    def _leave_out(self) -> None:
+    def _skip_step(self) -> None:
+        """Drop the gradients, and let the next batch replace rows with non-finite latents."""
         state = self.state
         state.optimizer.zero_grad()
-        assert state.rollout is not None
-        latents, steps, halted, puzzles = state.rollout
+        assert state.carry is not None
+        latents, steps, halted, puzzles = state.carry
         broken = torch.stack([~part.isfinite().flatten(1).all(1) for part in latents]).any(0)
-        state.rollout = Carry(latents, steps, halted | broken, puzzles)
-
-    def _update(self, identifiers: Tensor, rows: Tensor | None) -> None:
-        optim, state = self.config.optim, self.state
-        table = state.model.puzzle_embedding
-        if table is not None and rows is not None and rows.grad is not None:
-            table.update_(
-                self.group.all_gather(identifiers),
-                self.group.all_gather(rows.grad),
-                lr=optim.puzzle_emb_lr * self._scale(),
-                weight_decay=optim.puzzle_emb_weight_decay,
-            )
-        state.optimizer.step(self._scale())
-        state.optimizer.zero_grad()
-        if state.average is not None:
-            state.average.update()
+        state.carry = Carry(latents, steps, halted | broken, puzzles)
 
 
-class Failure(NamedTuple):
+class NonFiniteStep(NamedTuple):
     """The first step whose loss or gradient was not finite, on the device.
 
     Attributes:
@@ -229,8 +331,8 @@ class Failure(NamedTuple):
     step: Int[Tensor, ""]
     identifiers: Int[Tensor, " batch"]
 
-    def text(self, group: ProcessGroup, names: NDArray[np.bytes_] | None) -> str:
-        """What failed, on which puzzles; all processes have to ask."""
+    def describe(self, group: ProcessGroup, names: NDArray[np.bytes_] | None) -> str:
+        """The step and its puzzles, for an error message. All processes have to call this."""
         used = np.unique(group.all_gather(self.identifiers).cpu().numpy())
         shown = used[:5] if names is None else [names[i].decode() for i in used[:5]]
         more = f" and {len(used) - 5} more" if len(used) > 5 else ""

@@ -1,4 +1,4 @@
-"""Training a run: in this process, as one of several, or as planned before."""
+"""Training a run: what ``trm train`` and ``trm.train`` call."""
 
 import contextlib
 import os
@@ -12,17 +12,11 @@ from trm.runs.lock import run_lock
 from trm.runs.metrics_file import Listener
 from trm.runs.run_folder import rename_damaged
 from trm.runtime.device import device_errors, pick_device
-from trm.runtime.process_group import (
-    SINGLE_PROCESS,
-    ProcessGroup,
-    init_process_group,
-    process_group_from_env,
-)
+from trm.runtime.process_group import SINGLE_PROCESS, init_process_group, process_group_from_env
+from trm.runtime.worker import num_restarts
 from trm.storage import replace_symlink, write_text
-from trm.tasks.base import Task
-from trm.tasks.registry import get_task
-from trm.training.loop import Outcome, TrainLoop
-from trm.training.plan import Plan, plan_run
+from trm.training.loop import TrainLoop, TrainResult
+from trm.training.plan import RunPlan, confirm_plan, plan_run
 
 
 def train(
@@ -34,76 +28,54 @@ def train(
     push_to: str | None = None,
     listen: Listener = lambda record: None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Outcome:
+    profile_steps: int = 0,
+    plan: RunPlan | None = None,
+) -> TrainResult:
     """Train a model in this process: ``trm train``.
 
-    Started by torchrun or Slurm it is one of several processes that train together, a GPU each;
-    ``trm train`` starts them itself.
+    If torchrun or Slurm started this process, it trains together with the others, one GPU each.
+    The command ``trm train`` also starts these processes.
 
     Args:
-        config: what :func:`run_config` gives.
+        config: from :func:`run_config`.
         runs: run folders are ``RUNS/TASK/NAME``.
         name: the run's name, None for a new one.
-        resume: ``auto`` goes on with a run of that name, ``never`` refuses to, anything else is
-            the run folder to go on with.
-        push_to: push each new best checkpoint to this repository of the Hub.
-        listen: hears every record, in the first process.
-        should_stop: asked after each step; true ends the run with a checkpoint.
+        resume: ``auto`` resumes the run of that name if it exists, ``never`` refuses to. Anything
+            else is the run folder to resume.
+        push_to: push each new best checkpoint to this Hub repository.
+        listen: called with every record, in the first process.
+        should_stop: called after each step. True ends the run with a checkpoint.
+        profile_steps: write a profiler trace of this many steps.
+        plan: the run, if it is planned already by :func:`trm.training.plan.plan_run`. Then
+            ``runs``, ``name`` and ``resume`` have no effect.
 
     Raises:
-        ConfigError, DataError, CheckpointError: if it cannot start.
-        TrainingError: if it went wrong on the way.
+        ConfigError, DataError, CheckpointError: if the run cannot start.
+        TrainingError: if a loss is not finite, or the device is out of memory.
     """
-    task = get_task(config.task)
     group = process_group_from_env(os.environ) or SINGLE_PROCESS
-    with init_process_group(group, pick_device(config.train.device, group.local_rank)):
-        planned = plan_run(
-            config, task, runs_folder=Path(runs), name=name, resume=resume, group=group
-        )
-        with push_best(planned.folder, push_to if group.is_first else None, listen) as heard:
-            return train_plan(planned, task, group=group, listen=heard, should_stop=should_stop)
-
-
-def train_plan(
-    planned: Plan,
-    task: Task,
-    *,
-    group: ProcessGroup = SINGLE_PROCESS,
-    listen: Listener = lambda record: None,
-    should_stop: Callable[[], bool] = lambda: False,
-    profile_steps: int = 0,
-) -> Outcome:
-    """Train as planned.
-
-    Args:
-        planned: by :func:`trm.training.plan.plan_run`.
-        task: the task.
-        group: the processes that train together, of which this is one.
-        listen: hears every record, in the first process.
-        should_stop: asked after each step; true ends the run with a checkpoint.
-        profile_steps: write a profiler trace of so many steps.
-
-    Raises:
-        ConfigError: if another process trains in that folder.
-        TrainingError: if numbers are not finite, or memory is used up.
-    """
-    config = planned.config
     device = pick_device(config.train.device, group.local_rank)
-    with contextlib.ExitStack() as stack:
-        group.broadcast_from_first(lambda: _occupy(planned, stack))
-        run = TrainLoop(
-            planned.folder, config, task, planned.dataset, device, group, listen, should_stop,
-            profile_steps,
-        )  # fmt: skip
+    with init_process_group(group, device), contextlib.ExitStack() as stack:
+        if plan is None:
+            (is_restarted,) = group.any_process(num_restarts(os.environ) > 0)
+            if is_restarted and resume == "never":
+                resume = "auto"  # the processes before these have started the run
+            plan = plan_run(config, runs=runs, name=name, resume=resume, device=device, group=group)
+        else:
+            plan = confirm_plan(plan, group)
+        folder, config = plan.folder, plan.config
+        repo = push_to if group.is_first else None
+        listen = stack.enter_context(push_best(folder, repo, listen))
+
+        def prepare_folder() -> None:
+            stack.enter_context(run_lock(folder))
+            for path in plan.damaged:
+                rename_damaged(path)
+            if plan.damaged and plan.checkpoint is not None:
+                replace_symlink(folder / LAST, plan.checkpoint)
+            write_text(folder / CONFIG_FILE, config.model_dump_json(indent=2) + "\n")
+
+        group.broadcast_from_first(prepare_folder)
+        loop = TrainLoop(plan, device, group, listen, should_stop, profile_steps)
         with device_errors():
-            return run.fit(planned.resume_from)
-
-
-def _occupy(planned: Plan, stack: contextlib.ExitStack) -> None:
-    """Take the run folder, and put damaged checkpoints out of the way."""
-    stack.enter_context(run_lock(planned.folder))
-    for path in planned.start.damaged:
-        rename_damaged(path)
-    if planned.start.damaged and planned.resume_from is not None:
-        replace_symlink(planned.folder / LAST, planned.resume_from)
-    write_text(planned.folder / CONFIG_FILE, planned.config.model_dump_json(indent=2) + "\n")
+            return loop.run()

@@ -10,37 +10,40 @@ from trm.models import TinyRecursiveModel
 
 
 class EMA:
-    """An exponential running average of the parameters (EMA); buffers are not averaged.
+    """An exponential moving average of the parameters. Buffers are not averaged.
 
     Args:
         parameters: by name; the average starts as a copy of them.
-        rate: the share that stays at each update.
+        rate: the share of the average that an update keeps.
+
+    Attributes:
+        weights: the averaged parameters, by name.
     """
 
     def __init__(self, parameters: Mapping[str, Tensor], rate: float) -> None:
         self.parameters = parameters
         self.rate = rate
-        self.average = {name: p.detach().clone() for name, p in parameters.items()}
+        self.weights = {name: p.detach().clone() for name, p in parameters.items()}
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the parameters as they are now."""
+        """Move the average towards the current parameters."""
         torch._foreach_lerp_(
-            list(self.average.values()), list(self.parameters.values()), 1 - self.rate
+            list(self.weights.values()), list(self.parameters.values()), 1 - self.rate
         )
 
 
 @contextlib.contextmanager
-def averaged(model: TinyRecursiveModel, average: EMA | None) -> Iterator[None]:
-    """The model with its averaged weights inside the block; nothing is copied."""
-    if average is None:
+def ema_weights(model: TinyRecursiveModel, ema: EMA | None) -> Iterator[None]:
+    """Inside the block the model has its averaged weights. Nothing is copied."""
+    if ema is None:
         yield
         return
     parameters = dict(model.named_parameters())
     own = {name: p.data for name, p in parameters.items()}
     try:
         for name, parameter in parameters.items():
-            parameter.data = average.average[name]
+            parameter.data = ema.weights[name]
         yield
     finally:
         for name, parameter in parameters.items():

@@ -40,7 +40,7 @@ def build_model(
     return model.to(device)
 
 
-def begin_with(
+def load_initial_weights(
     model: TinyRecursiveModel, config: RunConfig, group: ProcessGroup = SINGLE_PROCESS
 ) -> None:
     """Fill a new model with the weights of the checkpoint ``train.init_from``.
@@ -73,7 +73,7 @@ def begin_with(
         own[:both].copy_(targets[_LATENTS][:both])
 
 
-def check_beginning(config: RunConfig, dataset: Dataset) -> None:
+def check_initial_weights(config: RunConfig, dataset: Dataset) -> None:
     """Refuse ``train.init_from`` where it does not fit, before anything is written.
 
     Raises:

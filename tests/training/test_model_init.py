@@ -22,10 +22,14 @@ from trm.models import TinyRecursiveModel
 from trm.runs.checkpoint import read_config
 from trm.runtime.process_group import ProcessGroup
 from trm.tasks.registry import get_task
-from trm.training.initial_model import begin_with, build_model, check_beginning
+from trm.training.model_init import (
+    build_model,
+    check_initial_weights,
+    load_initial_weights,
+)
 from trm.training.plan import plan_run
 from trm.training.sharded_embedding import ShardedPuzzleEmbedding
-from trm.training.train import train_plan
+from trm.training.train import train
 
 Checkpoint = Callable[..., Path]
 Tiny = Callable[..., RunConfig]
@@ -48,11 +52,11 @@ def opened(config: RunConfig) -> Dataset:
 def begun(config: RunConfig, group: ProcessGroup | None = None) -> TinyRecursiveModel:
     """The model of a run, checked and filled."""
     dataset = opened(config)
-    check_beginning(config, dataset)
+    check_initial_weights(config, dataset)
     with torch.no_grad():
         more = () if group is None else (group,)
         model = build_model(config, dataset, CPU, *more)
-        begin_with(model, config, *more)
+        load_initial_weights(model, config, *more)
     return model
 
 
@@ -175,7 +179,7 @@ def test_another_network_is_refused(
     config = tiny(f"train.init_from={folder}", f"train.reset_puzzle_embedding={reset}", *ours)
     whole = rf"^{folder}:? {message}.*Give the model settings that it was trained with\.$"
     with pytest.raises(CheckpointError, match=whole):
-        check_beginning(config, opened(config))
+        check_initial_weights(config, opened(config))
 
 
 def test_another_task_and_other_puzzles_are_refused(
@@ -196,7 +200,7 @@ def test_another_task_and_other_puzzles_are_refused(
     ):
         config = tiny(f"train.init_from={tmp_path / name}")
         with pytest.raises(CheckpointError, match=message):
-            check_beginning(config, opened(config))
+            check_initial_weights(config, opened(config))
 
 
 def train_arguments(data: Path, *assignments: str) -> list[str]:
@@ -262,13 +266,12 @@ def test_a_reset_needs_something_to_reset(
 def test_a_run_that_goes_on_does_not_read_it_again(
     checkpoint: Checkpoint, tiny: Tiny, tmp_path: Path
 ) -> None:
-    source, task = checkpoint("c"), get_task("sudoku")
+    source = checkpoint("c")
 
     def fit(steps: int, resume: str = "auto", *more: str) -> Any:
         settings = (f"train.init_from={source}", "train.save_every_steps=2", *more)
         config = tiny(*settings, f"train.max_steps={steps}")
-        plan = plan_run(config, task, runs_folder=tmp_path, name="a", resume=resume)
-        return train_plan(plan, task)
+        return train(config, runs=tmp_path, name="a", resume=resume)
 
     assert fit(2).step == 2
     shutil.rmtree(source)
@@ -278,7 +281,7 @@ def test_a_run_that_goes_on_does_not_read_it_again(
     with pytest.raises(ConfigError, match=r"was trained with train\.init_from = "):
         fit(6, "auto", "train.init_from=other/one")
     with pytest.raises(CheckpointError, match="c: no such run or checkpoint"):
-        plan_run(tiny(f"train.init_from={source}"), task, runs_folder=tmp_path, name="b")
+        plan_run(tiny(f"train.init_from={source}"), runs=tmp_path, name="b")
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [(3, 1), (1, 3), (3, 2), (2, 3)])
