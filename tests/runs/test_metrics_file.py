@@ -1,4 +1,4 @@
-"""Reading metrics.jsonl from either end."""
+"""Writing metrics.jsonl, and reading it from either end."""
 
 import json
 import os
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trm.runs.metrics_file import newest_first, oldest_first
+from trm.errors import StorageError
+from trm.runs.metrics_file import MetricsFile, newest_first, oldest_first
 
 MIB = 1 << 20
 
@@ -79,3 +80,19 @@ def test_a_long_invalid_line_is_not_kept_in_memory(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 16 * MIB
+
+
+def test_records_beyond_the_checkpoint_and_broken_lines_are_forgotten(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    lines = ['{"event": "train", "step": 5}', '{"event": "train", "step": 6}', '{"event": "tr']
+    file.write_text("\n".join(lines))
+    MetricsFile(file, after_step=5)({"event": "train", "step": 6, "loss": float("inf")})
+    found = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [record["step"] for record in found] == [5, 6]
+    assert found[1]["loss"] is None
+
+
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        MetricsFile(tmp_path / "file" / "metrics.jsonl")

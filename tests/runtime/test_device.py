@@ -1,4 +1,4 @@
-"""What training makes of ``auto`` on a device."""
+"""Choosing a device, a type and a number of processes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +10,45 @@ from trm.config import ModelConfig, RunConfig
 from trm.errors import ConfigError
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.runs import layout
-from trm.runtime.device import default_dtype, resolve_dtype
+from trm.runtime.device import default_dtype, num_processes, pick_device, resolve_dtype
 from trm.training.plan import plan_run
 from trm.training.train import train
 
 CPU = torch.device("cpu")
 TYPES = {"avx512_bf16": "bfloat16", "amx_bf16": "bfloat16", "avx512_f": "float32"}
+
+
+def test_auto_is_a_device_that_works() -> None:
+    torch.empty(1, device=pick_device("auto"))
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meteor:0"])
+def test_a_device_that_is_not_there(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"cannot use device '{name}'.*Use --device cpu"):
+        pick_device(name)
+
+
+def test_each_process_has_the_gpu_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no GPU here, what torch is asked for stands in for one."""
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "empty", lambda *_, device: None)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for count, rank, expected in ((1, 0, 0), (1, 3, 0), (8, 0, 0), (8, 5, 5)):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
+        for name in ("auto", "cuda"):
+            assert pick_device(name, rank) == torch.device("cuda", expected)
+    assert pick_device("cuda:7", 2) == torch.device("cuda", 7)
+    assert all(device.index is not None for device in chosen)
+
+
+def test_as_many_processes_as_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (num_processes("cpu"), num_processes("cpu", 3)) == (1, 3)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [num_processes(name) for name in ("auto", "cuda", "cuda:1", "cpu")] == [2, 2, 1, 1]
+    assert num_processes("auto", 1) == 1
+    with pytest.raises(ConfigError, match=r"^--nproc 3, but there are 2 GPUs\. Use --nproc 2\.$"):
+        num_processes("cuda", 3)
 
 
 @pytest.mark.parametrize("capability", TYPES)

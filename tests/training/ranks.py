@@ -1,9 +1,10 @@
-"""Trains a list of runs, alone or as one of the processes that a test started: see `jobs_of`.
+"""Trains a list of runs, alone or as one of the processes that a test started.
 
 RANK=0 WORLD_SIZE=2 MASTER_ADDR=... MASTER_PORT=... python ranks.py JOBS.json
 """
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -27,15 +28,15 @@ from tests.training.scripted import Scripted
 
 
 def run_job(job: dict[str, Any], group: ProcessGroup) -> None:
-    """One run: to its end, or as far as ``stop_after``; what it finds may be told."""
+    """Train one run, until ``should_stop`` was called ``stop_after`` times, or to its end."""
     config = RunConfig.model_validate(job["config"])
     task = Scripted(job["headlines"]) if "headlines" in job else get_task(config.task)
-    folder, seen = Path(job["folder"]), []
+    folder, calls = Path(job["folder"]), []
     plan = plan_run(config, task, runs=folder.parents[1], name=folder.name, group=group)
 
-    def stops() -> bool:  # as a signal to the last process alone would have it
-        seen.append(1)
-        return group.rank == group.size - 1 and len(seen) == job.get("stop_after")
+    def stops() -> bool:  # as if only the last process had got a signal
+        calls.append(1)
+        return group.rank == group.size - 1 and len(calls) >= job.get("stop_after", math.inf)
 
     train(config, plan=plan, should_stop=stops)
 

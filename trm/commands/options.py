@@ -55,35 +55,47 @@ ValidationShare = Annotated[
     float | None,
     typer.Option(metavar="S", help="Choose the best checkpoint on this share of the train split."),
 ]
-MaxSteps = Annotated[int | None, typer.Option(help="End after so many steps.")]
-Epochs = Annotated[int | None, typer.Option(help="End after so many passes over the puzzles.")]
-BatchSize = Annotated[int | None, typer.Option(help="Examples in a step, over all devices.")]
+MaxSteps = Annotated[int | None, typer.Option(help="Length of the run in steps.")]
+Epochs = Annotated[int | None, typer.Option(help="Length of the run in passes over the puzzles.")]
+BatchSize = Annotated[int | None, typer.Option(help="Examples per step, over all devices.")]
 Accumulate = Annotated[
-    int | None, typer.Option(metavar="K", help="Take each batch in K parts; saves memory.")
+    int | None, typer.Option(metavar="K", help="Split each batch into K parts, to save memory.")
 ]
 NumProcesses = Annotated[
     int | None,
-    typer.Option("--nproc", min=1, metavar="N", help="Processes here; left out: one a GPU."),
+    typer.Option(
+        "--nproc", min=1, metavar="N", help="Processes on this machine. Default: one per GPU."
+    ),
 ]
 NumNodes = Annotated[
     int | None, typer.Option("--nnodes", min=1, metavar="N", help="Machines that train together.")
 ]
-NodeRank = Annotated[int, typer.Option(min=0, metavar="R", help="Which of them this is, from 0.")]
+NodeRank = Annotated[
+    int, typer.Option(min=0, metavar="R", help="The number of this machine, from 0.")
+]
 Endpoint = Annotated[
     str | None,
-    typer.Option("--rdzv-endpoint", metavar="HOST:PORT", help="Where they meet, on machine 0."),
+    typer.Option(
+        "--rdzv-endpoint", metavar="HOST:PORT", help="Where they connect: an address of machine 0."
+    ),
 ]
 MaxRestarts = Annotated[
     int | None,
-    typer.Option(min=0, metavar="N", help="Start again so often if a process dies; 3 if several."),
+    typer.Option(
+        min=0, metavar="N", help="Restarts after a process died. Default: 3 if there are several."
+    ),
 ]
 Shard = Annotated[
     bool,
-    typer.Option("--shard-puzzle-embedding", help="Each process keeps a share of that table."),
+    typer.Option(
+        "--shard-puzzle-embedding", help="Divide the puzzle embedding over the processes."
+    ),
 ]
 InitFrom = Annotated[
     str | None,
-    typer.Option("--init-from", metavar="CHECKPOINT", help="Begin with the weights of this one."),
+    typer.Option(
+        "--init-from", metavar="CHECKPOINT", help="Start from the weights of a checkpoint."
+    ),
 ]
 ResetPuzzles = Annotated[
     bool,
@@ -93,18 +105,21 @@ ResetPuzzles = Annotated[
 ]
 Patience = Annotated[
     int | None,
-    typer.Option(metavar="N", help="End after N evaluations in a row without a new best."),
+    typer.Option(metavar="N", help="End after N evaluations without a new best."),
 ]
 SaveEvery = Annotated[
     str | None, typer.Option(metavar="STEPS|10m", help="Steps or minutes between checkpoints.")
 ]
-Keep = Annotated[int | None, typer.Option(metavar="N", help="Newest checkpoints to keep.")]
+Keep = Annotated[
+    int | None, typer.Option(metavar="N", help="Number of newest checkpoints to keep.")
+]
 SkipNonfinite = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Leave out so many steps whose numbers are not finite."),
+    typer.Option(metavar="N", help="Skip at most N steps whose loss or gradient is not finite."),
 ]
 LogTo = Annotated[
-    str | None, typer.Option(metavar="NAMES", help="tensorboard,wandb,trackio: tell them too.")
+    str | None,
+    typer.Option(metavar="NAMES", help="Also log to these trackers: tensorboard,wandb,trackio."),
 ]
 PushTo = Annotated[
     str | None,

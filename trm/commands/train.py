@@ -78,7 +78,7 @@ def train(
         str,
         typer.Option(
             metavar="auto|never|RUN",
-            help="auto goes on with a run of that --run-name; RUN with that run, by its settings.",
+            help="auto: resume the run of that --run-name. RUN: that run, with its settings.",
         ),
     ] = "auto",
     init_from: opt.InitFrom = None,
@@ -91,7 +91,9 @@ def train(
     profile: opt.Profile = 0,
     config_file: opt.ConfigFile = None,
     assignments: opt.Assignments = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes, exit.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show settings and memory, and exit.")
+    ] = False,
 ) -> int:
     """Train a model, on all GPUs; resume the run if it was interrupted."""
     from trm.recipes import resolve_settings
@@ -125,7 +127,7 @@ def train(
             if value is not None
         }
         if epochs is not None and max_steps is None:
-            flags["train.max_steps"] = (None, "--epochs")  # a preset's number of steps gives way
+            flags["train.max_steps"] = (None, "--epochs")  # replaces a preset's number of steps
         if save_every is not None:
             flags |= opt.save_every(save_every)
         old_run = Path(resume) if resume not in ("auto", "never") else None

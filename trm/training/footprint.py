@@ -1,4 +1,4 @@
-"""What a run will take, told without running it."""
+"""The memory that a run needs, computed without running it."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from trm.training.step import TrainState, supervision_step
 
 @dataclass(frozen=True)
 class Footprint:
-    """Sizes of a model and of a training step with it, on each device.
+    """The size of a model and of a training step, on each device.
 
     Attributes:
-        num_parameters: trained numbers, the puzzle embedding apart.
+        num_parameters: without the puzzle embedding.
         num_puzzle_numbers: numbers in the puzzle embedding.
-        state_bytes: weights, gradients, optimizer, average and puzzle embedding.
-        activation_bytes: what one step keeps for its gradient, uncompiled.
-        carry_bytes: what carries over from step to step, twice.
-        batch_size: examples of a step on each device.
+        state_bytes: weights, gradients, optimizer, EMA and puzzle embedding.
+        activation_bytes: what a step keeps for its backward pass, if not compiled.
+        carry_bytes: two copies of the carry.
+        batch_size: examples per step on each device.
     """
 
     num_parameters: int
@@ -32,16 +32,16 @@ class Footprint:
 
     @property
     def total_bytes(self) -> int:
-        """All of them."""
+        """The sum."""
         return self.state_bytes + self.activation_bytes + self.carry_bytes
 
 
 def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Footprint:
-    """Measure a training step's memory on the meta device: shapes without numbers."""
-    train, share = config.train, config.train.batch_size // num_processes
+    """Measure a training step on the meta device, which has shapes but no numbers."""
+    train, local_batch = config.train, config.train.batch_size // num_processes
     with torch.device("meta"):
         model = TinyRecursiveModel(config.model, spec)
-        size = share // train.accumulate
+        size = local_batch // train.accumulate
         tokens = torch.zeros(size, spec.seq_len, dtype=torch.int32)
         puzzles = PuzzleBatch(tokens, tokens, torch.zeros(size, dtype=torch.int32))
         kept = _saved_bytes(model, puzzles, train)
@@ -58,8 +58,8 @@ def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Fo
         state_bytes=4 * (copies * model.num_parameters + kept_table)
         + sum(moment.nbytes for moment in moments.values()),
         activation_bytes=kept,
-        carry_bytes=2 * share * latents * model.dtype.itemsize,
-        batch_size=share,
+        carry_bytes=2 * local_batch * latents * model.dtype.itemsize,
+        batch_size=local_batch,
     )
 
 

@@ -34,11 +34,11 @@ class Snapshot:
     """A checkpoint in memory, on the CPU, that training no longer changes.
 
     Attributes:
-        config: how to build the model.
-        progress: where training stands.
-        weights: to use: the averaged ones, if there are any.
+        config: ``config.json``.
+        progress: how far training is.
+        weights: for use: the EMA's, if there is one.
         training_state: the other tensors, by file.
-        names: of the rows of the puzzle embedding, where they have some.
+        names: the names of the puzzle embedding's rows, None if they have none.
     """
 
     config: CheckpointConfig
@@ -48,10 +48,10 @@ class Snapshot:
     names: PuzzleNames | None = None
 
     def write(self, path: Path) -> None:
-        """Write the checkpoint folder, whole or not at all.
+        """Write the checkpoint folder atomically.
 
         Raises:
-            StorageError: if the disk is full or the place may not be written.
+            StorageError: if the disk is full or the folder is not writable.
         """
         with atomic_folder(path) as folder:
             save_tensors(folder / WEIGHTS_FILE, self.weights)
@@ -73,11 +73,11 @@ def take_snapshot(
     names: PuzzleNames | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> Snapshot | None:
-    """Copy what a checkpoint holds; None in all processes but the first, which all take part."""
-    collected: dict[str, Tensor] = {}
+    """Copy the state. All processes have to call this; only the first one gets the snapshot."""
+    gathered: dict[str, Tensor] = {}
     table = state.model.puzzle_embedding
     if isinstance(table, ShardedPuzzleEmbedding):
-        collected[PUZZLE_EMBEDDING] = group.gather_to_first(
+        gathered[PUZZLE_EMBEDDING] = group.gather_to_first(
             table.shard, config.data.num_puzzle_identifiers
         )
     carry: dict[str, Tensor] = {}
@@ -89,7 +89,7 @@ def take_snapshot(
     weights: dict[str, Tensor] = dict(state.model.state_dict())
     if state.ema is not None:
         weights |= state.ema.weights
-    weights = {n: _copy(t) for n, t in weights.items() if n not in collected} | collected
+    weights = {n: _copy(t) for n, t in weights.items() if n not in gathered} | gathered
     raw: dict[str, Tensor] = dict(state.model.named_parameters())
     inner = {_RAW: raw, _OPTIMIZER: state.optimizer.moments()}
     copied = {file: {n: _copy(t) for n, t in tensors.items()} for file, tensors in inner.items()}
@@ -99,30 +99,33 @@ def take_snapshot(
 
 
 def restore(path: Path, state: TrainState, group: ProcessGroup = SINGLE_PROCESS) -> Progress:
-    """Bring ``state`` back to where it was at a checkpoint.
+    """Load a checkpoint into ``state``.
 
     Args:
         path: the checkpoint folder.
-        state: what to change.
-        group: the processes that train; each takes its share, of however many there were then.
+        state: a new state of the same settings.
+        group: the processes that train, each of which takes its shard. Their number may have
+            changed.
 
     Raises:
         CheckpointError: if the checkpoint is damaged, does not fit, or has no training state.
     """
     inner = path / STATE_FOLDER
     if not inner.is_dir():
-        raise CheckpointError(f"{path} has no {STATE_FOLDER}: it cannot be trained on. Retrain.")
+        raise CheckpointError(
+            f"{path} has no {STATE_FOLDER}: the run cannot resume from it. Train again."
+        )
     progress = read_progress(path)
     targets: dict[str, Tensor] = dict(state.model.state_dict())
-    shares = {}
+    shards = {}
     table = state.model.puzzle_embedding
     if isinstance(table, ShardedPuzzleEmbedding):
         targets[PUZZLE_EMBEDDING] = table.shard
         count = state.model.spec.num_puzzle_identifiers
-        shares[PUZZLE_EMBEDDING] = (count, group.shard(count))
+        shards[PUZZLE_EMBEDDING] = (count, group.shard(count))
     if state.ema is not None:
         targets |= state.ema.weights
-    load_into(targets, path / WEIGHTS_FILE, shares)
+    load_into(targets, path / WEIGHTS_FILE, shards)
     load_into(dict(state.model.named_parameters()), inner / _RAW)
     load_into(state.optimizer.moments(), inner / _OPTIMIZER)
     state.step = progress.step

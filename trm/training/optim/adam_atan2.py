@@ -1,4 +1,4 @@
-"""Adam-atan2, which moves the network's parameters."""
+"""Adam-atan2, the default optimizer of the network."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -11,9 +11,9 @@ from trm.training.optim.base import Optimizer
 
 
 class AdamAtan2(Optimizer):
-    """Adam with ``atan2(m, sqrt(v))`` for ``m / (sqrt(v) + eps)`` (Everett et al. 2024).
+    """Adam with ``atan2(m, sqrt(v))`` instead of ``m / (sqrt(v) + eps)`` (Everett et al. 2024).
 
-    The arithmetic of the fused CUDA kernel ``adam-atan2`` 0.0.3: weight decay first, the bias
+    The arithmetic of the fused CUDA kernel ``adam-atan2`` 0.0.3: weight decay first, and the bias
     correction of the mean outside of the arc tangent.
     """
 
@@ -51,7 +51,7 @@ class AdamAtan2(Optimizer):
 
 
 class _FusedKernel:
-    """The step of the package ``adam-atan2``, one kernel for all parameters."""
+    """The kernel of the package ``adam-atan2``, which updates all parameters at once."""
 
     def __init__(self, kernel: Callable[..., None]) -> None:
         self._kernel = kernel
@@ -59,7 +59,7 @@ class _FusedKernel:
         self._steps = 0
 
     def __call__(self, optimizer: AdamAtan2, gradients: list[Tensor], lr: float) -> None:
-        if not self._counts or self._steps + 1 != optimizer.num_steps:  # first, or resumed
+        if not self._counts or self._steps + 1 != optimizer.num_steps:  # the first step, or resumed
             before = float(optimizer.num_steps - 1)
             self._counts = [
                 torch.full((), before, dtype=torch.float32, device=p.device)
@@ -80,15 +80,11 @@ class _FusedKernel:
 
 
 def _fused_kernel(parameters: list[Tensor]) -> _FusedKernel | None:
-    """The fused kernel (``pip install trm[cuda]``), None where it cannot be used."""
-    if not _on_cuda(parameters):
+    """The fused kernel (``pip install trm[cuda]``), None if it cannot be used."""
+    if not all(p.is_cuda for p in parameters):
         return None
     try:
         from adam_atan2.adam_atan2 import _adam_atan2
     except ImportError:
         return None
     return _FusedKernel(_adam_atan2)
-
-
-def _on_cuda(parameters: list[Tensor]) -> bool:
-    return all(p.is_cuda for p in parameters)

@@ -1,4 +1,4 @@
-"""What every optimizer of a run can do."""
+"""The base class of a run's optimizers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from trm.config import OptimConfig
 
 
 class Optimizer(ABC):
-    """What moves the network's parameters by their gradients.
+    """Updates the network's parameters by their gradients.
 
     Args:
-        parameters: what to move by name, all of one type and on one device.
+        parameters: by name, all of one type and on one device.
         config: the settings.
 
     Attributes:
-        num_steps: steps taken, which a run that goes on sets.
+        num_steps: steps taken. A resumed run sets it.
     """
 
     num_steps: int
@@ -29,18 +29,18 @@ class Optimizer(ABC):
 
     @abstractmethod
     def step(self, scale: float) -> None:
-        """Move the parameters by their gradients, which stay; call :meth:`zero_grad` then.
+        """Update the parameters. The gradients stay until :meth:`zero_grad`.
 
         Args:
-            scale: what the learning rates are multiplied with, see :func:`learning_rate_scale`.
+            scale: a factor for the learning rates, see :func:`learning_rate_scale`.
         """
 
     @abstractmethod
     def moments(self) -> dict[str, Tensor]:
-        """What is remembered from step to step, by kind and parameter; to be saved or filled."""
+        """The state between steps, by kind and parameter, to be saved or loaded into."""
 
     def gradients(self) -> list[Tensor]:
-        """The gradient of each parameter, zeros where there is none."""
+        """The gradient of each parameter, zeros if it has none."""
         return [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
 
     def zero_grad(self) -> None:

@@ -10,15 +10,15 @@ from trm.config import OptimConfig
 from trm.training.optim.base import Optimizer
 
 _CORE = "core."
-#: torch's names of what a step remembers, and those in a checkpoint.
+#: torch's names of an optimizer's state, and the names in a checkpoint.
 _KINDS = {"momentum_buffer": "momentum", "exp_avg": "mean", "exp_avg_sq": "square"}
 
 
 class MuonAdamW(Optimizer):
     """Muon (Jordan et al. 2024) moves a matrix by its gradient's nearest orthogonal matrix.
 
-    As in Dillon 2026 (arXiv 2601.19085): embeddings and heads, whose size means something, are left
-    to AdamW. The two learning rates follow one schedule.
+    As in Dillon 2026 (arXiv 2601.19085), AdamW updates embeddings and heads, whose norm matters.
+    Both learning rates follow one schedule.
 
     Args:
         parameters: of the network, by name.
@@ -35,7 +35,7 @@ class MuonAdamW(Optimizer):
         )
         betas = (config.beta1, config.beta2)
         self._adamw = torch.optim.AdamW(self.others, betas=betas, weight_decay=config.weight_decay)
-        # Made before the first step, so that a run that goes on has something to fill.
+        # Created before the first step, so that a resumed run can load into it.
         for parameter in self.matrices:
             self._muon.state[parameter] = {"momentum_buffer": torch.zeros_like(parameter)}
         for parameter in self.others:
@@ -74,7 +74,7 @@ class MuonAdamW(Optimizer):
         found = {}
         for name, parameter in self.named.items():
             state: dict[str, Any] = self._adamw.state.get(parameter) or self._muon.state[parameter]
-            for kind, ours in _KINDS.items():
+            for kind, name_on_disk in _KINDS.items():
                 if kind in state:
-                    found[f"{ours}.{name}"] = state[kind]
+                    found[f"{name_on_disk}.{name}"] = state[kind]
         return found

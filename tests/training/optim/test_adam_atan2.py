@@ -1,4 +1,4 @@
-"""Adam-atan2, the learning rate and the running average."""
+"""Adam-atan2, in plain torch and with the fused kernel."""
 
 import math
 import sys
@@ -8,10 +8,7 @@ import pytest
 import torch
 
 from trm.config import OptimConfig
-from trm.training.optim import adam_atan2
 from trm.training.optim.adam_atan2 import AdamAtan2
-from trm.training.optim.ema import EMA
-from trm.training.optim.lr_schedule import learning_rate_scale
 
 
 def adam_atan2_by_hand(
@@ -58,7 +55,7 @@ def test_the_fused_kernel_is_called_with_its_own_counts(monkeypatch: pytest.Monk
     package.adam_atan2._adam_atan2 = kernel
     monkeypatch.setitem(sys.modules, "adam_atan2", package)
     monkeypatch.setitem(sys.modules, "adam_atan2.adam_atan2", package.adam_atan2)
-    monkeypatch.setattr(adam_atan2, "_on_cuda", lambda parameters: True)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
     weight = torch.zeros(1, requires_grad=True)
     weight.grad = torch.ones(1)
     optimizer = AdamAtan2({"w": weight}, OptimConfig(lr=0.5))
@@ -71,7 +68,7 @@ def test_the_fused_kernel_is_called_with_its_own_counts(monkeypatch: pytest.Monk
 
 
 def test_without_the_package_the_plain_step_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adam_atan2, "_on_cuda", lambda parameters: True)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
     monkeypatch.setitem(sys.modules, "adam_atan2", None)
     weight = torch.zeros(1, requires_grad=True)
     weight.grad = torch.ones(1)
@@ -93,47 +90,3 @@ def test_step_size_does_not_depend_on_the_scale_of_the_gradient() -> None:
         AdamAtan2({"w": weight}, OptimConfig(lr=1)).step(1.0)
         moved.append(weight.item())
     assert moved == pytest.approx([-10 * math.atan(0.1)] * 3)
-
-
-@pytest.mark.parametrize(
-    ("step", "expected"),
-    [(1, 0.1), (5, 0.5), (10, 1.0), (60, 0.6), (110, 0.2), (500, 0.2)],
-)
-def test_learning_rate_warms_up_and_falls_along_a_cosine(step: int, expected: float) -> None:
-    config = OptimConfig(lr_warmup_steps=10, lr_min_ratio=0.2)
-    assert learning_rate_scale(step, config, 110) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("step", [10, 60, 110])
-def test_a_constant_learning_rate_stays_after_warm_up(step: int) -> None:
-    config = OptimConfig(lr_warmup_steps=10, lr_schedule="constant", lr_min_ratio=0.2)
-    assert learning_rate_scale(step, config, 110) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("step", "expected"), [(5, 0.5), (10, 1.0), (75, 1.0), (80, 1.0), (90, 0.6), (100, 0.2)]
-)
-def test_wsd_is_stable_until_it_falls_along_a_line(step: int, expected: float) -> None:
-    config = OptimConfig(lr_warmup_steps=10, lr_schedule="wsd", lr_min_ratio=0.2)
-    assert learning_rate_scale(step, config, 100) == pytest.approx(expected)
-
-
-def test_wsd_that_would_never_fall_is_refused() -> None:
-    with pytest.raises(ValueError, match="lr_min_ratio 1"):
-        OptimConfig(lr_schedule="wsd")
-
-
-def test_published_learning_rate_stays_after_warm_up() -> None:
-    config = OptimConfig()
-    assert learning_rate_scale(1000, config, 65_104) == 0.5
-    assert {learning_rate_scale(n, config, 65_104) for n in (2000, 30_000, 65_104)} == {1.0}
-
-
-def test_the_average_starts_as_a_copy_and_follows() -> None:
-    weight = torch.zeros(2)
-    average = EMA({"w": weight}, rate=0.75)
-    weight += 1
-    average.update()
-    assert average.weights["w"].tolist() == [0.25, 0.25]
-    average.update()
-    assert average.weights["w"].tolist() == [0.4375, 0.4375]
