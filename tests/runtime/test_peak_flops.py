@@ -82,7 +82,7 @@ def test_a_window_says_what_each_process_computed(
     flops = train_step_flops(model.config, model.spec)
     step_metrics = StepMetrics(model, 0, 0.0, 6, group, lambda step: step * flops)
     for _ in range(3):
-        step_metrics.add(None)  # left out, but computed
+        step_metrics.add(None)  # skipped, but computed
     found = step_metrics.summarize(3, 10)
     done = found["samples_per_s"] / group.size * 2 * flops  # the mean of steps 1, 2 and 3
     assert found["tflops"] == pytest.approx(done / 1e12)

@@ -156,7 +156,7 @@ def test_a_signal_saves_and_the_run_goes_on_with_one_process(
     command.send(number)
     assert command.end() == (code, "")
     found = re.fullmatch(
-        r"stopped at step (\d+); go on with: trm train sudoku --resume runs/sudoku/a --nproc 2\n",
+        r"stopped at step (\d+); resume with: trm train sudoku --resume runs/sudoku/a --nproc 2\n",
         command.lines[-1],
     )
     assert found, command.lines
@@ -265,8 +265,8 @@ def test_numbers_that_are_none_stop_all_processes_with_one_error(
     code, errors = command.end()
     assert code == 1
     assert re.fullmatch(
-        r"trm: error: loss or gradient not finite at step 2, with puzzle identifiers 0\. Leave "
-        r"such steps out with --skip-nonfinite N, or: Lower optim\.lr; the last good checkpoint "
+        r"trm: error: loss or gradient not finite at step 2, with puzzle identifiers 0\. Skip "
+        r"such steps with --skip-nonfinite N, or: Lower optim\.lr; the last good checkpoint "
         r"is none\.\n",
         errors,
     ), errors

@@ -1,4 +1,4 @@
-"""Steps whose loss or gradient is no number: told, left out, and never learned from."""
+"""Steps whose loss or gradient is no number: reported, skipped, and never learned from."""
 
 import json
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_a_step_is_left_out(tiny: Tiny, tmp_path: Path, breaks_at: Callable[...,
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not any(torch.equal(after[n], later[n]) for n in after if "halt_head" not in n)
     assert [(w["step"], w["message"]) for w in lines(run, "warning")] == [
-        (3, "loss or gradient not finite at step 3, with puzzle identifiers 0: left out, 1 of 2")
+        (3, "loss or gradient not finite at step 3, with puzzle identifiers 0: skipped, 1 of 2")
     ]
     trained = {record["step"]: record["loss"] for record in lines(run, "train")}
     assert [number for number, loss in trained.items() if loss is None] == [3]

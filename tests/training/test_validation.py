@@ -121,7 +121,9 @@ def test_puzzles_with_embeddings_of_their_own_are_refused(
     }
     meta = dataset.meta.model_copy(update={"num_puzzle_identifiers": 2})
     write(tmp_path / "named", meta, splits)
-    with pytest.raises(ConfigError, match=r"named have identifiers, and the embedding of one held"):
+    with pytest.raises(
+        ConfigError, match=r"named have identifiers, and the embedding of a validation"
+    ):
         fit(tiny(SHARE, f"data.paths=['{tmp_path / 'named'}']"), tmp_path)
 
 

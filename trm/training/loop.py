@@ -168,7 +168,7 @@ class TrainLoop:
         what = self.train_step.nonfinite.describe(self.group, self.plan.dataset.names)
         if num_skipped > allowed:
             raise TrainingError(f"{what}, after {allowed} others. {self._hint()}")
-        self._warn(f"{what}: left out, {num_skipped} of {allowed}")
+        self._warn(f"{what}: skipped, {num_skipped} of {allowed}")
         self.train_step.nonfinite = None
 
     def _hint(self) -> str:
