@@ -223,8 +223,8 @@ def read_file(path: Path) -> dict[str, Any]:
 def _from_environment() -> Iterator[tuple[str, Any, str]]:
     known = {ENV_PREFIX + name.replace(".", "__").upper(): name for name in setting_names()}
     names = [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]
-    given = [name for name in names if name not in _OTHER_VARIABLES]
-    for variable in given:
+    variables = [name for name in names if name not in _OTHER_VARIABLES]
+    for variable in variables:
         if variable.upper() not in known:
             nearest = did_you_mean(variable, known).split(" Known:")[0]
             raise ConfigError(
@@ -234,7 +234,7 @@ def _from_environment() -> Iterator[tuple[str, Any, str]]:
     try:
         settings = EnvSettingsSource(_Sources)()
     except SettingsError as error:
-        raise ConfigError(f"environment {', '.join(given)}: {error}. Correct it.") from error
+        raise ConfigError(f"environment {', '.join(variables)}: {error}. Correct it.") from error
     for name, value, _ in _flatten(settings, ""):
         yield name, value, f"environment {ENV_PREFIX}{name.replace('.', '__').upper()}"
 

@@ -48,7 +48,7 @@ def in_nan(x: Tensor) -> Tensor:
 
 def products(kernel: GLU, device: torch.device, dtype: torch.dtype) -> list[Any]:
     """The results of the kernel and the plain version for each shape and layout."""
-    rng, found = torch.Generator().manual_seed(0), []
+    rng, cases = torch.Generator().manual_seed(0), []
     for batch, width, columns, inner in SHAPES:
         weight = torch.randn(2 * inner, width, generator=rng) / width**0.5
         tokens = torch.randn(batch, width, columns, generator=rng)
@@ -61,12 +61,12 @@ def products(kernel: GLU, device: torch.device, dtype: torch.dtype) -> list[Any]
             "features, of any strides": (weight, features, -1),
             "inside a larger tensor": (in_nan(weight), in_nan(tokens), 1),
         }
-        for name, given in layouts.items():
+        for name, arguments in layouts.items():
             with Calls() as calls:
-                result = kernel(*given)
-            found.append(((batch, width, columns, inner), name, result, silu_glu(*given)))
+                result = kernel(*arguments)
+            cases.append(((batch, width, columns, inner), name, result, silu_glu(*arguments)))
             assert calls.count == 1
-    return found
+    return cases
 
 
 def model_run(name: str, kernels: str, device: torch.device, *, training: bool) -> dict[str, Any]:
@@ -96,14 +96,14 @@ def model_run(name: str, kernels: str, device: torch.device, *, training: bool) 
 def results(device: torch.device, dtypes: list[str]) -> dict[str, Any]:
     kernel = select_glu(ModelConfig())
     with torch.no_grad():
-        found = {dtype: products(kernel, device, getattr(torch, dtype)) for dtype in dtypes}
+        cases = {dtype: products(kernel, device, getattr(torch, dtype)) for dtype in dtypes}
     models = {
         (name, training, kernels): model_run(name, kernels, device, training=training)
         for name in MODELS
         for training in (False, True)
         for kernels in ("plain", "triton")
     }
-    return {"products": found, "models": models}
+    return {"products": cases, "models": models}
 
 
 def assembly() -> dict[str, Any]:
@@ -114,7 +114,7 @@ def assembly() -> dict[str, Any]:
 
     from trm.models import kernels
 
-    names, found = kernels.gated_kernel.arg_names, {}
+    names, reports = kernels.gated_kernel.arg_names, {}
     for dtype in ("bf16", "fp16"):
         for config in kernels.TILE_CONFIGS:
             # The 97 tokens of Sudoku, a weight stored by columns; other sizes divide by 16.
@@ -131,12 +131,12 @@ def assembly() -> dict[str, Any]:
             options = {"num_warps": config.num_warps, "num_stages": config.num_stages}
             compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
             instructions = Counter(compiled.asm["ptx"].split())
-            found[f"{dtype} {config}"] = {
+            reports[f"{dtype} {config}"] = {
                 "program": compiled.asm["cubin"][:4],
                 "products": sum(n for name, n in instructions.items() if "wgmma.mma" in name),
                 "shared memory": compiled.metadata.shared,
             }
-    return found
+    return reports
 
 
 def without_interpreter() -> dict[str, Any]:

@@ -29,13 +29,13 @@ def test_all_latents_get_the_answer_of_the_best() -> None:
     costs = torch.stack([losses(step.logits) for step in steps])
     best_latent = costs.argmin(0)
     assert len(set(best_latent.tolist())) > 1  # otherwise the choice would not show
-    done = best_latent_step(model, state, embedded(model), losses)
+    output = best_latent_step(model, state, embedded(model), losses)
     for row, best in enumerate(best_latent.tolist()):
-        assert torch.equal(done.logits[row], steps[best].logits[row])
-        assert torch.equal(done.halt_logits[row], steps[best].halt_logits[row])
-        assert torch.equal(done.state.answer[row], steps[best].state.answer[row])
+        assert torch.equal(output.logits[row], steps[best].logits[row])
+        assert torch.equal(output.halt_logits[row], steps[best].halt_logits[row])
+        assert torch.equal(output.state.answer[row], steps[best].state.answer[row])
         for k in range(3):  # each keeps its own latent
-            assert torch.equal(done.state.latent[row, k], steps[k].state.latent[row])
+            assert torch.equal(output.state.latent[row, k], steps[k].state.latent[row])
 
 
 def test_only_the_best_latent_has_a_gradient() -> None:
@@ -121,8 +121,8 @@ def test_the_best_latent_learns_with_the_same_noise_as_in_its_trial(h_cycles: in
         for k in range(3)
     ]
     best_latent = torch.stack([losses(step.logits) for step in steps]).argmin(0)
-    done = best_latent_step(model, state, embedded(model), losses, None, noise())
+    output = best_latent_step(model, state, embedded(model), losses, None, noise())
     for row, best in enumerate(best_latent.tolist()):
-        assert torch.equal(done.logits[row], steps[best].logits[row])
+        assert torch.equal(output.logits[row], steps[best].logits[row])
     quiet = best_latent_step(model, state, embedded(model), losses)
-    assert not torch.equal(done.logits, quiet.logits)
+    assert not torch.equal(output.logits, quiet.logits)

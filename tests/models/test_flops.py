@@ -67,11 +67,11 @@ def counted(settings: ModelConfig, *, training: bool, backend: SDPBackend) -> fl
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_a_step_has_the_operations_that_torch_counts(changes: dict[str, Any]) -> None:
     settings = small(swiglu_multiple=8, **changes)
-    found = {
+    counts = {
         training: counted(settings, training=training, backend=SDPBackend.MATH)
         for training in (False, True)
     }
-    assert found == {
+    assert counts == {
         False: eval_step_flops(settings, SPEC),
         True: train_step_flops(settings, SPEC),
     }
@@ -94,8 +94,8 @@ def test_recomputation_in_a_kernel_is_not_counted() -> None:
         (False, eval_step_flops(settings, SPEC)),
         (True, train_step_flops(settings, SPEC) + again),
     ):
-        found = counted(settings, training=training, backend=SDPBackend.FLASH_ATTENTION)
-        assert found == expected
+        counts = counted(settings, training=training, backend=SDPBackend.FLASH_ATTENTION)
+        assert counts == expected
 
 
 def test_the_published_sizes() -> None:

@@ -36,16 +36,16 @@ PLACES = [
 def program(folder: Path, *arguments: str, **environment: str) -> dict[str, Any]:
     """The results that ``kernel_program.py`` saved."""
     command = [sys.executable, str(Path(__file__).with_name("kernel_program.py")), *arguments]
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, str(folder / "results.pt")],
         env={**os.environ, "TRM_KERNELS": "triton", "TRITON_CACHE_DIR": str(folder), **environment},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = torch.load(folder / "results.pt", map_location="cpu")
-    return found
+    assert process.returncode == 0, process.stderr
+    results: dict[str, Any] = torch.load(folder / "results.pt", map_location="cpu")
+    return results
 
 
 @pytest.fixture(scope="module", params=PLACES)
@@ -100,10 +100,10 @@ def test_triton_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_kernel_computes_what_the_plain_version_does(results: dict[str, Any]) -> None:
     for dtype, cases in results["products"].items():
         assert len(cases) == 25
-        for *where, found, expected in cases:
-            close = torch.allclose(found, expected, **TOLERANCES[dtype])
-            assert close, (dtype, where, (found - expected).abs().max())
-            assert found.is_contiguous() or where[1] == "features, of any strides", where
+        for *where, actual, expected in cases:
+            close = torch.allclose(actual, expected, **TOLERANCES[dtype])
+            assert close, (dtype, where, (actual - expected).abs().max())
+            assert actual.is_contiguous() or where[1] == "features, of any strides", where
 
 
 @needs_triton
@@ -126,9 +126,9 @@ def test_the_plain_version_is_used_with_a_gradient(results: dict[str, Any], name
     plain, triton = (results["models"][name, True, kernels] for kernels in ("plain", "triton"))
     assert triton["calls"] == answering["calls"] / 2  # only the first of two cycles has no gradient
     tolerance = 1e-4 if triton["logits"].dtype == torch.float32 else 0.1
-    for found, expected in zip(triton["gradients"], plain["gradients"], strict=True):
+    for actual, expected in zip(triton["gradients"], plain["gradients"], strict=True):
         assert expected.any()
-        torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+        torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance)
 
 
 @needs_triton
@@ -140,7 +140,7 @@ def test_the_plain_version_is_used_on_a_cpu(compiled: dict[str, Any]) -> None:
 def test_the_kernel_compiles_for_an_h100(compiled: dict[str, Any]) -> None:
     """It uses tensor cores, and at most the shared memory of a block."""
     assert len(compiled["assembly"]) == 8
-    for name, found in compiled["assembly"].items():
-        assert found["program"] == b"\x7fELF", name
-        assert found["products"] > 0, name
-        assert found["shared memory"] <= 227 * 1024, name
+    for name, report in compiled["assembly"].items():
+        assert report["program"] == b"\x7fELF", name
+        assert report["products"] > 0, name
+        assert report["shared memory"] <= 227 * 1024, name

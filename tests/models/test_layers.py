@@ -117,9 +117,9 @@ def test_normed_swiglu_by_hand(size: float, rng: torch.Generator) -> None:
     gate, up = x @ weight[:5].T, x @ weight[5:].T
     product = gate * up
     normed = product / (product.square().mean(-1, keepdim=True) + 1e-5).sqrt()
-    found = layer.glu(weight, x, -1)
-    torch.testing.assert_close(found, torch.sigmoid(gate) * normed)
-    assert found.abs().max() < 5**0.5 + 1e-3  # whatever the size of the weights
+    actual = layer.glu(weight, x, -1)
+    torch.testing.assert_close(actual, torch.sigmoid(gate) * normed)
+    assert actual.abs().max() < 5**0.5 + 1e-3  # whatever the size of the weights
 
 
 def test_normed_swiglu_over_tokens_gives_the_same_on_both_axes(rng: torch.Generator) -> None:

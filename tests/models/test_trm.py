@@ -65,9 +65,9 @@ def test_only_the_last_h_cycle_is_differentiated() -> None:
         middle = one(one.initial_state(3), embedded).state
     one(middle, one.embed(inputs, one.puzzle_vectors(identifiers))).logits.square().sum().backward()
     two(two.initial_state(3), embedded).logits.square().sum().backward()
-    for (name, expected), found in zip(one.named_parameters(), two.parameters(), strict=True):
+    for (name, expected), actual in zip(one.named_parameters(), two.parameters(), strict=True):
         if expected.grad is not None:
-            torch.testing.assert_close(found.grad, expected.grad, msg=name)
+            torch.testing.assert_close(actual.grad, expected.grad, msg=name)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
@@ -123,9 +123,9 @@ def test_depth_overrides_the_depth_of_the_model() -> None:
     shallow, deep = build(small(h_cycles=1, l_cycles=3)), build(small())
     inputs, identifiers = puzzles()
     embedded = deep.embed(inputs, deep.puzzle_vectors(identifiers))
-    ours = deep(deep.initial_state(3), embedded, Depth(1, 3))
-    assert torch.equal(ours.logits, shallow(shallow.initial_state(3), embedded).logits)
-    assert not torch.equal(ours.logits, deep(deep.initial_state(3), embedded).logits)
+    output = deep(deep.initial_state(3), embedded, Depth(1, 3))
+    assert torch.equal(output.logits, shallow(shallow.initial_state(3), embedded).logits)
+    assert not torch.equal(output.logits, deep(deep.initial_state(3), embedded).logits)
 
 
 def test_damping_scales_every_update() -> None:
@@ -135,9 +135,9 @@ def test_damping_scales_every_update() -> None:
     answer, latent = model.initial_state(3)
     latent = 0.25 * latent + 0.75 * model.core.apply_network(latent, answer + embedded)
     answer = 0.25 * answer + 0.75 * model.core.apply_network(answer, latent)
-    done = model(model.initial_state(3), embedded)
-    torch.testing.assert_close(done.state.answer, answer)
-    torch.testing.assert_close(done.state.latent, latent)
+    output = model(model.initial_state(3), embedded)
+    torch.testing.assert_close(output.state.answer, answer)
+    torch.testing.assert_close(output.state.latent, latent)
 
 
 def test_noise_is_added_after_each_application() -> None:
@@ -154,10 +154,10 @@ def test_noise_is_added_after_each_application() -> None:
         return updated[-1]
 
     model.core.apply_network = recorded
-    done = model(state, embedded, None, StateNoise(0.5, rng.manual_seed(3)))
+    output = model(state, embedded, None, StateNoise(0.5, rng.manual_seed(3)))
     assert len(updated) == 2 * 3
     rng.manual_seed(3)
     noise = [0.5 * torch.randn(updated[0].shape, generator=rng) for _ in updated]
-    torch.testing.assert_close(done.state.latent, (updated[-2] + noise[-2]).detach())
-    torch.testing.assert_close(done.state.answer, (updated[-1] + noise[-1]).detach())
-    assert not torch.equal(done.logits, plain.logits)
+    torch.testing.assert_close(output.state.latent, (updated[-2] + noise[-2]).detach())
+    torch.testing.assert_close(output.state.answer, (updated[-1] + noise[-1]).detach())
+    assert not torch.equal(output.logits, plain.logits)

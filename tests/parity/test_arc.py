@@ -71,9 +71,9 @@ def test_pass_at_k_is_the_published_one(arc: Path, dataset: Dataset, batch_size:
 
 def test_the_submission_is_the_published_one(arc: Path, dataset: Dataset) -> None:
     expected = json.loads((arc / "submission.json").read_text())
-    found = evaluated(arc, dataset, 32).submission()
-    assert found == expected
-    assert list(found) == list(expected)
+    submission = evaluated(arc, dataset, 32).submission()
+    assert submission == expected
+    assert list(submission) == list(expected)
 
 
 def test_pass_at_k_is_the_mean_over_the_tasks(arc: Path, dataset: Dataset) -> None:
@@ -112,15 +112,15 @@ def test_copies_and_identifiers_are_those_of_the_published_builder(
 ) -> None:
     options = Arc1().options("published", source=str(arc), no_concept=True, num_aug=8, seed=0)
     Arc1().build_data(tmp_path / "d", options, np.random.default_rng(0))
-    ours = Arc1().open_data([tmp_path / "d"])
-    assert ours.names is not None
-    assert [name.decode() for name in ours.names] == json.loads(
+    built = Arc1().open_data([tmp_path / "d"])
+    assert built.names is not None
+    assert [name.decode() for name in built.names] == json.loads(
         (arc / "built" / "identifiers.json").read_text()
     )
-    for mine, theirs in zip(
-        eval_batches(ours.split("test"), 512), eval_batches(dataset.split("test"), 512),
+    for batch, published in zip(
+        eval_batches(built.split("test"), 512), eval_batches(dataset.split("test"), 512),
         strict=True,
     ):  # fmt: skip
-        np.testing.assert_array_equal(mine.inputs, theirs.inputs)
-        np.testing.assert_array_equal(mine.labels, theirs.labels)
-        np.testing.assert_array_equal(mine.puzzle_identifiers, theirs.puzzle_identifiers)
+        np.testing.assert_array_equal(batch.inputs, published.inputs)
+        np.testing.assert_array_equal(batch.labels, published.labels)
+        np.testing.assert_array_equal(batch.puzzle_identifiers, published.puzzle_identifiers)

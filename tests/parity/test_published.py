@@ -82,24 +82,24 @@ def test_outputs_equal_those_of_the_published_code(model: TinyRecursiveModel) ->
     steps = dict(enumerate(outputs(model, expected), start=1))
     assert len(steps) == 16
     for step in (1, 2, 16):
-        for name, found in zip(("logits", "halt_logits"), steps[step], strict=True):
-            torch.testing.assert_close(found, expected[f"step{step}.{name}"], atol=1e-4, rtol=0)
+        for name, actual in zip(("logits", "halt_logits"), steps[step], strict=True):
+            torch.testing.assert_close(actual, expected[f"step{step}.{name}"], atol=1e-4, rtol=0)
 
 
 def test_an_export_has_the_same_tensors_as_the_published_file(tmp_path: Path) -> None:
     file = exported(tmp_path) / FILE.name
-    theirs, ours = state_dict(FILE), state_dict(file)
-    assert list(ours) == list(theirs)
-    for name, tensor in theirs.items():
-        assert (ours[name].dtype, ours[name].shape) == (tensor.dtype, tensor.shape)
-        assert torch.equal(ours[name], tensor)
+    published, export = state_dict(FILE), state_dict(file)
+    assert list(export) == list(published)
+    for name, tensor in published.items():
+        assert (export[name].dtype, export[name].shape) == (tensor.dtype, tensor.shape)
+        assert torch.equal(export[name], tensor)
 
 
 def test_an_export_has_the_same_settings_as_the_published_file(tmp_path: Path) -> None:
-    ours = read_published(exported(tmp_path))
-    theirs = read_published(FOLDER)
-    assert ours.config.run == theirs.config.run
-    assert ours.config.step == 65104
+    export = read_published(exported(tmp_path))
+    published = read_published(FOLDER)
+    assert export.config.run == published.config.run
+    assert export.config.step == 65104
 
 
 def test_an_export_has_the_same_keys_as_the_published_file(tmp_path: Path) -> None:
@@ -109,6 +109,6 @@ def test_an_export_has_the_same_keys_as_the_published_file(tmp_path: Path) -> No
             values = values[name]
         return set(values)
 
-    ours, theirs = exported(tmp_path) / YAML_FILE, FOLDER / YAML_FILE
+    export, published = exported(tmp_path) / YAML_FILE, FOLDER / YAML_FILE
     for path in ((), ("arch",), ("arch", "loss")):
-        assert keys(ours, *path) == keys(theirs, *path)
+        assert keys(export, *path) == keys(published, *path)

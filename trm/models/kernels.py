@@ -86,10 +86,10 @@ def gated_kernel(  # type: ignore[no-untyped-def]
     up = tl.zeros((ROWS, COLUMNS), tl.float32)
     for start in range(0, width, DEPTH):
         left = depths < width - start
-        given = tl.load(inputs, left[:, None] & (places < columns)[None, :], 0.0)
+        block = tl.load(inputs, left[:, None] & (places < columns)[None, :], 0.0)
         weight_mask = (rows < inner)[:, None] & left[None, :]
-        gate = tl.dot(tl.load(gates, weight_mask, 0.0), given, gate)
-        up = tl.dot(tl.load(ups, weight_mask, 0.0), given, up)
+        gate = tl.dot(tl.load(gates, weight_mask, 0.0), block, gate)
+        up = tl.dot(tl.load(ups, weight_mask, 0.0), block, up)
         gates += DEPTH * weight_column
         ups += DEPTH * weight_column
         inputs += DEPTH * x_row
