@@ -29,7 +29,7 @@ def test_the_first_batch_fills_every_row() -> None:
     network, first = model(), batch(1)
     carry = replace_halted(network, initial_carry(network, batch(0)), first)
     assert torch.equal(carry.puzzles.inputs, first.inputs)
-    assert torch.equal(carry.latents.answer, network.initial_state(3).answer)
+    assert torch.equal(carry.latent_state.answer, network.initial_state(3).answer)
     assert carry.steps.tolist() == [0, 0, 0]
 
 
@@ -47,10 +47,10 @@ def test_only_halted_rows_are_replaced() -> None:
     assert after.puzzles.inputs[:, 0].tolist() == [1, 2, 1]
     assert after.puzzles.labels[:, 0].tolist() == [2, 3, 2]
     assert after.puzzles.identifiers.tolist() == [1, 2, 1]
-    assert torch.equal(after.latents.answer[0], ones[0])
-    assert torch.equal(after.latents.answer[1], network.initial_state(1).answer[0])
-    assert torch.equal(after.latents.latent[1], network.initial_state(1).latent[0])
-    assert torch.equal(after.latents.latent[2], 2 * ones[2])
+    assert torch.equal(after.latent_state.answer[0], ones[0])
+    assert torch.equal(after.latent_state.answer[1], network.initial_state(1).answer[0])
+    assert torch.equal(after.latent_state.latent[1], network.initial_state(1).latent[0])
+    assert torch.equal(after.latent_state.latent[2], 2 * ones[2])
 
 
 def test_a_row_halts_with_a_positive_logit_or_at_the_last_step() -> None:

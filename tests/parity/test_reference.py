@@ -51,23 +51,25 @@ class Reference:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             meta = file.metadata()
-        theirs, optim = json.loads(meta["config"]), json.loads(meta["optimizer"])
+        published, optim = json.loads(meta["config"]), json.loads(meta["optimizer"])
         same = ("hidden_size", "num_heads", "expansion", "pos_encodings", "halt_max_steps",
                 "halt_exploration_prob", "forward_dtype", "mlp_t", "puzzle_emb_len")  # fmt: skip
         model = ModelConfig(
-            l_layers=theirs["L_layers"],
-            h_cycles=theirs["H_cycles"],
-            l_cycles=theirs["L_cycles"],
-            puzzle_emb_dim=theirs["puzzle_emb_ndim"],
-            **{name: theirs[name] for name in same},
+            l_layers=published["L_layers"],
+            h_cycles=published["H_cycles"],
+            l_cycles=published["L_cycles"],
+            puzzle_emb_dim=published["puzzle_emb_ndim"],
+            **{name: published[name] for name in same},
         )
         config = RunConfig(
             task="reference",
             model=model,
             optim=OptimConfig(lr_warmup_steps=0, ema=True, **optim),
-            train=TrainConfig(batch_size=theirs["batch_size"]),
+            train=TrainConfig(batch_size=published["batch_size"]),
         )
-        spec = PuzzleSpec(theirs["vocab_size"], theirs["seq_len"], theirs["num_puzzle_identifiers"])
+        spec = PuzzleSpec(
+            published["vocab_size"], published["seq_len"], published["num_puzzle_identifiers"]
+        )
         return cls(tensors, config, spec, int(meta["steps"]))
 
     def group(self, prefix: str) -> dict[str, Tensor]:
@@ -127,17 +129,17 @@ def test_gradients_of_the_first_step(reference: Reference) -> None:
     model, puzzles = reference.model(), reference.batch(0)
     carry = replace_halted(model, initial_carry(model, puzzles), puzzles)
     rows = model.puzzle_vectors(puzzles.identifiers)
-    done = supervision_step(model, carry, rows, None, TrainConfig())
-    (done.loss.total / len(puzzles.inputs)).backward()
+    output = supervision_step(model, carry, rows, None, TrainConfig())
+    (output.loss.total / len(puzzles.inputs)).backward()
     ours = {name: p.grad for name, p in model.named_parameters()}
     expected = reference.group("train.0.grad.model.inner.")
     assert ours.keys() == expected.keys()
     pairs = {name: (ours[name], grad) for name, grad in expected.items()}
     if rows is not None:
         pairs["puzzle rows"] = (rows.grad, reference.tensors["train.0.grad.puzzle_emb_rows"])
-    for name, (gradient, theirs) in pairs.items():
-        difference = (gradient - theirs).norm()
-        assert difference <= 1e-4 * theirs.norm(), name
+    for name, (gradient, published) in pairs.items():
+        difference = (gradient - published).norm()
+        assert difference <= 1e-4 * published.norm(), name
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +148,8 @@ def trained(reference: Reference) -> tuple[list[dict[str, Tensor]], TrainState]:
     train_step, records = reference.train_step(), []
     outputs = {}
 
-    def record(model, given, done) -> None:
-        outputs.update(logits=done.logits.detach(), halt_logits=done.halt_logits.detach())
+    def record(model, inputs, output) -> None:
+        outputs.update(logits=output.logits.detach(), halt_logits=output.halt_logits.detach())
 
     train_step.state.model.register_forward_hook(record)
     for number in range(6):

@@ -159,7 +159,7 @@ def test_a_row_with_a_latent_that_is_no_number_begins_anew(
         done = supervision_step(*arguments)
         calls.append(done.carry)
         if len(calls) == 2:
-            done.carry.latents.latent[2, 1] = float("nan")
+            done.carry.latent_state.latent[2, 1] = float("nan")
             return done._replace(loss=done.loss._replace(total=done.loss.total * float("nan")))
         return done
 

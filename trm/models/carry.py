@@ -22,21 +22,21 @@ class Carry(NamedTuple):
     """What one training step passes on to the next (published: ``carry``).
 
     Attributes:
-        latents: the answers and latents, detached from the gradient.
+        latent_state: the answers and latents, detached from the gradient.
         steps: number of supervision steps that each row has taken.
         halted: the rows that the next batch replaces.
         puzzles: the puzzle of each row.
     """
 
-    latents: LatentState
+    latent_state: LatentState
     steps: Int[Tensor, " batch"]
     halted: Bool[Tensor, " batch"]
     puzzles: PuzzleBatch
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name. The first axis of each is the batch."""
-        latents, steps, halted, puzzles = self
-        return {**latents._asdict(), "steps": steps, "halted": halted, **puzzles._asdict()}
+        latent_state, steps, halted, puzzles = self
+        return {**latent_state._asdict(), "steps": steps, "halted": halted, **puzzles._asdict()}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Carry":
@@ -67,7 +67,7 @@ def initial_carry(
     """A carry with every row halted, so that the first batch replaces them all."""
     batch_size, device = len(puzzles.inputs), puzzles.inputs.device
     return Carry(
-        latents=model.initial_training_state(batch_size, generator),
+        latent_state=model.initial_training_state(batch_size, generator),
         steps=torch.zeros(batch_size, dtype=torch.int32, device=device),
         halted=torch.ones(batch_size, dtype=torch.bool, device=device),
         puzzles=puzzles,
@@ -95,7 +95,7 @@ def replace_halted(
         return torch.where(halted.view(-1, *(1,) * (old.ndim - 1)), new, old)
 
     return Carry(
-        latents=LatentState(*map(select, initial, carry.latents)),
+        latent_state=LatentState(*map(select, initial, carry.latent_state)),
         steps=torch.where(halted, 0, carry.steps),
         halted=torch.zeros_like(halted),
         puzzles=PuzzleBatch(*map(select, puzzles, carry.puzzles)),

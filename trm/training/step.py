@@ -119,9 +119,9 @@ def supervision_step(
     noise = None
     if generator is not None and train.state_noise:
         noise = StateNoise(train.state_noise, generator)
-    latents, logits, halt_logits = best_latent_step(
+    latent_state, logits, halt_logits = best_latent_step(
         model,
-        carry.latents,
+        carry.latent_state,
         model.embed(puzzles.inputs, puzzle_vectors),
         lambda logits: answer_losses(logits, puzzles.labels, train.loss, train.label_smoothing),
         depth,
@@ -139,7 +139,7 @@ def supervision_step(
     )
     steps = carry.steps + 1
     halted = should_halt(halt_logits.detach(), steps, model.config.halt_max_steps, min_steps)
-    return SupervisionStep(Carry(latents, steps, halted, puzzles), loss, logits, halt_logits)
+    return SupervisionStep(Carry(latent_state, steps, halted, puzzles), loss, logits, halt_logits)
 
 
 class TrainStep:
@@ -315,9 +315,9 @@ class TrainStep:
         state = self.state
         state.optimizer.zero_grad()
         assert state.carry is not None
-        latents, steps, halted, puzzles = state.carry
-        broken = torch.stack([~part.isfinite().flatten(1).all(1) for part in latents]).any(0)
-        state.carry = Carry(latents, steps, halted | broken, puzzles)
+        latent_state, steps, halted, puzzles = state.carry
+        broken = torch.stack([~part.isfinite().flatten(1).all(1) for part in latent_state]).any(0)
+        state.carry = Carry(latent_state, steps, halted | broken, puzzles)
 
 
 class NonFiniteStep(NamedTuple):
