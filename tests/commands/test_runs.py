@@ -56,7 +56,7 @@ def test_runs_are_listed_newest_first(trm: Trm, some_runs: Path) -> None:
     assert (done.code, done.err) == (0, "")
     lines = [re.split(r" {2,}", line.strip()) for line in done.out.splitlines() if line.strip()]
     best = "exact_accuracy 0.8750 at 1,000"
-    assert lines[0] == ["task", "name", "state", "step", "best", "last sign"]
+    assert lines[0] == ["task", "name", "state", "step", "best", "updated"]
     assert lines[2] == ["maze", "now", "running", "7/2,000", "-", "0 s ago"]
     assert lines[3][:5] == ["maze", "full [x]", "failed", "1/2,000", "-"]
     assert lines[4:7] == [

@@ -72,7 +72,7 @@ def test_a_long_evaluation_says_how_long_after_its_first_batch(
         for done in (10, 20, 100):
             now[0] += seconds
             progress(done, 100)
-    expected = "100 examples, 0:04:30 to go; --max-examples takes fewer\n"
+    expected = "100 examples, 0:04:30 left; --max-examples N takes fewer\n"
     assert text(view) == expected * lines
 
 
@@ -81,7 +81,7 @@ def test_an_evaluation_is_a_bar_on_a_terminal() -> None:
     with EvaluationView(view) as progress:
         progress(50, 100)
     assert "evaluating" in text(view)
-    assert "to go" not in text(view)
+    assert "max-examples" not in text(view)
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Everything people look at: tables, progress, boards as they change."""
+"""What users see: tables, progress, boards and plots."""

@@ -10,8 +10,7 @@ from typing import Any
 from trm.errors import InputError, did_you_mean
 from trm.runs.layout import METRICS_FILE
 from trm.runs.metrics_file import newest_first, oldest_first
-
-Curve = list[tuple[int, float]]
+from trm.show.plots import Curve
 
 #: Prefix for metrics of the training batches that an evaluation measures too.
 TRAIN_PREFIX = "train/"

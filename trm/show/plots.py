@@ -99,7 +99,7 @@ def plot(
                 "--metric works with runs only, not with files or --pass-at-k. Leave it out."
             )
         picture = Path(out or "pass_at_k.png")
-        curves: dict[str, plot_data.Curve] = {}
+        curves: dict[str, Curve] = {}
         for label, path in zip(labels, inputs, strict=True):
             curves |= plot_data.pass_at_k_curves(path, label if len(inputs) > 1 else "")
         plot_pass_at_k(picture, curves)

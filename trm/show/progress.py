@@ -126,7 +126,7 @@ class EvaluationView:
         self._bar.update(self._task, completed=done, total=total)
         remaining = (time.monotonic() - self._started) * (total - done) / done
         if not self._console.is_terminal and not self._printed and remaining > 60:
-            line = f"{total:,} examples, {duration(remaining)} to go; --max-examples takes fewer"
+            line = f"{total:,} examples, {duration(remaining)} left; --max-examples N takes fewer"
             self._console.print(line, soft_wrap=True, highlight=False)
         self._printed = True
 

@@ -156,7 +156,7 @@ def runs_table(runs: "Iterable[RunSummary]", now: datetime | None = None) -> Tab
         now: the time from which ages are counted. Default: the current time.
     """
     now = now or datetime.now(UTC)
-    table = new_table("task", "name", "state", ">step", "best", ">last sign")
+    table = new_table("task", "name", "state", ">step", "best", ">updated")
     for column in (table.columns[index] for index in (0, 2, 3, 5)):
         column.no_wrap = True  # in a narrow terminal only the others wrap
     table.columns[4].min_width = len("exact_accuracy")
