@@ -18,7 +18,7 @@ from tests.hub.commands import Commands, Online
 
 #: Packages whose shapes are checked.
 CHECKED = (
-    "models", "training", "evaluation.evaluate", "checkpoints", "runtime", "inference.latent_noise",
+    "models", "training", "evaluation.loop", "checkpoints", "runtime", "inference.latent_noise",
     "inference.model", "inference.rollout_pool", "inference.rollouts", "inference.search",
     "inference.symmetric_copies",
 )  # fmt: skip

@@ -15,8 +15,8 @@ from trm.plugins import hookimpl
 
 if TYPE_CHECKING:
     from trm.datasets import build_data, open_data
+    from trm.evaluation.evaluate import evaluate
     from trm.evaluation.predictions import vote
-    from trm.evaluation.report import evaluate
     from trm.evaluation.sweep import sweep_eval
     from trm.inference.model import Model, load
     from trm.inference.solution import Solution
@@ -56,7 +56,7 @@ __all__ = [
 _LAZY_IMPORTS = {
     "trm.datasets": ("build_data", "open_data"),
     "trm.evaluation.predictions": ("vote",),
-    "trm.evaluation.report": ("evaluate",),
+    "trm.evaluation.evaluate": ("evaluate",),
     "trm.evaluation.sweep": ("sweep_eval",),
     "trm.inference.model": ("Model", "load"),
     "trm.inference.solution": ("Solution",),

@@ -8,7 +8,7 @@ import pytest
 
 import trm
 from trm.config import RunConfig
-from trm.evaluation.manifest import Entry, read_manifest
+from trm.evaluation.manifest import ManifestEntry, read_manifest
 from trm.hub import parse_name
 from trm.tasks.arc.evaluator import ArcEvaluator
 from trm.tasks.metrics import AccuracyEvaluator
@@ -26,7 +26,7 @@ HEADLINES = MappingProxyType(
 )
 
 
-def name_of(entry: Entry) -> str:
+def name_of(entry: ManifestEntry) -> str:
     return str(entry.ckpt).partition("/")[2]
 
 
@@ -47,7 +47,7 @@ def test_the_file_names_five_checkpoints() -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
-def test_the_file_says_how_to_build_the_data(entry: Entry) -> None:
+def test_the_file_says_how_to_build_the_data(entry: ManifestEntry) -> None:
     (folder,) = entry.data
     task, options = build_commands()[folder]
     assert task == entry.task
@@ -61,13 +61,13 @@ def test_the_file_says_how_to_build_the_data(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
-def test_the_metric_is_the_tasks_headline(entry: Entry) -> None:
+def test_the_metric_is_the_tasks_headline(entry: ManifestEntry) -> None:
     assert entry.metric == HEADLINES[str(entry.task)]
     assert (entry.votes, entry.max_examples, entry.reset_puzzle_embedding) == (1, None, False)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=name_of)
-def test_the_readme_and_the_page_have_the_reported_number(entry: Entry) -> None:
+def test_the_readme_and_the_page_have_the_reported_number(entry: ManifestEntry) -> None:
     (row,) = re.findall(rf"^\|.*\| `{entry.task}` \|(.*)$", (ROOT / "README.md").read_text(), re.M)
     assert entry.reported is not None
     assert f"{100 * entry.reported:.2f}" in [cell.strip() for cell in row.split("|")]

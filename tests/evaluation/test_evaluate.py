@@ -16,7 +16,7 @@ from trm.config import ModelConfig, RunConfig
 from trm.data import write
 from trm.errors import CheckpointError, DataError, InputError
 from trm.evaluation.evaluate import evaluate
-from trm.evaluation.report import evaluate_model
+from trm.evaluation.loop import run_evaluation
 from trm.inference.rollout_pool import Request, RolloutPool
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.runtime.process_group import ProcessGroup
@@ -34,7 +34,7 @@ def model(trained_run: Path) -> trm.Model:
 
 def test_report_agrees_with_the_saved_predictions(model: trm.Model, tmp_path: Path) -> None:
     file = tmp_path / "deep" / "answers.npz"
-    report = evaluate_model(model, save_predictions=file, batch_size=7)
+    report = evaluate(model, save_predictions=file, batch_size=7)
     with np.load(file) as saved:
         exact = (saved["answers"] == saved["labels"]).all(axis=1)
         assert len(exact) == 100
@@ -45,7 +45,7 @@ def test_report_agrees_with_the_saved_predictions(model: trm.Model, tmp_path: Pa
 
 
 def test_numbers_do_not_depend_on_the_batch_size(model: trm.Model) -> None:
-    first, second = (evaluate_model(model, batch_size=size).metrics for size in (100, 33))
+    first, second = (evaluate(model, batch_size=size).metrics for size in (100, 33))
     assert {n: m.value for n, m in first.items()} == pytest.approx(
         {n: m.value for n, m in second.items()}
     )
@@ -53,7 +53,7 @@ def test_numbers_do_not_depend_on_the_batch_size(model: trm.Model) -> None:
 
 def test_progress_ends_at_the_number_of_examples(model: trm.Model) -> None:
     seen: list[tuple[int, int]] = []
-    evaluate_model(model, batch_size=8, max_examples=20, on_progress=lambda *n: seen.append(n))
+    evaluate(model, batch_size=8, max_examples=20, on_progress=lambda *n: seen.append(n))
     assert seen == [(8, 20), (16, 20), (20, 20)]
 
 
@@ -62,8 +62,8 @@ def test_halt_step_is_the_first_at_which_the_head_says_so(model: trm.Model) -> N
     batch = next(eval_batches(split, 16))
     ((_, found, _),) = RolloutPool(model.network, 16).answer([Request((batch,))])
     for row in range(16):
-        thoughts = list(model.think(Puzzle(batch.inputs[row])))
-        first = next((t.step for t in thoughts if t.halt_probability > 0.5), 8)
+        steps = list(model.solve_steps(Puzzle(batch.inputs[row])))
+        first = next((t.step for t in steps if t.halt_probability > 0.5), 8)
         assert found.halt_steps[row] == first
 
 
@@ -84,13 +84,13 @@ def test_all_processes_run_the_network_equally_often(model: trm.Model, size: int
     split = Sudoku().open_data(model.config.data_paths).split("test")
     whole: list[EvalBatch] = []
     how: dict[str, Any] = {"batch_size": 7, "max_examples": 17}
-    evaluate(model.network, AccuracyEvaluator(), split, on_batch=whole.append, **how)
+    run_evaluation(model.network, AccuracyEvaluator(), split, on_batch=whole.append, **how)
     shares, shapes = [], []
     for rank in range(size):
         rows: list[int] = []
         hook = model.network.register_forward_pre_hook(lambda _, given: rows.append(len(given[1])))  # noqa: B023
         group = LoneProcess(rank, size)
-        evaluate(model.network, AccuracyEvaluator(), split, group=group, **how)
+        run_evaluation(model.network, AccuracyEvaluator(), split, group=group, **how)
         hook.remove()
         shares.append(group.sent[::3])  # the answers to each batch
         shapes.append(rows)
@@ -105,12 +105,12 @@ def test_data_of_another_length_is_refused(model: trm.Model, tmp_path: Path) -> 
     options = Sudoku.data_options(source="generate", size=6, num_train=2, num_test=2, num_aug=0)
     Sudoku().build_data(tmp_path / "six", options, np.random.default_rng(0))
     with pytest.raises(CheckpointError, match=r"puzzles of length 36, .* was trained for 16"):
-        evaluate_model(model, data=[str(tmp_path / "six")])
+        evaluate(model, data=[str(tmp_path / "six")])
 
 
 def test_data_that_is_not_there_is_refused(model: trm.Model, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such data folder"):
-        evaluate_model(model, data=[str(tmp_path / "absent")])
+        evaluate(model, data=[str(tmp_path / "absent")])
 
 
 def test_averaged_weights_go_in_and_out() -> None:
@@ -165,7 +165,7 @@ def named(tiny: Callable[..., RunConfig], named_folder: Path, tmp_path: Path) ->
 
 
 def predictions(model: trm.Model, data: Path, tmp_path: Path) -> dict[str, Any]:
-    evaluate_model(model, data=[str(data)], save_predictions=tmp_path / "p.npz")
+    evaluate(model, data=[str(data)], save_predictions=tmp_path / "p.npz")
     with np.load(tmp_path / "p.npz") as saved:
         return {name: saved[name].tolist() for name in saved.files}
 
@@ -197,15 +197,15 @@ def test_names_that_the_model_does_not_know_are_counted_and_named(
         r"as aa, mm, zz: it has no embedding for them\. Give the data that it was trained"
     )
     with pytest.raises(CheckpointError, match=message):
-        evaluate_model(named, data=[str(folder)])
+        evaluate(named, data=[str(folder)])
 
 
 def test_a_model_without_names_knows_none(
     model: trm.Model, named_folder: Path, named: trm.Model, mini_data: Path
 ) -> None:
     with pytest.raises(CheckpointError, match=r"has 15 puzzle identifiers, .* with 1\. Give"):
-        evaluate_model(model, data=[str(named_folder)])
-    assert evaluate_model(named, data=[str(mini_data)]).metrics["exact_accuracy"].count == 100
+        evaluate(model, data=[str(named_folder)])
+    assert evaluate(named, data=[str(mini_data)]).metrics["exact_accuracy"].count == 100
 
 
 def test_a_puzzle_to_solve_is_known_by_its_name(named: trm.Model) -> None:
@@ -216,8 +216,8 @@ def test_a_puzzle_to_solve_is_known_by_its_name(named: trm.Model) -> None:
         r"^the model was not trained on a puzzle named 'p99', .* Give one of its 14, such as p0\.$"
     )
     with pytest.raises(InputError, match=message):
-        list(named.think(Puzzle(tokens, "p99")))
-    first, second = (list(named.think(Puzzle(tokens, name))) for name in ("p1", "p2"))
+        list(named.solve_steps(Puzzle(tokens, "p99")))
+    first, second = (list(named.solve_steps(Puzzle(tokens, name))) for name in ("p1", "p2"))
     assert first[-1].halt_probability != second[-1].halt_probability
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trm.errors import InputError
-from trm.evaluation.manifest import Entry, read_manifest
+from trm.evaluation.manifest import ManifestEntry, read_manifest
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ batch_size = 32
 """
     )
     plain, full = read_manifest(file)
-    assert plain == Entry(ckpt="runs/sudoku/a")
+    assert plain == ManifestEntry(ckpt="runs/sudoku/a")
     assert (plain.name, plain.data, plain.metric, plain.reported) == ("", (), None, None)
     assert plain.split == "test"
     assert (plain.votes, plain.halt, plain.max_examples, plain.batch_size) == (1, None, None, None)

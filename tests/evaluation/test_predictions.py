@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trm.errors import InputError
-from trm.evaluation.predictions import About, Predictions, compact, majority
+from trm.evaluation.predictions import Predictions, PredictionsInfo, compact, majority
 from trm.tasks.metrics import EvalBatch
 
 Make = Callable[..., EvalBatch]
-ABOUT = About(task="toy", data=("data/toy",), digest="d" * 64, checkpoint="runs/a", step=3)
+INFO = PredictionsInfo(task="toy", data=("data/toy",), digest="d" * 64, checkpoint="runs/a", step=3)
 FIELDS = [field.name for field in fields(EvalBatch)]
 
 
@@ -99,9 +99,9 @@ def test_a_model_may_be_as_sure_as_numbers_go(batch: Make) -> None:
 
 def test_what_is_saved_is_read_back(batch: Make, tmp_path: Path) -> None:
     batches = [batch([[1, 2], [2, 100]], [0.5, -3.5], [2, 7]), batch([[0, 2]])]
-    Predictions.of(ABOUT, [compact(one) for one in batches]).save(tmp_path / "deep" / "p.npz")
+    Predictions.of(INFO, [compact(one) for one in batches]).save(tmp_path / "deep" / "p.npz")
     found = Predictions.load(tmp_path / "deep" / "p.npz")
-    assert found.about == ABOUT
+    assert found.info == INFO
     (again,) = found.batches()
     for name in FIELDS:
         expected = np.concatenate([getattr(one, name) for one in batches])
@@ -112,7 +112,7 @@ def test_what_is_saved_is_read_back(batch: Make, tmp_path: Path) -> None:
 
 def test_a_file_is_plain_arrays_with_a_byte_a_token(batch: Make, tmp_path: Path) -> None:
     names = np.array([b"<blank>", b"a1"])
-    Predictions.of(ABOUT, [batch([[1, 2], [2, 2]])]).save(tmp_path / "p", names)
+    Predictions.of(INFO, [batch([[1, 2], [2, 2]])]).save(tmp_path / "p", names)
     with np.load(tmp_path / "p", allow_pickle=False) as saved:
         assert saved["names"].tolist() == [b"<blank>", b"a1"]
         assert {saved[name].dtype for name in ("inputs", "labels", "answers")} == {np.dtype("u1")}
@@ -129,7 +129,7 @@ def test_a_compact_batch_takes_one_byte_a_token(batch: Make) -> None:
 def file(batch: Make, tmp_path: Path) -> Path:
     """A file of predictions."""
     answers = np.random.default_rng(0).integers(1, 9, (50, 40)).tolist()
-    Predictions.of(ABOUT, [batch(answers)]).save(tmp_path / "p.npz")
+    Predictions.of(INFO, [batch(answers)]).save(tmp_path / "p.npz")
     return tmp_path / "p.npz"
 
 
@@ -203,6 +203,6 @@ def test_a_file_that_could_not_be_written_is_not_there(
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(RuntimeError):
-        Predictions.of(ABOUT, [batch([[1, 2]])]).save(file)
+        Predictions.of(INFO, [batch([[1, 2]])]).save(file)
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]

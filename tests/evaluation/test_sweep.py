@@ -10,7 +10,7 @@ import trm
 from tests.evaluation.sweeps import line, sweep
 from trm.errors import ConfigError, InputError
 from trm.evaluation import sweep as module
-from trm.evaluation.report import evaluate_model
+from trm.evaluation.evaluate import evaluate
 from trm.evaluation.sweep import combinations
 from trm.inference.options import InferenceOptions
 from trm.models.flops import eval_step_flops
@@ -26,11 +26,11 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[InferenceOptions]:
     """What is really evaluated from now on."""
     seen: list[InferenceOptions] = []
 
-    def noted(model: trm.Model, *, thinking: InferenceOptions, **more: Any) -> Any:
-        seen.append(thinking)
-        return evaluate_model(model, thinking=thinking, **more)
+    def noted(model: trm.Model, **more: Any) -> Any:
+        seen.append(InferenceOptions(**{n: more[n] for n in InferenceOptions.model_fields}))
+        return evaluate(model, **more)
 
-    monkeypatch.setattr(module, "evaluate_model", noted)
+    monkeypatch.setattr(module, "evaluate", noted)
     return seen
 
 
@@ -41,12 +41,12 @@ def test_every_sensible_combination_comes_once() -> None:
     assert len(found) == len(set(found)) == 2 * ((1 + 4) + (2 + 4))
     ones = [how for how in found if how.samples == 1]
     assert {(how.noise, how.choose) for how in ones} == {(None, c) for c in (None, "halt", "vote")}
-    assert all(how.settled == how for how in found)
+    assert all(how.resolved == how for how in found)
 
 
 def test_combinations_that_come_to_the_same_are_one() -> None:
     assert combinations(samples=(2, 2), noise=(None, 1.0), choose=(None, "halt")) == [
-        InferenceOptions(samples=2).settled
+        InferenceOptions(samples=2).resolved
     ]
     (first,) = combinations(samples=(2,), choose=("first",))
     assert first.halt == 0.9
@@ -64,7 +64,7 @@ def test_a_line_is_what_an_evaluation_gives(model: trm.Model) -> None:
     assert (found.trained_steps, found.metric, found.step) == (8, "exact_accuracy", 180)
     network = model.network
     for one in found.lines:
-        report = evaluate_model(model, max_examples=20, batch_size=9, thinking=one.thinking)
+        report = evaluate(model, max_examples=20, batch_size=9, **one.options.model_dump())
         assert one.metrics == report.metrics
         assert one.steps_per_puzzle == report.num_steps / 20
         step = eval_step_flops(network.config, network.spec)
@@ -163,6 +163,6 @@ def test_what_no_combination_would_use_is_refused(how: Any, message: str) -> Non
 def test_numbers_that_make_no_sense(model: trm.Model, tmp_path: Path) -> None:
     for name in ("batch_size", "max_examples"):
         with pytest.raises(InputError, match=rf"^{name} is 0\. Give 1 or more\.$"):
-            evaluate_model(model, **{name: 0})
+            evaluate(model, **{name: 0})
     with pytest.raises(InputError, match=r"s\.csv does not end in \.json\. Name such a file\.$"):
         trm.sweep_eval(model, out=tmp_path / "s.csv")

@@ -10,12 +10,12 @@ import pytest
 
 from trm.data import Dataset, DatasetMeta, Split
 from trm.errors import InputError
-from trm.evaluation.predictions import About, Predictions, count_votes
+from trm.evaluation.predictions import Predictions, PredictionsInfo, count_votes
 from trm.tasks.base import Task
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
 
 Make = Callable[..., EvalBatch]
-ABOUT = About(task="toy", data=("data/toy",), digest="d" * 64, checkpoint="runs/a", step=3)
+INFO = PredictionsInfo(task="toy", data=("data/toy",), digest="d" * 64, checkpoint="runs/a", step=3)
 
 
 class Counting(Evaluator):
@@ -51,13 +51,13 @@ def dataset() -> Dataset:
     tokens = np.ones((3, 2), np.uint8)
     split = Split.of_single_examples(tokens, tokens)
     meta = DatasetMeta(
-        task="toy", source="", seed=0, vocabulary=tuple("_abcde"), seq_len=2, digest=ABOUT.digest
+        task="toy", source="", seed=0, vocabulary=tuple("_abcde"), seq_len=2, digest=INFO.digest
     )
     return Dataset(Path("data/toy"), meta, {"test": split})
 
 
 def saved(*batches: EvalBatch) -> Predictions:
-    return Predictions.of(ABOUT, batches)
+    return Predictions.of(INFO, batches)
 
 
 def test_one_file_gives_the_numbers_of_its_evaluation(batch: Make, dataset: Dataset) -> None:
@@ -89,8 +89,8 @@ def test_an_evaluator_that_votes_gets_every_answer(batch: Make, dataset: Dataset
 
 
 def test_answers_to_other_data_are_refused(batch: Make, dataset: Dataset) -> None:
-    about = ABOUT.model_copy(update={"digest": "e" * 64})
-    other = replace(saved(batch([[1, 5]])), about=about)
+    info = INFO.model_copy(update={"digest": "e" * 64})
+    other = replace(saved(batch([[1, 5]])), info=info)
     message = (
         r"^b has answers to data of digest eeeeeeeeeeee, data/toy has dddddddddddd\. Give the "
     )

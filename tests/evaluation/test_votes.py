@@ -13,9 +13,9 @@ from tests.eval_batches import eval_batches
 from trm.config import ModelConfig
 from trm.data import Batch, Split
 from trm.errors import ConfigError
-from trm.evaluation import evaluate as module
+from trm.evaluation import loop as module
 from trm.evaluation.evaluate import evaluate
-from trm.evaluation.report import evaluate_model
+from trm.evaluation.loop import run_evaluation
 from trm.inference.options import InferenceOptions
 from trm.inference.rollout_pool import Request, Response
 from trm.models import PuzzleSpec, TinyRecursiveModel
@@ -77,9 +77,9 @@ def solver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Batch]]:
 def judged(network: TinyRecursiveModel, split: Split, **more: Any) -> tuple[float, list[EvalBatch]]:
     """Exact accuracy, and the answers that were judged."""
     seen: list[EvalBatch] = []
-    thinking = InferenceOptions(votes=more.pop("votes", 1))
-    more = {"batch_size": 32, "max_examples": 50, "thinking": thinking, **more}
-    metrics = evaluate(network, AccuracyEvaluator(), split, on_batch=seen.append, **more)
+    options = InferenceOptions(votes=more.pop("votes", 1))
+    more = {"batch_size": 32, "max_examples": 50, "options": options, **more}
+    metrics = run_evaluation(network, AccuracyEvaluator(), split, on_batch=seen.append, **more)
     assert metrics is not None
     return metrics["exact_accuracy"].value, seen
 
@@ -184,13 +184,10 @@ def test_a_vote_of_one_asks_for_no_symmetries(
 def test_numbers_do_not_depend_on_the_batch_size(trained_run: Path) -> None:
     model = trm.load(trained_run, device="cpu")
     first, second = (
-        evaluate_model(
-            model, batch_size=n, max_examples=20, thinking=InferenceOptions(votes=3)
-        ).metrics
-        for n in (20, 7)
+        evaluate(model, batch_size=n, max_examples=20, votes=3).metrics for n in (20, 7)
     )
     assert {n: m.value for n, m in first.items()} == pytest.approx(
         {n: m.value for n, m in second.items()}
     )
-    one = evaluate_model(model, max_examples=20, thinking=InferenceOptions(votes=1)).metrics
-    assert one == evaluate_model(model, max_examples=20).metrics
+    one = evaluate(model, max_examples=20, votes=1).metrics
+    assert one == evaluate(model, max_examples=20).metrics

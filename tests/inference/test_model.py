@@ -29,13 +29,13 @@ def test_solve(model: trm.Model) -> None:
 
 def test_halting_is_at_the_first_step_that_is_sure(model: trm.Model) -> None:
     solution = model.solve("123434122143.321")
-    thought = solution.thoughts[0]
+    thought = solution.steps[0]
     steps = tuple(
         dataclasses.replace(thought, step=step, halt_probability=probability)
         for step, probability in enumerate((0.2, 0.5, 0.7, 0.9), start=1)
     )
-    assert dataclasses.replace(solution, thoughts=steps).halt_step == 3
-    assert dataclasses.replace(solution, thoughts=steps[:2]).halt_step is None
+    assert dataclasses.replace(solution, steps=steps).halt_step == 3
+    assert dataclasses.replace(solution, steps=steps[:2]).halt_step is None
 
 
 def test_a_solution_as_json(model: trm.Model) -> None:
@@ -65,12 +65,10 @@ def test_a_puzzle_that_is_none(model: trm.Model, puzzle: str, message: str) -> N
 
 def test_an_answer_that_is_no_sudoku_is_not_valid(model: trm.Model) -> None:
     solution = model.solve("." * 16)
-    assert solution.valid is model.task.is_valid(
-        solution.puzzle.tokens, solution.thoughts[-1].board
-    )
-    wrong = trm.Solution(model.task, solution.puzzle, (solution.thoughts[0],))
+    assert solution.valid is model.task.is_valid(solution.puzzle.tokens, solution.steps[-1].board)
+    wrong = trm.Solution(model.task, solution.puzzle, (solution.steps[0],))
     blank = trm.Solution(
-        model.task, solution.puzzle, (type(wrong.thoughts[0])(1, solution.puzzle.tokens, 0.2),)
+        model.task, solution.puzzle, (type(wrong.steps[0])(1, solution.puzzle.tokens, 0.2),)
     )
     assert blank.valid is False
     assert blank.halt_step is None
@@ -85,9 +83,9 @@ def test_a_list_is_solved_as_one_by_one(model: trm.Model) -> None:
         assert [s.boards for s in found] == [s.boards for s in alone]
         assert [s.valid for s in found] == [s.valid for s in alone]
         for one, other in zip(found, alone, strict=True):
-            chances, expected = ([t.halt_probability for t in s.thoughts] for s in (one, other))
+            chances, expected = ([t.halt_probability for t in s.steps] for s in (one, other))
             assert chances == pytest.approx(expected, abs=1e-5)
-            assert [t.step for t in one.thoughts] == list(range(1, 9))
+            assert [t.step for t in one.steps] == list(range(1, 9))
 
 
 def test_a_list_may_be_short(model: trm.Model) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from tests.evaluation.sweeps import line
 from trm.errors import ConfigError
-from trm.evaluation.predictions import About
-from trm.inference.options import FIRST_HALT, NOISE, PUBLISHED, InferenceOptions, Solving
+from trm.evaluation.predictions import PredictionsInfo
+from trm.inference.options import FIRST_HALT, NOISE, InferenceOptions, SolveOptions
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ from trm.inference.options import FIRST_HALT, NOISE, PUBLISHED, InferenceOptions
     ],
 )
 def test_what_is_left_out_is_filled_in(given: dict[str, Any], settled: dict[str, Any]) -> None:
-    assert InferenceOptions.of(**given).settled == InferenceOptions(**{**given, **settled})
-    assert InferenceOptions.of(**given).settled.settled == InferenceOptions(**given).settled
+    assert InferenceOptions.of(**given).resolved == InferenceOptions(**{**given, **settled})
+    assert InferenceOptions.of(**given).resolved.resolved == InferenceOptions(**given).resolved
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_flags_and_text_say_the_same() -> None:
     )
     assert full.text.startswith(", 1 step, 3 votes, 2 samples with noise 0.25, choose first, halt")
     assert InferenceOptions(votes=2, choose="halt").text == ", 2 votes, choose halt"
-    assert (PUBLISHED.flags, PUBLISHED.text, InferenceOptions(votes=2).text) == (
+    assert (InferenceOptions().flags, InferenceOptions().text, InferenceOptions(votes=2).text) == (
         "",
         "",
         ", 2 votes",
@@ -70,8 +70,8 @@ def test_answers_saved_before_there_were_samples_still_say_how_they_came_about()
         '{"task": "toy", "data": ["d"], "digest": "x", "checkpoint": "a", "step": 3, "votes": 4, '
         '"halt": null}'
     )
-    about = About.model_validate_json(old)
-    assert about.thinking == InferenceOptions(votes=4)
+    about = PredictionsInfo.model_validate_json(old)
+    assert about.options == InferenceOptions(votes=4)
     assert about.text == ", 4 votes"
 
 
@@ -82,7 +82,7 @@ def test_flags_are_of_thinking_alone() -> None:
         == InferenceOptions(samples=4, choose="first").flags
         == "--samples 4 --choose first"
     )
-    assert Solving(samples=4, until_valid=True).flags == "--samples 4 --until-valid"
+    assert SolveOptions(samples=4, until_valid=True).flags == "--samples 4 --until-valid"
 
 
 @pytest.mark.parametrize("name", ["votes", "samples"])

@@ -11,9 +11,8 @@ import trm
 from tests.inference.halting_model import MAX_STEPS, SEQ, by_hand, halting_model
 from trm.config import RunConfig
 from trm.data import Batch
+from trm.evaluation.evaluate import evaluate
 from trm.evaluation.predictions import Predictions
-from trm.evaluation.report import evaluate_model
-from trm.inference.options import InferenceOptions
 from trm.inference.rollout_pool import Request, RolloutPool
 from trm.models import TinyRecursiveModel
 
@@ -127,10 +126,7 @@ def test_a_request_is_taken_when_a_slot_is_idle(
 @pytest.mark.parametrize("votes", [1, 3])
 def test_a_report_that_halts(trained_run: Path, votes: int) -> None:
     model = trm.load(trained_run, device="cpu")
-    whole, halted = (
-        evaluate_model(model, batch_size=16, thinking=InferenceOptions(votes=votes, halt=halt))
-        for halt in (None, 0.5)
-    )
+    whole, halted = (evaluate(model, batch_size=16, votes=votes, halt=halt) for halt in (None, 0.5))
     steps = [report.metrics["mean_steps"].value for report in (whole, halted)]
     assert steps[0] == pytest.approx(steps[1]) or votes > 1
     assert halted.as_json()["halt"] == 0.5
@@ -140,7 +136,7 @@ def test_a_report_that_halts(trained_run: Path, votes: int) -> None:
 def test_predictions_say_that_they_halted(trained_run: Path, tmp_path: Path) -> None:
     file = tmp_path / "a.npz"
     trm.evaluate(trained_run, halt=0.9, save_predictions=file, device="cpu")
-    assert Predictions.load(file).about.halt == 0.9
+    assert Predictions.load(file).info.halt == 0.9
 
 
 def test_processes_that_share_a_table_cannot_halt_apart() -> None:

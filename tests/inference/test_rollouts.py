@@ -12,8 +12,9 @@ from tests.inference.halting_model import MAX_STEPS, SEQ, by_hand, halting_model
 from tests.inference.test_rollout_pool import batches
 from trm.config import ModelConfig
 from trm.data import Batch, Split
-from trm.evaluation.evaluate import evaluate, restored
-from trm.evaluation.report import Report, evaluate_model
+from trm.evaluation.evaluate import evaluate
+from trm.evaluation.loop import restored, run_evaluation
+from trm.evaluation.report import Report
 from trm.inference.choice import chosen
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import InferenceOptions
@@ -180,9 +181,9 @@ def answers_of(
     """All answers to forty examples, and how many supervision steps they took."""
     seen: list[EvalBatch] = []
     steps: list[int] = []
-    evaluate(
+    run_evaluation(
         network, AccuracyEvaluator(), split, batch_size=batch_size, max_examples=40,
-        thinking=InferenceOptions(**how), on_batch=seen.append, on_steps=steps.append,
+        options=InferenceOptions(**how), on_batch=seen.append, on_steps=steps.append,
     )  # fmt: skip
     names = EvalBatch.__dataclass_fields__
     return EvalBatch(**{n: np.concatenate([getattr(b, n) for b in seen]) for n in names}), sum(
@@ -273,7 +274,7 @@ def test_answers_to_copies_are_restored(split: Split) -> None:
 
 def report(run: Path, **how: Any) -> Report:
     model = trm.load(run, device="cpu")
-    return evaluate_model(model, max_examples=20, batch_size=8, thinking=InferenceOptions(**how))
+    return evaluate(model, max_examples=20, batch_size=8, **how)
 
 
 def test_a_report_says_how_its_answers_came_about(trained_run: Path) -> None:
@@ -290,9 +291,9 @@ def test_one_sample_is_the_published_evaluation_bit_for_bit(trained_run: Path) -
     model = trm.load(trained_run, device="cpu")
     split = model.task.open_data(model.config.data_paths).split("test")
     seen: list[EvalBatch] = []
-    evaluate(
+    run_evaluation(
         model.network, AccuracyEvaluator(), split, batch_size=32, max_examples=32,
-        thinking=InferenceOptions(samples=1), on_batch=seen.append,
+        options=InferenceOptions(samples=1), on_batch=seen.append,
     )  # fmt: skip
     batch = split.make_batch(seen[0].examples, seen[0].puzzles)
     answers, logits = by_hand(model.network, batch, 8)[-1]

@@ -13,9 +13,9 @@ from tests.inference.boards import SOLVED
 from tests.inference.halting_model import by_hand
 from trm.data import Split
 from trm.errors import ConfigError, InputError
-from trm.evaluation.evaluate import evaluate
-from trm.inference.options import InferenceOptions, Solving
-from trm.inference.solution import Solution, Thought
+from trm.evaluation.loop import run_evaluation
+from trm.inference.options import InferenceOptions, SolveOptions
+from trm.inference.solution import Solution, SolutionStep
 from trm.inference.solve_file import solve_file
 from trm.show.solution import solution_summary
 from trm.tasks.base import Puzzle
@@ -45,7 +45,7 @@ def hard(model: trm.Model, split: Split) -> list[str]:
 @pytest.fixture(scope="module")
 def some(model: trm.Model, hard: list[str]) -> float:
     """Between those that the model gives to half of the puzzles at the second step."""
-    chances = sorted(s.thoughts[1].halt_probability for s in model.solve(hard))
+    chances = sorted(s.steps[1].halt_probability for s in model.solve(hard))
     middle = len(chances) // 2
     return (chances[middle - 1] + chances[middle]) / 2
 
@@ -70,21 +70,21 @@ def test_solving_answers_as_evaluating_does(
     model: trm.Model, split: Split, some: float, how: dict[str, Any]
 ) -> None:
     how, seen = filled(how, some), list[EvalBatch]()
-    evaluate(
+    run_evaluation(
         model.network, AccuracyEvaluator(), split, batch_size=30, max_examples=30,
-        thinking=InferenceOptions(**how), on_batch=seen.append,
+        options=InferenceOptions(**how), on_batch=seen.append,
     )  # fmt: skip
     puzzles = [Puzzle(tokens) for tokens in seen[0].inputs]
     solutions = model.solve_batch(puzzles, **how)
     for row, solution in enumerate(solutions):
-        last = solution.thoughts[-1]
+        last = solution.steps[-1]
         assert np.array_equal(last.board, seen[0].answers[row])
         chance = 1 / (1 + np.exp(-float(seen[0].halt_logits[row])))
         assert last.halt_probability == pytest.approx(chance, abs=1e-5)
-        assert [thought.step for thought in solution.thoughts] == list(range(1, last.step + 1))
+        assert [thought.step for thought in solution.steps] == list(range(1, last.step + 1))
     if how.get("choose") == "first":
-        assert [s.thoughts[-1].step for s in solutions] == seen[0].halt_steps.tolist()
-        assert len({s.thoughts[-1].step for s in solutions}) > 1
+        assert [s.steps[-1].step for s in solutions] == seen[0].halt_steps.tolist()
+        assert len({s.steps[-1].step for s in solutions}) > 1
 
 
 def test_samples_without_noise_think_the_same(model: trm.Model, hard: list[str]) -> None:
@@ -116,9 +116,9 @@ def test_no_solution_depends_on_the_batch(
     for batch_size in (3, 64):
         found = model.solve(hard, batch_size=batch_size, **how)
         assert [s.boards for s in found] == [s.boards for s in alone]
-        counts = [[[t.num_valid for t in s.thoughts] for s in those] for those in (found, alone)]
+        counts = [[[t.num_valid for t in s.steps] for s in those] for those in (found, alone)]
         assert counts[0] == counts[1]
-    assert len({len(s.thoughts) for s in alone}) > 1
+    assert len({len(s.steps) for s in alone}) > 1
 
 
 def test_the_first_valid_board_of_any_sample_is_taken(model: trm.Model, hard: list[str]) -> None:
@@ -135,15 +135,15 @@ def test_the_first_valid_board_of_any_sample_is_taken(model: trm.Model, hard: li
         if not valid.any():
             assert solution.valid is False
             assert solution.valid_step is None
-            assert len(solution.thoughts) == steps
+            assert len(solution.steps) == steps
             continue
         first = int(valid.any(axis=0).argmax())
-        assert solution.valid_step == first + 1 == len(solution.thoughts)
-        assert solution.thoughts[-1].num_valid == int(valid[:, first].sum())
+        assert solution.valid_step == first + 1 == len(solution.steps)
+        assert solution.steps[-1].num_valid == int(valid[:, first].sum())
         assert solution.valid is True
         good = np.flatnonzero(valid[:, first])
         surest = max(good, key=lambda one, row=row, first=first: each[one][first][1][row])
-        assert np.array_equal(solution.thoughts[-1].board, each[surest][first][0][row])
+        assert np.array_equal(solution.steps[-1].board, each[surest][first][0][row])
         late += not valid[0].any() or first < int(valid[0].argmax())
     assert late  # which one rollout alone would have found later, or not at all
 
@@ -178,11 +178,15 @@ def test_a_verdict_on_what_was_looked_for(model: trm.Model) -> None:
     board = solution.puzzle.tokens.copy()
     board[0] = board[1]
     for count, how, expected in (
-        (2, Solving(samples=4, until_valid=True), "no valid answer in 2 steps of 4 rollouts; "),
-        (1, Solving(until_valid=True), "no valid answer in 1 step of 1 rollout; "),
+        (
+            2,
+            SolveOptions(samples=4, until_valid=True),
+            "no valid answer in 2 steps of 4 rollouts; ",
+        ),
+        (1, SolveOptions(until_valid=True), "no valid answer in 1 step of 1 rollout; "),
     ):
-        thoughts = tuple(Thought(step, board, 0.1) for step in range(1, count + 1))
-        assert expected in solution_summary(Solution(model.task, solution.puzzle, thoughts, how))
+        steps = tuple(SolutionStep(step, board, 0.1) for step in range(1, count + 1))
+        assert expected in solution_summary(Solution(model.task, solution.puzzle, steps, how))
 
 
 @pytest.mark.parametrize("how", [{"halt": 0.9}, {"samples": 2, "choose": "first"}], ids=str)
@@ -266,7 +270,7 @@ def test_a_table_says_when_a_board_was_valid(
     steps = [tuple(line.split(",")[-2:]) for line in lines]
     found = model.solve(hard, samples=2, until_valid=True)
     told = [
-        ("" if s.valid_step is None else str(s.valid_step), str(s.thoughts[-1].num_valid))
+        ("" if s.valid_step is None else str(s.valid_step), str(s.steps[-1].num_valid))
         for s in found
     ]
     assert steps == told

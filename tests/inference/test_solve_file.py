@@ -51,7 +51,7 @@ def test_the_answers_are_those_of_solving_one_by_one(
         assert (row["puzzle"], row["answer"]) == (puzzle, alone.answer)
         assert row["valid"] == ("true" if alone.valid else "false")
         assert row["halt_step"] == ("" if alone.halt_step is None else str(alone.halt_step))
-        chance = alone.thoughts[-1].halt_probability
+        chance = alone.steps[-1].halt_probability
         assert float(row["halt_probability"]) == pytest.approx(chance, abs=2e-6)
     valid = sum(row["valid"] == "true" for row in rows)
     correct = sum(row["correct"] == "true" for row in rows)

@@ -10,8 +10,7 @@ import torch
 
 import trm
 from trm.config import ModelConfig, RunConfig
-from trm.evaluation.report import evaluate_model
-from trm.inference.options import InferenceOptions
+from trm.evaluation.evaluate import evaluate
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.models.flops import eval_step_flops, train_step_flops
 from trm.runs import layout
@@ -149,9 +148,7 @@ def test_an_evaluation_counts_the_steps_really_taken(trained_run: Path, votes: i
     config = model.network.config
     flops = eval_step_flops(config, model.network.spec)
     whole, halted = (
-        evaluate_model(
-            model, batch_size=16, max_examples=20, thinking=InferenceOptions(votes=votes, halt=halt)
-        )
+        evaluate(model, batch_size=16, max_examples=20, votes=votes, halt=halt)
         for halt in (None, 0.002)
     )
     counts = []

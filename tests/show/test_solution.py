@@ -24,7 +24,7 @@ def test_a_board_is_shown_where_it_changes(trained_run: Path, terminal: bool) ->
     model = trm.load(trained_run, device="cpu")
     puzzle = model.parse("123434122143.321")[0]
     view = console(terminal)
-    solution = show_solution_steps(view, model.task, puzzle, model.think(puzzle))
+    solution = show_solution_steps(view, model.task, puzzle, model.solve_steps(puzzle))
     assert solution.answer == "1234341221434321"
     assert "step 1: 1 cell changed" in text(view)
     changed = sum(a != b for a, b in zip(solution.boards, solution.boards[1:], strict=False))

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tests.evaluation.sweeps import line, sweep
 from trm.errors import InputError
-from trm.evaluation.sweep import Line
+from trm.evaluation.sweep import SweepLine
 from trm.show.plots import COLORS
 from trm.show.sweeps import plot_sweep, sweep_conclusion, sweep_line_text, sweep_table
 from trm.show.tables import markdown
@@ -67,7 +67,7 @@ def drawn_texts(path: Path) -> list[tuple[str, str]]:
     return texts
 
 
-def drawn_curves(folder: Path, *lines: Line) -> dict[str, list[str]]:
+def drawn_curves(folder: Path, *lines: SweepLine) -> dict[str, list[str]]:
     """The numbers next to the points of each curve, by the curve's name in the legend."""
     plot_sweep(folder / "a.svg", sweep(*lines))
     texts = drawn_texts(folder / "a.svg")

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 from rich.table import Table
 
-from trm.evaluation.report import Row
+from trm.evaluation.report import ReportRow
 from trm.inference.options import InferenceOptions
 from trm.show.tables import markdown, metrics_table, results_table
 from trm.tasks.metrics import Metric
@@ -20,8 +20,8 @@ def printed(table: Table) -> str:
 
 def test_a_table_of_results_shows_names_as_they_are() -> None:
     rows = [
-        Row("mine [best]", "sudoku", 900, "exact_accuracy", Metric.share(3, 4), 0.874),
-        Row("runs/b", "sudoku", 90, "mean_steps", Metric(2.5, 4), None),
+        ReportRow("mine [best]", "sudoku", 900, "exact_accuracy", Metric.share(3, 4), 0.874),
+        ReportRow("runs/b", "sudoku", 90, "mean_steps", Metric(2.5, 4), None),
     ]
     lines = printed(results_table(rows)).splitlines()
     assert lines[1].split() == [
@@ -45,8 +45,8 @@ def test_what_was_measured_on_nothing_is_not_shown() -> None:
 
 
 def test_a_name_does_not_break_a_markdown_table() -> None:
-    row = Row(
-        "a|b\n[c]", "toy", 1, "solved", Metric.share(0, 0), thinking=InferenceOptions(votes=3)
+    row = ReportRow(
+        "a|b\n[c]", "toy", 1, "solved", Metric.share(0, 0), options=InferenceOptions(votes=3)
     )
     last = markdown(results_table([row])).splitlines()[-1]
     assert last == "| toy | a\\|b [c] | 1 | solved, 3 votes | - |  | 0 |  |"

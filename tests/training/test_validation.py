@@ -14,8 +14,8 @@ import trm
 from trm.config import RunConfig
 from trm.data import write
 from trm.errors import ConfigError, DataError, InputError
+from trm.evaluation.evaluate import evaluate
 from trm.evaluation.predictions import Predictions
-from trm.evaluation.report import evaluate_model
 from trm.runs import layout
 from trm.runs.checkpoint import read_evaluation
 from trm.tasks.registry import get_task
@@ -132,16 +132,14 @@ def test_what_a_run_held_out_can_be_looked_at_again(held_out_run: Path, tmp_path
     assert noted is not None
     model = trm.load(held_out_run, device="cpu")
     file = tmp_path / "p.npz"
-    report = evaluate_model(
-        model, split="validation", max_examples=noted.examples, save_predictions=file
-    )
+    report = evaluate(model, split="validation", max_examples=noted.examples, save_predictions=file)
     assert {name: m.value for name, m in report.metrics.items()} == dict(noted.metrics)
     assert report.as_json()["split"] == "validation"
-    about = Predictions.load(file).about
+    about = Predictions.load(file).info
     assert (about.split, about.validation_share) == ("validation", 0.1)
     voted = trm.vote([file]).result()
     assert {name: m.value for name, m in voted.items()} == dict(noted.metrics)
-    evaluate_model(model, max_examples=100, save_predictions=tmp_path / "test.npz")
+    evaluate(model, max_examples=100, save_predictions=tmp_path / "test.npz")
     with pytest.raises(InputError, match=r"test\.npz and \S+p\.npz answer different examples\."):
         trm.vote([file, tmp_path / "test.npz"])
 
@@ -183,7 +181,7 @@ def test_a_sweep_of_what_was_held_out(held_out_run: Path, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "s.json").read_text())["split"] == found.split == "validation"
     model = trm.load(held_out_run, device="cpu")
     for line in found.lines:
-        report = evaluate_model(model, split="validation", max_examples=20, thinking=line.thinking)
+        report = evaluate(model, split="validation", max_examples=20, **line.options.model_dump())
         assert report.metrics == line.metrics
     with pytest.raises(InputError, match="a sweep of the validation split, not of the test split"):
         trm.sweep_eval(model, **how)
@@ -193,6 +191,6 @@ def test_of_what_was_held_out_as_many_are_looked_at_as_in_training(held_out_run:
     model = trm.load(held_out_run, device="cpu")
     noted = read_evaluation(held_out_run / layout.BEST)
     assert noted is not None
-    report = evaluate_model(model, split="validation")
+    report = evaluate(model, split="validation")
     assert (report.num_examples, noted.examples) == (100, 100)
     assert {name: metric.value for name, metric in report.metrics.items()} == noted.metrics

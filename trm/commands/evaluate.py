@@ -1,4 +1,4 @@
-"""The commands that judge: ``eval`` and ``vote``."""
+"""The commands that measure models: ``eval`` and ``vote``."""
 
 import contextlib
 import json
@@ -16,11 +16,12 @@ from trm.commands import options as opt
 from trm.commands.options import PerTask, Submission
 from trm.commands.processes import processes_to_start
 from trm.errors import InputError, TrmError
+from trm.inference.options import InferenceOptions
 from trm.runtime.worker import elastic_worker
 from trm.storage import check_writable, write_text
 
 if TYPE_CHECKING:
-    from trm.evaluation.manifest import Entry
+    from trm.evaluation.manifest import ManifestEntry
     from trm.evaluation.report import Report
     from trm.runtime.launcher import LaunchOptions
     from trm.runtime.process_group import ProcessGroup
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 out = Console()
-#: What is said beside the result, so that standard output has nothing else.
+#: Progress and remarks go to stderr. stdout holds only the result.
 notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="The metrics as JSON.")]
 
 
 @app.command("eval")
+@opt.with_inference_flags(InferenceOptions)
 def evaluate(
     context: typer.Context,
     ckpt: opt.Checkpoints = None,
@@ -47,12 +49,8 @@ def evaluate(
     reset_puzzles: opt.ResetPuzzles = False,
     batch_size: opt.EvalBatchSize = None,
     max_examples: opt.MaxExamples = None,
-    steps: opt.Steps = None,
-    samples: opt.Samples = None,
-    noise: opt.Noise = None,
-    choose: opt.Choose = None,
-    votes: opt.Votes = None,
-    halt: opt.Halt = None,
+    *,
+    options: dict[str, Any],
     device: opt.Device = None,
     num_processes: opt.NumProcesses = None,
     compiled: opt.Compile = None,
@@ -74,36 +72,35 @@ def evaluate(
     for flag, file in files.items():
         if file is not None and not one:
             raise InputError(f"{flag} is for one checkpoint. Name it with --ckpt.")
-    given: dict[str, Any] = {"steps": steps, "samples": samples, "noise": noise, "choose": choose,
-        "votes": votes, "halt": halt, "batch_size": batch_size, "max_examples": max_examples,
-        "data": tuple(data) if data else None, "split": split, "task": task,
-        "reset_puzzle_embedding": reset_puzzles or None}  # fmt: skip
-    update = {name: value for name, value in given.items() if value is not None}
+    given = {"batch_size": batch_size, "max_examples": max_examples, "split": split, "task": task,
+             "data": tuple(data) if data else None,
+             "reset_puzzle_embedding": reset_puzzles or None}  # fmt: skip
+    update = options | {name: value for name, value in given.items() if value is not None}
     entries = [entry.of(**entry.model_dump() | update) for entry in entries]
     _check_files(*files.values())
-    options = processes_to_start(device or "auto", num_processes, max_restarts=0)
-    if options is not None:
-        return _launch(context.obj or [], options)
+    launch_options = processes_to_start(device or "auto", num_processes, max_restarts=0)
+    if launch_options is not None:
+        return _launch(context.obj or [], launch_options)
     extras = _extras(submission, per_task)
-    with elastic_worker(os.environ), _together(device or "auto") as (own_device, group):
+    with elastic_worker(os.environ), _join_processes(device or "auto") as (own_device, group):
         reports: list[Report] = []
         try:
             for entry in entries:
                 reports += [_report(entry, own_device, compiled, save_predictions, extras, group)]
         except TrmError:
-            if reports and group.is_first:  # what was found so far may have taken hours
+            if reports and group.is_first:  # they may have taken hours
                 _show(entries[: len(reports)], reports, one, as_json, as_markdown)
             raise
     if not group.is_first:
         return 0
     _show(entries, reports, one, as_json, as_markdown)
     _write_extras(reports[-1].evaluator, submission, per_task)
-    _say_written(*files.values())
+    _note_written(*files.values())
     return 0
 
 
 def _launch(arguments: list[str], options: "LaunchOptions") -> int:
-    """Run this command line in several processes; what they say besides goes to a folder."""
+    """Run this command line in several processes, whose logs go to a temporary folder."""
     from trm.runtime.launcher import launch
 
     folder = Path(tempfile.mkdtemp(prefix="trm-eval-"))
@@ -113,7 +110,7 @@ def _launch(arguments: list[str], options: "LaunchOptions") -> int:
             hint=lambda: "Read it, and evaluate again.", shows_errors=True,
         )  # fmt: skip
     except TrmError as error:
-        if str(folder) not in str(error):  # else there is a log in it to read
+        if str(folder) not in str(error):  # otherwise the message names a log in it
             shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
@@ -121,19 +118,19 @@ def _launch(arguments: list[str], options: "LaunchOptions") -> int:
 
 
 @contextlib.contextmanager
-def _together(device: str) -> "Iterator[tuple[str, ProcessGroup]]":
-    """The processes that evaluate, and the device of this one."""
+def _join_processes(device: str) -> "Iterator[tuple[str, ProcessGroup]]":
+    """Join the processes that evaluate; gives the device of this process, and the group."""
     from trm.runtime.device import pick_device
     from trm.runtime.process_group import SINGLE_PROCESS, init_process_group, process_group_from_env
 
     group = process_group_from_env(os.environ) or SINGLE_PROCESS
-    own = pick_device(device, group.local_rank)
-    with init_process_group(group, own):
-        yield str(own), group
+    own_device = pick_device(device, group.local_rank)
+    with init_process_group(group, own_device):
+        yield str(own_device), group
 
 
 def _show(
-    entries: "Sequence[Entry]",
+    entries: "Sequence[ManifestEntry]",
     reports: "Sequence[Report]",
     one: bool,
     as_json: bool,
@@ -141,19 +138,19 @@ def _show(
 ) -> None:
     from trm.show.tables import markdown, metrics_table, results_table, speed_text, split_text
 
-    rows, found = [], []
+    rows, results = [], []
     for entry, report in zip(entries, reports, strict=True):
         row = report.row(entry.name, entry.metric, entry.reported)
         named = {"name": row.name, "metric": row.metric, "reported": row.reported}
         rows.append(row)
-        found.append(({} if one else named) | report.as_json())
+        results.append(({} if one else named) | report.as_json())
     if as_json:
-        out.print_json(json.dumps(found[0] if one else found))
+        out.print_json(json.dumps(results[0] if one else results))
     elif as_markdown:
         print(markdown(results_table(rows)))  # noqa: T201
     elif one:
-        way = split_text(report.split) + report.thinking.text
-        _say(f"{report.checkpoint} on {report.data}{way}")
+        how = split_text(report.split) + report.options.text
+        _print_plain(f"{report.checkpoint} on {report.data}{how}")
         out.print(metrics_table(report.metrics))
     else:
         out.print(results_table(rows))
@@ -162,74 +159,68 @@ def _show(
             notes.print(f"{row.name}: {speed_text(report.speed)}")
 
 
-def _say(text: str) -> None:
+def _print_plain(text: str) -> None:
     out.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-def _say_notes(name: str, inferred: Sequence[str]) -> None:
-    """What a published checkpoint leaves out."""
-    if inferred:
-        notes.print(f"{name}: inferred {'; '.join(inferred)}")
-
-
-def _say_written(*files: Path | None) -> None:
+def _note_written(*files: Path | None) -> None:
     for file in files:
         if file is not None:
             notes.print(f"wrote {file}")
 
 
 def _check_files(*files: Path | None) -> None:
-    """Refuse what cannot be written before an evaluation, and not after it."""
+    """Refuse files that cannot be written, before the evaluation rather than after it."""
     for file in files:
         if file is not None:
             check_writable(file)
 
 
-def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[Entry]":
-    from trm.evaluation.manifest import Entry, read_manifest
+def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[ManifestEntry]":
+    from trm.evaluation.manifest import ManifestEntry, read_manifest
 
     if manifest is not None:
         if ckpt:
             raise InputError("--all and --ckpt exclude each other. Give one of them.")
         return read_manifest(manifest)
     names: Sequence[str | None] = ckpt or [None]
-    return [Entry(ckpt=name) for name in names]
+    return [ManifestEntry(ckpt=name) for name in names]
 
 
 def _report(
-    entry: "Entry",
+    entry: "ManifestEntry",
     device: str,
     compiled: bool | None,
     save_predictions: Path | None,
     extras: Sequence[str],
     group: "ProcessGroup",
 ) -> "Report":
-    from trm.evaluation.report import evaluate_model
+    from trm.evaluation.evaluate import evaluate as evaluate_checkpoint
     from trm.inference.model import load
     from trm.show.progress import EvaluationView
 
     model = load(entry.ckpt, task=entry.task, device=device)
-    if group.is_first:
-        _say_notes(model.name, model.notes)
+    if group.is_first and model.notes:
+        notes.print(f"{model.name}: inferred {'; '.join(model.notes)}")
     with EvaluationView(Console(stderr=True)) as progress:
-        return evaluate_model(
+        return evaluate_checkpoint(
             model,
             data=entry.data,
             split=entry.split,
             batch_size=entry.batch_size,
             max_examples=entry.max_examples,
-            thinking=entry,
             reset_puzzle_embedding=entry.reset_puzzle_embedding,
             save_predictions=save_predictions,
             extras=extras,
             compiled=compiled,
             on_progress=progress,
             group=group,
+            **entry.options.model_dump(),
         )
 
 
 def _extras(submission: Path | None, per_task: Path | None) -> list[str]:
-    """What an evaluator will be asked for beside its metrics."""
+    """The files that the evaluator has to make."""
     files = {"submission": submission, "per_task": per_task}
     return [name for name, file in files.items() if file is not None]
 
@@ -263,12 +254,12 @@ def vote(
     _write_extras(evaluator, submission, per_task)
     if as_json:
         values = {name: metric.as_json() for name, metric in metrics.items()}
-        about = next(iter(files.values())).about
-        result = {"predictions": list(files), "split": about.split, "metrics": values}
+        info = next(iter(files.values())).info
+        result = {"predictions": list(files), "split": info.split, "metrics": values}
         out.print_json(json.dumps(result))
     else:
-        for path, found in files.items():
-            about = found.about
-            _say(f"{path}: {about.checkpoint}{split_text(about.split)}{about.text}")
+        for path, saved in files.items():
+            info = saved.info
+            _print_plain(f"{path}: {info.checkpoint}{split_text(info.split)}{info.text}")
         out.print(metrics_table(metrics))
-    _say_written(submission, per_task)
+    _note_written(submission, per_task)

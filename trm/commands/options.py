@@ -1,13 +1,20 @@
 """The arguments and options that several commands share."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from trm import __version__
 from trm.errors import ConfigError
-from trm.inference.options import NOISE, Choice
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from trm.inference.options import InferenceOptions
 
 
 def _print_version(given: bool) -> None:
@@ -168,31 +175,6 @@ EvalBatchSize = Annotated[int | None, typer.Option(min=1, help="Examples at a ti
 MaxExamples = Annotated[
     int | None, typer.Option(min=1, help="Look at so many only, always the same.")
 ]
-Steps = Annotated[
-    int | None, typer.Option(min=1, help="Supervision steps at most, not those of training.")
-]
-Samples = Annotated[
-    int | None, typer.Option(min=1, help="Solve each puzzle so often, all but once with noise.")
-]
-Noise = Annotated[
-    float | None,
-    typer.Option(min=0, metavar="S", help=f"Standard deviation of the noise. Default: {NOISE}."),
-]
-Choose = Annotated[
-    Choice | None,
-    typer.Option(help="The surest answer, the majority's, or the first sure one, which is fast."),
-]
-Votes = Annotated[
-    int | None,
-    typer.Option(min=1, help="Solve so many symmetric copies of each puzzle, and vote."),
-]
-Halt = Annotated[
-    float | None,
-    typer.Option(
-        metavar="P",
-        help="End each puzzle when its halting probability is above P, such as 0.9: faster.",
-    ),
-]
 Save = Annotated[
     Path | None, typer.Option(metavar="F", help="Draw the boards into a .png or .svg file.")
 ]
@@ -218,3 +200,62 @@ def save_every(text: str) -> dict[str, tuple[Any, str]]:
         ) from None
     name = "train.save_every_minutes" if minutes else "train.save_every_steps"
     return {name: (value, "--save-every")}
+
+
+def with_inference_flags(
+    model: "type[InferenceOptions]", *, several: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Replace the parameter ``options`` of a command by a flag for each field of ``model``.
+
+    The command gets the flags that were given, by the names of the fields.
+
+    Args:
+        model: the options of the command.
+        several: whether each flag takes several values, as text with commas between them.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def run(**arguments: Any) -> Any:
+            given = {name: arguments.pop(name) for name in model.model_fields}
+            options = {name: value for name, value in given.items() if value is not None}
+            return command(options=options, **arguments)
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            if parameter.name == "options":
+                flag = _text_flag if several else _flag
+                parameters += [flag(name, field) for name, field in model.model_fields.items()]
+            else:
+                parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _flag(name: str, field: "FieldInfo") -> inspect.Parameter:
+    """The flag of a field; None if it is not given."""
+    extra: Any = field.json_schema_extra or {}
+    lowest = next((rule.ge for rule in field.metadata if hasattr(rule, "ge")), None)
+    flags = [_flag_name(name)] if field.annotation is bool else []  # without a --no- flag
+    option = typer.Option(
+        *flags, min=lowest, metavar=extra.get("metavar"), help=field.description,
+        show_default=False,
+    )  # fmt: skip
+    value: Any = field.annotation
+    kind = Annotated[value | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+
+
+def _text_flag(name: str, field: "FieldInfo") -> inspect.Parameter:
+    """The flag of several values of a field."""
+    (example,) = field.examples or [""]
+    text = f"{field.description} Values such as {example}."
+    option = typer.Option(_flag_name(name), metavar="A,B,...", help=text)
+    kind = Annotated[str | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+
+
+def _flag_name(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,17 +1,17 @@
-"""The command that answers: ``solve``, a puzzle to look at or a file of any number."""
+"""The command ``solve``: show the solution of a puzzle, or solve a file of any length."""
 
 import io
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 
 from trm.commands import options as opt
 from trm.errors import InputError
-from trm.inference.options import Solving
+from trm.inference.options import SolveOptions
 
 if TYPE_CHECKING:
     from trm.inference.model import Model
@@ -19,27 +19,20 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 out = Console()
-#: What is said beside the answers.
+#: Progress and remarks go to stderr. stdout holds only the answers.
 notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command()
+@opt.with_inference_flags(SolveOptions)
 def solve(
     puzzle: Annotated[str, typer.Argument(metavar="PUZZLE|FILE|-", help="- reads from stdin.")],
     ckpt: opt.Checkpoint = None,
     task: opt.PublishedTask = None,
     device: opt.Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a puzzle.")] = False,
-    steps: opt.Steps = None,
-    samples: opt.Samples = None,
-    noise: opt.Noise = None,
-    choose: opt.Choose = None,
-    votes: opt.Votes = None,
-    halt: opt.Halt = None,
-    until_valid: Annotated[
-        bool,
-        typer.Option("--until-valid", help="End at the first valid board, of whichever sample."),
-    ] = False,
+    *,
+    options: dict[str, Any],
     save: opt.Save = None,
     answers: Annotated[
         Path | None,
@@ -63,100 +56,103 @@ def solve(
 
     _check_flags(answers, {"--json": as_json, "--save": save is not None},
                  {"--batch-size": batch_size is not None, "--overwrite": overwrite})  # fmt: skip
-    given = {"steps": steps, "samples": samples, "noise": noise, "choose": choose, "votes": votes,
-             "halt": halt, "until_valid": until_valid}  # fmt: skip
-    how = Solving.of(**{name: value for name, value in given.items() if value is not None})
+    SolveOptions.of(**options)  # an error before a model is loaded
     if save is not None:
         check_picture_path(save)
     model = load(ckpt, task=task, device=device or "auto")
     if model.notes:
         notes.print(f"{model.name}: inferred {'; '.join(model.notes)}")
     if answers is None:
-        _show(model, puzzle, how, as_json, save)
+        _show(model, puzzle, options, as_json, save)
     else:
-        _solve_file(model, puzzle, how, answers, batch_size, overwrite)
+        _solve_file(model, puzzle, options, answers, batch_size, overwrite)
 
 
-def _check_flags(answers: Path | None, alone: dict[str, bool], beside: dict[str, bool]) -> None:
-    """Refuse flags that do not go with ``--out``, or only with it, before a model is loaded."""
+def _check_flags(
+    answers: Path | None, without_out: dict[str, bool], with_out: dict[str, bool]
+) -> None:
+    """Refuse flags that need ``--out``, or contradict it, before a model is loaded."""
     from trm.inference.answer_file import check_answer_path
 
     if answers is not None:
         check_answer_path(answers)
-    for flag, given in (beside if answers is None else alone).items():
+    for flag, given in (with_out if answers is None else without_out).items():
         if given and answers is None:
             raise InputError(f"{flag} is for a file of answers. Name one with --out.")
         if given:
             raise InputError(f"{flag} shows answers, --out writes them. Leave one of them out.")
 
 
-def _show(model: "Model", argument: str, how: Solving, as_json: bool, save: Path | None) -> None:
-    """Solve one puzzle after the other, and draw each."""
-    from trm.inference.solution import Solution
+def _show(
+    model: "Model", argument: str, options: dict[str, Any], as_json: bool, save: Path | None
+) -> None:
+    """Solve puzzles one by one, and show each."""
     from trm.show.board_pictures import save_pictures
     from trm.show.solution import show_solution_steps, solution_summary
 
     text, name = _puzzle_text(_source(argument))
     solutions = []
     puzzles = model.parse(text, name)
-    for given in puzzles:
-        model.identifier(given)  # refuse an unknown one before anything is drawn
-    for given in puzzles:
-        thoughts = model.think(given, **how.given)
+    for puzzle in puzzles:
+        model.identifier(puzzle)  # an error before anything is shown
+    for puzzle in puzzles:
         if as_json:
-            solution = Solution(model.task, given, tuple(thoughts), how)
+            (solution,) = model.solve_batch([puzzle], **options)
             print(json.dumps(solution.as_json()))  # noqa: T201
         else:
-            solution = show_solution_steps(out, model.task, given, thoughts, how)
+            steps = model.solve_steps(puzzle, **options)
+            solution = show_solution_steps(
+                out, model.task, puzzle, steps, SolveOptions.of(**options)
+            )
             out.print(solution_summary(solution), highlight=False, soft_wrap=True)
         solutions.append(solution)
     if save is not None:
-        save_pictures(save, [drawn for solution in solutions for drawn in solution.pictures()])
+        save_pictures(save, [picture for solution in solutions for picture in solution.pictures()])
 
 
 def _solve_file(
     model: "Model",
     argument: str,
-    how: Solving,
+    options: dict[str, Any],
     answers: Path,
     batch_size: int | None,
     overwrite: bool,
 ) -> None:
-    """Solve a file, and say in the end what came out."""
+    """Solve a file, and print a summary."""
     from trm.inference.solve_file import solve_file
     from trm.show.progress import SolvingView
 
     source = _source(argument)
     try:
         with SolvingView(Console(stderr=True)) as progress:
-            found = solve_file(
+            result = solve_file(
                 model, source=source, out=answers,
-                batch_size=batch_size, overwrite=overwrite, on_progress=progress, **how.given,
+                batch_size=batch_size, overwrite=overwrite, on_progress=progress, **options,
             )  # fmt: skip
     except KeyboardInterrupt:
         notes.print(f"stopped; the same command goes on with {answers}")
         raise
-    out.print(f"{answers}: {_summary(found)}", highlight=False, soft_wrap=True, markup=False)
+    out.print(f"{answers}: {_summary(result)}", highlight=False, soft_wrap=True, markup=False)
 
 
-def _summary(found: "SolveFileResult") -> str:
-    """What is in a file of answers, on one line."""
-    parts = ["1 puzzle" if found.num_solved == 1 else f"{found.num_solved:,} puzzles"]
-    if found.resumed_from:
-        parts[0] += f" ({found.resumed_from:,} were there already)"
-    if found.num_valid is not None:
-        parts.append(f"{found.num_valid:,} valid ({found.num_valid / found.num_solved:.1%})")
-    if found.num_correct is not None:
+def _summary(result: "SolveFileResult") -> str:
+    """The content of a file of answers, on one line."""
+    parts = ["1 puzzle" if result.num_solved == 1 else f"{result.num_solved:,} puzzles"]
+    if result.resumed_from:
+        parts[0] += f" ({result.resumed_from:,} were there already)"
+    if result.num_valid is not None:
+        parts.append(f"{result.num_valid:,} valid ({result.num_valid / result.num_solved:.1%})")
+    if result.num_correct is not None:
         known = (
-            "" if found.num_labelled == found.num_solved else f" of {found.num_labelled:,} known"
+            "" if result.num_labelled == result.num_solved else f" of {result.num_labelled:,} known"
         )
-        share = found.num_correct / found.num_labelled
-        parts.append(f"{found.num_correct:,}{known} correct ({share:.1%})")
+        share = result.num_correct / result.num_labelled
+        parts.append(f"{result.num_correct:,}{known} correct ({share:.1%})")
     return ", ".join(parts)
 
 
 def _source(argument: str) -> Path | TextIO:
-    """What the argument means: stdin, a file or the puzzle itself."""
+    """The source that the argument means: stdin, a file, or the puzzle itself."""
     if argument == "-":
         return sys.stdin
     path = Path(argument)
@@ -166,14 +162,14 @@ def _source(argument: str) -> Path | TextIO:
         if "/" in argument or path.suffix[1:].isalpha():
             raise InputError(f"{argument}: no such file. Name one, or give a puzzle.") from None
     except OSError:
-        pass  # no name that a file could have
+        pass  # this cannot be the name of a file
     else:
         return path
     return io.StringIO(argument)
 
 
 def _puzzle_text(source: Path | TextIO) -> tuple[str, str]:
-    """A text with puzzles, and the name of its file without the ending: maybe the puzzle's."""
+    """The text of a source, and the name of its file without the extension."""
     if not isinstance(source, Path):
         return source.read(), ""
     try:

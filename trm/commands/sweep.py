@@ -1,52 +1,37 @@
-"""The command that compares ways of thinking: ``sweep-eval``."""
+"""The command that compares inference options: ``sweep-eval``."""
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.console import Console
 
 from trm.commands import options as opt
 from trm.errors import ConfigError
-from trm.inference.options import Choice
+from trm.inference.options import InferenceOptions
 from trm.storage import check_writable
 
 if TYPE_CHECKING:
-    from trm.evaluation.sweep import Line, Sweep
+    from trm.evaluation.sweep import SweepLine, SweepReport
 
 app = typer.Typer()
 out = Console()
-#: What is said beside the result, so that standard output has nothing else.
+#: Progress and remarks go to stderr. stdout holds only the result.
 notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-
-T = TypeVar("T", int, float, str)
-
-
-def _several(text: str, what: str, example: str) -> Any:
-    return typer.Option(metavar=text, help=f"{what}, such as {example}.")
 
 
 @app.command("sweep-eval")
+@opt.with_inference_flags(InferenceOptions, several=True)
 def sweep_eval(
     ckpt: opt.Checkpoint = None,
     data: opt.Data = None,
     split: opt.Split = None,
     task: opt.PublishedTask = None,
-    steps: Annotated[str | None, _several("N,...", "Supervision steps at most", "6,12,24")] = None,
-    samples: Annotated[
-        str, _several("K,...", "Times that each puzzle is solved", "1,4,16")
-    ] = "1,4,16",
-    noise: Annotated[
-        str | None, _several("S,...", "What disturbs all samples but the first", "0.1,0.3")
-    ] = None,
-    choose: Annotated[
-        str | None, _several("C,...", "How one answer is chosen", "halt,vote,first")
-    ] = None,
-    votes: Annotated[str, _several("V,...", "Symmetric copies of each puzzle", "1,8")] = "1",
-    halt: opt.Halt = None,
+    *,
+    options: dict[str, Any],
     batch_size: opt.EvalBatchSize = None,
     max_examples: opt.MaxExamples = None,
     device: opt.Device = None,
@@ -66,18 +51,12 @@ def sweep_eval(
         typer.Option(metavar="F", help="Draw accuracy against GFLOP: .png, .svg or .pdf."),
     ] = None,
 ) -> None:
-    """Measure a model in many ways of thinking, and say which is worth it.
+    """Measure a model with many inference options, and say which are worth their cost.
 
-    Each line of the result is what trm eval gives with the same flags; on one GPU.
+    Without flags it compares 1, 4 and 16 samples. Each line of the result is that of trm eval with
+    the same flags, on one GPU.
     """
-    ways: dict[str, Any] = {
-        "steps": _values("--steps", steps, int, "no whole number") or (None,),
-        "samples": _values("--samples", samples, int, "no whole number"),
-        "noise": _values("--noise", noise, float, "no number") or (None,),
-        "choose": _values("--choose", choose, _choice, "none of halt, vote, first") or (None,),
-        "votes": _values("--votes", votes, int, "no whole number"),
-        "halt": halt,
-    }
+    values = {name: _values(name, text) for name, text in options.items()}
     if plot is not None:
         from trm.show.plots import check_extension
 
@@ -86,26 +65,27 @@ def sweep_eval(
     from trm.evaluation import sweep
     from trm.show.progress import EvaluationView
 
-    sweep.combinations(**ways)  # refuse what is wrong before a model is loaded
-    with _told_how_to_go_on(file), EvaluationView(notes) as progress:
-        found = sweep.sweep_eval(
-            ckpt, **ways, data=tuple(data or ()), split=split or "test", task=task,
+    sweep.combinations(**values)  # refuse what is wrong before a model is loaded
+    with _resume_hint(file), EvaluationView(notes) as progress:
+        report = sweep.sweep_eval(
+            ckpt, data=tuple(data or ()), split=split or "test", task=task,
             batch_size=batch_size, max_examples=max_examples, out=file, device=device or "auto",
             compiled=compiled, on_line=_say_line, on_progress=progress,
+            **values,
         )  # fmt: skip
-    _show(found, _common(ckpt, data, task, max_examples), as_json, as_markdown)
+    _show(report, _common(ckpt, data, task, max_examples), as_json, as_markdown)
     if plot is not None:
         from trm.show.sweeps import plot_sweep
 
-        plot_sweep(plot, found)
+        plot_sweep(plot, report)
     for written in (file, plot):
         if written is not None:
             notes.print(f"wrote {written}")
 
 
 @contextlib.contextmanager
-def _told_how_to_go_on(file: Path | None) -> Iterator[None]:
-    """After Ctrl-C say what the same command will do."""
+def _resume_hint(file: Path | None) -> Iterator[None]:
+    """After Ctrl-C, say what the same command will do."""
     try:
         yield
     except KeyboardInterrupt:
@@ -117,26 +97,24 @@ def _told_how_to_go_on(file: Path | None) -> Iterator[None]:
         raise
 
 
-def _values(flag: str, text: str | None, kind: Callable[[str], T], what: str) -> tuple[T, ...]:
-    """The values of a flag, which have commas between them; none of a flag that was left out."""
-    found = []
-    for part in text.split(",") if text is not None else ():
+def _values(name: str, text: str) -> list[Any]:
+    """The values of a flag, which have commas between them."""
+    kind = InferenceOptions.model_fields[name].annotation
+    kind, *_ = [one for one in get_args(kind) if one is not type(None)] or [kind]
+    choices = get_args(kind)
+    what = {int: "no whole number", float: "no number"}.get(kind, f"none of {', '.join(choices)}")
+    values = []
+    for part in map(str.strip, text.split(",")):
         try:
-            found.append(kind(part.strip()))
+            values.append(choices[choices.index(part)] if choices else kind(part))
         except ValueError:
             raise ConfigError(
-                f"{flag} {text}: {part!r} is {what}. Give such with commas between them."
+                f"--{name} {text}: {part!r} is {what}. Give such with commas between them."
             ) from None
-    return tuple(found)
+    return values
 
 
-def _choice(text: str) -> str:
-    if text not in get_args(Choice):
-        raise ValueError
-    return text
-
-
-def _say_line(sweep: "Sweep", line: "Line", number: int, total: int) -> None:
+def _say_line(sweep: "SweepReport", line: "SweepLine", number: int, total: int) -> None:
     from trm.show.sweeps import sweep_line_text
 
     notes.print(f"{number}/{total} {sweep_line_text(sweep, line)}")
@@ -152,7 +130,7 @@ def _common(
     return flags + ([] if max_examples is None else ["--max-examples", str(max_examples)])
 
 
-def _show(sweep: "Sweep", common: Sequence[str], as_json: bool, as_markdown: bool) -> None:
+def _show(sweep: "SweepReport", common: Sequence[str], as_json: bool, as_markdown: bool) -> None:
     from trm.show.sweeps import sweep_conclusion, sweep_table
     from trm.show.tables import markdown, split_text
 

@@ -1,162 +1,179 @@
-"""Evaluation: the model answers every example, then the task's evaluator judges the answers."""
+"""Evaluating a trained model on a data set: what ``trm eval`` and ``trm.evaluate`` do."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from trm.data import Batch, Split, eval_indices, num_eval_examples
-from trm.inference.choice import chosen
-from trm.inference.latent_noise import LatentNoise
-from trm.inference.options import PUBLISHED, InferenceOptions
-from trm.inference.rollout_pool import Request, Response, RolloutPool
-from trm.inference.symmetric_copies import SymmetricCopies
-from trm.models import TinyRecursiveModel
+from trm.data import VALIDATION, Dataset, Split, num_eval_examples, with_validation_split
+from trm.errors import InputError
+from trm.evaluation.loop import run_evaluation
+from trm.evaluation.predictions import Predictions, PredictionsInfo, compact
+from trm.evaluation.report import Report
+from trm.inference.model import Model, load
+from trm.inference.options import InferenceOptions
+from trm.models.flops import eval_step_flops
+from trm.models.puzzle_embedding import mean_puzzle_embedding
+from trm.runtime.device import compile_network, device_errors
+from trm.runtime.peak_flops import measure_peak_flops, utilization
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
-from trm.tasks.metrics import EvalBatch, Evaluator, Metric
+from trm.tasks.metrics import EvalBatch
 
 
 def evaluate(
-    model: TinyRecursiveModel,
-    evaluator: Evaluator,
-    split: Split,
+    checkpoint: Model | str | Path | None = None,
     *,
-    batch_size: int,
+    data: Sequence[str | Path] = (),
+    split: str = "test",
+    task: str | None = None,
+    batch_size: int | None = None,
     max_examples: int | None = None,
-    thinking: InferenceOptions = PUBLISHED,
-    on_batch: Callable[[EvalBatch], None] | None = None,
-    on_steps: Callable[[int], None] = lambda count: None,
+    reset_puzzle_embedding: bool = False,
+    save_predictions: str | Path | None = None,
+    extras: Sequence[str] = (),
+    device: str = "auto",
+    compiled: bool | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
     group: ProcessGroup = SINGLE_PROCESS,
-) -> Mapping[str, Metric] | None:
-    """Answer the examples of a split, and let the evaluator judge the answers.
-
-    Each process answers a share of each batch. The first process collects the answers batch by
-    batch. Its evaluator sees the same batches in the same order as that of a single process.
+    **options: Any,
+) -> Report:
+    """Measure a trained model on the puzzles of a data set: ``trm eval``.
 
     Args:
-        model: with the weights to evaluate.
-        evaluator: a fresh one of the task's.
-        split: the examples.
-        batch_size: examples at a time, over all processes.
-        max_examples: evaluate only this many, always the same.
-        thinking: for how long, in how many ways.
-        on_batch: called with each batch of answers.
-        on_steps: called after each batch with the supervision steps that this process took for it:
-            the sum over all examples and their rollouts.
+        checkpoint: what :func:`trm.load` takes or gives.
+        data: data folders; by default those that the model was trained on.
+        split: ``test``, or ``validation`` for the training puzzles that the run held out.
+        task: the task of a published checkpoint that does not name it.
+        batch_size: examples at a time; by default that of the run.
+        max_examples: evaluate only this many, always the same. By default all of the test split,
+            and as many of the validation split as training did.
+        reset_puzzle_embedding: give every puzzle the mean of the puzzle embeddings.
+        save_predictions: write every answer to this ``.npz`` file.
+        extras: files that the evaluator will be asked for, see
+            :meth:`trm.tasks.metrics.Evaluator.check_has`.
+        device: the device, for a model that is not loaded yet.
+        compiled: use torch.compile; None: on CUDA.
         on_progress: called with the examples done and the examples in all.
-        should_stop: called before each batch. True ends the evaluation without a result. It has to
-            return the same in all processes.
-        group: the processes that evaluate together.
+        group: the processes that evaluate together. The first one has the metrics, and writes.
+        options: the flags of ``trm eval``, such as ``samples=4``; see
+            :class:`trm.inference.options.InferenceOptions`.
 
-    Returns:
-        The metrics; an empty mapping in all processes but the first; None if stopped.
+    Raises:
+        ConfigError: if an option is unknown or out of range, or they contradict each other.
+        DataError: if there is no such data.
+        CheckpointError: if there is no such checkpoint, or the model does not fit the data.
+        InputError: if the run held no puzzles out, or not of this data.
+        HubError: if the checkpoint cannot be downloaded.
     """
-    options = thinking.settled
-    copies = SymmetricCopies.of_split(split, options.votes)
-    rows = eval_indices(split, batch_size, max_examples)
-    together = options.choose == "first"  # the rollouts of an example end together
-    pool = RolloutPool(
-        model,
-        -(-batch_size // group.size),
-        threshold=options.halt,
-        max_steps=options.steps,
-        rollouts=options.rollouts if together else 1,
-        noise=LatentNoise(model, options.noise) if options.noise else None,
+    checked = InferenceOptions.of(**options).resolved
+    for name, number in (("batch_size", batch_size), ("max_examples", max_examples)):
+        if number is not None and number < 1:
+            raise InputError(f"{name} is {number}. Give 1 or more.")
+    model = (
+        checkpoint if isinstance(checkpoint, Model) else load(checkpoint, task=task, device=device)
     )
-    responses = pool.answer(_requests(split, rows, copies, options, group))
-    total, done = num_eval_examples(split, max_examples), 0
-    for examples, puzzles in eval_indices(split, batch_size, max_examples):
-        if should_stop():
-            return None
-        parts = [next(responses) for _ in range(1 if together else options.rollouts)]
-        on_steps(sum(_num_steps(model, part, options) for part in parts))
-        original = parts[0].request.batches[0]
-        ballots = [restored(part, original, copies) for part in parts]
-        own = chosen(options.choose or "vote", ballots)
-        answers = _gathered(own, split, examples, puzzles, group)
-        done += len(examples)
-        if group.is_first:
-            evaluator.update(answers)
-            if on_batch:
-                on_batch(answers)
-            if on_progress:
-                on_progress(done, total)
-    return evaluator.result() if group.is_first else {}
-
-
-def _requests(
-    split: Split,
-    rows: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
-    copies: SymmetricCopies,
-    options: InferenceOptions,
-    group: ProcessGroup,
-) -> Iterator[Request]:
-    """This process's share of each batch, for each of its rollouts.
-
-    All processes get the same number of rows, because the network has to run equally often in all
-    of them. If the rows of a batch cannot be divided evenly, some processes answer one row twice.
-    """
-    for examples, puzzles in rows:
-        count = len(examples)
-        share = group.shard(count)
-        last = min(max(share.stop, share.start + 1), count) - 1
-        own = np.minimum(share.start + np.arange(-(-count // group.size)), last)
-        batches = copies.batches(split, examples[own], puzzles[own])
-        each = [(batch, sample) for batch in batches for sample in range(options.samples)]
-        if options.choose == "first":
-            yield Request(*zip(*each, strict=True))
-        else:
-            yield from (Request((batch,), (sample,)) for batch, sample in each)
-
-
-def _num_steps(model: TinyRecursiveModel, part: Response, options: InferenceOptions) -> int:
-    """The supervision steps that all rollouts of a batch took together."""
-    if options.halt is None:
-        return len(part.rollouts) * (options.steps or model.config.halt_max_steps)
-    return int(part.answers.halt_steps.sum()) * len(part.request.batches)
-
-
-def restored(response: Response, original: Batch, copies: SymmetricCopies) -> EvalBatch:
-    """The answers to symmetric copies of a batch, as answers to the batch itself."""
-    found = response.answers
-    answers = found.answers
-    for number, batch in enumerate(response.request.batches):
-        own = response.rollouts == number
-        if batch is not original and own.any():
-            assert batch.transforms is not None
-            answers = np.where(own[:, None], copies.undo(found.answers, batch.transforms), answers)
-    return replace(found, inputs=original.inputs, labels=original.labels, answers=answers)
-
-
-def _gathered(
-    own: EvalBatch,
-    split: Split,
-    examples: NDArray[np.int64],
-    puzzles: NDArray[np.int64],
-    group: ProcessGroup,
-) -> EvalBatch:
-    """The answers of all processes to a batch, in the first process."""
-    if group.size == 1:
-        return own
-    share, count = group.shard(len(examples)), len(examples)
-    gathered = {
-        name: group.gather_to_first(
-            torch.from_numpy(getattr(own, name)[: share.stop - share.start]), count
-        ).numpy()
-        for name in ("answers", "halt_logits", "halt_steps")
+    max_examples = max_examples or default_max_examples(model, split)
+    paths = tuple(map(str, data)) or model.config.data_paths
+    dataset = model.task.open_data(paths)
+    model.trained_on.check(dataset)
+    chosen = _choose_split(model, dataset, split)
+    if not reset_puzzle_embedding:
+        chosen = model.trained_on.with_identifiers(chosen, dataset)
+    evaluator = model.task.evaluator(dataset.meta, chosen)
+    evaluator.check_has(extras)
+    network, batches, steps = model.network, list[EvalBatch](), list[int]()
+    with device_errors(), _mean_embedding(model, dataset, reset_puzzle_embedding):
+        compile_network(network, compiled)
+        peak_flops = measure_peak_flops(network.device, network.dtype)
+        started = time.perf_counter()
+        metrics = run_evaluation(
+            network,
+            evaluator,
+            chosen,
+            batch_size=batch_size or model.config.eval_batch_size,
+            max_examples=max_examples,
+            options=checked,
+            on_batch=(lambda batch: batches.append(compact(batch))) if save_predictions else None,
+            on_steps=steps.append,
+            on_progress=on_progress,
+            group=group,
+        )
+    seconds = time.perf_counter() - started
+    num_examples, num_steps = num_eval_examples(chosen, max_examples), sum(steps)
+    step_flops = eval_step_flops(network.config, network.spec)
+    speed = {
+        "seconds": seconds,
+        "samples_per_s": num_examples / seconds,
+        **utilization(num_steps / seconds, step_flops, peak_flops),
     }
-    if not group.is_first:
-        return own
-    batch = split.make_batch(examples, puzzles)
-    return EvalBatch(
-        inputs=batch.inputs,
-        labels=batch.labels,
-        puzzle_identifiers=batch.puzzle_identifiers,
-        examples=examples,
-        puzzles=puzzles,
-        **gathered,
+    assert metrics is not None  # nothing stopped it
+    if save_predictions and group.is_first:
+        info = PredictionsInfo(
+            task=model.task.name,
+            data=paths,
+            split=split,
+            validation_share=model.config.data.validation_share if split == VALIDATION else 0.0,
+            digest=dataset.meta.digest,
+            checkpoint=model.name,
+            step=model.checkpoint.step,
+            **checked.model_dump(),
+        )
+        Predictions.of(info, batches).save(Path(save_predictions), chosen.names)
+    return Report(
+        checkpoint=model.name,
+        step=model.checkpoint.step,
+        task=model.task.name,
+        data=dataset.path,
+        digest=dataset.meta.digest,
+        metrics=metrics,
+        evaluator=evaluator,
+        speed=speed,
+        num_examples=num_examples,
+        num_steps=num_steps,
+        split=split,
+        options=checked,
     )
+
+
+def default_max_examples(model: Model, split: str) -> int | None:
+    """The examples that an evaluation looks at by default; None for all.
+
+    The validation split holds all augmented copies. Training evaluates only some of them.
+    """
+    return model.config.eval.max_examples if split == VALIDATION else None
+
+
+def _choose_split(model: Model, dataset: Dataset, split: str) -> Split:
+    """The puzzles of a data set to evaluate a model on."""
+    if split == "test":
+        return dataset.split(split)
+    if split != VALIDATION:
+        raise InputError(f"split {split!r} is neither test nor {VALIDATION}. Give one of them.")
+    share, trained_on = model.config.data.validation_share, model.checkpoint.data.digest
+    if not share:
+        raise InputError(
+            f"{model.name} was trained without holding puzzles out. Train with "
+            "--validation-share 0.1, or evaluate on the test split."
+        )
+    if dataset.meta.digest != trained_on:
+        raise InputError(
+            f"{dataset.path} has digest {dataset.meta.digest[:12]}, {model.name} held puzzles out "
+            f"of data of digest {trained_on[:12]}. Give the data that it was trained on."
+        )
+    return with_validation_split(dataset, share).split(split)
+
+
+@contextlib.contextmanager
+def _mean_embedding(model: Model, dataset: Dataset, reset: bool) -> Iterator[None]:
+    """Inside the block, each puzzle of the data set has the mean puzzle embedding."""
+    table = model.network.puzzle_embedding
+    if not reset or table is None:
+        yield
+        return
+    weight = table.weight
+    table.weight = mean_puzzle_embedding(weight, dataset.meta.num_puzzle_identifiers)
+    try:
+        yield
+    finally:
+        table.weight = weight

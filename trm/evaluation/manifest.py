@@ -11,15 +11,15 @@ from trm.errors import InputError
 from trm.inference.options import InferenceOptions
 
 
-class Entry(InferenceOptions):
-    """One ``[[checkpoint]]`` of a manifest, and how it is to think.
+class ManifestEntry(InferenceOptions):
+    """One ``[[checkpoint]]`` of a manifest, and its inference options.
 
     Attributes:
         ckpt: a run or checkpoint, here or on the Hub; None for the newest run.
-        name: what to call it in the table.
-        task: of a published checkpoint that does not say it.
+        name: its name in the table.
+        task: the task of a published checkpoint that does not name it.
         split: ``validation`` for the puzzles that its run held out.
-        reported: what its authors measured, as a share.
+        reported: the value that its authors report, as a share.
     """
 
     ckpt: str | None
@@ -34,7 +34,7 @@ class Entry(InferenceOptions):
     batch_size: int | None = Field(None, gt=0)
 
 
-def read_manifest(path: Path) -> list[Entry]:
+def read_manifest(path: Path) -> list[ManifestEntry]:
     """The checkpoints that a manifest names.
 
     Raises:
@@ -51,11 +51,11 @@ def read_manifest(path: Path) -> list[Entry]:
         raise InputError(
             f"--all {path} must hold [[checkpoint]] tables, each with a ckpt, and nothing else."
         )
-    found = []
+    checked = []
     for number, entry in enumerate(entries, 1):
         try:
-            found.append(Entry.model_validate(entry))
+            checked.append(ManifestEntry.model_validate(entry))
         except ValidationError as error:
             reason = first_problem(error).removeprefix("Value error, ").rstrip(".")
             raise InputError(f"--all {path}: checkpoint {number}: {reason}. Mend it.") from error
-    return found
+    return checked

@@ -1,4 +1,4 @@
-"""Saved answers, and voting over them: again without the model, or over several models at once."""
+"""Saved answers, and votes over them: without the model, or over several models."""
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,22 +21,23 @@ from trm.tasks.base import Task
 from trm.tasks.metrics import EvalBatch, Evaluator
 from trm.tasks.registry import get_task
 
+#: The array of a file that holds its :class:`PredictionsInfo`, as JSON.
 ABOUT = "about"
-_ROWS_AT_ONCE = 8192
+_BATCH_SIZE = 8192
 _FIELDS = tuple(field.name for field in fields(EvalBatch))
 _TOKENS = ("inputs", "labels", "answers")
-#: What reading a damaged ``.npz`` file, or one of something else, may raise.
+#: The errors of reading a file that is damaged, or not an ``.npz`` file.
 _UNREADABLE = (
     KeyError, ValueError, TypeError, AttributeError, OSError, BadZipFile, zlib.error,
 )  # fmt: skip
 
 
-class About(InferenceOptions):
-    """Whose answers a file holds, to which puzzles, and how they came about.
+class PredictionsInfo(InferenceOptions):
+    """What a file of predictions holds: the model, the data and the inference options.
 
     Attributes:
         split: of the data, ``test`` or ``validation``.
-        validation_share: the share of the training puzzles that ``validation`` is.
+        validation_share: the share of the training puzzles in ``validation``.
     """
 
     task: str
@@ -56,20 +57,20 @@ class Predictions:
         answers: all of them, their tokens as :func:`compact` makes them.
     """
 
-    about: About
+    info: PredictionsInfo
     answers: EvalBatch
 
     @classmethod
-    def of(cls, about: About, batches: Sequence[EvalBatch]) -> "Predictions":
+    def of(cls, info: PredictionsInfo, batches: Sequence[EvalBatch]) -> "Predictions":
         """The answers of several batches, one after the other."""
         small = [compact(batch) for batch in batches]
         parts = {n: np.concatenate([getattr(b, n) for b in small]) for n in _FIELDS}
-        return cls(about, EvalBatch(**parts))
+        return cls(info, EvalBatch(**parts))
 
     def batches(self) -> Iterator[EvalBatch]:
         """The answers again, some at a time, with :data:`trm.data.IGNORE_LABEL` in its place."""
-        for start in range(0, len(self.answers.answers), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
+        for start in range(0, len(self.answers.answers), _BATCH_SIZE):
+            rows = slice(start, start + _BATCH_SIZE)
             parts: Any = {name: getattr(self.answers, name)[rows] for name in _FIELDS}
             parts |= {name: parts[name].astype(np.int32) for name in _TOKENS}
             parts["labels"][parts["labels"] == PAD] = IGNORE_LABEL
@@ -87,7 +88,7 @@ class Predictions:
         arrays: dict[str, NDArray[Any]] = {name: getattr(self.answers, name) for name in _FIELDS}
         if names is not None:
             arrays["names"] = names[arrays["puzzle_identifiers"]]
-        about = np.frombuffer(self.about.model_dump_json().encode(), np.uint8)
+        about = np.frombuffer(self.info.model_dump_json().encode(), np.uint8)
         with atomic_file(path) as file:
             np.savez_compressed(file, allow_pickle=False, **{ABOUT: about}, **arrays)
 
@@ -104,7 +105,7 @@ class Predictions:
             if not is_zipfile(path):
                 raise ValueError("it is no .npz file")
             with np.load(path, allow_pickle=False) as saved:
-                about = About.model_validate_json(saved[ABOUT].tobytes())
+                info = PredictionsInfo.model_validate_json(saved[ABOUT].tobytes())
                 arrays = {name: saved[name] for name in _FIELDS}
             _check_arrays(arrays)
         except ValidationError as error:
@@ -116,7 +117,7 @@ class Predictions:
                 f"{path} holds no predictions: {reason}. Name a file of trm eval "
                 "--save-predictions."
             ) from error
-        return cls(about, EvalBatch(**arrays))
+        return cls(info, EvalBatch(**arrays))
 
 
 def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -156,16 +157,16 @@ def count_votes(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) 
     Raises:
         InputError: if the files are of other data, do not fit it, or are of different examples.
     """
-    about = next(iter(files.values())).about
-    split = with_validation_split(dataset, about.validation_share).split(about.split)
+    info = next(iter(files.values())).info
+    split = with_validation_split(dataset, info.validation_share).split(info.split)
     for name, found in files.items():
-        if found.about.digest != dataset.meta.digest:
+        if found.info.digest != dataset.meta.digest:
             raise InputError(
-                f"{name} has answers to data of digest {found.about.digest[:12]}, {dataset.path} "
+                f"{name} has answers to data of digest {found.info.digest[:12]}, {dataset.path} "
                 f"has {dataset.meta.digest[:12]}. Give the data they are of with --data."
             )
-        theirs = found.about
-        if (theirs.split, theirs.validation_share) != (about.split, about.validation_share):
+        other = found.info
+        if (other.split, other.validation_share) != (info.split, info.validation_share):
             raise InputError(f"{name} and {next(iter(files))} answer different examples. "
                              "Vote over equals.")  # fmt: skip
         _check_fits(name, found.answers, dataset, split)
@@ -221,9 +222,9 @@ def vote(predictions: Sequence[str | Path], *, data: Sequence[str | Path] = ()) 
 
 def vote_saved(files: Mapping[str, Predictions], data: Sequence[str | Path] = ()) -> Evaluator:
     """Vote over predictions, by the names of their files; see :func:`vote`."""
-    names = list(dict.fromkeys(found.about.task for found in files.values()))
+    names = list(dict.fromkeys(found.info.task for found in files.values()))
     if len(names) != 1:
         raise InputError(f"predictions of several tasks ({', '.join(names)}). Give those of one.")
     task, first = get_task(names[0]), next(iter(files.values()))
-    paths = [str(folder) for folder in data] or first.about.data
+    paths = [str(folder) for folder in data] or first.info.data
     return count_votes(task, task.open_data(paths), files)

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 from trm.errors import InputError
 from trm.inference.answer_formats import ANSWER_FORMATS, StoredAnswer
 from trm.inference.model import Model, weights_digest
-from trm.inference.options import Solving, flags_of
-from trm.inference.solution import USUAL, Solution
+from trm.inference.options import SolveOptions, flags_of
+from trm.inference.solution import Solution
 from trm.storage import storage_errors, write_text
 from trm.tasks.base import Puzzle
 
@@ -90,18 +90,18 @@ class AnswerFile:
         path: the file. It is made if missing.
         model: the model that answers.
         has_labels: whether solutions are known.
-        how: the inference options.
+        options: the inference options.
 
     Attributes:
         counts: counts of the answers in the file.
     """
 
-    def __init__(self, path: Path, model: Model, has_labels: bool, how: Solving = USUAL) -> None:
+    def __init__(self, path: Path, model: Model, has_labels: bool, options: SolveOptions) -> None:
         check_answer_path(path)
         self.path, self.counts = path, AnswerCounts()
-        self._format = ANSWER_FORMATS[path.suffix](has_labels, how.until_valid)
+        self._format = ANSWER_FORMATS[path.suffix](has_labels, options.until_valid)
         self._model = model
-        self._options = how.settled.model_dump(exclude_defaults=True)
+        self._options = options.resolved.model_dump(exclude_defaults=True)
         self._about_file = path.with_name(f"{path.name}.about.json")
         #: Where the next answer begins. Anything after it is cut off before writing.
         self._end = 0

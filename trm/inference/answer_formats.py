@@ -57,10 +57,10 @@ class CsvFormat:
             "answer": solution.answer,
             "valid": self._TEXTS[solution.valid],
             "halt_step": solution.halt_step,
-            "halt_probability": round(solution.thoughts[-1].halt_probability, 6),
+            "halt_probability": round(solution.steps[-1].halt_probability, 6),
             "correct": self._TEXTS[correct],
             "valid_step": solution.valid_step,
-            "valid_rollouts": solution.thoughts[-1].num_valid,
+            "valid_rollouts": solution.steps[-1].num_valid,
         }
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(values[name] for name in self._columns)

@@ -1,4 +1,4 @@
-"""One answer out of several: the majority's, or the one that the model is surest of."""
+"""One answer out of several: the majority's, or the most confident one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,11 +14,11 @@ from trm.tasks.metrics import EvalBatch
 def winners(
     choose: Choice, answers: NDArray[np.integer[Any]], logits: NDArray[np.floating[Any]]
 ) -> list[list[int]]:
-    """For each example the rollouts whose answer is taken: all of them gave the same one.
+    """For each example, the rollouts that gave the chosen answer.
 
-    ``vote``: the answer given most often; of those given equally often the one with the higher
-    mean halting probability, of those the first. ``halt`` and ``first``: the rollout with the
-    highest halting logit, of equals the first.
+    ``vote`` chooses the most frequent answer; if several are, the one with the highest mean halting
+    probability. ``halt`` and ``first`` choose the rollout with the highest halting logit. In a tie
+    the first one wins.
 
     Args:
         choose: the rule.
@@ -27,36 +27,37 @@ def winners(
     """
     if choose != "vote":
         return [[best] for best in logits.argmax(axis=0).tolist()]
-    return [_most(answers[:, row], logits[:, row]) for row in range(answers.shape[1])]
+    confidence = np.tanh(logits.astype(np.float64) / 2)  # rises with the halting probability
+    found = []
+    for row in range(answers.shape[1]):
+        votes: dict[bytes, list[int]] = {}
+        for rollout, answer in enumerate(answers[:, row]):
+            votes.setdefault(answer.tobytes(), []).append(rollout)
+        own = confidence[:, row]
+        found.append(max(votes.values(), key=lambda which: (len(which), own[which].mean())))
+    return found
 
 
-def _most(answers: NDArray[np.integer[Any]], logits: NDArray[np.floating[Any]]) -> list[int]:
-    votes: dict[bytes, list[int]] = {}
-    for ballot, answer in enumerate(answers):
-        votes.setdefault(answer.tobytes(), []).append(ballot)
-    sure = np.tanh(logits.astype(np.float64) / 2)  # rises as the probability does
-    return max(votes.values(), key=lambda ones: (len(ones), sure[ones].mean()))
+def chosen(choose: Choice, batches: Sequence[EvalBatch]) -> EvalBatch:
+    """The chosen answers among those of several rollouts of a batch; see :func:`winners`.
 
-
-def chosen(choose: Choice, ballots: Sequence[EvalBatch]) -> EvalBatch:
-    """The answers taken from several batches of the same examples, see :func:`winners`.
-
-    They keep the mean halting logit and the fewest steps of the rollouts that gave them.
+    Their halting logit is the mean, and their halting step the first, of the rollouts that gave
+    them.
     """
-    first = ballots[0]
-    if len(ballots) == 1:
+    first = batches[0]
+    if len(batches) == 1:
         return first
-    answers = np.stack([ballot.answers for ballot in ballots])  # (rollouts, batch, seq_len)
-    logits = np.stack([ballot.halt_logits for ballot in ballots])
-    steps = np.stack([ballot.halt_steps for ballot in ballots])
-    taken, logit, step = first.answers.copy(), first.halt_logits.copy(), first.halt_steps.copy()
-    for row, ones in enumerate(winners(choose, answers, logits)):
-        taken[row] = answers[ones[0], row]
-        logit[row] = logits[ones, row].mean()
-        step[row] = steps[ones, row].min()
-    return replace(first, answers=taken, halt_logits=logit, halt_steps=step)
+    answers = np.stack([batch.answers for batch in batches])  # (rollouts, batch, seq_len)
+    logits = np.stack([batch.halt_logits for batch in batches])
+    steps = np.stack([batch.halt_steps for batch in batches])
+    best, logit, step = first.answers.copy(), first.halt_logits.copy(), first.halt_steps.copy()
+    for row, rollouts in enumerate(winners(choose, answers, logits)):
+        best[row] = answers[rollouts[0], row]
+        logit[row] = logits[rollouts, row].mean()
+        step[row] = steps[rollouts, row].min()
+    return replace(first, answers=best, halt_logits=logit, halt_steps=step)
 
 
-def majority(ballots: Sequence[EvalBatch]) -> EvalBatch:
-    """The answer that most of several batches of the same examples give to each."""
-    return chosen("vote", ballots)
+def majority(batches: Sequence[EvalBatch]) -> EvalBatch:
+    """The most frequent answers among those of several rollouts of a batch."""
+    return chosen("vote", batches)

@@ -1,10 +1,10 @@
-"""A trained model as something to ask: puzzles in, answers and the way to them out."""
+"""A trained model that solves puzzles."""
 
 import hashlib
 import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Unpack, overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ from trm.checkpoints.opened import OpenedCheckpoint, open_checkpoint
 from trm.config import RunConfig
 from trm.errors import InputError
 from trm.inference.latent_noise import LatentNoise
-from trm.inference.options import How, Solving
+from trm.inference.options import SolveOptions
 from trm.inference.search import Search
-from trm.inference.solution import Solution, Thought
+from trm.inference.solution import Solution, SolutionStep
 from trm.inference.symmetric_copies import SymmetricCopies
 from trm.models import TinyRecursiveModel
 from trm.runtime.device import pick_device
@@ -30,11 +30,11 @@ class Model:
     """A trained model, with its task. Made by :func:`trm.load`.
 
     Attributes:
-        name: what it was loaded as.
-        path: the checkpoint folder, for one of the Hub in its cache.
-        notes: what a checkpoint of the published trainer leaves out, and was inferred.
-        names: what the puzzle identifiers stand for, (num_puzzle_identifiers,) byte strings; None
-            where all puzzles have the same one, or nobody knows.
+        name: the name that it was loaded by.
+        path: the checkpoint folder; for a checkpoint of the Hub, in its cache.
+        notes: what was inferred, because a checkpoint of the published trainer leaves it out.
+        names: (num_puzzle_identifiers,) byte strings, the names of the puzzles that the model was
+            trained on; None if all puzzles share one identifier, or the names are unknown.
     """
 
     def __init__(self, network: TinyRecursiveModel, stored: OpenedCheckpoint) -> None:
@@ -47,11 +47,11 @@ class Model:
 
     @property
     def config(self) -> RunConfig:
-        """The settings that it was trained with."""
+        """The settings that the model was trained with."""
         return self.checkpoint.run
 
     def identifier(self, puzzle: Puzzle) -> int:
-        """The row of the puzzle embedding that a puzzle has.
+        """The row of the puzzle embedding of a puzzle.
 
         Raises:
             InputError: if the model was not trained on a puzzle of this name.
@@ -72,11 +72,11 @@ class Model:
 
         Args:
             text: the puzzles.
-            name: of the file that the text was read from, without its ending.
-            check: refuse one that breaks the puzzle's rules, and not only what cannot be read.
+            name: the name of the file that the text was read from, without its extension.
+            check: also refuse a puzzle that breaks the rules.
 
         Raises:
-            InputError: if one is refused.
+            InputError: if a puzzle cannot be read, or is refused.
         """
         properties = self.checkpoint.data.properties
         if check:
@@ -86,7 +86,7 @@ class Model:
         return self.task.parse(text, properties, name, check=False)
 
     def parse_answer(self, text: str) -> str:
-        """An answer to a puzzle, such as one known to be right, as the model writes its own.
+        """An answer, such as a known one, in the notation of the model's own answers.
 
         Raises:
             InputError: if it cannot be read.
@@ -95,18 +95,18 @@ class Model:
         return self.task.format(answer)
 
     def parse_one(self, text: str, *, check: bool = True) -> Puzzle:
-        """The one puzzle in a text, which the model knows how to solve; see :meth:`parse`.
+        """The only puzzle in a text; see :meth:`parse`.
 
         Raises:
-            InputError: if it is refused, or the model was not trained on a puzzle of its name.
+            InputError: if it is refused, or the model was not trained on a puzzle of this name.
         """
         puzzle = single_puzzle(self.parse(text, check=check))
         self.identifier(puzzle)
         return puzzle
 
     @overload
-    def solve(  # type: ignore[overload-overlap]
-        self, puzzles: str, *, batch_size: int = BATCH_SIZE, check: bool = True, **how: Unpack[How]
+    def solve(
+        self, puzzles: str, *, batch_size: int = BATCH_SIZE, check: bool = True, **options: Any
     ) -> Solution: ...
 
     @overload
@@ -116,7 +116,7 @@ class Model:
         *,
         batch_size: int = BATCH_SIZE,
         check: bool = True,
-        **how: Unpack[How],
+        **options: Any,
     ) -> list[Solution]: ...
 
     def solve(
@@ -125,92 +125,85 @@ class Model:
         *,
         batch_size: int = BATCH_SIZE,
         check: bool = True,
-        **how: Unpack[How],
+        **options: Any,
     ) -> Solution | list[Solution]:
-        """Solve a puzzle, or many.
+        """Solve one puzzle, or several.
 
         Args:
             puzzles: each in the task's own notation, for Sudoku digits and ``.``, row by row.
             batch_size: how many to solve at once.
-            check: refuse one that breaks the puzzle's rules, and not only what cannot be read.
-            how: ``steps``, ``samples``, ``noise``, ``choose``, ``votes``, ``halt`` and
-                ``until_valid``, as the flags of ``trm solve``; see
-                :class:`trm.inference.options.Solving`.
+            check: refuse a puzzle that breaks the rules.
+            options: the flags of ``trm solve``, such as ``samples=4``; see
+                :class:`trm.inference.options.SolveOptions`.
 
         Returns:
-            A solution, or where a list was given the solutions in its order.
+            A solution; for a list, the solutions in its order.
 
         Raises:
-            ConfigError: for a ``how`` that is out of range, or does not go together.
-            InputError: if one is refused; of a list, the message has its number, from 1 on.
+            ConfigError: if an option is unknown or out of range, or they contradict each other.
+            InputError: if a puzzle is refused; for a list, the message has its number, from 1.
         """
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}. Give 1 or more.")
         if isinstance(puzzles, str):
-            return self.solve_batch([self.parse_one(puzzles, check=check)], **how)[0]
-        parsed = [self._numbered(number, text, check) for number, text in enumerate(puzzles, 1)]
+            return self.solve_batch([self.parse_one(puzzles, check=check)], **options)[0]
+        parsed = []
+        for number, text in enumerate(puzzles, 1):
+            try:
+                parsed.append(self.parse_one(text, check=check))
+            except InputError as error:
+                raise InputError(f"puzzle {number}: {error}") from error
         starts = range(0, len(parsed), batch_size)
         batches = (parsed[start : start + batch_size] for start in starts)
-        return [solution for batch in batches for solution in self.solve_batch(batch, **how)]
+        return [solution for batch in batches for solution in self.solve_batch(batch, **options)]
 
-    def _numbered(self, number: int, text: str, check: bool) -> Puzzle:
-        try:
-            return self.parse_one(text, check=check)
-        except InputError as error:
-            raise InputError(f"puzzle {number}: {error}") from error
-
-    def solve_batch(self, puzzles: Sequence[Puzzle], **how: Unpack[How]) -> list[Solution]:
-        """Solve puzzles at once; see :meth:`solve`.
+    def solve_batch(self, puzzles: Sequence[Puzzle], **options: Any) -> list[Solution]:
+        """Solve parsed puzzles at once; see :meth:`solve`.
 
         Raises:
-            ConfigError: for a ``how`` that is out of range, or does not go together.
-            InputError: if the model was not trained on a puzzle of one's name.
-        """
-        solving = Solving.of(**how)
-        thoughts: list[list[Thought]] = [[] for _ in puzzles]
-        for found in self._search(puzzles, solving).thoughts():
-            for number, thought in found.items():
-                thoughts[number].append(thought)
-        return [
-            Solution(self.task, puzzle, tuple(own), solving)
-            for puzzle, own in zip(puzzles, thoughts, strict=True)
-        ]
-
-    def think(self, puzzle: Puzzle, **how: Unpack[How]) -> Iterator[Thought]:
-        """The boards (seq_len,) of a puzzle, one supervision step after the other.
-
-        Raises:
-            ConfigError: for a ``how`` that is out of range, or does not go together.
+            ConfigError: if an option is unknown or out of range, or they contradict each other.
             InputError: if the model was not trained on a puzzle of this name.
         """
-        search = self._search([puzzle], Solving.of(**how))
-        return (found[0] for found in search.thoughts())
+        checked = SolveOptions.of(**options)
+        steps: list[list[SolutionStep]] = [[] for _ in puzzles]
+        for found in self._search(puzzles, checked).steps():
+            for number, step in found.items():
+                steps[number].append(step)
+        return [
+            Solution(self.task, puzzle, tuple(own), checked)
+            for puzzle, own in zip(puzzles, steps, strict=True)
+        ]
 
-    def _search(self, puzzles: Sequence[Puzzle], solving: Solving) -> Search:
-        how, given = solving.settled, puzzles[0].tokens
-        if how.until_valid and self.task.is_valid(given, given) is None:
+    def solve_steps(self, puzzle: Puzzle, **options: Any) -> Iterator[SolutionStep]:
+        """Solve a parsed puzzle step by step; see :meth:`solve`.
+
+        Raises:
+            ConfigError: if an option is unknown or out of range, or they contradict each other.
+            InputError: if the model was not trained on a puzzle of this name.
+        """
+        search = self._search([puzzle], SolveOptions.of(**options))
+        return (found[0] for found in search.steps())
+
+    def _search(self, puzzles: Sequence[Puzzle], options: SolveOptions) -> Search:
+        options, given = options.resolved, puzzles[0].tokens
+        if options.until_valid and self.task.is_valid(given, given) is None:
             raise InputError(
                 f"--until-valid: in task {self.task.name} only a label can tell whether an answer "
                 "is right. Leave it out."
             )
         augmentation = self.task.augmentation(self.checkpoint.data, "test")
-        copies = SymmetricCopies(augmentation, how.votes, augmented=self.names is not None)
-        rows = [self.identifier(puzzle) for puzzle in puzzles]
+        copies = SymmetricCopies(augmentation, options.votes, augmented=self.names is not None)
+        if options.noise and (self._noise is None or self._noise.scale != options.noise):
+            self._noise = LatentNoise(self.network, options.noise)  # kept for the next puzzles
         return Search(
             self.network,
             self.task,
             np.stack([puzzle.tokens for puzzle in puzzles]).astype(np.int32),
-            np.array(rows, np.int32),
-            how,
+            np.array([self.identifier(puzzle) for puzzle in puzzles], np.int32),
+            options,
             copies,
-            self._noise_of(how.noise) if how.noise else None,
+            self._noise if options.noise else None,
         )
-
-    def _noise_of(self, scale: float) -> LatentNoise:
-        """What was drawn is kept for the next puzzles."""
-        if self._noise is None or self._noise.scale != scale:
-            self._noise = LatentNoise(self.network, scale)
-        return self._noise
 
 
 def load(path: str | Path | None = None, *, task: str | None = None, device: str = "auto") -> Model:
@@ -220,21 +213,21 @@ def load(path: str | Path | None = None, *, task: str | None = None, device: str
         path: a run folder (its best checkpoint), a checkpoint folder, a file or folder of the
             published trainer, or ``USER/NAME[@REVISION]`` of the Hub; the newest run in ``runs/``
             if left out.
-        task: of a published checkpoint that does not say which it was trained for.
+        task: the task of a published checkpoint that does not name it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
 
     Raises:
-        CheckpointError: if there is none, or it is damaged.
-        HubError: if it cannot be fetched.
+        CheckpointError: if it is missing or damaged.
+        HubError: if it cannot be downloaded.
     """
     stored = open_checkpoint(path, task=task)
     return Model(stored.model(pick_device(device)), stored)
 
 
 def weights_digest(model: Model) -> str:
-    """A digest of a model's weights, however they are stored."""
-    found = hashlib.sha256()
+    """A digest of a model's weights. It does not depend on how they are stored."""
+    digest = hashlib.sha256()
     for name, tensor in sorted(model.network.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,60 +1,84 @@
-"""How long a model thinks, and in how many ways: what may be asked of a trained one."""
+"""Inference options: how long a trained model computes, and in how many ways it tries.
+
+They are listed here once. The commands make their flags of these fields, and the Python calls take
+them as keyword arguments.
+"""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self, TypedDict
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from trm.config import Frozen
 from trm.errors import ConfigError
 
-#: How the answer is chosen among several.
+#: How one answer is chosen among several.
 Choice = Literal["halt", "vote", "first"]
-#: Standard deviation of what disturbs the latents, where several samples are taken; chosen on
-#: held-out puzzles of small Sudokus (docs/experiments.md).
+#: The standard deviation of the noise, if there are several samples; chosen on held-out puzzles of
+#: small Sudokus (docs/experiments.md).
 NOISE = 1.0
-#: More of a kind nobody means to ask for; a hundred times as many copies are drawn to find them.
+#: The most samples or votes. To find the symmetric copies, a hundred times as many are drawn.
 _MOST = 10_000
 #: The halting probability that ends an example with the choice ``first``.
 FIRST_HALT = 0.9
 
 
-def flags_of(given: Mapping[str, Any]) -> str:
-    """Settings as flags.
+def flags_of(options: Mapping[str, Any]) -> str:
+    """Options as flags.
 
     >>> flags_of({"samples": 4, "until_valid": True})
     '--samples 4 --until-valid'
     """
-    flags = {"--" + name.replace("_", "-"): value for name, value in given.items()}
+    flags = {"--" + name.replace("_", "-"): value for name, value in options.items()}
     return " ".join(flag if value is True else f"{flag} {value}" for flag, value in flags.items())
 
 
 class InferenceOptions(Frozen):
-    """How answers come about. The defaults are the published way: one answer after all steps.
+    """How a model answers. The defaults are those of the paper: one answer after all steps.
 
     A *rollout* is one way to an answer; each example has ``votes`` x ``samples`` of them.
 
     Attributes:
         steps: supervision steps at most; None: those that the model was trained with.
-        samples: times that each copy is solved: the first undisturbed, the others with noise.
-        noise: its standard deviation; None: :data:`NOISE`.
-        choose: ``vote``: what most rollouts answer; ``halt``: the answer of the one whose halting
-            probability is the highest; ``first``: that of the first one to halt, which ends all of
-            them. None: ``halt`` where there are samples, else ``vote``.
+        samples: how often each copy is solved: the first time without noise, then with noise.
+        noise: the standard deviation of the noise; None: :data:`NOISE`.
+        choose: ``vote``: the answer of most rollouts; ``halt``: the answer of the rollout with the
+            highest halting probability; ``first``: the answer of the first rollout to halt, which
+            ends all of them. None: ``halt`` if there are several samples, else ``vote``.
         votes: symmetric copies of each example, the original included.
         halt: the halting probability above which a rollout ends; None: after all steps, and
             :data:`FIRST_HALT` for ``first``.
     """
 
-    steps: int | None = Field(None, ge=1)
-    samples: int = Field(1, ge=1, le=_MOST)
-    noise: float | None = Field(None, ge=0, allow_inf_nan=False)
-    choose: Choice | None = None
-    votes: int = Field(1, ge=1, le=_MOST)
-    halt: float | None = None
+    steps: int | None = Field(
+        None, ge=1, description="At most this many supervision steps. Default: those of training.",
+        examples=["6,12,24"],
+    )  # fmt: skip
+    samples: int = Field(
+        1, ge=1, le=_MOST, examples=["1,4,16"],
+        description="Solve each puzzle this often: once without noise, then with noise.",
+    )  # fmt: skip
+    noise: float | None = Field(
+        None, ge=0, allow_inf_nan=False,
+        description=f"Standard deviation of the noise. Default: {NOISE}.",
+        examples=["0.1,0.3"], json_schema_extra={"metavar": "S"},
+    )  # fmt: skip
+    choose: Choice | None = Field(
+        None, examples=["halt,vote,first"],
+        description="The most confident answer, the majority's, or the first confident one, "
+        "which is fast.",
+    )  # fmt: skip
+    votes: int = Field(
+        1, ge=1, le=_MOST, description="Solve this many symmetric copies of each puzzle, and vote.",
+        examples=["1,8"],
+    )  # fmt: skip
+    halt: float | None = Field(
+        None, examples=["0.5,0.9"], json_schema_extra={"metavar": "P"},
+        description="End each puzzle when its halting probability is above P, such as 0.9: faster.",
+    )  # fmt: skip
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _check(self) -> Self:
         if self.halt is not None and not 0 < self.halt < 1:
             raise ValueError(
                 f"--halt {self.halt} is no probability to stop at. Give one such as 0.9."
@@ -71,31 +95,35 @@ class InferenceOptions(Frozen):
         return self
 
     @classmethod
-    def of(cls, **given: Any) -> Self:
-        """These settings, by the names of the flags.
+    def of(cls, **options: Any) -> Self:
+        """Options by their names.
 
         Raises:
-            ConfigError: if one is out of range, or they do not go together.
+            ConfigError: if one is unknown or out of range, or they contradict each other.
         """
         try:
-            return cls(**given)
+            return cls(**options)
         except ValidationError as error:
             first = error.errors()[0]
             if not first["loc"]:
                 raise ConfigError(first["msg"].removeprefix("Value error, ")) from None
-            flag = "--" + str(first["loc"][0]).replace("_", "-")
+            name = str(first["loc"][0])
+            flag = "--" + name.replace("_", "-")
+            if first["type"] == "extra_forbidden":
+                known = ", ".join(cls.model_fields)
+                raise ConfigError(f"there is no option {name!r} here. Known: {known}.") from None
             raise ConfigError(
                 f"{flag} {first['input']}: {first['msg']}. Give another value."
             ) from None
 
     @property
     def rollouts(self) -> int:
-        """Ways to an answer that each example has."""
+        """The number of rollouts of each example."""
         return self.votes * self.samples
 
     @property
-    def settled(self) -> Self:
-        """The same with what was left to the defaults filled in."""
+    def resolved(self) -> Self:
+        """The same options, with the defaults that depend on other options filled in."""
         update: dict[str, Any] = {}
         if self.samples > 1 and self.noise is None:
             update["noise"] = NOISE
@@ -106,56 +134,56 @@ class InferenceOptions(Frozen):
         return self.model_copy(update=update)
 
     @property
-    def thinking(self) -> "InferenceOptions":
-        """These settings alone, of something that has more."""
+    def options(self) -> "InferenceOptions":
+        """These options alone, of a subclass that has more fields."""
         return InferenceOptions(
             **{name: getattr(self, name) for name in InferenceOptions.model_fields}
         )
 
     @property
     def flags(self) -> str:
-        """What to type after ``trm eval`` or ``trm solve``.
+        """The flags for ``trm eval`` or ``trm solve``.
 
         >>> InferenceOptions(steps=32, samples=4, choose="first").flags
         '--steps 32 --samples 4 --choose first'
         """
-        names = {*InferenceOptions.model_fields, "until_valid"}  # others may have more
+        names = set(SolveOptions.model_fields)  # subclasses may have more
         return flags_of(self.model_dump(include=names, exclude_defaults=True))
 
     @property
     def text(self) -> str:
-        """What to add to a measurement, where answers came in another way than the published one.
+        """What to write after a measurement; empty for the defaults.
 
         >>> InferenceOptions().text, InferenceOptions(votes=4, halt=0.9).text
         ('', ', 4 votes, halting at 0.9')
         >>> InferenceOptions(steps=32, samples=4).text
         ', 32 steps, 4 samples with noise 1, choose halt'
         """
-        how, parts = self.settled, []
-        if how.steps is not None:
-            parts.append("1 step" if how.steps == 1 else f"{how.steps} steps")
-        if how.votes > 1:
-            parts.append(f"{how.votes} votes")
-        if how.samples > 1:
-            parts.append(f"{how.samples} samples with noise {how.noise:g}")
-        if how.samples > 1 or how.choose not in (None, "vote"):
-            parts.append(f"choose {how.choose}")
-        if how.halt is not None:
-            parts.append(f"halting at {how.halt:g}")
+        options, parts = self.resolved, []
+        if options.steps is not None:
+            parts.append("1 step" if options.steps == 1 else f"{options.steps} steps")
+        if options.votes > 1:
+            parts.append(f"{options.votes} votes")
+        if options.samples > 1:
+            parts.append(f"{options.samples} samples with noise {options.noise:g}")
+        if options.samples > 1 or options.choose not in (None, "vote"):
+            parts.append(f"choose {options.choose}")
+        if options.halt is not None:
+            parts.append(f"halting at {options.halt:g}")
         return "".join(f", {part}" for part in parts)
 
 
-class Solving(InferenceOptions):
-    """How puzzles are solved whose answers nobody knows.
+class SolveOptions(InferenceOptions):
+    """How puzzles are solved whose answers are unknown.
 
     Attributes:
-        until_valid: end at the first step at which some rollout has a valid board, and take that.
+        until_valid: end at the first step at which a rollout has a valid board, and take that.
     """
 
-    until_valid: bool = False
+    until_valid: bool = Field(False, description="End at the first valid board of any sample.")
 
     @model_validator(mode="after")
-    def _ends_in_one_way(self) -> Self:
+    def _check_until_valid(self) -> Self:
         if self.until_valid and (self.halt is not None or self.choose == "first"):
             other = "--halt" if self.choose != "first" else "--choose first"
             raise ValueError(
@@ -163,26 +191,3 @@ class Solving(InferenceOptions):
                 "out."
             )
         return self
-
-    @property
-    def given(self) -> "How":
-        """The same as named arguments."""
-        return How(
-            steps=self.steps, samples=self.samples, noise=self.noise, choose=self.choose,
-            votes=self.votes, halt=self.halt, until_valid=self.until_valid,
-        )  # fmt: skip
-
-
-class How(TypedDict, total=False):
-    """The fields of :class:`Solving`, as named arguments of a call."""
-
-    steps: int | None
-    samples: int
-    noise: float | None
-    choose: Choice | None
-    votes: int
-    halt: float | None
-    until_valid: bool
-
-
-PUBLISHED = InferenceOptions()

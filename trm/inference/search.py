@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from trm.inference.choice import winners
 from trm.inference.latent_noise import LatentNoise
-from trm.inference.options import Solving
+from trm.inference.options import SolveOptions
 from trm.inference.rollouts import Rollouts
-from trm.inference.solution import Thought
+from trm.inference.solution import SolutionStep
 from trm.inference.symmetric_copies import SymmetricCopies
 from trm.models import TinyRecursiveModel
 from trm.tasks.base import Task, Tokens
@@ -27,8 +27,8 @@ class Search:
         task: whose rules tell a valid board.
         tokens: (batch, seq_len), the puzzles.
         identifiers: (batch,), the rows of their puzzle embeddings.
-        how: for how long, in how many ways; resolved.
-        copies: as many as ``how.votes``.
+        options: the options, resolved.
+        copies: as many as ``options.votes``.
         noise: what disturbs the latents of all samples but the first.
     """
 
@@ -38,19 +38,21 @@ class Search:
         task: Task,
         tokens: NDArray[np.int32],
         identifiers: NDArray[np.int32],
-        how: Solving,
+        options: SolveOptions,
         copies: SymmetricCopies,
         noise: LatentNoise | None,
     ) -> None:
-        self._task, self._tokens, self._how, self._copies = task, tokens, how, copies
+        self._task, self._tokens, self._options, self._copies = task, tokens, options, copies
         self._device = model.device
-        self._max_steps = how.steps or model.config.halt_max_steps
-        self._logit = math.inf if how.halt is None else math.log(how.halt / (1 - how.halt))
-        shape = (how.rollouts, len(tokens))
-        self._rollouts = Rollouts(model, how.rollouts * len(tokens), noise)
-        rows = iter(np.arange(how.rollouts * len(tokens)).reshape(shape))
+        self._max_steps = options.steps or model.config.halt_max_steps
+        self._logit = (
+            math.inf if options.halt is None else math.log(options.halt / (1 - options.halt))
+        )
+        shape = (options.rollouts, len(tokens))
+        self._rollouts = Rollouts(model, options.rollouts * len(tokens), noise)
+        rows = iter(np.arange(options.rollouts * len(tokens)).reshape(shape))
         for copy in copies.apply(tokens):
-            for sample in range(how.samples):
+            for sample in range(options.samples):
                 self._rollouts.start(next(rows), copy, identifiers, sample)
         #: For each rollout of the remaining puzzles: the board, the halting logit, and whether the
         #: rollout has ended.
@@ -59,39 +61,39 @@ class Search:
         #: The numbers of the remaining puzzles.
         self._remaining = np.arange(len(tokens))
 
-    def thoughts(self) -> Iterator[dict[int, Thought]]:
+    def steps(self) -> Iterator[dict[int, SolutionStep]]:
         """After each supervision step, the board of each remaining puzzle, by its number."""
         for step in range(1, self._max_steps + 1):
             self._step()
-            thoughts = self._thoughts(step)
+            found = self._solution_steps(step)
             numbers = self._remaining.tolist()
-            done = np.array([thought.num_valid > 0 for thought in thoughts])
-            done |= (self._logits > self._logit).any(axis=0) & (self._how.choose == "first")
+            done = np.array([one.num_valid > 0 for one in found])
+            done |= (self._logits > self._logit).any(axis=0) & (self._options.choose == "first")
             done |= self._ended.all(axis=0)
             if done.any():
                 self._remove(done)
-            yield dict(zip(numbers, thoughts, strict=True))
+            yield dict(zip(numbers, found, strict=True))
             if not len(self._remaining):
                 return
 
     def _step(self) -> None:
         """Take one supervision step. Rollouts that have ended keep their boards."""
-        how, running = self._how, ~self._ended
+        options, running = self._options, ~self._ended
         with torch.inference_mode():
             logits, halt_logits = self._rollouts.step()
             boards = logits.argmax(-1).to(torch.int32).cpu().numpy()
         boards = boards.reshape(self._boards.shape)
-        for rollout in range(how.samples, how.rollouts):
-            copy = self._copies.batch_transforms(rollout // how.samples, len(boards[rollout]))
+        for rollout in range(options.samples, options.rollouts):
+            copy = self._copies.batch_transforms(rollout // options.samples, len(boards[rollout]))
             boards[rollout] = self._copies.undo(boards[rollout], copy)
         new_logits = halt_logits.float().cpu().numpy().reshape(self._logits.shape)
         self._boards[running], self._logits[running] = boards[running], new_logits[running]
-        if how.choose != "first":  # which ends all rollouts of a puzzle together
+        if options.choose != "first":  # which ends all rollouts of a puzzle together
             self._ended |= self._logits > self._logit
 
-    def _thoughts(self, step: int) -> list[Thought]:
+    def _solution_steps(self, step: int) -> list[SolutionStep]:
         """The chosen board of each remaining puzzle."""
-        chosen = winners(self._how.choose or "vote", self._boards, self._logits)
+        chosen = winners(self._options.choose or "vote", self._boards, self._logits)
         valid = [self._valid_rollouts(place) for place in range(len(self._remaining))]
         for place, rollouts in enumerate(valid):
             if rollouts:  # choose the most confident one, the first if several are
@@ -100,7 +102,7 @@ class Search:
         logits = torch.from_numpy(np.array(means, np.float32)).to(self._device)
         boards = [self._boards[rollouts[0], place].copy() for place, rollouts in enumerate(chosen)]
         return [
-            Thought(step, board, probability, len(rollouts))
+            SolutionStep(step, board, probability, len(rollouts))
             for board, probability, rollouts in zip(
                 boards, logits.sigmoid().tolist(), valid, strict=True
             )
@@ -108,7 +110,7 @@ class Search:
 
     def _valid_rollouts(self, place: int) -> list[int]:
         """The rollouts whose board is valid; none without ``until_valid``."""
-        if not self._how.until_valid:
+        if not self._options.until_valid:
             return []
         puzzle: Tokens = self._tokens[self._remaining[place]]
         boards = self._boards[:, place]
@@ -119,7 +121,7 @@ class Search:
         """Remove the puzzles that have their answer."""
         kept = np.flatnonzero(~done)
         if len(kept):
-            rows = np.arange(self._how.rollouts)[:, None] * len(done) + kept
+            rows = np.arange(self._options.rollouts)[:, None] * len(done) + kept
             self._rollouts.keep(rows.ravel())
         self._boards, self._logits = self._boards[:, kept], self._logits[:, kept]
         self._ended, self._remaining = self._ended[:, kept], self._remaining[kept]

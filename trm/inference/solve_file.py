@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 import torch
 
 from trm.errors import InputError
 from trm.inference.answer_file import AnswerFile, SourcePuzzle, check_answer_path
 from trm.inference.model import BATCH_SIZE, Model
-from trm.inference.options import How, Solving
+from trm.inference.options import SolveOptions
 from trm.inference.puzzle_file import PuzzleReader
 from trm.inference.solution import Solution
 from trm.tasks.base import single_puzzle
@@ -49,7 +49,7 @@ def solve_file(
     batch_size: int | None = None,
     overwrite: bool = False,
     on_progress: Callable[[int, float | None], None] | None = None,
-    **how: Unpack[How],
+    **options: Any,
 ) -> SolveFileResult:
     """Solve the puzzles of a file in order. Memory use does not grow with their number.
 
@@ -66,8 +66,7 @@ def solve_file(
         overwrite: start again instead of resuming.
         on_progress: called before the first and after each batch, with the number of answers in
             the file and the share of the source that was read (None if its size is unknown).
-        how: the options of :meth:`trm.Model.solve`: ``steps``, ``samples``, ``noise``, ``choose``,
-            ``votes``, ``halt`` and ``until_valid``.
+        options: as in :meth:`trm.Model.solve`.
 
     Raises:
         ConfigError: if an option is out of range, or options contradict each other.
@@ -84,7 +83,7 @@ def solve_file(
     with _open_source(source, out) as text:
         reader = PuzzleReader(text, text.name)
         puzzles = _parse_puzzles(model, reader)
-        with AnswerFile(out, model, reader.has_labels, Solving.of(**how)) as answers:
+        with AnswerFile(out, model, reader.has_labels, SolveOptions.of(**options)) as answers:
             if not overwrite:
                 puzzles = answers.resume(puzzles, batch_size)
             resumed_from = answers.counts.num_solved
@@ -94,7 +93,7 @@ def solve_file(
                 batch = list(islice(puzzles, batch_size))
                 if not batch:
                     break
-                answers.append(_solve_batch(model, batch, how), batch)
+                answers.append(_solve_batch(model, batch, options), batch)
             answers.finish()
     counts = answers.counts
     return SolveFileResult(
@@ -106,9 +105,11 @@ def solve_file(
     )
 
 
-def _solve_batch(model: Model, batch: list[SourcePuzzle], how: How) -> list[Solution]:
+def _solve_batch(
+    model: Model, batch: list[SourcePuzzle], options: dict[str, Any]
+) -> list[Solution]:
     try:
-        return model.solve_batch([source.puzzle for source in batch], **how)
+        return model.solve_batch([source.puzzle for source in batch], **options)
     except torch.OutOfMemoryError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{reason} Lower --batch-size, which is {len(batch)}.") from error

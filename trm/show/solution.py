@@ -6,8 +6,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from trm.inference.options import Solving
-from trm.inference.solution import USUAL, Solution, Thought
+from trm.inference.options import SolveOptions
+from trm.inference.solution import Solution, SolutionStep
 from trm.tasks.base import Puzzle, Task
 
 #: A board with more characters is only drawn, not also written on one line.
@@ -18,8 +18,8 @@ def show_solution_steps(
     console: Console,
     task: Task,
     puzzle: Puzzle,
-    thoughts: Iterable[Thought],
-    how: Solving = USUAL,
+    steps: Iterable[SolutionStep],
+    options: SolveOptions = SolveOptions(),  # noqa: B008
 ) -> Solution:
     """Draw the board after each step that changes it, live in a terminal.
 
@@ -28,21 +28,21 @@ def show_solution_steps(
     """
     console.print(Text(f"puzzle {puzzle.name}".strip(), style="bold"))
     console.print(task.render(puzzle.tokens))
-    seen: list[Thought] = []
+    seen: list[SolutionStep] = []
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        for thought in thoughts:
+        for step in steps:
             before = seen[-1].board if seen else puzzle.tokens
-            seen.append(thought)
-            num_changed = int((before != thought.board).sum())
+            seen.append(step)
+            num_changed = int((before != step.board).sum())
             cells = "1 cell" if num_changed == 1 else f"{num_changed} cells"
-            title = f"step {thought.step}: {cells} changed, halt {thought.halt_probability:.3f}"
-            board = task.render(thought.board, given=puzzle.tokens)
+            title = f"step {step.step}: {cells} changed, halt {step.halt_probability:.3f}"
+            board = task.render(step.board, given=puzzle.tokens)
             shown = Group(Text(title, style="bold"), board)
             if console.is_terminal:
                 live.update(shown, refresh=True)
             if num_changed:
                 console.print(shown)
-    return Solution(task, puzzle, tuple(seen), how)
+    return Solution(task, puzzle, tuple(seen), options)
 
 
 def solution_summary(solution: Solution) -> str:
@@ -56,9 +56,9 @@ def solution_summary(solution: Solution) -> str:
 def _validity_text(solution: Solution) -> str:
     """Whether the answer is valid. With ``until_valid`` also at which step, or how long it took."""
     texts = {True: "valid", False: "not valid", None: "no rule tells whether it is valid"}
-    if not solution.how.until_valid:
+    if not solution.options.until_valid:
         return texts[solution.valid]
-    last, rollouts = solution.thoughts[-1], solution.how.rollouts
+    last, rollouts = solution.steps[-1], solution.options.rollouts
     if solution.valid_step is not None:
         several = f", in {last.num_valid} of {rollouts} rollouts" if rollouts > 1 else ""
         return f"valid at step {last.step}{several}"

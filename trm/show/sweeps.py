@@ -11,7 +11,7 @@ from trm.show.plots import COLORS, check_extension, line_figure, plot_style, sav
 from trm.show.tables import new_table
 
 if TYPE_CHECKING:
-    from trm.evaluation.sweep import Line, Sweep
+    from trm.evaluation.sweep import SweepLine, SweepReport
 
 
 #: Points whose costs differ by less than this share are drawn next to each other,
@@ -20,7 +20,7 @@ _SAME_COST = 0.02
 _POINT_SPACING = 1.03
 
 
-def sweep_table(sweep: "Sweep") -> Table:
+def sweep_table(sweep: "SweepReport") -> Table:
     """One row for each evaluation. Votes and halting have a column only if they are used."""
     votes, halts = (
         any(getattr(line, name) != usual for line in sweep.lines)
@@ -50,14 +50,14 @@ def _or_dash(number: float | None) -> str:
     return "-" if number is None else f"{number:g}"
 
 
-def sweep_line_text(sweep: "Sweep", line: "Line") -> str:
+def sweep_line_text(sweep: "SweepReport", line: "SweepLine") -> str:
     """One evaluation on one line."""
-    how = line.thinking.flags or "as published"
+    how = line.options.flags or "as published"
     value = sweep.value(line).value
     return f"{how}: {sweep.metric} {value:.4f}, {line.gflop_per_puzzle:.3g} GFLOP a puzzle"
 
 
-def sweep_conclusion(sweep: "Sweep", common: Sequence[str] = ()) -> Iterator[str]:
+def sweep_conclusion(sweep: "SweepReport", common: Sequence[str] = ()) -> Iterator[str]:
     """The best combination and the cheapest one within its interval, as commands to type.
 
     Args:
@@ -67,13 +67,13 @@ def sweep_conclusion(sweep: "Sweep", common: Sequence[str] = ()) -> Iterator[str
     best, cheapest = sweep.best, sweep.cheapest
     where = "" if sweep.split == "test" else " on held-out puzzles"
     for what, line in {"best": best, "cheapest within its interval": cheapest}.items():
-        command = " ".join(["trm eval", shlex.join(common), line.thinking.flags])
+        command = " ".join(["trm eval", shlex.join(common), line.options.flags])
         value = f"{sweep.metric} {sweep.value(line).value:.4f}{where}"
         cost = f"{line.gflop_per_puzzle:.3g} GFLOP a puzzle"
         yield f"{what} ({value}, {cost}): {' '.join(command.split())}"
 
 
-def plot_sweep(path: Path, sweep: "Sweep") -> None:
+def plot_sweep(path: Path, sweep: "SweepReport") -> None:
     """Draw accuracy with its intervals against the arithmetic per puzzle.
 
     Along a curve the number of samples varies, or the number of steps if all evaluations have the
@@ -122,13 +122,13 @@ def plot_sweep(path: Path, sweep: "Sweep") -> None:
         save_figure(path, figure)
 
 
-def _group_into_curves(lines: "Sequence[Line]", varying: str) -> "dict[str, list[Line]]":
+def _group_into_curves(lines: "Sequence[SweepLine]", varying: str) -> "dict[str, list[SweepLine]]":
     """The evaluations of each curve by its name, cheapest first.
 
     If the samples vary, every curve begins with the evaluation of one sample, which has no noise.
     """
     names = [n for n in ("choose", "noise", "votes", "steps", "samples") if n != varying]
-    curves: dict[tuple[Any, ...], list[Line]] = {}
+    curves: dict[tuple[Any, ...], list[SweepLine]] = {}
     for line in lines:
         if varying == "steps" or line.samples > 1:
             curves.setdefault(tuple(getattr(line, name) for name in names), []).append(line)
@@ -163,7 +163,7 @@ def _setting_text(name: str, value: Any) -> str:
 
 
 def _shifted_costs(
-    curves: "Mapping[str, Sequence[Line]]", varying: str
+    curves: "Mapping[str, Sequence[SweepLine]]", varying: str
 ) -> "dict[str, list[float]]":
     """The x of each curve's points: their cost, shifted if points of other curves cost the same.
 
@@ -176,7 +176,7 @@ def _shifted_costs(
         if varying == "steps" or line.samples > 1
     ]
 
-    def x(line: "Line", name: str) -> float:
+    def x(line: "SweepLine", name: str) -> float:
         cost = line.gflop_per_puzzle
         if (cost, name) not in own_points:
             return cost

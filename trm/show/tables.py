@@ -12,7 +12,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from trm.data import DatasetMeta
-    from trm.evaluation.report import Row
+    from trm.evaluation.report import ReportRow
     from trm.runs.listing import RunSummary
     from trm.settings import ResolvedSettings
     from trm.tasks.metrics import Metric
@@ -87,7 +87,7 @@ def _metric_texts(metric: "Metric") -> tuple[str, str, str]:
     return f"{metric.value:.4f}", interval, "" if metric.count is None else f"{metric.count:,}"
 
 
-def results_table(rows: "Iterable[Row]") -> Table:
+def results_table(rows: "Iterable[ReportRow]") -> Table:
     """Several evaluations, one in each row, with the reported values."""
     table = new_table("task", "checkpoint", ">step", "metric", ">value", "95% interval", ">of",
                  ">reported")  # fmt: skip
@@ -95,7 +95,7 @@ def results_table(rows: "Iterable[Row]") -> Table:
         reported = "" if row.reported is None else f"{row.reported:.4f}"
         table.add_row(
             row.task, Text(row.name), f"{row.step:,}",
-            Text(row.metric + split_text(row.split) + row.thinking.text),
+            Text(row.metric + split_text(row.split) + row.options.text),
             *_metric_texts(row.value), reported,
         )  # fmt: skip
     return table

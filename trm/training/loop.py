@@ -9,7 +9,7 @@ import torch
 
 from trm.data import Position, TrainStream, exploration_min_steps, num_eval_examples
 from trm.errors import PluginError, StorageError, TrainingError, did_you_mean
-from trm.evaluation.evaluate import evaluate
+from trm.evaluation.loop import run_evaluation
 from trm.inference.options import InferenceOptions
 from trm.models import PuzzleBatch
 from trm.runs import checkpoint
@@ -210,13 +210,13 @@ class TrainLoop:
         evaluator = plan.task.evaluator(plan.dataset.meta, split)
         examples = num_eval_examples(split, eval_examples(config, self.schedule.eval_every))
         with ema_weights(state.model, state.ema):
-            metrics = evaluate(
+            metrics = run_evaluation(
                 state.model,
                 evaluator,
                 split,
                 batch_size=config.eval_batch_size,
                 max_examples=examples,
-                thinking=InferenceOptions(halt=config.eval.halt),
+                options=InferenceOptions(halt=config.eval.halt),
                 should_stop=lambda: self._poll()[0],
                 group=self.group,
             )

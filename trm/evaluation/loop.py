@@ -1,0 +1,162 @@
+"""The evaluation loop: the model answers batch after batch, and the evaluator judges them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trm.data import Batch, Split, eval_indices, num_eval_examples
+from trm.inference.choice import chosen
+from trm.inference.latent_noise import LatentNoise
+from trm.inference.options import InferenceOptions
+from trm.inference.rollout_pool import Request, Response, RolloutPool
+from trm.inference.symmetric_copies import SymmetricCopies
+from trm.models import TinyRecursiveModel
+from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
+from trm.tasks.metrics import EvalBatch, Evaluator, Metric
+
+
+def run_evaluation(
+    model: TinyRecursiveModel,
+    evaluator: Evaluator,
+    split: Split,
+    *,
+    batch_size: int,
+    max_examples: int | None = None,
+    options: InferenceOptions = InferenceOptions(),  # noqa: B008
+    on_batch: Callable[[EvalBatch], None] | None = None,
+    on_steps: Callable[[int], None] = lambda count: None,
+    on_progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    group: ProcessGroup = SINGLE_PROCESS,
+) -> Mapping[str, Metric] | None:
+    """Answer the examples of a split, and let the evaluator judge the answers.
+
+    Each process answers a share of each batch. The first process collects the answers batch by
+    batch. Its evaluator sees the same batches in the same order as that of a single process.
+
+    Args:
+        model: with the weights to evaluate.
+        evaluator: a fresh one of the task's.
+        split: the examples.
+        batch_size: examples at a time, over all processes.
+        max_examples: evaluate only this many, always the same.
+        options: the inference options.
+        on_batch: called with each batch of answers.
+        on_steps: called after each batch with the supervision steps that this process took for it:
+            the sum over all examples and their rollouts.
+        on_progress: called with the examples done and the examples in all.
+        should_stop: called before each batch. True ends the evaluation without a result. It has to
+            return the same in all processes.
+        group: the processes that evaluate together.
+
+    Returns:
+        The metrics; an empty mapping in all processes but the first; None if stopped.
+    """
+    options = options.resolved
+    copies = SymmetricCopies.of_split(split, options.votes)
+    rows = eval_indices(split, batch_size, max_examples)
+    together = options.choose == "first"  # the rollouts of an example end together
+    pool = RolloutPool(
+        model,
+        -(-batch_size // group.size),
+        threshold=options.halt,
+        max_steps=options.steps,
+        rollouts=options.rollouts if together else 1,
+        noise=LatentNoise(model, options.noise) if options.noise else None,
+    )
+    responses = pool.answer(_requests(split, rows, copies, options, group))
+    total, done = num_eval_examples(split, max_examples), 0
+    for examples, puzzles in eval_indices(split, batch_size, max_examples):
+        if should_stop():
+            return None
+        parts = [next(responses) for _ in range(1 if together else options.rollouts)]
+        on_steps(sum(_num_steps(model, part, options) for part in parts))
+        original = parts[0].request.batches[0]
+        ballots = [restored(part, original, copies) for part in parts]
+        own = chosen(options.choose or "vote", ballots)
+        answers = _gathered(own, split, examples, puzzles, group)
+        done += len(examples)
+        if group.is_first:
+            evaluator.update(answers)
+            if on_batch:
+                on_batch(answers)
+            if on_progress:
+                on_progress(done, total)
+    return evaluator.result() if group.is_first else {}
+
+
+def _requests(
+    split: Split,
+    rows: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    copies: SymmetricCopies,
+    options: InferenceOptions,
+    group: ProcessGroup,
+) -> Iterator[Request]:
+    """This process's share of each batch, for each of its rollouts.
+
+    All processes get the same number of rows, because the network has to run equally often in all
+    of them. If the rows of a batch cannot be divided evenly, some processes answer one row twice.
+    """
+    for examples, puzzles in rows:
+        count = len(examples)
+        share = group.shard(count)
+        last = min(max(share.stop, share.start + 1), count) - 1
+        own = np.minimum(share.start + np.arange(-(-count // group.size)), last)
+        batches = copies.batches(split, examples[own], puzzles[own])
+        each = [(batch, sample) for batch in batches for sample in range(options.samples)]
+        if options.choose == "first":
+            yield Request(*zip(*each, strict=True))
+        else:
+            yield from (Request((batch,), (sample,)) for batch, sample in each)
+
+
+def _num_steps(model: TinyRecursiveModel, part: Response, options: InferenceOptions) -> int:
+    """The supervision steps that all rollouts of a batch took together."""
+    if options.halt is None:
+        return len(part.rollouts) * (options.steps or model.config.halt_max_steps)
+    return int(part.answers.halt_steps.sum()) * len(part.request.batches)
+
+
+def restored(response: Response, original: Batch, copies: SymmetricCopies) -> EvalBatch:
+    """The answers to symmetric copies of a batch, as answers to the batch itself."""
+    found = response.answers
+    answers = found.answers
+    for number, batch in enumerate(response.request.batches):
+        own = response.rollouts == number
+        if batch is not original and own.any():
+            assert batch.transforms is not None
+            answers = np.where(own[:, None], copies.undo(found.answers, batch.transforms), answers)
+    return replace(found, inputs=original.inputs, labels=original.labels, answers=answers)
+
+
+def _gathered(
+    own: EvalBatch,
+    split: Split,
+    examples: NDArray[np.int64],
+    puzzles: NDArray[np.int64],
+    group: ProcessGroup,
+) -> EvalBatch:
+    """The answers of all processes to a batch, in the first process."""
+    if group.size == 1:
+        return own
+    share, count = group.shard(len(examples)), len(examples)
+    gathered = {
+        name: group.gather_to_first(
+            torch.from_numpy(getattr(own, name)[: share.stop - share.start]), count
+        ).numpy()
+        for name in ("answers", "halt_logits", "halt_steps")
+    }
+    if not group.is_first:
+        return own
+    batch = split.make_batch(examples, puzzles)
+    return EvalBatch(
+        inputs=batch.inputs,
+        labels=batch.labels,
+        puzzle_identifiers=batch.puzzle_identifiers,
+        examples=examples,
+        puzzles=puzzles,
+        **gathered,
+    )
