@@ -1,4 +1,4 @@
-"""Repositories by name: which are meant, what is fetched of them, and every way it can fail."""
+"""Repositories by name: parsing, downloads, and every way they can fail."""
 
 import json
 import re
@@ -47,14 +47,14 @@ def test_what_is_no_name(text: str) -> None:
 
 
 def evaluated(done: Done) -> Any:
-    """What ``eval --json`` says, but for how fast it was."""
+    """The result of ``eval --json`` without its speed."""
     found = json.loads(succeeded(done))
     del found["speed"]
     return found
 
 
 def downloads(hub: HubServer) -> list[str]:
-    """The files that were fetched, in order of their names."""
+    """The files that were downloaded, sorted by name."""
     found = (DOWNLOAD.search(line.path) for line in hub.requests if line.method == "GET")
     large = [line.path for line in hub.requests if line.path.startswith("/objects/")]
     return sorted([file[1] for file in found if file] + ["large"] * len(large))
@@ -79,11 +79,11 @@ def test_the_numbers_are_those_of_the_checkpoint_here(
 ) -> None:
     here = checkpoint("here", "model.halt_max_steps=8")
     hub.add_repo("alice/demo", files_of(here))
-    ours, theirs = (evaluated(online(*EVAL, name)) for name in (here, "alice/demo"))
-    assert ours["metrics"]["cell_accuracy"]["value"] > 0
-    assert ours.pop("checkpoint") == str(here)
-    assert theirs.pop("checkpoint") == "alice/demo"
-    assert theirs == ours
+    local, remote = (evaluated(online(*EVAL, name)) for name in (here, "alice/demo"))
+    assert local["metrics"]["cell_accuracy"]["value"] > 0
+    assert local.pop("checkpoint") == str(here)
+    assert remote.pop("checkpoint") == "alice/demo"
+    assert remote == local
 
 
 def test_only_what_is_used_is_fetched_and_only_once(

@@ -1,4 +1,4 @@
-"""Repositories whose content is foreign, damaged or hostile: one line each, and nothing is run."""
+"""Repositories with foreign, damaged or hostile content: a one-line error, and no code is run."""
 
 import io
 import json
@@ -49,7 +49,7 @@ def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Fi
 
 
 class Runs:
-    """What creates a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (RAN,)
@@ -66,7 +66,7 @@ def objects() -> bytes:
 
 
 BERT = b'{"architectures": ["BertModel"], "model_type": "bert", "hidden_size": 768}'
-#: What is changed in the files of a checkpoint, and what is said of it.
+#: A change to the files of a checkpoint, and the error message.
 CASES: dict[str, tuple[Callable[[Files], Files], str]] = {
     "of transformers": (
         lambda _: {"config.json": BERT}, r"/config\.json is damaged: step: Field required\."
@@ -186,7 +186,7 @@ def test_a_published_checkpoint_that_is_none(
 
 
 def test_the_code_would_run() -> None:
-    """What the tests above look for is there if it is unpickled."""
+    """Unpickling does create the file that the tests above look for."""
     pickle.loads(pickle.dumps(Runs()))
     assert RAN.exists()
     RAN.unlink()

@@ -1,4 +1,4 @@
-"""Files and folders are whole or absent, whatever happens while they are written."""
+"""Files and folders are complete or absent, even if writing fails."""
 
 import errno
 import os

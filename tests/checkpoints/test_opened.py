@@ -108,15 +108,15 @@ def test_a_published_checkpoint_has_the_numbers_of_its_file(example: Example) ->
     assert opened.shapes() == {name: list(tensor.shape) for name, tensor in network.items()}
     table = opened.puzzle_embedding()
     assert table is not None
-    theirs = next(tensor for name, tensor in made.tensors.items() if "puzzle_emb" in name)
-    assert torch.equal(table, theirs)
-    assert torch.equal(network[PUZZLE_EMBEDDING], theirs)
+    published = next(tensor for name, tensor in made.tensors.items() if "puzzle_emb" in name)
+    assert torch.equal(table, published)
+    assert torch.equal(network[PUZZLE_EMBEDDING], published)
     assert sum(map(torch.numel, network.values())) == sum(map(torch.numel, made.tensors.values()))
 
 
 def test_a_share_of_the_rows(checkpoint: Checkpoint, example: Example) -> None:
-    ours = checkpoint("c", names=[str(number) for number in range(5)])
-    for name in (ours, example(rows=5, **MLP).file):
+    folder = checkpoint("c", names=[str(number) for number in range(5)])
+    for name in (folder, example(rows=5, **MLP).file):
         opened = open_checkpoint(name, task="sudoku")
         targets = dict(opened.model().state_dict())
         whole = targets[PUZZLE_EMBEDDING]

@@ -27,11 +27,11 @@ def test_an_import_is_a_whole_checkpoint_that_names_its_origin(tmp_path: Path) -
     config = read_config(out)
     assert config == found.config
     assert config.data.source == f"published checkpoint {PUBLISHED}"
-    model, theirs = (trm.load(name, device="cpu") for name in (out, PUBLISHED))
+    model, published = (trm.load(name, device="cpu") for name in (out, PUBLISHED))
     puzzle = "." * 80 + "1"
-    assert model.solve(puzzle).boards == theirs.solve(puzzle).boards
+    assert model.solve(puzzle).boards == published.solve(puzzle).boards
     assert model.notes == ()
-    assert theirs.notes == found.notes
+    assert published.notes == found.notes
 
 
 def test_the_task_may_be_given(tmp_path: Path) -> None:
@@ -46,22 +46,22 @@ def test_the_task_may_be_given(tmp_path: Path) -> None:
 
 
 def test_what_is_there_is_not_replaced(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    ours = checkpoint("ours", WIDE)
-    before = files_of(ours)
-    with pytest.raises(InputError, match=r"ours exists already\."):
-        trm.import_checkpoint(PUBLISHED, out=ours)
+    native = checkpoint("native", WIDE)
+    before = files_of(native)
+    with pytest.raises(InputError, match=r"native exists already\."):
+        trm.import_checkpoint(PUBLISHED, out=native)
     for kind in ("published", "onnx", "torch-export"):
-        with pytest.raises(InputError, match=r"ours exists already\.|ours exists\."):
-            trm.export_checkpoint(ours, kind=kind, out=ours)
-    assert files_of(ours) == before
+        with pytest.raises(InputError, match=r"native exists already\.|native exists\."):
+            trm.export_checkpoint(native, kind=kind, out=native)
+    assert files_of(native) == before
 
 
-def test_ours_is_not_imported_and_theirs_not_exported(
+def test_a_trm_checkpoint_is_not_imported_nor_a_published_one_exported(
     checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
-    ours, out = checkpoint("ours"), tmp_path / "out"
-    with pytest.raises(CheckpointError, match=r"ours is already a checkpoint of trm\. Use it as"):
-        trm.import_checkpoint(ours, out=out)
+    native, out = checkpoint("native"), tmp_path / "out"
+    with pytest.raises(CheckpointError, match=r"native is already a checkpoint of trm\. Use it as"):
+        trm.import_checkpoint(native, out=out)
     for kind in ("published", "onnx", "torch-export"):
         with pytest.raises(CheckpointError, match=r"trainer\. Import it first: trm import\.$"):
             trm.export_checkpoint(PUBLISHED, kind=kind, out=out)
@@ -74,12 +74,12 @@ def test_the_newest_run_is_exported(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointError, match=r"^no run in runs/\."):
         trm.export_checkpoint(kind="published", out="out")
-    ours = checkpoint("runs/sudoku/a/checkpoints/step-000007", WIDE, names=["<blank>", "p1"])
-    (ours.parents[1] / "last").symlink_to("checkpoints/step-000007")
+    native = checkpoint("runs/sudoku/a/checkpoints/step-000007", WIDE, names=["<blank>", "p1"])
+    (native.parents[1] / "last").symlink_to("checkpoints/step-000007")
     assert trm.export_checkpoint(kind="published", out="out") is None
     assert set(files_of(tmp_path / "out")) == {"step_7", "all_config.yaml", "identifiers.json"}
     back = trm.import_checkpoint("out", out="back")
     assert back.names is not None
     assert np.asarray(back.names).tolist() == [b"<blank>", b"p1"]
-    first, second = (trm.load(name, device="cpu").network.state_dict() for name in (ours, "back"))
+    first, second = (trm.load(name, device="cpu").network.state_dict() for name in (native, "back"))
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -199,7 +199,7 @@ def values(name: str) -> st.SearchStrategy[Any]:
     found: st.SearchStrategy[Any] = st.from_type(
         Annotated[kind, *info.metadata] if info.metadata else kind
     ).filter(lambda value: not isinstance(value, float) or math.isfinite(value))
-    if optional:  # of which no source can say them, for they unset it
+    if optional:  # as a text these values unset the setting
         found = found.filter(lambda value: value not in ("none", "null", ())) | st.none()
     return found
 

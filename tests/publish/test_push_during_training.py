@@ -1,4 +1,4 @@
-"""``--push-to``: the best checkpoint goes to the Hub while a run trains on, come what may."""
+"""``--push-to``: each new best checkpoint is pushed to the Hub while the run trains."""
 
 import json
 import re
@@ -105,7 +105,7 @@ def test_a_hub_that_fails_does_not_change_a_run(
         assert re.search(rf"^done: best .*next: trm eval --ckpt {run}$", done.out, re.MULTILINE)
 
 
-#: Two checkpoints of which the second becomes the best; the records are printed.
+#: Two checkpoints become the best one after the other; the records are printed.
 TWO = """
 import os
 import time
@@ -210,7 +210,7 @@ def test_a_damaged_best_is_not_pushed(hub: HubServer, online: Online, tmp_path: 
     assert len(hub.repos["alice/demo"].history()) == 2
 
 
-def test_a_run_that_goes_on_pushes_what_was_best_before(
+def test_a_resumed_run_pushes_the_earlier_best(
     hub: HubServer, train: Train, online: Online, tmp_path: Path
 ) -> None:
     succeeded(train())
@@ -220,7 +220,7 @@ def test_a_run_that_goes_on_pushes_what_was_best_before(
     assert is_on_hub(hub, tmp_path / RUN / "best")
 
 
-def test_a_name_that_is_none_is_refused_before_there_is_a_run(
+def test_an_invalid_name_is_refused_before_there_is_a_run(
     hub: HubServer, train: Train, tmp_path: Path
 ) -> None:
     message = "'demo' does not name a repository on the Hub. Give USER/NAME."

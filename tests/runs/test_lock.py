@@ -28,7 +28,7 @@ with run_lock(Path(sys.argv[1])):
 """
 #: Two kinds of children that live until the input ends, whether or not the holder is killed.
 STARTED = "subprocess.Popen(['cat'], stdout=subprocess.DEVNULL)"
-FORKED = "os.fork() and os.wait()"  # the child goes on, and says so
+FORKED = "os.fork() and os.wait()"  # the child continues, and prints "held"
 
 
 @contextmanager
@@ -118,13 +118,13 @@ def test_is_locked_makes_and_changes_nothing(tmp_path: Path) -> None:
     assert (file.read_text(), file.stat().st_mtime_ns) == ("1 here", before)
 
 
-def test_who_only_looks_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_waits_for_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``is_locked`` of another process holds a shared lock for a moment."""
     (tmp_path / ".lock").touch()
-    with (tmp_path / ".lock").open() as looking:
-        fcntl.flock(looking, fcntl.LOCK_SH)
+    with (tmp_path / ".lock").open() as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
         assert not is_locked(tmp_path)
-        monkeypatch.setattr(lock.time, "sleep", lambda _: looking.close())
+        monkeypatch.setattr(lock.time, "sleep", lambda _: reader.close())
         with run_lock(tmp_path):
             assert is_locked(tmp_path)
 

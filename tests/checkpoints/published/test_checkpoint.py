@@ -1,4 +1,4 @@
-"""Checkpoints of the published trainer, imported as ours and written from ours."""
+"""Checkpoints of the published trainer: imported into trm, and exported from it."""
 
 import json
 from collections.abc import Callable
@@ -33,13 +33,13 @@ def test_tensors_that_share_memory(example: Callable[..., Any], tmp_path: Path) 
         f"_orig_mod.model.inner.{n}" for n in ("lm_head.weight", "embed_tokens.embedding_weight")
     )
     made.save({**made.tensors, head: made.tensors[token]})
-    import_published(made.file, tmp_path / "ours")
-    stored = load_file(tmp_path / "ours" / "model.safetensors")
+    import_published(made.file, tmp_path / "imported")
+    stored = load_file(tmp_path / "imported" / "model.safetensors")
     assert torch.equal(stored["output_head.weight"], stored["embedding.token.weight"])
 
 
 def test_an_import_is_a_whole_checkpoint(example: Callable[..., Any], tmp_path: Path) -> None:
-    made, out = example(**MLP), tmp_path / "ours"
+    made, out = example(**MLP), tmp_path / "imported"
     found = import_published(made.folder, out, source="somebody/something")
     assert {file.name for file in out.iterdir()} == {
         "model.safetensors", "config.json", "SHA256SUMS",
@@ -49,14 +49,16 @@ def test_an_import_is_a_whole_checkpoint(example: Callable[..., Any], tmp_path: 
     assert found.config.data.source == "somebody/something"
     network = open_checkpoint(out).model()
     assert all(torch.equal(t, found.weights[n]) for n, t in network.state_dict().items())
-    with pytest.raises(InputError, match=r"ours exists already\. Name another --out, or remove it"):
+    with pytest.raises(
+        InputError, match=r"imported exists already\. Name another --out, or remove it"
+    ):
         import_published(made.folder, out)
 
 
 def test_a_failed_import_leaves_nothing(example: Callable[..., Any], tmp_path: Path) -> None:
     made = example(**ARC)
     with pytest.raises(CheckpointError, match="--task"):
-        import_published(made.file, tmp_path / "ours")
+        import_published(made.file, tmp_path / "imported")
     assert [path.name for path in tmp_path.iterdir()] == ["published"]
 
 
@@ -84,9 +86,9 @@ def test_there_and_back(
 ) -> None:
     made = example(**settings)
     made.write_yaml(seq_len=made.seq_len)
-    first = import_published(made.file, tmp_path / "ours", task=settings.get("task", "sudoku"))
-    change(tmp_path / "ours", **made.model.model_dump())  # no tensor tells all of these
-    file = export_published(tmp_path / "ours", tmp_path / "back")
+    first = import_published(made.file, tmp_path / "imported", task=settings.get("task", "sudoku"))
+    change(tmp_path / "imported", **made.model.model_dump())  # no tensor shows all of these
+    file = export_published(tmp_path / "imported", tmp_path / "back")
     assert file == tmp_path / "back" / "step_7"
     exported = torch.load(file, weights_only=True)
     assert list(exported) == list(made.tensors)
@@ -115,36 +117,36 @@ def test_there_and_back(
 def test_what_cannot_be_exported(
     example: Callable[..., Any], tmp_path: Path, model: dict[str, Any], why: str
 ) -> None:
-    import_published(example(**MLP).file, tmp_path / "ours")
-    change(tmp_path / "ours", **model)
+    import_published(example(**MLP).file, tmp_path / "imported")
+    change(tmp_path / "imported", **model)
     with pytest.raises(CheckpointError, match=why):
-        export_published(tmp_path / "ours", tmp_path / "back")
-    assert {path.name for path in tmp_path.iterdir()} == {"published", "ours"}
+        export_published(tmp_path / "imported", tmp_path / "back")
+    assert {path.name for path in tmp_path.iterdir()} == {"published", "imported"}
 
 
 def test_a_width_that_is_rounded_to_the_same_is_exported(
     example: Callable[..., Any], tmp_path: Path
 ) -> None:
-    import_published(example(hidden_size=96).file, tmp_path / "ours")
-    change(tmp_path / "ours", swiglu_multiple=16)
-    file = export_published(tmp_path / "ours", tmp_path / "back")
+    import_published(example(hidden_size=96).file, tmp_path / "imported")
+    change(tmp_path / "imported", swiglu_multiple=16)
+    file = export_published(tmp_path / "imported", tmp_path / "back")
     assert read_published(file).config.run.model.swiglu_multiple == 256
 
 
-def test_of_several_latents_the_first_is_exported(
+def test_only_the_first_of_several_latents_is_exported(
     checkpoint: Callable[..., Path], tmp_path: Path
 ) -> None:
-    ours = checkpoint("ours", "model.num_latents=3", "model.swiglu_multiple=256")
-    file = export_published(ours, tmp_path / "back")
-    found, stored = read_published(file).weights, load_file(ours / "model.safetensors")
+    imported = checkpoint("imported", "model.num_latents=3", "model.swiglu_multiple=256")
+    file = export_published(imported, tmp_path / "back")
+    found, stored = read_published(file).weights, load_file(imported / "model.safetensors")
     assert stored.keys() - found.keys() == {"other_latent_inits"}
     assert torch.equal(found["latent_init"], stored["latent_init"])
 
 
 def test_an_export_replaces_nothing(example: Callable[..., Any], tmp_path: Path) -> None:
-    import_published(example(**MLP).file, tmp_path / "ours")
+    import_published(example(**MLP).file, tmp_path / "imported")
     with pytest.raises(InputError, match="exists already"):
-        export_published(tmp_path / "ours", tmp_path / "published")
+        export_published(tmp_path / "imported", tmp_path / "published")
 
 
 def test_a_puzzle_embedding_of_another_size_begins_with_the_mean() -> None:
@@ -157,11 +159,11 @@ def test_names_of_the_puzzle_embeddings(example: Callable[..., Any], tmp_path: P
     made = example(**ARC, rows=3)
     file = made.folder / "identifiers.json"
     file.write_text(json.dumps(["<blank>", "a|||t0", "é"]))
-    import_published(made.file, tmp_path / "ours", task="arc1")
-    names = read_puzzle_names(tmp_path / "ours")
+    import_published(made.file, tmp_path / "imported", task="arc1")
+    names = read_puzzle_names(tmp_path / "imported")
     assert names is not None
     assert names.tolist() == [b"<blank>", b"a|||t0", "é".encode()]
-    export_published(tmp_path / "ours", tmp_path / "back")
+    export_published(tmp_path / "imported", tmp_path / "back")
     back = tmp_path / "back" / "identifiers.json"
     assert json.loads(back.read_text()) == json.loads(file.read_text())
     for text in ('["a"]', '{"a": 1}', "[1, 2, 3]", "[" * 100_000, "no"):

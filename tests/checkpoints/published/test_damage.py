@@ -51,7 +51,7 @@ def test_a_pickle_that_wants_to_run_code(
         torch.save(hostile, made.file, _use_new_zipfile_serialization=how != "before 1.6")
     text = refusal(made.file)
     assert "nothing in it was run" in text
-    if not how.startswith("bare"):  # of which torch does not read so far
+    if not how.startswith("bare"):  # torch stops before it reads the class
         assert "would run code to be read (" in text
     assert not mark.exists()
     if how != "before 1.6":
@@ -246,11 +246,11 @@ def test_a_task_that_is_not_installed(example: Callable[..., Any]) -> None:
 def test_a_damaged_checkpoint_of_ours_is_not_exported(
     example: Callable[..., Any], tmp_path: Path
 ) -> None:
-    import_published(example(**MLP).file, tmp_path / "ours")
-    weights = tmp_path / "ours" / "model.safetensors"
+    import_published(example(**MLP).file, tmp_path / "imported")
+    weights = tmp_path / "imported" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="is damaged or cut short"):
-        export_published(tmp_path / "ours", tmp_path / "back")
+        export_published(tmp_path / "imported", tmp_path / "back")
     with pytest.raises(CheckpointError, match="no such file"):
         export_published(tmp_path / "published", tmp_path / "back")
-    assert {path.name for path in tmp_path.iterdir()} == {"published", "ours"}
+    assert {path.name for path in tmp_path.iterdir()} == {"published", "imported"}

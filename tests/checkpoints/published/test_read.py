@@ -99,14 +99,14 @@ def test_what_no_file_says_is_inferred(example: Callable[..., Any], kind: str) -
 
 
 @pytest.mark.parametrize(("expansion", "near"), [(2.5, 2), (0.7, 1), (33.3, 34.5)])
-def test_an_expansion_is_known_but_for_rounding(
+def test_an_expansion_is_inferred_up_to_rounding(
     example: Callable[..., Any], expansion: float, near: float
 ) -> None:
     found = read_published(example(hidden_size=256, expansion=expansion).file)
     assert found.config.run.model.expansion == pytest.approx(near, abs=0.1)
 
 
-def test_what_is_inferred_is_said(example: Callable[..., Any]) -> None:
+def test_notes_say_what_is_inferred(example: Callable[..., Any]) -> None:
     assert read_published(example(**MLP).file).notes == (
         "vocabulary of 11 tokens: sudoku",
         "81 cells from the MLP's width 97 less 16 for the puzzle embedding",
@@ -168,7 +168,7 @@ def test_the_task_that_is_given(example: Callable[..., Any]) -> None:
 
 
 class Rows(Task):
-    """Five cells of twenty kinds; and of thirty, in two lengths."""
+    """Puzzles of 5 cells with 20 kinds of tokens, and of 6 or 7 cells with 30 kinds."""
 
     name = "rows"
     summary = "For tests."
@@ -213,7 +213,7 @@ def test_a_task_of_a_plugin(example: Callable[..., Any]) -> None:
     assert read_published(made.file).config.data.seq_len == 7
 
 
-def test_settings_are_those_of_the_file_beside(example: Callable[..., Any]) -> None:
+def test_settings_come_from_all_config_yaml(example: Callable[..., Any]) -> None:
     made = example(**MLP, expansion=3.0)
     said = {
         "arch": {

@@ -27,8 +27,8 @@ def test_an_unknown_name_is_an_error() -> None:
 
 def test_there_and_back_in_the_published_order() -> None:
     config = ModelConfig(hidden_size=16, num_heads=2, l_layers=11, pos_encodings="learned")
-    ours = TinyRecursiveModel(config, PuzzleSpec(5, 6, 3)).state_dict()
-    published = to_published(dict(reversed(ours.items())), torch.bfloat16)
+    original = TinyRecursiveModel(config, PuzzleSpec(5, 6, 3)).state_dict()
+    published = to_published(dict(reversed(original.items())), torch.bfloat16)
     bare = [name.removeprefix("_orig_mod.model.inner.") for name in published]
     assert bare[:8] == [
         "H_init", "L_init", "embed_tokens.embedding_weight", "lm_head.weight", "q_head.weight",
@@ -40,8 +40,8 @@ def test_there_and_back_in_the_published_order() -> None:
     assert narrow == set(list(published)[:2])
     assert [published_name(trm_name(name)) for name in published] == bare
     back = {trm_name(name): tensor for name, tensor in published.items()}
-    assert back.keys() == ours.keys()
-    assert all(torch.equal(back[name], ours[name].to(back[name].dtype)) for name in ours)
+    assert back.keys() == original.keys()
+    assert all(torch.equal(back[name], original[name].to(back[name].dtype)) for name in original)
 
 
 def test_a_tensor_that_no_model_has_is_an_error() -> None:
