@@ -112,7 +112,7 @@ class EvaluationView:
         self._console = console
         self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
         self._task = self._bar.add_task("evaluating")
-        self._started, self._printed = time.monotonic(), False
+        self._started, self._first_batch = time.monotonic(), True
 
     def __enter__(self) -> Callable[[int, int], None]:
         self._bar.start()
@@ -125,10 +125,10 @@ class EvaluationView:
         """Show that ``done`` of ``total`` examples are evaluated."""
         self._bar.update(self._task, completed=done, total=total)
         remaining = (time.monotonic() - self._started) * (total - done) / done
-        if not self._console.is_terminal and not self._printed and remaining > 60:
+        if not self._console.is_terminal and self._first_batch and remaining > 60:
             line = f"{total:,} examples, {duration(remaining)} left; --max-examples N takes fewer"
             self._console.print(line, soft_wrap=True, highlight=False)
-        self._printed = True
+        self._first_batch = False
 
 
 class SolvingView:
@@ -166,7 +166,7 @@ class SolvingView:
         """Show the number of solved puzzles, and their share of all puzzles if that is known."""
         now = time.monotonic()
         if self._first is None:  # puzzles of an earlier session do not count for the speed
-            self._first, self._started, self._printed = (done, share or 0.0), now, now
+            self._first, self._started, self._last_line = (done, share or 0.0), now, now
         numbers = f"{done:,} puzzles"
         solved, elapsed = done - self._first[0], now - self._started
         if solved:
@@ -177,10 +177,10 @@ class SolvingView:
             numbers += f"  ETA {duration(elapsed * (1 - share) / new)}" if new > 0 else ""
         total = None if share is None else 1.0
         self._bar.update(self._task, total=total, completed=share or 0.0, numbers=numbers)
-        if not self._console.is_terminal and now - self._printed >= self._SECONDS_PER_LINE:
+        if not self._console.is_terminal and now - self._last_line >= self._SECONDS_PER_LINE:
             percent = "" if share is None else f"{share:.0%}  "
             self._console.print(percent + numbers, soft_wrap=True, highlight=False)
-            self._printed = now
+            self._last_line = now
 
 
 def _bar_text(record: Record, wide: bool) -> str:
