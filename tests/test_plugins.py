@@ -195,11 +195,11 @@ class _Grabby(DataOptions):
 @pytest.mark.parametrize(
     ("plugin", "reason"),
     [
-        (_with(name="../my task"), r"'\.\./my task' is no name for a task: use a-z, 0-9 and -"),
+        (_with(name="../my task"), r"'\.\./my task' is not a valid task name: use a-z, 0-9 and -"),
         (_with(summary=None), r"without a summary"),
-        (_with(data_options=dict), r"data_options of toy is no DataOptions"),
+        (_with(data_options=dict), r"data_options of toy is not a subclass of DataOptions"),
         (_with(data_options=_Grabby), r"a data option 'out', a flag of every task"),
-        (_with(presets={"a": {}}), r"a preset that is no Preset"),
+        (_with(presets={"a": {}}), r"a preset that is not a Preset"),
     ],
 )
 def test_a_task_that_would_break_commands_is_skipped(
@@ -262,7 +262,7 @@ def test_an_unknown_tracker_is_answered_with_the_nearest(install: Callable[..., 
         (Toy, r"registered the class Toy, not a subclass of Tracker"),
         (type("Half", (Tracker,), {"start": None}), r"registered the class Half without log"),
         (type("Odd", (Scroll,), {"summary": 3}), r"registered a Odd without a summary"),
-        (type("Odd", (Scroll,), {"name": "a,b"}), r"'a,b' is no name for a tracker: use a-z"),
+        (type("Odd", (Scroll,), {"name": "a,b"}), r"'a,b' is not a valid tracker name: use a-z"),
     ],
 )
 def test_a_plugin_with_a_broken_tracker_is_skipped(

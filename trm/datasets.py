@@ -22,75 +22,75 @@ def build_data(
     overwrite: bool = False,
     **options: Any,
 ) -> "DatasetMeta":
-    """Build a data set, whole or not at all: ``trm build-data``.
+    """Build a data set, completely or not at all: ``trm build-data``.
 
     Args:
-        task: the task's name.
-        out: the data folder, ``data/TASK`` if left out.
+        task: the name of the task.
+        out: the data folder; default: ``data/TASK``.
         preset: a named set of options.
-        layout: ``published`` writes every augmented example out, as the published trainer reads it.
-        overwrite: replace a data set that is there.
-        options: those of the task, such as ``num_train=1000`` or ``source="hub"``.
+        layout: ``published`` writes all augmented examples, in the format of the published trainer.
+        overwrite: replace an existing data set.
+        options: options of the task, such as ``num_train=1000`` or ``source="hub"``.
 
     Raises:
         ConfigError: for an unknown option or a value out of range.
-        InputError: if ``out`` is there, or a source cannot be used.
-        StorageError: if the disk is full or the place may not be written.
+        InputError: if ``out`` exists, or a source cannot be used.
+        StorageError: if the disk is full or the folder cannot be written.
     """
-    found = get_task(task)
-    folder = Path(out) if out is not None else Path("data") / found.name
-    return build_chosen(found, folder, layout, overwrite, found.options(preset, **options))
+    chosen = get_task(task)
+    folder = Path(out) if out is not None else Path("data") / chosen.name
+    return build_with_options(chosen, folder, layout, overwrite, chosen.options(preset, **options))
 
 
-def build_chosen(
+def build_with_options(
     task: "Task", folder: Path, layout: Layout, overwrite: bool, options: "DataOptions"
 ) -> "DatasetMeta":
-    """Build a data set with options that are settled; see :func:`build_data`."""
+    """Build a data set with validated options; see :func:`build_data`."""
     import numpy as np
 
     from trm import data
 
     if folder.exists():
-        ours = (folder / "dataset.json").is_file() or data.is_published(folder)
-        if not (overwrite and ours):
-            way_out = ", or replace it with --overwrite." if ours else "."
-            raise InputError(f"{folder} exists already. Name another --out{way_out}")
+        is_dataset = (folder / "dataset.json").is_file() or data.is_published(folder)
+        if not (overwrite and is_dataset):
+            advice = ", or replace it with --overwrite." if is_dataset else "."
+            raise InputError(f"{folder} exists already. Name another --out{advice}")
     build = task.build_data if layout == "native" else task.build_published
     return build(folder, options, np.random.default_rng(options.seed))
 
 
 def open_data(folder: str | Path, *more: str | Path, task: str | None = None) -> "Dataset":
-    """Open a data set, or several, joined: what ``trm inspect-data`` looks at.
+    """Open a data set, or several data sets of one task as one.
 
     Args:
         folder: a data folder.
-        more: others of the same task.
-        task: whose they are; told by the first folder if left out.
+        more: other data folders of the same task.
+        task: the name of the task; default: the task of the first folder.
 
     Raises:
-        DataError: if one is none, incomplete, or of another task.
+        DataError: if a folder is not a data set, is incomplete, or belongs to another task.
     """
-    found = task_of(Path(folder)) if task is None else get_task(task)
-    return found.open_data([folder, *more])
+    chosen = task_of(Path(folder)) if task is None else get_task(task)
+    return chosen.open_data([folder, *more])
 
 
 def task_of(folder: Path) -> "Task":
     """The task that a data folder belongs to.
 
     Raises:
-        DataError, InputError: if it is none, or of no installed task.
+        DataError, InputError: if it is not a data folder, or of a task that is not installed.
     """
     from trm import data
 
     if not data.is_published(folder):
         return get_task(data.read_meta(folder).task)
-    stated = data.read_published_meta(folder)
-    if stated.task is not None:
-        return get_task(stated.task)
+    published = data.read_published_meta(folder)
+    if published.task is not None:
+        return get_task(published.task)
     for installed in list_tasks().values():
-        if installed.task.published_data_meta(stated.vocab_size, stated.seq_len) is not None:
+        if installed.task.published_data_meta(published.vocab_size, published.seq_len) is not None:
             return installed.task
     raise InputError(
-        f"{folder} (published layout) has puzzles of {stated.seq_len} tokens of "
-        f"{stated.vocab_size} kinds, which no installed task has. See trm tasks."
+        f"{folder} (published layout) has puzzles of {published.seq_len} tokens of "
+        f"{published.vocab_size} kinds, which no installed task has. See trm tasks."
     )

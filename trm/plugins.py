@@ -1,8 +1,8 @@
 """The hooks that a plugin may implement, and the plugins that are installed.
 
-A plugin is a module or object that implements :class:`HookSpecs` and is installed under the
-entry-point group ``trm.plugins``. What is built in comes through the same hooks. Each kind of
-plugin has its registry beside its base class: :mod:`trm.tasks.registry`,
+A plugin is a module or object that implements :class:`HookSpecs` and is installed in the
+entry-point group ``trm.plugins``. Built-in tasks and trackers use the same hooks. Each kind of
+plugin has a registry next to its base class: :mod:`trm.tasks.registry`,
 :mod:`trm.trackers.registry`.
 """
 
@@ -37,7 +37,7 @@ class HookSpecs:
 
     @hookspec
     def trm_register_tasks(self, register: "Callable[[Task], None]") -> None:
-        """Call ``register(task)`` for each :class:`~trm.tasks.base.Task` that the plugin has."""
+        """Call ``register(task)`` for each :class:`~trm.tasks.base.Task` of the plugin."""
 
     @hookspec
     def trm_register_trackers(self, register: "Callable[[type[Tracker]], None]") -> None:
@@ -50,7 +50,7 @@ class PluginWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plugin: where it comes from, and what it registered with each hook."""
+    """An installed plugin: its origin, and the objects that it registered with each hook."""
 
     origin: str
     registered: dict[str, tuple[Any, ...]]
@@ -58,25 +58,25 @@ class Plugin:
 
 @cache
 def load_plugins() -> tuple[Plugin, ...]:
-    """Every plugin, the built-in ones first. A broken one is skipped with one warning."""
+    """All plugins, the built-in ones first. A broken plugin is skipped with one warning."""
     plugins = []
     for origin, load in _plugins():
         try:
             plugins.append(Plugin(origin, _registered(load(), origin)))
-        except Exception as error:  # whatever a third party's code may raise
+        except Exception as error:  # third-party code may raise anything
             warn_skipped(origin, error)
     return tuple(plugins)
 
 
 @cache
 def plugins_of(kind: str, hook: str, check: Callable[[Any], None]) -> dict[str, tuple[Any, str]]:
-    """Everything that plugins register with a hook, and its origin, by name.
+    """The objects that plugins register with a hook, and their origins, by name.
 
     Args:
-        kind: what it is called in messages, such as ``task``.
+        kind: the word for such an object in messages, such as ``task``.
         hook: the name of the hook.
-        check: raises TypeError for something that would break a command later. The plugin that
-            registered it is skipped with one warning.
+        check: raises TypeError for an object that would break a command later. The plugin of this
+            object is skipped with one warning.
 
     Raises:
         PluginError: if two plugins provide the same name.
@@ -84,32 +84,39 @@ def plugins_of(kind: str, hook: str, check: Callable[[Any], None]) -> dict[str, 
     found: dict[str, tuple[Any, str]] = {}
     for plugin in load_plugins():
         try:
-            for thing in plugin.registered[hook]:
-                check(thing)
-        except Exception as error:  # whatever a third party's code may raise
+            for registered in plugin.registered[hook]:
+                check(registered)
+        except Exception as error:  # third-party code may raise anything
             warn_skipped(plugin.origin, error)
             continue
-        for thing in plugin.registered[hook]:
-            if thing.name in found:
+        for registered in plugin.registered[hook]:
+            name = registered.name
+            if name in found:
                 raise PluginError(
-                    f"two plugins provide a {kind} {thing.name!r}: {found[thing.name][1]} and "
+                    f"two plugins provide a {kind} {name!r}: {found[name][1]} and "
                     f"{plugin.origin}. Uninstall one of them."
                 )
-            found[thing.name] = (thing, plugin.origin)
+            found[name] = (registered, plugin.origin)
     return found
 
 
-def check_name_and_summary(kind: str, cls: str, thing: Any) -> None:
-    """Check what every kind of plugin has.
+def check_name_and_summary(kind: str, cls: str, registered: Any) -> None:
+    """Check the attributes that every kind of plugin has.
+
+    Args:
+        kind: the word for such an object in messages.
+        cls: the name of its class.
+        registered: the object.
 
     Raises:
-        TypeError: if ``name`` or ``summary`` is missing, or the name cannot be typed as a flag.
+        TypeError: if ``name`` or ``summary`` is missing, or the name has other characters than
+            ``a-z``, ``0-9`` and ``-``.
     """
     for attribute in ("name", "summary"):
-        if not isinstance(getattr(thing, attribute, None), str):
+        if not isinstance(getattr(registered, attribute, None), str):
             raise TypeError(f"registered a {cls} without a {attribute}")
-    if not _NAME.fullmatch(thing.name):
-        raise TypeError(f"{thing.name!r} is no name for a {kind}: use a-z, 0-9 and -")
+    if not _NAME.fullmatch(registered.name):
+        raise TypeError(f"{registered.name!r} is not a valid {kind} name: use a-z, 0-9 and -")
 
 
 def reason_of(error: BaseException) -> str:
@@ -128,7 +135,7 @@ def warn_skipped(origin: str, error: Exception) -> None:
 
 
 def _plugins() -> Iterator[tuple[str, Callable[[], object]]]:
-    """Origin and loader of each plugin, the built-in ones first."""
+    """The origin and the loader of each plugin, the built-in ones first."""
     for module in BUILT_IN:
         yield "built in", lambda module=module: importlib.import_module(module)  # type: ignore[misc]
     for entry in entry_points(group=ENTRY_POINT_GROUP):
@@ -136,15 +143,18 @@ def _plugins() -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def _registered(plugin: object, origin: str) -> dict[str, tuple[Any, ...]]:
-    """What one plugin registers, by hook. It gets its own manager, so that it fails alone."""
+    """The objects that a plugin registers, by hook.
+
+    Each plugin has its own manager, so a broken plugin does not affect others.
+    """
     manager = pluggy.PluginManager("trm")
     manager.add_hookspecs(HookSpecs)
     manager.register(plugin, name=origin)
-    manager.check_pending()  # a hook that does not exist is a mistake
+    manager.check_pending()  # refuses hooks that do not exist
     hooks = [name for name in vars(HookSpecs) if name.startswith("trm_register_")]
     if not any(getattr(manager.hook, name).get_hookimpls() for name in hooks):
         raise TypeError(f"neither {' nor '.join(hooks)} is marked with trm.hookimpl")
     registered: dict[str, list[Any]] = {name: [] for name in hooks}
-    for name, things in registered.items():
-        getattr(manager.hook, name)(register=things.append)
-    return {name: tuple(things) for name, things in registered.items()}
+    for name, objects in registered.items():
+        getattr(manager.hook, name)(register=objects.append)
+    return {name: tuple(objects) for name, objects in registered.items()}

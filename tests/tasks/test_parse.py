@@ -38,7 +38,7 @@ def test_rules_are_checked_unless_not_wanted(
         ("sudoku", SUDOKU, "5" * 16, "'5' in row 1, column 1"),
         ("maze", MAZE, "SS", "the maze has 1 row, not 3"),
         ("maze", MAZE, "SSS......x", "line 1 has 10 characters"),
-        ("maze", MAZE, "S.x......", "line 1, column 3: 'x' is no cell"),
+        ("maze", MAZE, "S.x......", "line 1, column 3: 'x' is not a cell"),
         ("arc1", {}, "[]", "not a JSON object"),
     ],
 )

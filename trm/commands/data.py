@@ -1,5 +1,4 @@
-"""The commands on data: ``build-data``, whose flags come from each task's options, and
-``inspect-data``."""
+"""The commands ``build-data``, with flags from the options of each task, and ``inspect-data``."""
 
 import inspect
 from collections.abc import Callable
@@ -21,14 +20,14 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from trm.data import Dataset
-    from trm.tasks.base import DataOptions, Task
+    from trm.tasks.base import Task
 
 app = typer.Typer()
 out, err = Console(), Console(stderr=True)
 
 
 class _Tasks(TyperGroup):
-    """One command a task; plugins are loaded when one is asked for."""
+    """One command per task; plugins are loaded on demand."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(list_tasks())
@@ -48,11 +47,11 @@ app.add_typer(_build, name="build-data")
 
 @_build.callback()
 def _options() -> None:
-    """Build a task's data set: puzzles to train on, and others to test on."""
+    """Build the data set of a task, with training and test puzzles."""
 
 
 def _builder(task: "Task") -> Callable[..., None]:
-    """A function whose signature has the task's options, for Typer to read."""
+    """The command of a task: a function with the task's options in its signature, for Typer."""
     fields = task.data_options.model_fields
 
     def build(
@@ -60,7 +59,15 @@ def _builder(task: "Task") -> Callable[..., None]:
     ) -> None:
         chosen = {name: value for name, value in given.items() if value is not None}
         options = task.options(preset, **chosen)
-        _build_data(task, out_folder or Path("data") / task.name, overwrite, layout, options)
+        folder = out_folder or Path("data") / task.name
+        meta = datasets.build_with_options(task, folder, layout, overwrite, options)
+        counts = ", ".join(
+            f"{name} {split.groups:,} puzzles ({split.puzzles:,} with augmentations)"
+            for name, split in meta.splits.items()
+        )
+        out.print(f"{folder}: {counts}, digest {meta.digest[:12]}", highlight=False, soft_wrap=True)
+        for warning in task.build_warnings(meta):
+            err.print(f"trm: warning: {warning}", highlight=False, soft_wrap=True)
 
     parameters = [
         _parameter("preset", str | None, None, "A named set of options: "
@@ -68,9 +75,9 @@ def _builder(task: "Task") -> Callable[..., None]:
                       or "this task has none") + "."),
         _parameter("out_folder", Path | None, None, f"Data folder (default: data/{task.name})",
                    "--out"),
-        _parameter("overwrite", bool, False, "Replace a data set that is there.", "--overwrite"),
-        _parameter("layout", Layout, "native", "native, or published: every augmented example "
-                   "written out, as the published trainer reads it. (default: native)",
+        _parameter("overwrite", bool, False, "Replace an existing data set.", "--overwrite"),
+        _parameter("layout", Layout, "native", "native, or published: all augmented examples, in "
+                   "the format of the published trainer. (default: native)",
                    "--layout"),
         *(
             _parameter(name, field.annotation | None, None,  # type: ignore[operator]
@@ -92,7 +99,7 @@ def _parameter(name: str, kind: Any, default: Any, text: str, *flags: str) -> in
 
 
 def _switch(name: str, field: "FieldInfo") -> list[str]:
-    """A yes-or-no option that is off by default has a flag to turn it on, and no other."""
+    """A boolean option that is off by default has only a flag to turn it on."""
     return ["--" + name.replace("_", "-")] if field.default is False else []
 
 
@@ -106,33 +113,21 @@ def _help(name: str, field: "FieldInfo") -> str:
     return escape(text if field.default is False else f"{text} ({default})")
 
 
-def _build_data(
-    task: "Task", folder: Path, overwrite: bool, layout: Layout, options: "DataOptions"
-) -> None:
-    meta = datasets.build_chosen(task, folder, layout, overwrite, options)
-    counts = ", ".join(
-        f"{name} {split.groups:,} puzzles ({split.puzzles:,} with augmentations)"
-        for name, split in meta.splits.items()
-    )
-    out.print(f"{folder}: {counts}, digest {meta.digest[:12]}", highlight=False, soft_wrap=True)
-    for remark in task.build_warnings(meta):
-        err.print(f"trm: warning: {remark}", highlight=False, soft_wrap=True)
-
-
 @app.command("inspect-data")
 def inspect_data(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data folder.")],
-    split: Annotated[str | None, typer.Option(help="Show boards of this split only.")] = None,
-    boards: Annotated[int, typer.Option(min=0, help="Boards to show of a split.")] = 2,
+    split: Annotated[str | None, typer.Option(help="Show only boards of this split.")] = None,
+    boards: Annotated[int, typer.Option(min=0, help="Boards to show per split.")] = 2,
     puzzle: Annotated[
-        str | None, typer.Option("--task", metavar="ID", help="Show all of this puzzle (ARC).")
+        str | None,
+        typer.Option("--task", metavar="ID", help="Show all examples of this puzzle (ARC)."),
     ] = None,
     as_text: Annotated[
-        bool, typer.Option("--text", help="Only the puzzles, one a line, for trm solve.")
+        bool, typer.Option("--text", help="Print only the puzzles, one per line, for trm solve.")
     ] = False,
     save: opt.Save = None,
 ) -> None:
-    """Show what a data set holds: counts, digest and a few boards."""
+    """Show the contents of a data set: counts, digest and a few boards."""
     from trm.show.board_pictures import save_pictures
     from trm.show.dataset_examples import DatasetExample, select_examples, show_example
 
@@ -151,21 +146,21 @@ def inspect_data(
             out.print(example.text, highlight=False, soft_wrap=True, markup=False)
         return
     if puzzle is None:
-        _print_facts(task, dataset)
+        _print_summary(task, dataset)
     for example in shown:
         show_example(out, example)
 
 
-def _print_facts(task: "Task", dataset: "Dataset") -> None:
+def _print_summary(task: "Task", dataset: "Dataset") -> None:
     from trm import data
     from trm.show.tables import dataset_table
 
     meta = dataset.meta
     native = not data.is_published(dataset.path)
-    whole = not native or data.digest(meta, dataset.splits) == meta.digest
-    says = "as built" if whole else "[bold red]the files have changed since[/]"
+    intact = not native or data.digest(meta, dataset.splits) == meta.digest
+    state = "as built" if intact else "[bold red]the files have changed since[/]"
     out.print(f"task     {meta.task}\nsource   {meta.source}, seed {meta.seed}", highlight=False)
     out.print(f"tokens   {meta.seq_len} of {meta.vocab_size} kinds", highlight=False)
-    out.print(f"digest   {meta.digest[:16]}" + (f", {says}" if native else ""), highlight=False)
-    facts = {name: task.describe(meta, found) for name, found in dataset.splits.items()}
+    out.print(f"digest   {meta.digest[:16]}" + (f", {state}" if native else ""), highlight=False)
+    facts = {name: task.describe(meta, split) for name, split in dataset.splits.items()}
     out.print(dataset_table(meta, facts))

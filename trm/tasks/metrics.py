@@ -1,4 +1,4 @@
-"""What an evaluation counts, and the numbers that every task reports."""
+"""Evaluators and metrics: the base class, and the metrics that all tasks report."""
 
 import math
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ class EvalBatch:
     """A model's final answers to a batch of examples.
 
     Attributes:
-        inputs, labels: (batch, seq_len) int32, labels ``IGNORE_LABEL`` where nothing is scored.
+        inputs, labels: (batch, seq_len) int32; labels are ``IGNORE_LABEL`` where not scored.
         answers: (batch, seq_len) int32, the tokens after the last supervision step.
         halt_logits: (batch,), after the last supervision step.
         halt_steps: (batch,), the first step at which the model would have halted.
@@ -36,7 +36,7 @@ class EvalBatch:
 
     @property
     def exact(self) -> NDArray[np.bool_]:
-        """(batch,) whether every scored cell is right, and there is one."""
+        """Whether (batch,) all scored cells are correct, and there is at least one."""
         scored = self.labels != IGNORE_LABEL
         exact: NDArray[np.bool_] = ((self.answers == self.labels) | ~scored).all(axis=1)
         exact &= scored.any(axis=1)
@@ -45,10 +45,10 @@ class EvalBatch:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measured number; a share has its count and its 95% Wilson interval.
+    """A measured number. A share also has its count and its 95% Wilson interval.
 
     Attributes:
-        count: what it was measured on; the value of a count of 0 means nothing, and is not shown.
+        count: the number of measured examples or tasks; with a count of 0 the value is meaningless.
     """
 
     value: float
@@ -57,17 +57,17 @@ class Metric:
 
     @classmethod
     def share(cls, hits: float, count: int) -> "Metric":
-        """``hits`` of ``count``, with the interval; hits may have parts, such as half a task."""
+        """The share ``hits / count`` with its interval; hits may be fractional, such as 0.5."""
         return cls(hits / count if count else 0.0, count, wilson(hits, count))
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json`` and ``metrics.jsonl``."""
-        found: dict[str, Any] = {"value": self.value}
+        fields: dict[str, Any] = {"value": self.value}
         if self.count is not None:
-            found["count"] = self.count
+            fields["count"] = self.count
         if self.interval:
-            found["interval"] = list(self.interval)
-        return found
+            fields["interval"] = list(self.interval)
+        return fields
 
 
 def wilson(hits: float, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -86,11 +86,11 @@ def wilson(hits: float, count: int, z: float = 1.959963984540054) -> tuple[float
 
 
 class Evaluator(ABC):
-    """Collects the answers of one evaluation, and says how good they are.
+    """Collects the answers of one evaluation and computes metrics.
 
     Attributes:
         headline: the metric that decides which checkpoint is best; higher is better.
-        votes: whether several answers to one example are votes, which this evaluator counts.
+        votes: whether this evaluator counts several answers to one example as votes.
     """
 
     headline: ClassVar[str] = "exact_accuracy"
@@ -98,29 +98,29 @@ class Evaluator(ABC):
 
     @abstractmethod
     def update(self, batch: EvalBatch) -> None:
-        """Take in a batch of answers."""
+        """Add a batch of answers."""
 
     @abstractmethod
     def result(self) -> Mapping[str, Metric]:
-        """The metrics of all that came in."""
+        """The metrics of all answers so far."""
 
     def per_task(self) -> Mapping[str, Mapping[str, float]]:
-        """The metrics of each named puzzle, where a task has such."""
+        """The metrics of each named puzzle; empty if puzzles have no names."""
         return {}
 
     def submission(self) -> Any:
-        """The answers as a competition wants them, ready for JSON; None where there is none."""
+        """The answers in the format of a competition, as JSON values; None if there is none."""
         return None
 
     @classmethod
     def check_has(cls, extras: Iterable[str]) -> None:
-        """Refuse what this evaluator has not, before it is put to work.
+        """Check, before an evaluation, that this evaluator has the requested results.
 
         Args:
-            extras: of ``per_task`` and ``submission``, what is wanted.
+            extras: some of ``per_task`` and ``submission``.
 
         Raises:
-            InputError: naming the flag that asked for it.
+            InputError: for a missing one; the message names its flag.
         """
         for name in extras:
             if getattr(cls, name) is getattr(Evaluator, name):
@@ -146,7 +146,7 @@ class AccuracyEvaluator(Evaluator):
     def update(self, batch: EvalBatch) -> None:
         """See :meth:`Evaluator.update`."""
         scored = batch.labels != IGNORE_LABEL
-        right = ((batch.answers == batch.labels) & scored).sum(axis=1)
+        correct = ((batch.answers == batch.labels) & scored).sum(axis=1)
         exact = batch.exact
         counts = scored.any(axis=1)
         old = self._totals
@@ -154,7 +154,7 @@ class AccuracyEvaluator(Evaluator):
             old,
             count=old.count + int(counts.sum()),
             exact=old.exact + int(exact.sum()),
-            cells=old.cells + float((right / np.maximum(scored.sum(axis=1), 1)).sum()),
+            cells=old.cells + float((correct / np.maximum(scored.sum(axis=1), 1)).sum()),
             halting=old.halting + int((((batch.halt_logits >= 0) == exact) & counts).sum()),
             steps=old.steps + int(batch.halt_steps[counts].sum()),
         )

@@ -6,7 +6,7 @@ from trm.errors import PluginError, did_you_mean
 from trm.plugins import check_name_and_summary, plugins_of
 from trm.tasks.base import DataOptions, Preset, Task
 
-#: Flags of ``trm build-data`` for every task.
+#: The flags that ``trm build-data`` has for every task.
 _RESERVED_OPTIONS = {"preset", "out", "out_folder", "overwrite", "layout", "help"}
 
 
@@ -22,7 +22,7 @@ def get_task(name: str) -> Task:
     """The installed task of this name.
 
     Raises:
-        PluginError: if there is no such task. The message has the nearest name and the list.
+        PluginError: if there is no such task. The message suggests the nearest name.
     """
     tasks = list_tasks()
     if name not in tasks:
@@ -31,31 +31,31 @@ def get_task(name: str) -> Task:
 
 
 def list_tasks() -> dict[str, InstalledTask]:
-    """Every installed task by name, and the plugin it comes from: ``trm tasks``.
+    """All installed tasks by name, with the plugins they come from: ``trm tasks``.
 
     A broken plugin is skipped with a warning.
 
     Raises:
         PluginError: if two plugins provide a task of the same name.
     """
-    found = plugins_of("task", "trm_register_tasks", check_task)
-    return {name: InstalledTask(*one) for name, one in found.items()}
+    installed = plugins_of("task", "trm_register_tasks", check_task)
+    return {name: InstalledTask(task, origin) for name, (task, origin) in installed.items()}
 
 
 def check_task(task: object) -> None:
-    """Refuse a task that would break a command later.
+    """Check a task, so that it does not break a command later.
 
     Raises:
-        TypeError: saying what is wrong with the task.
+        TypeError: states the problem of the task.
     """
     kind = type(task).__name__
     if not isinstance(task, Task):
         raise TypeError(f"registered a {kind}, not a Task")
     check_name_and_summary("task", kind, task)
     if not issubclass(task.data_options, DataOptions):
-        raise TypeError(f"data_options of {task.name} is no DataOptions")
+        raise TypeError(f"data_options of {task.name} is not a subclass of DataOptions")
     reserved = _RESERVED_OPTIONS & task.data_options.model_fields.keys()
     if reserved:
         raise TypeError(f"{task.name} has a data option {min(reserved)!r}, a flag of every task")
     if not all(isinstance(preset, Preset) for preset in task.presets.values()):
-        raise TypeError(f"{task.name} has a preset that is no Preset")
+        raise TypeError(f"{task.name} has a preset that is not a Preset")

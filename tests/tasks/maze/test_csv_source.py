@@ -95,7 +95,7 @@ def test_a_mistake_is_told_with_its_line(
 @pytest.mark.parametrize("cells", [0, 1, 8])
 def test_a_maze_that_is_no_square_is_told(write_csv: WriteCsv, cells: int) -> None:
     line = mended(question="SG" + " " * (cells - 2) if cells > 1 else "S"[:cells])
-    message = rf"line 2: question: {cells} cells make no square\. Give a maze of size x size"
+    message = rf"line 2: question: {cells} cells do not form a square\. Give a maze of size x size"
     with pytest.raises(InputError, match=message):
         read_csv(write_csv([HEADER, line]))
 

@@ -15,7 +15,9 @@ def test_the_side_of_a_square() -> None:
 
 @pytest.mark.parametrize("cells", [0, 1, 8, 899])
 def test_what_is_no_square_is_refused(cells: int) -> None:
-    with pytest.raises(InputError, match=rf"^{cells} cells make no square\. Give a maze of size"):
+    with pytest.raises(
+        InputError, match=rf"^{cells} cells do not form a square\. Give a maze of size"
+    ):
         size_of(cells)
 
 

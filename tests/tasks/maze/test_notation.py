@@ -90,17 +90,17 @@ def test_a_wrong_shape_says_the_right_one(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("S..##.Gx.", r"^line 1, column 8: 'x' is no cell\. Use # for a wall, '\.' or a space"),
-        ("S..\n#x.\nG..", r"^line 2, column 2: 'x' is no cell\."),
+        ("S..##.Gx.", r"^line 1, column 8: 'x' is not a cell\. Use # for a wall, '\.' or a space"),
+        ("S..\n#x.\nG..", r"^line 2, column 2: 'x' is not a cell\."),
         (
             "S..\n##.\nGoo",
-            r"^line 3, column 2: 'o' marks a path, and a puzzle has none yet\. Write",
+            r"^line 3, column 2: 'o' marks a path, but a puzzle has no path yet\. Write",
         ),
-        (f"{BLOCK}\n\nS..\n##.\n..S", r"^line 7, column 3: a second S\. Leave one of them\.$"),
-        ("SGG......", r"^line 1, column 3: a second G\. Leave one of them\.$"),
+        (f"{BLOCK}\n\nS..\n##.\n..S", r"^line 7, column 3: a second S\. Remove one of them\.$"),
+        ("SGG......", r"^line 1, column 3: a second G\. Remove one of them\.$"),
         ("\n...\n##.\nG..", r"^line 2: the maze has no S\. Add one\.$"),
         (f"{LINE}\nS........", r"^line 2: the maze has no G\. Add one\.$"),
-        ("S..\n###\nG..", r"^line 1: the maze has no path from S to G\. Take some walls out\.$"),
+        ("S..\n###\nG..", r"^line 1: the maze has no path from S to G\. Remove some walls\.$"),
         (f"{LINE}\nS##.##..G", r"^line 2: the maze has no path from S to G\."),
     ],
 )

@@ -1,7 +1,7 @@
-"""The compiled functions behind :mod:`trm.tasks.maze.solver`.
+"""The compiled functions of :mod:`trm.tasks.maze.solver`.
 
-Mazes are (batch, cells) uint8 tokens; ``around`` (cells, 4) is what
-:func:`trm.tasks.maze.geometry.neighbours` gives.
+Mazes are (batch, cells) uint8 tokens. ``around`` (cells, 4) is the result of
+:func:`trm.tasks.maze.geometry.neighbours`.
 """
 
 import numpy as np
@@ -76,14 +76,14 @@ def are_paths(mazes: Mazes, answers: Mazes, around: Cells) -> Flags:
     """Which answers are a path (batch,); see :func:`trm.tasks.maze.solver.is_valid_path`."""
     found = np.zeros(len(mazes), np.bool_)
     for index in range(len(mazes)):
-        if _keeps(mazes[index], answers[index]):
+        if _keeps_maze(mazes[index], answers[index]):
             found[index] = _is_one_path(answers[index], around)
     return found
 
 
 @njit(cache=True)
-def _keeps(maze: Mazes, answer: Mazes) -> bool:
-    """Whether an answer (cells,) differs from its maze (cells,) by marked open cells alone."""
+def _keeps_maze(maze: Mazes, answer: Mazes) -> bool:
+    """Whether an answer (cells,) differs from its maze (cells,) only in marked open cells."""
     for cell in range(len(maze)):
         marked = maze[cell] == OPEN and answer[cell] == PATH
         if answer[cell] != maze[cell] and not marked:
@@ -93,18 +93,18 @@ def _keeps(maze: Mazes, answer: Mazes) -> bool:
 
 @njit(cache=True)
 def _is_one_path(answer: Mazes, around: Cells) -> bool:
-    """Whether S, G and the marks of an answer (cells,) are one path that never touches itself."""
+    """Whether S, G and the marks of an answer (cells,) form one path that never touches itself."""
     total = 0
     for cell in range(len(answer)):
         if answer[cell] >= START:
             total += 1
-            wanted = 2 if answer[cell] == PATH else 1
+            missing_neighbours = 2 if answer[cell] == PATH else 1
             for beside in around[cell]:
                 if beside >= 0 and answer[beside] >= START:
-                    wanted -= 1
-            if wanted:
+                    missing_neighbours -= 1
+            if missing_neighbours:
                 return False
-    # What has such neighbours is paths that end in S and G, and rings: walk the one from S.
+    # The marks form paths that end in S or G, and rings. Walk the path from S.
     cell, before, walked = _find(answer, START), -1, 1
     while cell >= 0 and answer[cell] != GOAL:
         here = cell

@@ -1,4 +1,4 @@
-"""What is measured of maze answers beside the common numbers."""
+"""The metrics of maze answers."""
 
 from collections.abc import Mapping
 
@@ -7,10 +7,10 @@ from trm.tasks.metrics import AccuracyEvaluator, EvalBatch, Metric
 
 
 class MazeEvaluator(AccuracyEvaluator):
-    """Adds the shares of answers that are a valid path, and that are a shortest one.
+    """Adds the shares of answers that are a valid path, and that are a shortest path.
 
-    Both leave the tie-break rule aside, which the exact accuracy does not. See
-    :func:`trm.tasks.maze.solver.is_valid_path` for what counts.
+    Both ignore the tie-break rule, unlike the exact accuracy. See
+    :func:`trm.tasks.maze.solver.is_valid_path` for what a valid path is.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """Mazes as text and as pictures.
 
-As text, a maze is one line of ``size * size`` characters, or ``size`` lines of ``size``
-characters, with an empty line between two mazes: ``#`` a wall, ``.`` or a space an open cell,
-``S``, ``G``, and in an answer ``o`` for the path.
+As text, a maze is one line of ``size * size`` characters, or ``size`` lines of ``size`` characters,
+with an empty line between two mazes. The characters are ``#`` for a wall, ``.`` or a space for an
+open cell, ``S``, ``G``, and in an answer ``o`` for the path.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from trm.tasks.base import Board, Tokens
 from trm.tasks.maze.geometry import GOAL, OPEN, PATH, START, WALL, size_of
 from trm.tasks.maze.solver import path_cells
 
-#: By token.
+#: The symbol of each token.
 _SYMBOLS = "?#.SGo"
-#: Two characters a cell, which is about a square.
-_DRAWN = ("? ", "██", "  ", "S ", "G ", "• ")
+#: What a terminal shows for each token; two characters are about a square.
+_TERMINAL_CELLS = ("? ", "██", "  ", "S ", "G ", "• ")
 _STYLES = ("dim", "bright_black", "", "bold green", "bold magenta", "bold cyan")
 _COLORS = np.array(
     [
@@ -38,32 +38,31 @@ _TOKENS = {"#": WALL, ".": OPEN, " ": OPEN, "S": START, "G": GOAL, "o": PATH}
 
 
 @dataclass(frozen=True)
-class _Drawing:
-    """A maze as it stands in a text: its first line's number, counted from 1, and its rows."""
+class _TextMaze:
+    """A maze in a text: the number of its first line, from 1, and its rows."""
 
     line: int
     rows: list[str]
 
 
 def parse_mazes(text: str, size: int, *, check: bool = True) -> list[NDArray[np.uint8]]:
-    """The mazes (size * size,) in a text, as tokens.
+    """The tokens (size * size,) of the mazes in a text.
 
-    A row that is too short, because an editor cut off its spaces, ends in open cells.
+    Editors may remove spaces at the end of a row, so short rows are filled with open cells.
 
     Args:
         text: the mazes.
-        size: of a side.
-        check: refuse what is no puzzle: one with a path marked, not one S and one G, or no way
+        size: the side length.
+        check: refuse mazes with a marked path, without exactly one S and one G, or without a path
             between them.
 
     Raises:
-        InputError: if one has the wrong size, a character that is no cell, or does not pass the
-            check.
+        InputError: if a maze has the wrong size or an invalid character, or fails the check.
     """
-    drawings = _drawings(text, size)
-    if not drawings:
+    mazes = _divide(text, size)
+    if not mazes:
         raise InputError(f"no maze was given. {_form(size)}")
-    return [_parse(drawing, check) for drawing in drawings]
+    return [_parse(maze, check) for maze in mazes]
 
 
 def _form(size: int) -> str:
@@ -73,9 +72,9 @@ def _form(size: int) -> str:
     )
 
 
-def _drawings(text: str, size: int) -> list[_Drawing]:
-    """The text divided into mazes of the right shape."""
-    found: list[_Drawing] = []
+def _divide(text: str, size: int) -> list[_TextMaze]:
+    """Divide a text into mazes of the right shape."""
+    found: list[_TextMaze] = []
     rows: list[str] = []
 
     def end_of_block(number: int) -> None:
@@ -85,18 +84,20 @@ def _drawings(text: str, size: int) -> list[_Drawing]:
                 f"line {number - len(rows)}: the maze has {count}, not {size}. {_form(size)}"
             )
         if rows:
-            found.append(_Drawing(number - size, [row.ljust(size) for row in rows]))
+            found.append(_TextMaze(number - size, [row.ljust(size) for row in rows]))
         rows.clear()
 
     lines = text.splitlines()
     for number, line in enumerate(lines, start=1):
-        if not line.strip() and not _is_open_row(line, len(rows), size):
+        # A line of spaces is an open row, if a row is expected; otherwise it separates mazes.
+        is_open_row = len(line) == size if not rows else len(rows) < size and line != ""
+        if not line.strip() and not is_open_row:
             end_of_block(number)
         elif len(line) <= size:
             rows.append(line)
         elif len(line) == size * size:
             end_of_block(number)
-            found.append(_Drawing(number, [line]))
+            found.append(_TextMaze(number, [line]))
         else:
             raise InputError(
                 f"line {number} has {len(line)} characters, neither a row of {size} nor a maze "
@@ -106,49 +107,35 @@ def _drawings(text: str, size: int) -> list[_Drawing]:
     return found
 
 
-def _is_open_row(spaces: str, place: int, size: int) -> bool:
-    """Whether a line of spaces can be row ``place`` of a maze; it divides mazes if not."""
-    if place == 0:
-        return len(spaces) == size
-    return place < size and spaces != ""
-
-
-def _parse(drawing: _Drawing, check: bool) -> NDArray[np.uint8]:
+def _parse(text_maze: _TextMaze, check: bool) -> NDArray[np.uint8]:
     tokens: list[int] = []
-    for number, row in enumerate(drawing.rows, start=drawing.line):
+    for number, row in enumerate(text_maze.rows, start=text_maze.line):
         for column, character in enumerate(row, start=1):
-            token = _token(character, f"line {number}, column {column}")
-            if check and token in (START, GOAL, PATH):
-                _check_cell(character, token in tokens, f"line {number}, column {column}")
+            where = f"line {number}, column {column}"
+            if character not in _TOKENS:
+                raise InputError(
+                    f"{where}: {character!r} is not a cell. Use # for a wall, '.' or a space for "
+                    "an open cell, S and G."
+                )
+            token = _TOKENS[character]
+            if check and token == PATH:
+                raise InputError(
+                    f"{where}: 'o' marks a path, but a puzzle has no path yet. Write '.' there."
+                )
+            if check and token in (START, GOAL) and token in tokens:
+                raise InputError(f"{where}: a second {character}. Remove one of them.")
             tokens.append(token)
     maze = np.array(tokens, np.uint8)
     if check:
-        _check_way(maze, f"line {drawing.line}")
+        for token in (START, GOAL):
+            if token not in tokens:
+                symbol = _SYMBOLS[token]
+                raise InputError(f"line {text_maze.line}: the maze has no {symbol}. Add one.")
+        if not path_cells(maze[None])[0]:
+            raise InputError(
+                f"line {text_maze.line}: the maze has no path from S to G. Remove some walls."
+            )
     return maze
-
-
-def _token(character: str, where: str) -> int:
-    if character not in _TOKENS:
-        raise InputError(
-            f"{where}: {character!r} is no cell. Use # for a wall, '.' or a space for an open "
-            "cell, S and G."
-        )
-    return _TOKENS[character]
-
-
-def _check_cell(character: str, again: bool, where: str) -> None:
-    if character == "o":
-        raise InputError(f"{where}: 'o' marks a path, and a puzzle has none yet. Write '.' there.")
-    if again:
-        raise InputError(f"{where}: a second {character}. Leave one of them.")
-
-
-def _check_way(maze: NDArray[np.uint8], where: str) -> None:
-    for token in (START, GOAL):
-        if token not in maze:
-            raise InputError(f"{where}: the maze has no {_SYMBOLS[token]}. Add one.")
-    if not path_cells(maze[None])[0]:
-        raise InputError(f"{where}: the maze has no path from S to G. Take some walls out.")
 
 
 def format_maze(tokens: Tokens) -> str:
@@ -157,28 +144,28 @@ def format_maze(tokens: Tokens) -> str:
 
 
 def _changed(tokens: Tokens, given: Tokens | None) -> NDArray[np.bool_]:
-    """Where (num_cells,) an answer is more than a path marked in the given maze."""
+    """The cells (num_cells,) of an answer that differ from the given maze, except the path."""
     if given is None:
         return np.zeros(len(tokens), np.bool_)
     marked = (given == OPEN) & (tokens == PATH)
-    wrong: NDArray[np.bool_] = (tokens != given) & ~marked
-    return wrong
+    changed: NDArray[np.bool_] = (tokens != given) & ~marked
+    return changed
 
 
 def render_maze(tokens: Tokens, given: Tokens | None = None) -> Text:
-    """A maze (num_cells,) for a terminal; where walls, S or G are not the given ones, red."""
-    size, wrong = size_of(len(tokens)), _changed(tokens, given)
+    """A maze (num_cells,) for a terminal. Walls, S and G that differ from ``given`` are red."""
+    size, changed = size_of(len(tokens)), _changed(tokens, given)
     text = Text()
     for cell, token in enumerate(tokens.tolist()):
         if cell and cell % size == 0:
             text.append("\n")
         red = "red" if token == WALL else "on red"
-        text.append(_DRAWN[token], style=red if wrong[cell] else _STYLES[token])
+        text.append(_TERMINAL_CELLS[token], style=red if changed[cell] else _STYLES[token])
     return text
 
 
 def maze_board(tokens: Tokens, given: Tokens | None = None) -> Board:
-    """A maze (num_cells,) as a picture; where walls, S or G are not the given ones, red."""
+    """A picture of a maze (num_cells,). Walls, S and G that differ from ``given`` are red."""
     size = size_of(len(tokens))
     colors = _COLORS[tokens]
     colors[_changed(tokens, given)] = _WRONG

@@ -1,10 +1,10 @@
-"""Shortest paths by the published tie-break rule, and what counts as a path at all.
+"""Shortest paths by the published tie-break rule, and checks of paths.
 
-Mazes have many shortest paths (a median of millions in the published data), so a label needs a
-rule. All published labels follow this one: from S, of the moves Down, Left, Right and Up, in
-this order, take the first that brings G nearer.
+A maze has many shortest paths (a median of millions in the published data), so labels need a rule.
+All published labels follow this one: starting from S, take the first of the moves Down, Left, Right
+and Up that leads closer to G.
 
-The compiled functions are loaded where they are called: the command line does without them.
+The compiled functions are imported where they are called, so that the command line starts quickly.
 """
 
 from typing import Any
@@ -21,9 +21,9 @@ Flags = NDArray[np.bool_]
 
 
 def distances(mazes: Tokens) -> Distances:
-    """Moves (batch, cells) from each cell of mazes (batch, cells) to G; -1 where there is no way.
+    """The moves (batch, cells) from each cell of mazes (batch, cells) to G; -1 without a path.
 
-    Every cell that is no wall can be walked on.
+    All cells except walls can be walked on.
     """
     from trm.tasks.maze import compiled_solver
 
@@ -32,15 +32,15 @@ def distances(mazes: Tokens) -> Distances:
 
 
 def path_cells(mazes: Tokens) -> Distances:
-    """Cells (batch,) of a shortest path of mazes (batch, cells), S and G included; 0 if none."""
+    """The cells (batch,) of a shortest path of mazes (batch, cells), with S and G; 0 if none."""
     lengths: Distances = np.where(mazes == START, distances(mazes) + 1, 0).max(axis=1)
     return lengths
 
 
 def solve(mazes: Tokens) -> Mazes:
-    """Labels (batch, cells) uint8 of mazes (batch, cells): the rule's path drawn in.
+    """The labels (batch, cells) uint8 of mazes (batch, cells), with the path of the rule.
 
-    A maze without a way from S to G stays as it is.
+    A maze without a path from S to G is not changed.
     """
     from trm.tasks.maze import compiled_solver
 
@@ -49,12 +49,12 @@ def solve(mazes: Tokens) -> Mazes:
 
 
 def is_valid_path(mazes: Tokens, answers: Tokens) -> Flags:
-    """Whether each answer (batch, cells) is a path through its maze (batch, cells); (batch,).
+    """Whether (batch,) each answer (batch, cells) is a path through its maze (batch, cells).
 
-    Walls, S and G have to be those of the maze. S, G and the cells marked ``o`` have to be one
-    path: S and G have one of them as a neighbour, every ``o`` has two, and all are connected. So
-    there is no stray mark and no branch. A way that touches itself is not counted: its marks do
-    not say which way it goes. A shortest path never touches itself.
+    Walls, S and G must be those of the maze. S, G and the cells marked ``o`` must form one path: S
+    and G have one neighbour among them, every ``o`` has two, and all are connected. So there are
+    no stray marks and no branches. A path that touches itself is invalid, because its marks do not
+    define its order. A shortest path never touches itself.
     """
     from trm.tasks.maze import compiled_solver
 
@@ -64,9 +64,9 @@ def is_valid_path(mazes: Tokens, answers: Tokens) -> Flags:
 
 
 def is_shortest_path(mazes: Tokens, answers: Tokens) -> Flags:
-    """Whether each answer (batch, cells) is a valid path of the least length; (batch,).
+    """Whether (batch,) each answer (batch, cells) is a valid path of minimum length.
 
-    Any shortest path counts, not only the one that the rule takes.
+    Any shortest path counts, not only the one of the rule.
     """
     num_cells = (np.asarray(answers) == PATH).sum(axis=1) + 2
     shortest: Flags = is_valid_path(mazes, answers) & (num_cells == path_cells(mazes))
@@ -74,6 +74,6 @@ def is_shortest_path(mazes: Tokens, answers: Tokens) -> Flags:
 
 
 def _prepared(mazes: Tokens) -> tuple[Mazes, NDArray[np.int32]]:
-    """What the compiled functions take: the mazes as uint8, and the neighbours of each cell."""
+    """The arguments of the compiled functions: mazes as uint8, and the neighbours of each cell."""
     tokens = np.ascontiguousarray(mazes, np.uint8)
     return tokens, neighbours(size_of(tokens.shape[1]))

@@ -1,8 +1,7 @@
-"""Turned and mirrored mazes, whose labels are drawn anew.
+"""The symmetries of mazes. The labels of transformed mazes are computed again.
 
-A label takes the path that the rule of :mod:`trm.tasks.maze.solver` finds, and that rule prefers
-some directions: a turned label is a shortest path of the turned maze, but seldom the one that the
-rule takes there (``docs/explanation/maze-data.md``).
+The rule of :mod:`trm.tasks.maze.solver` prefers some directions. So a rotated label is a shortest
+path of the rotated maze, but rarely the one of the rule (``docs/explanation/maze-data.md``).
 """
 
 import numpy as np
@@ -14,10 +13,10 @@ from trm.tasks.maze.solver import solve
 
 
 class MazeAugmentation(CellAugmentation):
-    """The eight symmetries of the square; no token changes its name.
+    """The eight symmetries of the square, without permutations of tokens.
 
-    :meth:`undo` only moves cells back: what it makes of a label that :meth:`apply` drew is a
-    shortest path of the original maze, but seldom the one that the rule takes.
+    :meth:`undo` only moves cells back. From a label that :meth:`apply` computed it makes a shortest
+    path of the original maze, but rarely the one of the rule.
     """
 
     def __init__(self, size: int) -> None:
@@ -28,10 +27,12 @@ class MazeAugmentation(CellAugmentation):
             first_free=len(VOCABULARY),
         )
 
-    def apply(self, inputs: Tokens, labels: Tokens, rows: BatchTransforms) -> tuple[Tokens, Tokens]:
-        """Move the mazes, and draw the labels of those that moved by the tie-break rule."""
-        inputs, labels = super().apply(inputs, labels, rows)
-        moved = rows.symmetry != 0
+    def apply(
+        self, inputs: Tokens, labels: Tokens, transforms: BatchTransforms
+    ) -> tuple[Tokens, Tokens]:
+        """Transform the mazes, and compute the labels of those that change."""
+        inputs, labels = super().apply(inputs, labels, transforms)
+        moved = transforms.symmetry != 0
         if moved.any():
             labels = labels.copy()
             labels[moved] = solve(inputs[moved])
@@ -39,10 +40,10 @@ class MazeAugmentation(CellAugmentation):
 
 
 def all_copies(num_groups: int) -> Transforms:
-    """Every symmetry of each group, the first of each being none.
+    """All eight symmetries of each group; the first is the original.
 
     Returns:
-        symmetry (num_groups * 8,) and permutation (num_groups * 8, vocab_size).
+        Symmetries (num_groups * 8,) and permutations (num_groups * 8, vocab_size).
     """
     symmetry = np.tile(np.arange(NUM_SYMMETRIES, dtype=np.int32), num_groups)
     return Transforms(symmetry, identity_permutations(len(symmetry), len(VOCABULARY)))
