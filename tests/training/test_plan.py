@@ -1,8 +1,9 @@
-"""What is decided before a run starts: how long it is, on what, and where it goes."""
+"""What is decided before a run starts: its length, its data and its folder."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from trm.errors import ConfigError, DataError
 from trm.tasks.sudoku.task import Sudoku
 from trm.training.plan import RunPlan, plan_run
 from trm.training.schedule import eval_examples, total_steps
+from trm.training.train import train
 
 Tiny = Callable[..., RunConfig]
 
@@ -143,3 +145,43 @@ def test_new_copies_of_copies_are_refused(tiny: Tiny, tmp_path: Path) -> None:
 def test_a_run_name_is_the_name_of_a_folder(tiny: Tiny, name: str) -> None:
     with pytest.raises(ConfigError, match=r"is not a folder name\. Give a name such as"):
         plan(tiny(), name=name)
+
+
+def test_a_plan_can_be_handed_to_another_process(tiny: Tiny, tmp_path: Path) -> None:
+    train(tiny("train.max_steps=2"), runs=tmp_path, name="a")
+    planned = plan_run(tiny("data.validation_share=0"), runs=tmp_path, name="a")
+    found = RunPlan.from_json(planned.to_json())
+    assert found.checkpoint == planned.checkpoint == tmp_path / "sudoku/a/checkpoints/step-000002"
+    for field in ("task", "config", "total_steps", "folder", "damaged"):
+        assert getattr(found, field) == getattr(planned, field)
+    assert found.dataset.meta == planned.dataset.meta
+
+
+def test_a_plan_names_damaged_checkpoints(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny("train.max_steps=2", "train.save_every_steps=1")
+    run = train(config, runs=tmp_path, name="a").run
+    (run / "last/model.safetensors").write_bytes(b"")
+    planned = plan_run(tiny(), runs=tmp_path, name="a")
+    found = RunPlan.from_json(planned.to_json())
+    assert found.checkpoint == run / "checkpoints/step-000001"
+    assert found.damaged == planned.damaged
+    (warning,) = found.warnings
+    assert warning.endswith("is set aside as damaged-step-000002; the one before it is used.")
+    records: list[Any] = []
+    assert train(found.config, plan=found, listen=records.append).finished
+    assert [(r["event"], r["step"]) for r in records[:2]] == [("warning", 1), ("start", 1)]
+    assert (run / "checkpoints/damaged-step-000002").is_dir()
+
+
+def test_a_run_resumes_from_a_checkpoint_that_is_newer_than_its_plan(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    """As in processes that their launcher starts again, with the plan of the first time."""
+    planned = plan_run(tiny(), runs=tmp_path, name="a")
+    assert planned.checkpoint is None
+    train(tiny("train.max_steps=2"), runs=tmp_path, name="a")
+    records: list[Any] = []
+    assert train(planned.config, plan=planned, listen=records.append).step == 6
+    assert records[0]["step"] == 2
+    with pytest.raises(ConfigError, match="has reached step 6 of 6 already"):
+        train(planned.config, plan=planned)

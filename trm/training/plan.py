@@ -192,7 +192,19 @@ def open_run_data(config: RunConfig, task: Task) -> Dataset:
 
 def _open(config: RunConfig, task: Task, num_processes: int) -> Dataset:
     """Check the settings, and open the data."""
-    check_batch_size(config, num_processes)
+    size, accumulate = config.train.batch_size, config.train.accumulate
+    if size % (parts := num_processes * accumulate):
+        below = size - size % parts
+        sizes = f"{below} or {below + parts}" if below else f"{parts}"
+        divisor, flag = f"{num_processes} processes", "--nproc"
+        if accumulate > 1:
+            divisor, flag = f"--accumulate {accumulate} parts", "--accumulate"
+            if num_processes > 1:
+                divisor = f"{num_processes} processes times --accumulate {accumulate}"
+        raise ConfigError(
+            f"a batch of {size} does not divide by {divisor}. Use --batch-size {sizes}, or another "
+            f"{flag}."
+        )
     if config.train.reset_puzzle_embedding and config.train.init_from is None:
         raise ConfigError("--reset-puzzle-embedding needs --init-from CHECKPOINT. Give it too.")
     check_trackers(config.train.log_to)
@@ -209,28 +221,6 @@ def _open(config: RunConfig, task: Task, num_processes: int) -> Dataset:
             "only copies that are augmented already. Train on the stored ones."
         )
     return dataset
-
-
-def check_batch_size(config: RunConfig, num_processes: int) -> None:
-    """Check that the batch divides evenly over processes and parts.
-
-    Raises:
-        ConfigError: naming sizes that do.
-    """
-    size, parts = config.train.batch_size, num_processes * config.train.accumulate
-    if size % parts:
-        below = size - size % parts
-        sizes = f"{below} or {below + parts}" if below else f"{parts}"
-        divisor, flag = f"{num_processes} processes", "--nproc"
-        if config.train.accumulate > 1:
-            accumulate = f"--accumulate {config.train.accumulate}"
-            several = num_processes > 1
-            divisor = f"{divisor} times {accumulate}" if several else f"{accumulate} parts"
-            flag = "--accumulate"
-        raise ConfigError(
-            f"a batch of {size} does not divide by {divisor}. Use --batch-size {sizes}, or another "
-            f"{flag}."
-        )
 
 
 def _check_same_everywhere(config: RunConfig, dataset: Dataset, group: ProcessGroup) -> None:
