@@ -167,7 +167,7 @@ def test_solve_answers(trm: Trm) -> None:
 
 def test_a_wrong_puzzle_is_one_line(trm: Trm) -> None:
     done = trm("solve", "1102", "--device", "cpu")
-    expected = "trm: error: '1102' is no row of 8 bits. Write 0 and 1 only.\n"
+    expected = "trm: error: '1102' is not a row of 8 bits. Write only 0 and 1.\n"
     assert (done.code, done.out, done.err) == (1, "", expected)
 
 

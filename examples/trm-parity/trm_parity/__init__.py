@@ -1,4 +1,4 @@
-"""An example plugin: adds the task ``parity`` to trm."""
+"""An example plugin that adds the task ``parity`` to trm."""
 
 from collections.abc import Callable
 

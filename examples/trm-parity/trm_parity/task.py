@@ -1,7 +1,7 @@
-"""The task ``parity``: a row of bits, and for each place the parity of the bits up to it.
+"""The task ``parity``: a row of bits, and for each position the parity of the bits up to it.
 
-``1101`` has the answer ``1001``. The last place depends on the whole row, and no short cut leads
-there: a model has to carry the parity along.
+``1101`` has the answer ``1001``. The last position depends on the whole row, so a model has to
+carry the parity along.
 """
 
 from collections.abc import Mapping
@@ -19,22 +19,22 @@ from trm.errors import InputError
 from trm.tasks.base import DataOptions, Preset, Puzzle, Task, Tokens
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch, Metric
 
-#: Token 0 is padding in every task; the bits 0 and 1 follow it.
+#: Token 0 is padding in every task. The tokens of the bits 0 and 1 follow.
 VOCABULARY = ("<pad>", "0", "1")
 FIRST_BIT = np.uint8(1)
 
 
 class ParityOptions(DataOptions):
-    """The flags of ``trm build-data parity``."""
+    """The options of ``trm build-data parity``."""
 
-    source: str = Field("generate", description="generate is the only one.")
+    source: str = Field("generate", description="generate is the only source.")
     num_train: int = Field(2000, gt=0, description="Training puzzles.")
-    num_test: int = Field(500, gt=0, description="Test puzzles, none of them a training puzzle.")
+    num_test: int = Field(500, gt=0, description="Test puzzles; no training puzzle is among them.")
     length: int = Field(12, ge=2, le=62, description="Bits in a row.")
 
 
 class ParityEvaluator(AccuracyEvaluator):
-    """Adds ``last_bit``: how often the parity of the whole row is right."""
+    """Adds ``last_bit``: the share of rows with a correct last bit, the parity of the row."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,16 +53,16 @@ class ParityEvaluator(AccuracyEvaluator):
 
 
 class Parity(Task):
-    """Say for each place of a row of bits whether the ones up to it are odd in number.
+    """For each position in a row of bits, tell whether the number of ones up to it is odd.
 
-    There is no augmentation: neither a move of the places nor another name for the bits, done to
-    row and answer alike, makes a new puzzle of an old one.
+    There is no augmentation: no permutation of positions or bits, applied to row and answer alike,
+    gives another valid puzzle.
     """
 
     name = "parity"
     summary = "The running parity of a row of bits: an example of a plugin."
     data_options = ParityOptions
-    # What differs from trm's own defaults, whichever the preset.
+    # Differences from trm's own defaults, for all presets.
     defaults = {
         "model": {
             "hidden_size": 128,
@@ -103,7 +103,7 @@ class Parity(Task):
                 f"there are {possible} rows of {options.length} bits, not {count}. Raise --length, "
                 "or lower --num-train or --num-test."
             )
-        numbers = rng.choice(possible, count, replace=False)  # no row twice
+        numbers = rng.choice(possible, count, replace=False)  # all rows differ
         bits = (numbers[:, None] >> np.arange(options.length)) & 1
         meta = DatasetMeta(
             task=self.name,
@@ -124,11 +124,11 @@ class Parity(Task):
     def parse(
         self, text: str, properties: Mapping[str, Any], name: str = "", *, check: bool = True
     ) -> list[Puzzle]:
-        """See :meth:`trm.tasks.base.Task.parse`; a row a line, of any bits."""
+        """See :meth:`trm.tasks.base.Task.parse`. Text has one row per line; all rows are valid."""
         rows, length = text.split(), int(properties["length"])
         for row in rows:
             if len(row) != length or set(row) - set("01"):
-                raise InputError(f"{row!r} is no row of {length} bits. Write 0 and 1 only.")
+                raise InputError(f"{row!r} is not a row of {length} bits. Write only 0 and 1.")
         if not rows:
             raise InputError(f"no puzzle was given. Give {length} bits on a line.")
         return [Puzzle(np.array([int(bit) for bit in row], np.uint8) + FIRST_BIT) for row in rows]
@@ -138,11 +138,11 @@ class Parity(Task):
         return "".join(VOCABULARY[token] if token else "." for token in tokens.tolist())
 
     def render(self, tokens: Tokens, *, given: Tokens | None = None) -> RenderableType:
-        """See :meth:`trm.tasks.base.Task.render`; an answer's wrong bits are red."""
+        """See :meth:`trm.tasks.base.Task.render`. Wrong bits of an answer are red."""
         text = Text(self.format(tokens))
         if given is not None:
-            for place in np.flatnonzero(tokens != _solve(given)).tolist():
-                text.stylize("red", place, place + 1)
+            for position in np.flatnonzero(tokens != _solve(given)).tolist():
+                text.stylize("red", position, position + 1)
         return text
 
     def is_valid(self, puzzle: Tokens, answer: Tokens) -> bool:
@@ -155,7 +155,7 @@ class Parity(Task):
 
 
 def _solve(puzzle: Tokens) -> Tokens:
-    """The answer to puzzles (..., length) of tokens."""
+    """The answers (..., length) to puzzles (..., length)."""
     solved: Tokens = np.bitwise_xor.accumulate(puzzle - FIRST_BIT, axis=-1) + FIRST_BIT
     return solved
 
