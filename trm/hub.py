@@ -203,7 +203,9 @@ def _message(error: BaseException, name: HubName, writes: bool) -> str:
     if status == 403:
         return f"your token may not read {name.repo}. Ask its owner for access."
     if status == 429:
-        return f"too many requests to the Hub (429). Try again in {_retry_after(error)}."
+        seconds = getattr(error, "response").headers.get("Retry-After", "")  # noqa: B009
+        delay = f"{seconds} seconds" if seconds.isdecimal() else "a few minutes"
+        return f"too many requests to the Hub (429). Try again in {delay}."
     if _is_unreachable(error):
         return f"{name}: the Hub cannot be reached ({type(error).__name__}). Try again."
     reason = " ".join(str(getattr(error, "server_message", None) or error).split()).rstrip(".")
@@ -213,11 +215,6 @@ def _message(error: BaseException, name: HubName, writes: bool) -> str:
 
 def _status(error: BaseException) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
-
-
-def _retry_after(error: BaseException) -> str:
-    after: str = getattr(error, "response").headers.get("Retry-After", "")  # noqa: B009
-    return f"{after} seconds" if after.isdecimal() else "a few minutes"
 
 
 def _is_unreachable(error: BaseException) -> bool:

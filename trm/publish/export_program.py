@@ -203,18 +203,15 @@ def _export(
     with atomic_folder(out) as folder, torch.no_grad(), _without_output():
         files = {step: folder / f"model{ending}", start: folder / f"initial_state{ending}"}
         examples = {step: (*puzzles, *start(puzzles[0])), start: puzzles[:1]}
+        batch = torch.export.Dim("batch", max=2**31 - 1)
         for part, file in files.items():
-            save(_trace(part, examples[part]), part, file)
+            shapes = {name: {0: batch} for name in part.inputs}
+            program = torch.export.export(part, examples[part], dynamic_shapes=shapes, strict=False)
+            save(program, part, file)
         for name in (CONFIG_FILE, NAMES_FILE):
             if (checkpoint / name).is_file():
                 shutil.copyfile(checkpoint / name, folder / name)
         return _largest_difference(step, start, *map(load, files.values()))
-
-
-def _trace(part: _ProgramModule, example: tuple[Tensor, ...]) -> ExportedProgram:
-    batch = torch.export.Dim("batch", max=2**31 - 1)
-    shapes = {name: {0: batch} for name in part.inputs}
-    return torch.export.export(part, example, dynamic_shapes=shapes, strict=False)
 
 
 def _random_puzzles(model: TinyRecursiveModel, batch_size: int) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ damaged run is listed with its problems.
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -72,10 +72,6 @@ class RunSummary:
 
     def as_json(self) -> dict[str, Any]:
         """The fields for ``trm runs --json``."""
-        best = self.best and {
-            "metric": self.best.metric, "value": self.best.value, "step": self.best.step,
-            "split": self.best.split,
-        }  # fmt: skip
         return {
             "run": str(self.folder),
             "task": self.task,
@@ -83,7 +79,7 @@ class RunSummary:
             "state": self.state,
             "step": self.step,
             "total_steps": self.total_steps,
-            "best": best,
+            "best": None if self.best is None else asdict(self.best),
             "updated": self.updated.isoformat(timespec="seconds"),
             "num_bytes": self.num_bytes,
             "error": self.error,
