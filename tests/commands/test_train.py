@@ -1,4 +1,4 @@
-"""``trm train`` of several processes: what is refused before anything starts."""
+"""``trm train``: invalid options, launchers, the dry run and trackers."""
 
 import json
 import os
@@ -70,7 +70,7 @@ TINY = (
         ("--log-to wandbb", r"unknown tracker 'wandbb'\. Did you mean 'wandb'\? .*"),
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_starts(
+def test_invalid_options_are_refused_before_anything_starts(
     fails: Fails, mini_data: Path, tmp_path: Path, flags: str, message: str
 ) -> None:
     text = fails("train", "sudoku", *TINY, "--data", mini_data, *flags.split())
@@ -114,7 +114,7 @@ def test_a_launcher_that_contradicts_the_flags(
     assert recorded == f"ConfigError: {message}"
 
 
-def test_an_error_of_ours_is_not_tried_again(
+def test_an_attempt_that_ended_with_a_trm_error_is_not_repeated(
     fails: Fails, mini_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     before, now = (tmp_path / f"attempt_{n}" / "0" / "error.json" for n in (0, 1))
@@ -129,7 +129,7 @@ def test_an_error_of_ours_is_not_tried_again(
     assert now.read_text() == before.read_text()
 
 
-def test_dry_run_tells_the_share_of_each_process(
+def test_dry_run_shows_the_examples_of_each_process(
     trm: Callable[..., object], mini_data: Path, tmp_path: Path
 ) -> None:
     def lines(*flags: str) -> dict[str, str]:
@@ -147,7 +147,7 @@ def test_dry_run_tells_the_share_of_each_process(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_is_told_to_trackers(
+def test_a_run_logs_to_trackers(
     trm: Callable[..., object], mini_data: Path, tmp_path: Path
 ) -> None:
     flags = ("--log-to", "tensorboard", "--run-name", "a", "--set", "train.log_every_steps=1")

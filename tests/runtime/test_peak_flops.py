@@ -1,4 +1,4 @@
-"""How fast a run or an evaluation is, beside what its device could do at most."""
+"""The speed of training and evaluation, and the share of the device's peak."""
 
 import json
 import time

@@ -255,7 +255,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     assert (run / "best").resolve().is_dir()
 
 
-def test_numbers_that_are_none_stop_all_processes_with_one_error(
+def test_a_nonfinite_loss_stops_all_processes_with_one_error(
     start: Callable[..., Any], tiny_run: tuple[str, ...]
 ) -> None:
     command = start(

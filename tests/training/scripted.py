@@ -1,4 +1,4 @@
-"""A task whose evaluations find what they are told to find."""
+"""A task whose evaluations return given values."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,16 +8,16 @@ from trm.tasks.sudoku.task import Sudoku
 
 
 class Scripted(Sudoku):
-    """Sudoku of which each evaluation that comes to its end has the next of these headlines."""
+    """Sudoku whose complete evaluations return these headline values, one after the other."""
 
     def __init__(self, headlines: Iterable[float]) -> None:
         self._headlines = list(headlines)
 
     def evaluator(self, meta: DatasetMeta, split: Split) -> Evaluator:  # type: ignore[override]
-        return _Told(self._headlines)
+        return _ScriptedEvaluator(self._headlines)
 
 
-class _Told(Evaluator):
+class _ScriptedEvaluator(Evaluator):
     def __init__(self, headlines: list[float]) -> None:
         self._headlines, self._measured = headlines, AccuracyEvaluator()
 
@@ -25,5 +25,5 @@ class _Told(Evaluator):
         self._measured.update(batch)
 
     def result(self) -> Mapping[str, Metric]:
-        told = Metric(self._headlines.pop(0))
-        return {**self._measured.result(), "exact_accuracy": told}
+        headline = Metric(self._headlines.pop(0))
+        return {**self._measured.result(), "exact_accuracy": headline}

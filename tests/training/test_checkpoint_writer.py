@@ -1,4 +1,4 @@
-"""Checkpoints in the background: one at a time, and a run that does not mind when one fails."""
+"""Writing checkpoints in the background: one at a time; a failure does not stop the run."""
 
 import threading
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def names(run: Path) -> list[str]:
     return sorted(path.name for path in (run / "checkpoints").iterdir())
 
 
-def test_training_goes_on_while_it_is_written(
+def test_training_continues_while_it_is_written(
     writer: CheckpointWriter, tmp_path: Path, records: list[dict[str, Any]]
 ) -> None:
     first: Any = Slow(1)
@@ -91,13 +91,13 @@ def test_the_last_one_has_to_be_written(writer: CheckpointWriter) -> None:
         writer.finish()
 
 
-def test_another_error_is_one(writer: CheckpointWriter) -> None:
+def test_other_exceptions_are_raised(writer: CheckpointWriter) -> None:
     writer.save(done(1, RuntimeError("a mistake")))
     with pytest.raises(RuntimeError, match="a mistake"):
         writer.wait()
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+def test_unfinished_checkpoints_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     for name in (".step-000003.abc.tmp", ".step-000001.old", "step-000002", "damaged-step-000004"):
         (folder / name).mkdir(parents=True)
@@ -105,7 +105,9 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == ["damaged-step-000004", "step-000002"]
 
 
-def test_minutes_make_one_due(tiny: Callable[..., RunConfig], tmp_path: Path) -> None:
+def test_a_checkpoint_is_due_after_save_every_minutes(
+    tiny: Callable[..., RunConfig], tmp_path: Path
+) -> None:
     config = tiny("train.save_every_minutes=1e-9", "train.keep_checkpoints=9")
     run = train(config, runs=tmp_path, name="a").run
     saved = [path.name for path in checkpoints(run)]

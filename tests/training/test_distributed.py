@@ -1,4 +1,4 @@
-"""Runs of several processes: the same examples, losses and weights as one process has."""
+"""Several processes train with the same examples, losses and weights as one process."""
 
 import json
 import os
@@ -200,7 +200,7 @@ def test_one_process_may_take_parts_and_have_one_shard(
     assert_alike(trained(name, 1), trained(like, 1), 1e-9)
 
 
-def test_a_run_says_on_how_many_processes_it_began(trained: Callable[[str, int], Path]) -> None:
+def test_the_start_record_has_the_number_of_processes(trained: Callable[[str, int], Path]) -> None:
     starts = [(r["step"], r["processes"]) for r in records(trained("resharded", 4), "start")]
     assert starts == [(0, 4), (3, 1)]
 
@@ -239,7 +239,7 @@ def test_launchers_are_known_by_their_environment(
         ({"RANK": "one", "WORLD_SIZE": "2"}, "RANK = 'one', .* have to be numbers"),
     ],
 )
-def test_environments_that_contradict_themselves(environment: dict[str, str], message: str) -> None:
+def test_contradictory_environments_are_refused(environment: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         process_group_from_env(environment)
 
@@ -258,7 +258,7 @@ def test_srun_processes_connect_at_the_first_machine(nodes: str, first: str) -> 
     assert found == {"MASTER_ADDR": first, "MASTER_PORT": "21234"}
 
 
-def test_a_process_alone_exchanges_nothing() -> None:
+def test_a_single_process_exchanges_nothing() -> None:
     rows = torch.arange(6).view(3, 2)
     assert SINGLE_PROCESS.all_gather(rows) is rows
     assert SINGLE_PROCESS.any_process(True, False) == (True, False)

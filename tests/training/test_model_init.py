@@ -1,4 +1,4 @@
-"""The model that a run begins with: a new one, or that of another checkpoint."""
+"""The model that a run starts with: new, or with the weights of a checkpoint."""
 
 import json
 import shutil
@@ -263,7 +263,7 @@ def test_a_reset_needs_something_to_reset(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_that_goes_on_does_not_read_it_again(
+def test_a_resumed_run_does_not_load_it_again(
     checkpoint: Checkpoint, tiny: Tiny, tmp_path: Path
 ) -> None:
     source = checkpoint("c")

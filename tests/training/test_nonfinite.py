@@ -1,4 +1,4 @@
-"""Steps whose loss or gradient is no number: reported, skipped, and never learned from."""
+"""Steps whose loss or gradient is not finite: reported, skipped, and never learned from."""
 
 import json
 from collections.abc import Callable
@@ -51,7 +51,9 @@ def lines(run: Path, event: str) -> list[dict[str, Any]]:
     return [record for record in found if record["event"] == event]
 
 
-def test_a_step_is_left_out(tiny: Tiny, tmp_path: Path, breaks_at: Callable[..., None]) -> None:
+def test_a_nonfinite_step_is_skipped(
+    tiny: Tiny, tmp_path: Path, breaks_at: Callable[..., None]
+) -> None:
     breaks_at(3)
     run = fit(tiny("train.skip_nonfinite=2", *EVERY_STEP), tmp_path)
     before, after, later = (weights(run, number) for number in (2, 3, 4))
@@ -66,15 +68,15 @@ def test_a_step_is_left_out(tiny: Tiny, tmp_path: Path, breaks_at: Callable[...,
     assert json.loads(progress.read_text())["left_out"] == 1
 
 
-def test_a_run_that_left_out_a_step_can_be_interrupted(
+def test_a_run_that_skipped_a_step_can_be_interrupted(
     tiny: Tiny, tmp_path: Path, breaks_at: Callable[..., None]
 ) -> None:
     config = tiny("train.skip_nonfinite=1", *EVERY_STEP)
     breaks_at(3)
     whole = fit(config, tmp_path / "whole")
     breaks_at(3)
-    asked: list[int] = []
-    stop = lambda: asked.append(1) or len(asked) == 4  # type: ignore[func-returns-value] # noqa: E731
+    calls: list[int] = []
+    stop = lambda: calls.append(1) or len(calls) == 4  # type: ignore[func-returns-value] # noqa: E731
     assert train(config, runs=tmp_path / "cut", name="a", should_stop=stop).step == 4
     breaks_at()
     cut = fit(config, tmp_path / "cut")
@@ -92,7 +94,7 @@ def test_too_many_are_an_error(tiny: Tiny, tmp_path: Path, breaks_at: Callable[.
         fit(tiny("train.skip_nonfinite=1", *EVERY_STEP), tmp_path)
 
 
-def test_the_first_of_the_steps_between_two_lines_is_told(
+def test_the_error_names_the_first_nonfinite_step_between_two_logged_lines(
     tiny: Tiny, tmp_path: Path, breaks_at: Callable[..., None]
 ) -> None:
     breaks_at(3, 5)
@@ -101,7 +103,7 @@ def test_the_first_of_the_steps_between_two_lines_is_told(
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_rows_that_are_no_numbers_begin_anew(
+def test_rows_with_nonfinite_latents_start_anew(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a weight that was spoiled for one step would leave them."""

@@ -1,4 +1,4 @@
-"""Runs that end early, where evaluations find no new best, and do not go on by themselves."""
+"""``train.patience``: a run ends early if its evaluations find no new best."""
 
 import json
 from collections.abc import Callable
@@ -27,13 +27,13 @@ SHORT = ("train.max_steps=16", "train.eval_every_steps=2", "train.patience=2")
 
 
 def go(config: RunConfig, folder: Path, task: Scripted, stop_at: int | None = None) -> TrainResult:
-    """Train in ``folder/sudoku/a``; told to stop when asked the so-manieth time."""
-    asked: list[int] = []
+    """Train in ``folder/sudoku/a``, until ``should_stop`` is called ``stop_at`` times."""
+    calls: list[int] = []
 
     def stop() -> bool:
-        """Asked after each step, and before each batch of an evaluation."""
-        asked.append(1)
-        return stop_at is not None and len(asked) >= stop_at
+        """Called after each step, and before each batch of an evaluation."""
+        calls.append(1)
+        return stop_at is not None and len(calls) >= stop_at
 
     plan = plan_run(config, task, runs=folder, name="a")
     return train(config, plan=plan, should_stop=stop)
@@ -100,7 +100,7 @@ def test_an_interrupted_run_ends_at_the_same_step(tiny: Tiny, tmp_path: Path, st
     assert same_weights(resumed.run, whole.run)
 
 
-def test_a_run_that_has_ended_early_does_not_go_on(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_run_that_has_ended_early_does_not_resume(tiny: Tiny, tmp_path: Path) -> None:
     run = go(tiny(*SHORT), tmp_path, Scripted(HEADLINES)).run
     before = (run / layout.METRICS_FILE).read_bytes()
     message = (
@@ -113,9 +113,7 @@ def test_a_run_that_has_ended_early_does_not_go_on(tiny: Tiny, tmp_path: Path) -
     assert (run / layout.METRICS_FILE).read_bytes() == before
 
 
-def test_what_was_killed_after_its_last_evaluation_does_not_go_on(
-    tiny: Tiny, tmp_path: Path
-) -> None:
+def test_a_run_killed_after_its_last_evaluation_does_not_resume(tiny: Tiny, tmp_path: Path) -> None:
     """The end was not recorded, but the evaluation is in its checkpoint."""
     run = go(tiny(*SHORT), tmp_path, Scripted(HEADLINES)).run
     lines = (run / layout.METRICS_FILE).read_text().splitlines(keepends=True)
@@ -125,7 +123,7 @@ def test_what_was_killed_after_its_last_evaluation_does_not_go_on(
 
 
 @pytest.mark.parametrize(("patience", "end"), [("3", 10), ("none", 16)])
-def test_more_patience_goes_on_as_if_it_had_been_there(
+def test_more_patience_resumes_as_if_it_had_been_set_from_the_start(
     tiny: Tiny, tmp_path: Path, patience: str, end: int
 ) -> None:
     task, more = Scripted(HEADLINES), tiny(*SHORT, f"train.patience={patience}")

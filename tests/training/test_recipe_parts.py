@@ -1,4 +1,4 @@
-"""The parts of a recipe beside the published one: in a run, interrupted, and when they are off."""
+"""The parts of other recipes than the published one: in a run, interrupted, and turned off."""
 
 import json
 from collections.abc import Callable
@@ -118,7 +118,7 @@ def test_shallow_steps_are_counted_as_such(tiny: Tiny, tmp_path: Path) -> None:
         (0.3, r"list \[share, h_cycles, l_cycles\]"),
     ],
 )
-def test_curricula_that_are_none(stages: Any, message: str) -> None:
+def test_invalid_curricula(stages: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainConfig(depth_curriculum=stages)
 
@@ -150,7 +150,7 @@ def test_an_evaluation_looks_at_as_many_as_training_would_take(
     assert eval_examples(config, 100) == examples
 
 
-def test_a_row_with_a_latent_that_is_no_number_begins_anew(
+def test_a_row_with_a_nonfinite_latent_starts_anew(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supervision_step, calls = step.supervision_step, []

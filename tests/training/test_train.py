@@ -133,7 +133,7 @@ def test_newest_and_best_checkpoints_are_kept(tiny: Tiny, tmp_path: Path) -> Non
     assert (run / layout.LAST).resolve().name == "step-000006"
 
 
-def test_a_loss_that_is_no_number_stops_the_run(
+def test_a_nonfinite_loss_stops_the_run(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trm.models import TinyRecursiveModel
@@ -163,7 +163,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
         ("data.augment=online", r"data\.augment = stored, now it is online\. Give what it began"),
     ],
 )
-def test_a_run_goes_on_with_the_settings_it_began_with(
+def test_a_run_resumes_only_with_the_settings_it_began_with(
     tiny: Tiny, tmp_path: Path, change: str, message: str
 ) -> None:
     fit(tiny(), tmp_path, stop_after=3)
@@ -177,7 +177,7 @@ def test_never_resume_refuses_a_name_that_is_taken(tiny: Tiny, tmp_path: Path) -
         fit(tiny(), tmp_path, resume="never")
 
 
-def test_a_longer_run_may_go_on_from_a_finished_one(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_finished_run_may_resume_with_more_steps(tiny: Tiny, tmp_path: Path) -> None:
     run = fit(tiny(), tmp_path)
     longer = tiny("train.max_steps=8", "optim.lr_min_ratio=0.1")
     assert fit(longer, tmp_path, resume=str(run)) == run
@@ -213,16 +213,16 @@ def test_the_network_is_compiled_for_training_and_evaluation(
     assert records(compiled, "eval") == records(plain, "eval")
 
 
-def test_a_run_stopped_in_an_evaluation_evaluates_when_it_goes_on(
+def test_a_run_stopped_in_an_evaluation_evaluates_when_it_resumes(
     tiny: Tiny, tmp_path: Path
 ) -> None:
     config = tiny("train.eval_every_steps=3", "eval.max_examples=100")
-    asked: list[int] = []
+    calls: list[int] = []
 
     def stop() -> bool:
-        """Asked after each step, and before each batch of an evaluation."""
-        asked.append(1)
-        return len(asked) > 5
+        """Called after each step, and before each batch of an evaluation."""
+        calls.append(1)
+        return len(calls) > 5
 
     result = train(config, runs=tmp_path / "cut", name="a", should_stop=stop)
     assert result.step == 3
@@ -236,7 +236,7 @@ def test_a_run_stopped_in_an_evaluation_evaluates_when_it_goes_on(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def test_numbers_that_are_none_are_never_saved(
+def test_nonfinite_weights_are_never_saved(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trm.training import step
@@ -267,11 +267,11 @@ def test_running_out_of_memory_says_what_to_do(
         fit(tiny(), tmp_path)
 
 
-def test_a_run_stopped_at_its_last_step_is_evaluated_when_it_goes_on(
+def test_a_run_stopped_at_its_last_step_is_evaluated_when_it_resumes(
     tiny: Tiny, tmp_path: Path
 ) -> None:
-    asked: list[int] = []
-    stop = lambda: bool(asked.append(1)) or len(asked) >= 6  # noqa: E731
+    calls: list[int] = []
+    stop = lambda: bool(calls.append(1)) or len(calls) >= 6  # noqa: E731
     result = train(tiny(), runs=tmp_path, name="a", should_stop=stop)
     assert (result.step, result.finished, result.best) == (6, False, None)
     run = fit(tiny(), tmp_path)

@@ -1,4 +1,4 @@
-"""Runs that are evaluated on training puzzles they do not train on, and what is said of that."""
+"""Runs that hold training puzzles out, to evaluate on them."""
 
 import json
 from collections.abc import Callable

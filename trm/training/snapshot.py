@@ -104,8 +104,7 @@ def restore(path: Path, state: TrainState, group: ProcessGroup = SINGLE_PROCESS)
     Args:
         path: the checkpoint folder.
         state: a new state of the same settings.
-        group: the processes that train, each of which takes its shard. Their number may have
-            changed.
+        group: the processes that train. Each takes its shard. Their number may have changed.
 
     Raises:
         CheckpointError: if the checkpoint is damaged, does not fit, or has no training state.

@@ -1,4 +1,4 @@
-"""Muon with AdamW: which of them moves what, and by how much."""
+"""Muon with AdamW: which of them updates which parameters, and by how much."""
 
 import pytest
 import torch
@@ -73,7 +73,7 @@ def test_the_rest_moves_as_adamw_does_by_hand() -> None:
     torch.testing.assert_close(head.detach(), expected)
 
 
-def test_what_is_saved_and_filled_in_again_goes_on_the_same() -> None:
+def test_saved_and_loaded_moments_give_the_same_steps() -> None:
     named, other = parameters(), parameters()
     first, second = MuonAdamW(named, CONFIG), MuonAdamW(other, CONFIG)
     assert first.moments().keys() == {
