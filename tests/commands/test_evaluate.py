@@ -1,4 +1,4 @@
-"""The commands that judge, ``eval`` and ``vote``: what they print, write and refuse."""
+"""The commands ``eval`` and ``vote``: what they print, write and refuse."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def test_eval_that_halts(trm: Trm, fails: Fails, trained_run: Path) -> None:
     found = json.loads(trm(*command, "0.999999", "--json").out)
     assert found["halt"] == 0.999999
     assert found["metrics"]["mean_steps"]["value"] == 8
-    assert "--halt 1.0 is no probability" in fails(*command, "1")
+    assert "--halt 1.0 is not between 0 and 1" in fails(*command, "1")
 
 
 def test_eval_saves_predictions(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
@@ -193,14 +193,16 @@ def test_votes_that_do_not_belong_together(
     evaluated(trm, "--ckpt", trained_run, "--save-predictions", "a.npz")
     trm("eval", "--ckpt", trained_run, "--max-examples", "7", "--save-predictions", "b.npz")
     message = fails("vote", "a.npz", "b.npz")
-    assert message == "b.npz and a.npz answer different examples. Vote over equals."
+    assert (
+        message == "b.npz and a.npz answer different examples. Give files with the same examples."
+    )
     trm(*BUILD.split(), "--out", "d")
     message = fails("vote", "a.npz", "--data", "d")
     assert re.search(
         r"^a.npz has answers to data of digest \w+, d has \w+\. Give the data", message
     )
     (tmp_path / "text").write_text("hello")
-    assert "text holds no predictions: it is no .npz file" in fails("vote", "a.npz", "text")
+    assert "text holds no predictions: it is not an .npz file" in fails("vote", "a.npz", "text")
     assert "absent: no such file" in fails("vote", "absent")
 
 

@@ -1,4 +1,4 @@
-"""Thinking longer on the command line: ``trm eval`` with steps, samples, noise and a choice."""
+"""Inference options on the command line: steps, samples, noise and the choice."""
 
 import json
 import re
@@ -51,7 +51,7 @@ def test_a_manifest_may_say_it_and_flags_come_before(
     (tmp_path / "all.toml").write_text(entry.replace("samples = 2\n", ""))
     assert fails(*command) == (
         "--all all.toml: checkpoint 1: --noise 0.1 disturbs all samples but the first, and there "
-        "is one. Add --samples 2 or more. Mend it."
+        "is one. Add --samples 2 or more. Correct it."
     )
 
 
@@ -60,7 +60,11 @@ def test_a_manifest_may_say_it_and_flags_come_before(
     [
         ("--noise 0.2", "--noise 0.2 disturbs all samples but the first, and there is one.", 1),
         ("--choose first", "--choose first has one answer to choose from. Add --samples or", 1),
-        ("--samples 2 --halt 1", "--halt 1.0 is no probability to stop at. Give one such as", 1),
+        (
+            "--samples 2 --halt 1",
+            "--halt 1.0 is not between 0 and 1. Give a probability such as",
+            1,
+        ),
         ("--samples 0", "Invalid value for '--", 2),
         ("--steps 0", "Invalid value for '--", 2),
         ("--samples 2 --noise -1", "Invalid value for '--noise'", 2),

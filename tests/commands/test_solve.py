@@ -143,5 +143,5 @@ def test_a_stop_says_that_it_can_go_on(
     monkeypatch.setattr("sys.stdin", Keyboard(f"{PUZZLE}\n"))
     done = trm("solve", "-", "--ckpt", trained_run, "--out", "a.csv", "--batch-size", "1")
     assert done.code == 130
-    assert done.err == "stopped; the same command goes on with a.csv\n"
+    assert done.err == "stopped; the same command resumes a.csv\n"
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 2

@@ -40,11 +40,11 @@ def test_a_sweep_end_to_end(trm: Trm, trained_run: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--samples 1,x", "--samples 1,x: 'x' is no whole number. Give such with commas between"),
-        ("--noise 0.1,", "--noise 0.1,: '' is no number. Give such with commas between them."),
+        ("--samples 1,x", "--samples 1,x: 'x' is not a whole number. Separate"),
+        ("--noise 0.1,", "--noise 0.1,: '' is not a number. Separate values with commas."),
         ("--samples 0", "--samples 0: Input should be greater than or equal to 1."),
-        ("--choose most", "--choose most: 'most' is none of halt, vote, first. Give such"),
-        ("--halt 2", "--halt 2.0 is no probability to stop at."),
+        ("--choose most", "--choose most: 'most' is not one of halt, vote, first. Separate"),
+        ("--halt 2", "--halt 2.0 is not between 0 and 1."),
         ("--plot s.jpg", "cannot draw to s.jpg: unknown file extension."),
     ],
 )

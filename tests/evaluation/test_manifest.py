@@ -63,17 +63,18 @@ def refused(file: Path) -> str:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('ckpt = "b"\nname = 3', "checkpoint 2: name: Input should be a valid string. Mend it."),
+        ('ckpt = "b"\nname = 3', "checkpoint 2: name: Input should be a valid string. Correct it."),
         ('ckpt = "b"\ncolour = 3', "checkpoint 2: colour: Extra inputs are not permitted. Mend"),
-        ('name = "b"', "checkpoint 2: ckpt: Field required. Mend it."),
+        ('name = "b"', "checkpoint 2: ckpt: Field required. Correct it."),
         ('ckpt = "b"\nreported = 44.6', "reported: Input should be less than or equal to 1. Mend"),
         ('ckpt = "b"\nreported = -1', "reported: Input should be greater than or equal to 0."),
-        ('ckpt = "b"\nvotes = 0', "votes: Input should be greater than or equal to 1. Mend it."),
+        ('ckpt = "b"\nvotes = 0', "votes: Input should be greater than or equal to 1. Correct it."),
         (
             'ckpt = "b"\nhalt = 1.5',
-            "checkpoint 2: --halt 1.5 is no probability to stop at. Give one such as 0.9. Mend it.",
+            "checkpoint 2: --halt 1.5 is not between 0 and 1. Give a probability such as 0.9. "
+            "Correct it.",
         ),
-        ('ckpt = "b"\nbatch_size = 0', "batch_size: Input should be greater than 0. Mend it."),
+        ('ckpt = "b"\nbatch_size = 0', "batch_size: Input should be greater than 0. Correct it."),
         ('ckpt = "b"\ndata = "data/b"', "checkpoint 2: data: Input should be a valid tuple. Mend"),
     ],
 )

@@ -146,7 +146,7 @@ def refused(path: Path) -> str:
 @pytest.mark.parametrize("cut", [0, 1, 3, 200, -1])
 def test_a_file_that_was_cut_is_refused(file: Path, cut: int) -> None:
     file.write_bytes(file.read_bytes()[:cut])
-    assert refused(file).startswith(" holds no predictions: it is no .npz file. Name a file of")
+    assert refused(file).startswith(" holds no predictions: it is not an .npz file. Name a file of")
 
 
 def test_a_file_with_changed_bytes_is_refused(file: Path) -> None:

@@ -151,7 +151,7 @@ def test_two_sweeps_may_fill_one_file(
     [
         ({"samples": (1,), "noise": (0.1,)}, "--noise does nothing with one rollout"),
         ({"samples": (1,), "choose": ("halt",)}, "--choose does nothing with one rollout"),
-        ({"samples": ()}, "a setting has no value to try"),
+        ({"samples": ()}, "an option has no value to try"),
     ],
 )
 def test_what_no_combination_would_use_is_refused(how: Any, message: str) -> None:

@@ -103,7 +103,7 @@ def test_answers_to_other_examples_are_refused(batch: Make, dataset: Dataset, ch
     answers = batch([[1, 5], [1, 5]])
     for other in (replace(answers, **{change: np.array([0, 2])}), batch([[1, 5]])):
         files = {"a": saved(answers), "b": saved(other)}
-        with pytest.raises(InputError, match=r"^b and a answer different examples\. Vote"):
+        with pytest.raises(InputError, match=r"^b and a answer different examples\. Give files"):
             count_votes(Toy(), dataset, files)
 
 

@@ -1,4 +1,4 @@
-"""Voting over symmetric copies: they are solved as other puzzles, and their answers turned back."""
+"""Votes over symmetric copies: they are solved as other puzzles; their answers are restored."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -84,7 +84,7 @@ def judged(network: TinyRecursiveModel, split: Split, **more: Any) -> tuple[floa
     return metrics["exact_accuracy"].value, seen
 
 
-def test_the_answers_to_copies_are_turned_back(
+def test_the_answers_to_copies_are_restored(
     network: TinyRecursiveModel, split: Split, solver: Callable[..., list[Batch]]
 ) -> None:
     """Of a solver that errs on the original, the copies' votes still give the labels."""

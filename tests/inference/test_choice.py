@@ -1,4 +1,4 @@
-"""One answer out of several, on made-up ones; the majority stands in ``test_predictions``."""
+"""One answer out of several; ``test_predictions`` tests the majority."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ Make = Callable[..., EvalBatch]
 
 
 @pytest.fixture
-def ballots(batch: Make) -> list[EvalBatch]:
-    """Two examples, four rollouts: most say 1 and 2, the surest say 2 and 1."""
+def rollouts(batch: Make) -> list[EvalBatch]:
+    """Two examples, four rollouts: most answer 1 and 2, the most confident ones 2 and 1."""
     return [
         batch([[1, 1], [2, 2]], [0.5, 0.5], [3, 3]),
         batch([[2, 2], [1, 1]], [2.0, 3.0], [4, 1]),
@@ -24,32 +24,32 @@ def ballots(batch: Make) -> list[EvalBatch]:
 
 
 @pytest.mark.parametrize("choose", ["halt", "first"])
-def test_the_surest_is_taken_and_of_equals_the_first(
-    ballots: list[EvalBatch], choose: Choice
+def test_the_most_confident_answer_is_chosen_and_the_first_in_a_tie(
+    rollouts: list[EvalBatch], choose: Choice
 ) -> None:
-    found = chosen(choose, ballots)
+    found = chosen(choose, rollouts)
     assert found.answers.tolist() == [[2, 2], [1, 1]]
     assert found.halt_logits.tolist() == [2.0, 3.0]
     assert found.halt_steps.tolist() == [4, 1]
-    assert np.array_equal(found.examples, ballots[0].examples)
+    assert np.array_equal(found.examples, rollouts[0].examples)
 
 
-def test_the_majority_is_taken_though_others_are_surer(ballots: list[EvalBatch]) -> None:
-    found = chosen("vote", ballots)
-    assert found.answers.tolist() == [[1, 1], [1, 1]]  # of two and two the surer ones
+def test_the_majority_is_chosen_though_others_are_more_confident(rollouts: list[EvalBatch]) -> None:
+    found = chosen("vote", rollouts)
+    assert found.answers.tolist() == [[1, 1], [1, 1]]  # two each: the more confident ones
     assert found.halt_logits.tolist() == [-0.25, 2.75]
     assert found.halt_steps.tolist() == [2, 1]
-    again = majority(ballots)
+    again = majority(rollouts)
     assert np.array_equal(again.answers, found.answers)
 
 
 @pytest.mark.parametrize("choose", ["halt", "first", "vote"])
-def test_of_one_there_is_no_choice(ballots: list[EvalBatch], choose: Choice) -> None:
-    assert chosen(choose, ballots[:1]) is ballots[0]
+def test_one_answer_is_left_as_it_is(rollouts: list[EvalBatch], choose: Choice) -> None:
+    assert chosen(choose, rollouts[:1]) is rollouts[0]
 
 
-def test_winners_have_all_that_gave_the_answer(ballots: list[EvalBatch]) -> None:
-    answers = np.stack([ballot.answers for ballot in ballots])
-    logits = np.stack([ballot.halt_logits for ballot in ballots])
+def test_winners_are_all_rollouts_that_gave_the_answer(rollouts: list[EvalBatch]) -> None:
+    answers = np.stack([rollout.answers for rollout in rollouts])
+    logits = np.stack([rollout.halt_logits for rollout in rollouts])
     assert winners("vote", answers, logits) == [[0, 2], [1, 3]]
     assert winners("halt", answers, logits) == [[1], [1]]

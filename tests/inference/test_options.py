@@ -1,10 +1,11 @@
-"""How long and in how many ways a model thinks: defaults, and what does not go together."""
+"""Inference options: defaults, flags, and combinations that are refused."""
 
 import re
 from typing import Any
 
 import pytest
 
+import trm
 from tests.evaluation.sweeps import line
 from trm.errors import ConfigError
 from trm.evaluation.predictions import PredictionsInfo
@@ -12,7 +13,7 @@ from trm.inference.options import FIRST_HALT, NOISE, InferenceOptions, SolveOpti
 
 
 @pytest.mark.parametrize(
-    ("given", "settled"),
+    ("given", "filled_in"),
     [
         ({}, {}),
         ({"votes": 4}, {"choose": "vote"}),
@@ -23,17 +24,19 @@ from trm.inference.options import FIRST_HALT, NOISE, InferenceOptions, SolveOpti
         ({"votes": 2, "choose": "first", "halt": 0.5}, {"halt": 0.5}),
     ],
 )
-def test_what_is_left_out_is_filled_in(given: dict[str, Any], settled: dict[str, Any]) -> None:
-    assert InferenceOptions.of(**given).resolved == InferenceOptions(**{**given, **settled})
+def test_defaults_that_depend_on_other_options_are_filled_in(
+    given: dict[str, Any], filled_in: dict[str, Any]
+) -> None:
+    assert InferenceOptions.of(**given).resolved == InferenceOptions(**{**given, **filled_in})
     assert InferenceOptions.of(**given).resolved.resolved == InferenceOptions(**given).resolved
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"halt": 1.0}, "--halt 1.0 is no probability to stop at. Give one such as 0.9."),
-        ({"halt": 0.0}, "--halt 0.0 is no probability to stop at. Give one such as 0.9."),
-        ({"halt": float("nan")}, "--halt nan is no probability to stop at. Give one such as 0.9."),
+        ({"halt": 1.0}, "--halt 1.0 is not between 0 and 1. Give a probability such as 0.9."),
+        ({"halt": 0.0}, "--halt 0.0 is not between 0 and 1. Give a probability such as 0.9."),
+        ({"halt": float("nan")}, "--halt nan is not between 0 and 1. Give a probability such as"),
         ({"noise": 0.2}, "--noise 0.2 disturbs all samples but the first, and there is one. Add "
          "--samples 2 or more."),
         ({"noise": 0.2, "votes": 4}, "--noise 0.2 disturbs all samples but the first"),
@@ -46,7 +49,7 @@ def test_what_is_left_out_is_filled_in(given: dict[str, Any], settled: dict[str,
         ({"samples": 2, "noise": float("inf")}, "--noise inf: Input should be a finite number."),
     ],
 )  # fmt: skip
-def test_what_does_not_go_together(given: dict[str, Any], message: str) -> None:
+def test_options_that_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         InferenceOptions.of(**given)
 
@@ -65,7 +68,7 @@ def test_flags_and_text_say_the_same() -> None:
     )
 
 
-def test_answers_saved_before_there_were_samples_still_say_how_they_came_about() -> None:
+def test_predictions_saved_before_there_were_samples_have_their_options() -> None:
     old = (
         '{"task": "toy", "data": ["d"], "digest": "x", "checkpoint": "a", "step": 3, "votes": 4, '
         '"halt": null}'
@@ -75,7 +78,7 @@ def test_answers_saved_before_there_were_samples_still_say_how_they_came_about()
     assert about.text == ", 4 votes"
 
 
-def test_flags_are_of_thinking_alone() -> None:
+def test_flags_are_those_of_the_options_alone() -> None:
     more = line(60, 1.0, samples=4, choose="first")
     assert (
         more.flags
@@ -85,7 +88,16 @@ def test_flags_are_of_thinking_alone() -> None:
     assert SolveOptions(samples=4, until_valid=True).flags == "--samples 4 --until-valid"
 
 
+@pytest.mark.parametrize("name", ["until_valid", "sample"])
+def test_an_unknown_option_is_refused(name: str) -> None:
+    message = rf"^there is no option '{name}' here\. Known: steps, samples, noise, .*halt\.$"
+    with pytest.raises(ConfigError, match=message):
+        InferenceOptions.of(**{name: True})
+    with pytest.raises(ConfigError, match=message):
+        trm.evaluate("absent", **{name: True})
+
+
 @pytest.mark.parametrize("name", ["votes", "samples"])
-def test_more_rollouts_than_anybody_means_are_refused(name: str) -> None:
+def test_too_many_rollouts_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"--{name} 1000000: .*less than or equal to 10000"):
         InferenceOptions.of(**{name: 1_000_000})

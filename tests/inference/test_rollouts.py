@@ -1,4 +1,4 @@
-"""Thinking longer and in several ways: the answers depend on nothing but the example."""
+"""Rollouts: more steps, samples and votes. An answer depends only on its example."""
 
 from pathlib import Path
 from typing import Any

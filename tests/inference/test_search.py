@@ -1,4 +1,4 @@
-"""Solving in several ways: what ``trm eval`` would answer, and what is valid first."""
+"""Solving with several rollouts: the answers of ``trm eval``, or the first valid board."""
 
 import json
 from collections.abc import Mapping

@@ -166,14 +166,15 @@ PublishedTask = Annotated[
     typer.Option("--task", help="The task of a published checkpoint, if its files do not name it."),
 ]
 Submission = Annotated[
-    Path | None, typer.Option(metavar="F", help="Write the answers as the competition wants them.")
+    Path | None,
+    typer.Option(metavar="F", help="Write the answers in the format of the competition."),
 ]
 PerTask = Annotated[
-    Path | None, typer.Option(metavar="F", help="Write the metrics of each single task as JSON.")
+    Path | None, typer.Option(metavar="F", help="Write the metrics of each task as JSON.")
 ]
 EvalBatchSize = Annotated[int | None, typer.Option(min=1, help="Examples at a time.")]
 MaxExamples = Annotated[
-    int | None, typer.Option(min=1, help="Look at so many only, always the same.")
+    int | None, typer.Option(min=1, help="Evaluate only this many, always the same ones.")
 ]
 Save = Annotated[
     Path | None, typer.Option(metavar="F", help="Draw the boards into a .png or .svg file.")

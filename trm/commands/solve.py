@@ -39,7 +39,7 @@ def solve(
         typer.Option(
             "--out",
             metavar="F",
-            help="Write answers to this .csv or .jsonl file, or go on with it.",
+            help="Write answers to this .csv or .jsonl file, or resume it.",
         ),
     ] = None,
     batch_size: Annotated[
@@ -47,7 +47,7 @@ def solve(
         typer.Option(min=1, metavar="N", help="Puzzles at a time, with --out: 16 on a CPU or 64."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Begin the file of --out anew.")
+        bool, typer.Option("--overwrite", help="Start the file of --out again.")
     ] = False,
 ) -> None:
     """Solve puzzles, and show the board as it changes from step to step."""
@@ -130,7 +130,7 @@ def _solve_file(
                 batch_size=batch_size, overwrite=overwrite, on_progress=progress, **options,
             )  # fmt: skip
     except KeyboardInterrupt:
-        notes.print(f"stopped; the same command goes on with {answers}")
+        notes.print(f"stopped; the same command resumes {answers}")
         raise
     out.print(f"{answers}: {_summary(result)}", highlight=False, soft_wrap=True, markup=False)
 

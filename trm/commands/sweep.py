@@ -43,7 +43,7 @@ def sweep_eval(
     file: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="F", help="Write this .json file after each evaluation; go on with it."
+            "--out", metavar="F", help="Write this .json file after each evaluation, or resume it."
         ),
     ] = None,
     plot: Annotated[
@@ -65,12 +65,12 @@ def sweep_eval(
     from trm.evaluation import sweep
     from trm.show.progress import EvaluationView
 
-    sweep.combinations(**values)  # refuse what is wrong before a model is loaded
+    sweep.combinations(**values)  # an error before a model is loaded
     with _resume_hint(file), EvaluationView(notes) as progress:
         report = sweep.sweep_eval(
             ckpt, data=tuple(data or ()), split=split or "test", task=task,
             batch_size=batch_size, max_examples=max_examples, out=file, device=device or "auto",
-            compiled=compiled, on_line=_say_line, on_progress=progress,
+            compiled=compiled, on_line=_print_line, on_progress=progress,
             **values,
         )  # fmt: skip
     _show(report, _common(ckpt, data, task, max_examples), as_json, as_markdown)
@@ -90,31 +90,33 @@ def _resume_hint(file: Path | None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         notes.print(
-            "stopped; the same command begins anew, with --out it would go on"
+            "stopped; the same command starts over. With --out it would resume"
             if file is None
-            else f"stopped; the same command goes on with {file}"
+            else f"stopped; the same command resumes {file}"
         )
         raise
 
 
 def _values(name: str, text: str) -> list[Any]:
-    """The values of a flag, which have commas between them."""
+    """The values of a flag, separated by commas."""
     kind = InferenceOptions.model_fields[name].annotation
     kind, *_ = [one for one in get_args(kind) if one is not type(None)] or [kind]
     choices = get_args(kind)
-    what = {int: "no whole number", float: "no number"}.get(kind, f"none of {', '.join(choices)}")
+    what = {int: "not a whole number", float: "not a number"}.get(
+        kind, f"not one of {', '.join(choices)}"
+    )
     values = []
     for part in map(str.strip, text.split(",")):
         try:
             values.append(choices[choices.index(part)] if choices else kind(part))
         except ValueError:
             raise ConfigError(
-                f"--{name} {text}: {part!r} is {what}. Give such with commas between them."
+                f"--{name} {text}: {part!r} is {what}. Separate values with commas."
             ) from None
     return values
 
 
-def _say_line(sweep: "SweepReport", line: "SweepLine", number: int, total: int) -> None:
+def _print_line(sweep: "SweepReport", line: "SweepLine", number: int, total: int) -> None:
     from trm.show.sweeps import sweep_line_text
 
     notes.print(f"{number}/{total} {sweep_line_text(sweep, line)}")

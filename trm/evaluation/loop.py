@@ -75,14 +75,14 @@ def run_evaluation(
         parts = [next(responses) for _ in range(1 if together else options.rollouts)]
         on_steps(sum(_num_steps(model, part, options) for part in parts))
         original = parts[0].request.batches[0]
-        ballots = [restored(part, original, copies) for part in parts]
-        own = chosen(options.choose or "vote", ballots)
-        answers = _gathered(own, split, examples, puzzles, group)
+        answers = [restored(part, original, copies) for part in parts]
+        own = chosen(options.choose or "vote", answers)
+        batch = _gathered(own, split, examples, puzzles, group)
         done += len(examples)
         if group.is_first:
-            evaluator.update(answers)
+            evaluator.update(batch)
             if on_batch:
-                on_batch(answers)
+                on_batch(batch)
             if on_progress:
                 on_progress(done, total)
     return evaluator.result() if group.is_first else {}

@@ -57,5 +57,5 @@ def read_manifest(path: Path) -> list[ManifestEntry]:
             checked.append(ManifestEntry.model_validate(entry))
         except ValidationError as error:
             reason = first_problem(error).removeprefix("Value error, ").rstrip(".")
-            raise InputError(f"--all {path}: checkpoint {number}: {reason}. Mend it.") from error
+            raise InputError(f"--all {path}: checkpoint {number}: {reason}. Correct it.") from error
     return checked

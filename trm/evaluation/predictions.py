@@ -51,10 +51,11 @@ class PredictionsInfo(InferenceOptions):
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's answers to examples of a split of a data set, one row an example.
+    """A model's answers to the examples of a split.
 
     Attributes:
-        answers: all of them, their tokens as :func:`compact` makes them.
+        info: the model, the data and the inference options.
+        answers: all answers, one example per row, with tokens as in :func:`compact`.
     """
 
     info: PredictionsInfo
@@ -62,13 +63,13 @@ class Predictions:
 
     @classmethod
     def of(cls, info: PredictionsInfo, batches: Sequence[EvalBatch]) -> "Predictions":
-        """The answers of several batches, one after the other."""
+        """Join the answers of several batches."""
         small = [compact(batch) for batch in batches]
         parts = {n: np.concatenate([getattr(b, n) for b in small]) for n in _FIELDS}
         return cls(info, EvalBatch(**parts))
 
     def batches(self) -> Iterator[EvalBatch]:
-        """The answers again, some at a time, with :data:`trm.data.IGNORE_LABEL` in its place."""
+        """The answers in batches, with :data:`trm.data.IGNORE_LABEL` where nothing is scored."""
         for start in range(0, len(self.answers.answers), _BATCH_SIZE):
             rows = slice(start, start + _BATCH_SIZE)
             parts: Any = {name: getattr(self.answers, name)[rows] for name in _FIELDS}
@@ -79,11 +80,11 @@ class Predictions:
     def save(self, path: Path, names: NDArray[np.bytes_] | None = None) -> None:
         """Write the fields of :class:`~trm.tasks.metrics.EvalBatch` as a compressed ``.npz``.
 
-        Tokens are uint8, with 0 where no cell is scored.
+        Tokens are uint8. The label of a cell that is not scored is 0.
 
         Args:
-            path: the file, which appears whole or not at all.
-            names: of the puzzle identifiers; each row's is saved as ``names``.
+            path: the file. It is written completely or not at all.
+            names: the names of the puzzle identifiers; that of each row is saved as ``names``.
         """
         arrays: dict[str, NDArray[Any]] = {name: getattr(self.answers, name) for name in _FIELDS}
         if names is not None:
@@ -97,13 +98,13 @@ class Predictions:
         """Read a file that :meth:`save` wrote.
 
         Raises:
-            InputError: if it is none, or damaged.
+            InputError: if the file holds no predictions, or is damaged.
         """
         if not path.is_file():
             raise InputError(f"{path}: no such file. Write one: trm eval --save-predictions {path}")
         try:
             if not is_zipfile(path):
-                raise ValueError("it is no .npz file")
+                raise ValueError("it is not an .npz file")
             with np.load(path, allow_pickle=False) as saved:
                 info = PredictionsInfo.model_validate_json(saved[ABOUT].tobytes())
                 arrays = {name: saved[name] for name in _FIELDS}
@@ -121,7 +122,7 @@ class Predictions:
 
 
 def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse arrays that are no answers, whoever wrote them."""
+    """Refuse arrays that are not answers."""
     for name, array in arrays.items():
         kinds, dimensions = "f" if name == "halt_logits" else "iu", 2 if name in _TOKENS else 1
         if array.dtype.kind not in kinds or array.ndim != dimensions:
@@ -133,9 +134,9 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def compact(batch: EvalBatch) -> EvalBatch:
-    """A batch whose tokens take one byte each: 400,000 ARC answers are gigabytes otherwise.
+    """A batch with uint8 tokens, because 400,000 ARC answers take gigabytes otherwise.
 
-    Labels are 0 where no cell is scored.
+    The label of a cell that is not scored is 0.
     """
     parts = {name: getattr(batch, name) for name in _TOKENS}
     parts["labels"] = np.where(parts["labels"] == IGNORE_LABEL, PAD, parts["labels"])
@@ -144,36 +145,35 @@ def compact(batch: EvalBatch) -> EvalBatch:
 
 
 def count_votes(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) -> Evaluator:
-    """Judge the answers of one or several evaluations, which are made one by voting.
+    """Judge the votes of one or several evaluations.
 
-    A task whose evaluator votes gets all answers; of other tasks the majority answer to each
-    example is judged.
+    If the task's evaluator votes itself, it gets all answers. Otherwise it gets the majority answer
+    to each example.
 
     Args:
         task: the task.
-        dataset: what the answers are to.
+        dataset: the data that was evaluated.
         files: the predictions by name.
 
     Raises:
-        InputError: if the files are of other data, do not fit it, or are of different examples.
+        InputError: if the files are of other data or different examples, or do not fit the data.
     """
     info = next(iter(files.values())).info
     split = with_validation_split(dataset, info.validation_share).split(info.split)
-    for name, found in files.items():
-        if found.info.digest != dataset.meta.digest:
+    for name, saved in files.items():
+        if saved.info.digest != dataset.meta.digest:
             raise InputError(
-                f"{name} has answers to data of digest {found.info.digest[:12]}, {dataset.path} "
+                f"{name} has answers to data of digest {saved.info.digest[:12]}, {dataset.path} "
                 f"has {dataset.meta.digest[:12]}. Give the data they are of with --data."
             )
-        other = found.info
-        if (other.split, other.validation_share) != (info.split, info.validation_share):
+        if (saved.info.split, saved.info.validation_share) != (info.split, info.validation_share):
             raise InputError(f"{name} and {next(iter(files))} answer different examples. "
-                             "Vote over equals.")  # fmt: skip
-        _check_fits(name, found.answers, dataset, split)
+                             "Give files with the same examples.")  # fmt: skip
+        _check_fits(name, saved.answers, dataset, split)
     evaluator = task.evaluator(dataset.meta, split)
     if evaluator.votes:
-        for found in files.values():
-            for batch in found.batches():
+        for saved in files.values():
+            for batch in saved.batches():
                 evaluator.update(batch)
     else:
         first, *others = files
@@ -182,14 +182,17 @@ def count_votes(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) 
                                    getattr(files[first].answers, which))
                     for which in ("examples", "puzzles"))  # fmt: skip
             if not all(same):
-                raise InputError(f"{name} and {first} answer different examples. Vote over equals.")
-        for ballots in zip(*(found.batches() for found in files.values()), strict=True):
-            evaluator.update(majority(ballots))
+                raise InputError(
+                    f"{name} and {first} answer different examples. Give files with the same "
+                    "examples."
+                )
+        for batches in zip(*(saved.batches() for saved in files.values()), strict=True):
+            evaluator.update(majority(batches))
     return evaluator
 
 
 def _check_fits(name: str, answers: EvalBatch, dataset: Dataset, split: Split) -> None:
-    """Refuse what would be read beyond the end of something; a file may be edited by hand."""
+    """Refuse numbers out of range; a file may have been edited by hand."""
     meta = dataset.meta
     limits = {"examples": len(split.inputs), "puzzles": split.num_puzzles}
     limits |= dict.fromkeys(_TOKENS, meta.vocab_size)
@@ -205,14 +208,14 @@ def _check_fits(name: str, answers: EvalBatch, dataset: Dataset, split: Split) -
 
 
 def vote(predictions: Sequence[str | Path], *, data: Sequence[str | Path] = ()) -> Evaluator:
-    """Vote again over saved predictions; several files make an ensemble: ``trm vote``.
+    """Vote over saved predictions; several files make an ensemble: ``trm vote``.
 
     Args:
-        predictions: files of :func:`evaluate`.
-        data: data folders; those the predictions were made on if left out.
+        predictions: files that :func:`trm.evaluate` saved.
+        data: data folders; by default those of the predictions.
 
     Returns:
-        An evaluator that has judged the votes: its ``result()``, ``per_task()``, ``submission()``.
+        The evaluator, with ``result()``, ``per_task()`` and ``submission()``.
 
     Raises:
         InputError: if the predictions are of several tasks, or cannot be read.
@@ -222,7 +225,7 @@ def vote(predictions: Sequence[str | Path], *, data: Sequence[str | Path] = ()) 
 
 def vote_saved(files: Mapping[str, Predictions], data: Sequence[str | Path] = ()) -> Evaluator:
     """Vote over predictions, by the names of their files; see :func:`vote`."""
-    names = list(dict.fromkeys(found.info.task for found in files.values()))
+    names = list(dict.fromkeys(saved.info.task for saved in files.values()))
     if len(names) != 1:
         raise InputError(f"predictions of several tasks ({', '.join(names)}). Give those of one.")
     task, first = get_task(names[0]), next(iter(files.values()))

@@ -114,9 +114,11 @@ def combinations(**values: Any) -> list[InferenceOptions]:
         ("choose", most * max(tried.get("votes", [1]), default=1)),
     ):
         if count == 1 and any(value is not None for value in tried.get(name, ())):
-            raise ConfigError(f"--{name} does nothing with one rollout. Add --samples 1,4, say.")
+            raise ConfigError(
+                f"--{name} does nothing with one rollout. Add for example --samples 1,4."
+            )
     if not all(tried.values()):
-        raise ConfigError("a setting has no value to try. Give one or more, or leave it out.")
+        raise ConfigError("an option has no value to try. Give at least one, or leave it out.")
     # The last ones vary fastest.
     names: list[str] = [name for name in ("steps", "votes", "samples") if name in tried]
     names += [name for name in tried if name not in names]

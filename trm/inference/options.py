@@ -81,7 +81,7 @@ class InferenceOptions(Frozen):
     def _check(self) -> Self:
         if self.halt is not None and not 0 < self.halt < 1:
             raise ValueError(
-                f"--halt {self.halt} is no probability to stop at. Give one such as 0.9."
+                f"--halt {self.halt} is not between 0 and 1. Give a probability such as 0.9."
             )
         if self.noise is not None and self.samples == 1:
             raise ValueError(

@@ -112,7 +112,7 @@ class RolloutPool:
         self._waiting = iter(requests)
         self._pending: dict[int, _Pending] = {}
         self._count = 0
-        self._empty_slots()
+        self._reset()
         while True:
             self._fill()
             if not self._pending:
@@ -123,8 +123,8 @@ class RolloutPool:
                     break
                 yield self._pending.pop(number).response
 
-    def _empty_slots(self) -> None:
-        """Begin with idle slots."""
+    def _reset(self) -> None:
+        """Make all slots idle."""
         count = self._num_slots
         self._rollouts = Rollouts(self._model, count * self._num_rollouts, self._noise)
         #: For each slot: the number of the request it serves (-1 if idle), the row in the batch
@@ -139,7 +139,7 @@ class RolloutPool:
         if not self._halts:  # all slots end together, and a batch starts after the one before
             if (self._serves >= 0).any():
                 return
-            self._empty_slots()
+            self._reset()
         idle = np.flatnonzero(self._serves < 0)
         while len(idle) and (number := self._next_request()) is not None:
             idle = idle[self._start(number, idle) :]
