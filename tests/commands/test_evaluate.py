@@ -163,8 +163,8 @@ def test_several_files_make_an_ensemble(trm: Trm, trained_run: Path) -> None:
     assert exact["count"] == 20
     found = [np.load(name) for name in ("a.npz", "b.npz")]
     right = [(one["answers"] == one["labels"]).all(axis=1) for one in found]
-    surer = np.argmax([one["halt_logits"] for one in found], axis=0)
-    assert exact["value"] == pytest.approx(np.choose(surer, right).mean())
+    more_confident = np.argmax([one["halt_logits"] for one in found], axis=0)
+    assert exact["value"] == pytest.approx(np.choose(more_confident, right).mean())
     most = json.loads(trm("vote", "a.npz", "b.npz", "c.npz", "--json").out)
     assert most["metrics"]["exact_accuracy"] == alone["metrics"]["exact_accuracy"]
 

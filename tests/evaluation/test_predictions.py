@@ -31,11 +31,15 @@ def equal(first: EvalBatch, second: EvalBatch) -> bool:
     )
 
 
-def elected(ballots: list[EvalBatch], row: int) -> tuple[list[int], float, int]:
+def elected(rollouts: list[EvalBatch], row: int) -> tuple[list[int], float, int]:
     """The winner of one example in plain words: its answer, mean logit and fewest steps."""
     given = [
-        (ballot.answers[row].tolist(), float(ballot.halt_logits[row]), int(ballot.halt_steps[row]))
-        for ballot in ballots
+        (
+            rollout.answers[row].tolist(),
+            float(rollout.halt_logits[row]),
+            int(rollout.halt_steps[row]),
+        )
+        for rollout in rollouts
     ]
     counts = Counter(str(answer) for answer, _, _ in given)
 
@@ -58,19 +62,19 @@ def test_the_majority_is_that_of_a_count(
 
     answer = st.lists(st.integers(1, 2), min_size=2, max_size=2)
     logit = st.sampled_from([-4.0, -0.5, 0.0, 1.0, 1.5, 3.0])
-    ballots = [
+    rollouts = [
         batch(several(answer), several(logit), several(st.integers(1, 4))) for _ in range(voters)
     ]
-    found = majority(ballots)
+    found = majority(rollouts)
     for row in range(rows):
-        answer_of, logit_of, steps_of = elected(ballots, row)
+        answer_of, logit_of, steps_of = elected(rollouts, row)
         assert found.answers[row].tolist() == answer_of
         assert found.halt_logits[row] == pytest.approx(logit_of)
         assert found.halt_steps[row] == steps_of
     for name in FIELDS:
-        assert getattr(found, name).dtype == getattr(ballots[0], name).dtype
+        assert getattr(found, name).dtype == getattr(rollouts[0], name).dtype
         if name not in ("answers", "halt_logits", "halt_steps"):
-            assert np.array_equal(getattr(found, name), getattr(ballots[0], name))
+            assert np.array_equal(getattr(found, name), getattr(rollouts[0], name))
 
 
 def test_a_vote_of_one_is_the_batch_itself(batch: Make) -> None:
@@ -78,23 +82,23 @@ def test_a_vote_of_one_is_the_batch_itself(batch: Make) -> None:
     assert majority([only]) is only
 
 
-def test_the_ballots_are_left_as_they_were(batch: Make) -> None:
-    ballots = [batch([[1, 2]], [0.5]), batch([[2, 2]], [1.5]), batch([[2, 2]], [2.5])]
+def test_the_rollouts_do_not_change(batch: Make) -> None:
+    rollouts = [batch([[1, 2]], [0.5]), batch([[2, 2]], [1.5]), batch([[2, 2]], [2.5])]
     before = [
-        replace(b, answers=b.answers.copy(), halt_logits=b.halt_logits.copy()) for b in ballots
+        replace(b, answers=b.answers.copy(), halt_logits=b.halt_logits.copy()) for b in rollouts
     ]
-    majority(ballots)
-    assert all(map(equal, ballots, before))
+    majority(rollouts)
+    assert all(map(equal, rollouts, before))
 
 
-def test_of_equally_many_the_surer_answer_wins_and_of_those_the_first(batch: Make) -> None:
+def test_in_a_tie_the_more_confident_answer_wins(batch: Make) -> None:
     assert majority([batch([[1, 1]], [0.1]), batch([[2, 2]], [0.2])]).answers.tolist() == [[2, 2]]
     assert majority([batch([[1, 1]], [0.1]), batch([[2, 2]], [0.1])]).answers.tolist() == [[1, 1]]
 
 
 def test_a_model_may_be_as_sure_as_numbers_go(batch: Make) -> None:
-    ballots = [batch([[1, 1]], [-1e30]), batch([[2, 2]], [1e30]), batch([[1, 2]], [-2e4])]
-    assert majority(ballots).answers.tolist() == [[2, 2]]
+    rollouts = [batch([[1, 1]], [-1e30]), batch([[2, 2]], [1e30]), batch([[1, 2]], [-2e4])]
+    assert majority(rollouts).answers.tolist() == [[2, 2]]
 
 
 def test_what_is_saved_is_read_back(batch: Make, tmp_path: Path) -> None:

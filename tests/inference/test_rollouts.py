@@ -146,13 +146,13 @@ def test_each_rollout_of_a_request_of_its_own_halts_alone(
     (batch,) = batches((40,))
     given = [Request((batch,), (sample,)) for sample in range(3)]
     pool = RolloutPool(model, 16, threshold=0.5, noise=LatentNoise(model, 0.5))
-    ballots = [response.answers for response in pool.answer(given)]
-    for sample, ballot in enumerate(ballots):
+    found = [response.answers for response in pool.answer(given)]
+    for sample, answers in enumerate(found):
         steps = by_hand(model, batch, MAX_STEPS, sample, 0.5)
-        for row, step in enumerate(ballot.halt_steps):
-            assert np.array_equal(ballot.answers[row], steps[step - 1][0][row])
-    best = chosen(choose, ballots)
-    assert (best.answers != ballots[0].answers).any()
+        for row, step in enumerate(answers.halt_steps):
+            assert np.array_equal(answers.answers[row], steps[step - 1][0][row])
+    best = chosen(choose, found)
+    assert (best.answers != found[0].answers).any()
 
 
 @pytest.fixture(scope="module")
@@ -251,8 +251,8 @@ def test_the_first_to_halt_is_the_quickest_of_those_that_halt_alone(
     assert len(set(quickest.tolist())) > 1
     for row, step in enumerate(quickest):
         ends = [found for found in alone if found.halt_steps[row] == step]
-        surest = max(ends, key=lambda found: float(found.halt_logits[row]))
-        assert np.array_equal(first.answers[row], surest.answers[row])
+        best = max(ends, key=lambda found: float(found.halt_logits[row]))
+        assert np.array_equal(first.answers[row], best.answers[row])
 
 
 def test_answers_to_copies_are_restored(split: Split) -> None:

@@ -142,8 +142,8 @@ def test_the_first_valid_board_of_any_sample_is_taken(model: trm.Model, hard: li
         assert solution.steps[-1].num_valid == int(valid[:, first].sum())
         assert solution.valid is True
         good = np.flatnonzero(valid[:, first])
-        surest = max(good, key=lambda one, row=row, first=first: each[one][first][1][row])
-        assert np.array_equal(solution.steps[-1].board, each[surest][first][0][row])
+        best = max(good, key=lambda one, row=row, first=first: each[one][first][1][row])
+        assert np.array_equal(solution.steps[-1].board, each[best][first][0][row])
         late += not valid[0].any() or first < int(valid[0].argmax())
     assert late  # which one rollout alone would have found later, or not at all
 
