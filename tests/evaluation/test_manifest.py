@@ -66,7 +66,7 @@ def refused(file: Path) -> str:
         ('ckpt = "b"\nname = 3', "checkpoint 2: name: Input should be a valid string. Correct it."),
         ('ckpt = "b"\ncolour = 3', "checkpoint 2: colour: Extra inputs are not permitted. Correct"),
         ('name = "b"', "checkpoint 2: ckpt: Field required. Correct it."),
-        ('ckpt = "b"\nreported = 44.6', "reported: Input should be less than or equal to 1. Correct"),
+        ('ckpt = "b"\nreported = 44.6', "reported: Input should be less than or equal to 1. C"),
         ('ckpt = "b"\nreported = -1', "reported: Input should be greater than or equal to 0."),
         ('ckpt = "b"\nvotes = 0', "votes: Input should be greater than or equal to 1. Correct it."),
         (
@@ -75,7 +75,7 @@ def refused(file: Path) -> str:
             "Correct it.",
         ),
         ('ckpt = "b"\nbatch_size = 0', "batch_size: Input should be greater than 0. Correct it."),
-        ('ckpt = "b"\ndata = "data/b"', "checkpoint 2: data: Input should be a valid tuple. Correct"),
+        ('ckpt = "b"\ndata = "data/b"', "checkpoint 2: data: Input should be a valid tuple. Corr"),
     ],
 )
 def test_an_entry_that_cannot_be_used_is_numbered(file: Path, line: str, message: str) -> None:
