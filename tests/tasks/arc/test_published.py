@@ -72,6 +72,19 @@ def test_there_is_as_much_of_everything(ours: Dataset, reference: Path) -> None:
         assert (ours.meta.seq_len, ours.meta.vocab_size) == (900, published["vocab_size"])
 
 
+def test_the_published_order_gives_the_published_identifiers(
+    reference: Path, tmp_path: Path
+) -> None:
+    options = ArcOptions(
+        source=str(reference), num_aug=8, no_concept=True, published_order=True, seed=0
+    )
+    build(tmp_path / "data", "arc1", options, np.random.default_rng(0))
+    names = open_dataset(tmp_path / "data").names
+    published = json.loads((reference / "built/identifiers.json").read_text())
+    assert names is not None
+    assert [name.decode() for name in names.tolist()] == published
+
+
 @pytest.mark.parametrize("name", ["train", "test"])
 def test_our_originals_give_the_published_rows(ours: Dataset, reference: Path, name: str) -> None:
     published, split = Published(reference / "built", name), ours.split(name)

@@ -108,8 +108,8 @@ def read_archive(archive: bytes) -> Files:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
             for member in tar:
                 path = PurePosixPath(member.name)
-                wanted = path.suffix == ".json" and path.parts[1:2] == ("corpus",)
-                if wanted and member.isreg() and member.size < _MAX_BYTES:
+                in_corpus = path.suffix == ".json" and path.parts[1:2] == ("corpus",)
+                if in_corpus and member.isreg() and member.size < _MAX_BYTES:
                     content = tar.extractfile(member)
                     corpus[path.name] = content.read() if content else b""
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error):

@@ -59,13 +59,13 @@ def make_names(
     copies = np.ones(num_puzzles, bool)
     copies[puzzle_offsets[:-1][repeats > 0]] = False
     rows, end = np.flatnonzero(copies), end[copies]
-    for place, letter in enumerate(_SUFFIX):
+    for position, letter in enumerate(_SUFFIX):
         what = np.full(len(rows), letter)
-        if place == _SYMMETRY_AT:
+        if position == _SYMMETRY_AT:
             what += symmetry[rows].astype(np.uint8)
-        elif place >= _COLORS_AT:
-            what += permutation[rows, place - _COLORS_AT + FIRST_COLOR] - np.uint8(FIRST_COLOR)
-        letters[1 + rows, end + place] = what
+        elif position >= _COLORS_AT:
+            what += permutation[rows, position - _COLORS_AT + FIRST_COLOR] - np.uint8(FIRST_COLOR)
+        letters[1 + rows, end + position] = what
     return letters.reshape(-1).view(f"S{room}")
 
 
@@ -90,16 +90,16 @@ def parse_names(
     _refuse_invalid(names[copies], start < 0)
     symmetry = np.zeros(len(names), np.int32)
     permutation = identity_permutations(len(names), VOCAB_SIZE)
-    for place, letter in enumerate(_SUFFIX):
-        found = letters[copies, start + place]
-        if place == _SYMMETRY_AT:
-            symmetry[copies] = found - _ZERO
+    for position, letter in enumerate(_SUFFIX):
+        actual = letters[copies, start + position]
+        if position == _SYMMETRY_AT:
+            symmetry[copies] = actual - _ZERO
             _refuse_invalid(names[copies], symmetry[copies] >= NUM_SYMMETRIES)
-        elif place >= _COLORS_AT:
-            color = found - _ZERO
-            permutation[copies, place - _COLORS_AT + FIRST_COLOR] = color + np.uint8(FIRST_COLOR)
+        elif position >= _COLORS_AT:
+            color = actual - _ZERO
+            permutation[copies, position - _COLORS_AT + FIRST_COLOR] = color + np.uint8(FIRST_COLOR)
         else:
-            _refuse_invalid(names[copies], found != letter)
+            _refuse_invalid(names[copies], actual != letter)
     once = np.sort(permutation[copies], axis=1) == np.arange(VOCAB_SIZE)
     _refuse_invalid(names[copies], ~once.all(axis=1))
     ids = letters.copy()

@@ -38,13 +38,13 @@ ExtendToBoundary 9 1 4 7 3 8 2 10 5 6
 def concepts_in_order(tasks: Sequence[ArcTask]) -> list[ArcTask]:
     """The tasks of ConceptARC in the order of the published file, then all other tasks."""
     lines = (line.split() for line in _CONCEPTS.split("\n") if line)
-    places = {
-        concept + number: place
-        for place, (concept, number) in enumerate(
+    positions = {
+        concept + number: position
+        for position, (concept, number) in enumerate(
             (concept, number) for concept, *numbers in lines for number in numbers
         )
     }
-    return sorted(tasks, key=lambda task: places.get(task.id, len(places)))
+    return sorted(tasks, key=lambda task: positions.get(task.id, len(positions)))
 
 
 def shuffled_and_drawn(
@@ -63,7 +63,7 @@ def shuffled_and_drawn(
         tasks = list(part)
         order = np.arange(len(tasks))
         rng.shuffle(order)
-        tasks = [tasks[place] for place in order]
+        tasks = [tasks[position] for position in order]
         yield tasks, [_draw_copies(task.train + task.test, num_copies, rng) for task in tasks]
 
 

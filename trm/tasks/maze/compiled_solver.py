@@ -36,10 +36,10 @@ def _flood(maze: Mazes, around: Cells, moves: Cells, queue: Cells) -> None:
     while first < last:
         cell = queue[first]
         first += 1
-        for beside in around[cell]:
-            if beside >= 0 and moves[beside] < 0 and maze[beside] != WALL:
-                moves[beside] = moves[cell] + 1
-                queue[last] = beside
+        for neighbour in around[cell]:
+            if neighbour >= 0 and moves[neighbour] < 0 and maze[neighbour] != WALL:
+                moves[neighbour] = moves[cell] + 1
+                queue[last] = neighbour
                 last += 1
 
 
@@ -63,9 +63,9 @@ def solve(mazes: Mazes, around: Cells) -> Mazes:
         _flood(mazes[index], around, moves, queue)
         cell = _find(mazes[index], START)
         while cell >= 0 and moves[cell] > 1:
-            for beside in around[cell]:  # Down, Left, Right, Up
-                if beside >= 0 and moves[beside] == moves[cell] - 1:
-                    cell = beside
+            for neighbour in around[cell]:  # Down, Left, Right, Up
+                if neighbour >= 0 and moves[neighbour] == moves[cell] - 1:
+                    cell = neighbour
                     break
             labels[index, cell] = PATH
     return labels
@@ -74,11 +74,11 @@ def solve(mazes: Mazes, around: Cells) -> Mazes:
 @njit(cache=True)
 def are_paths(mazes: Mazes, answers: Mazes, around: Cells) -> Flags:
     """Which answers are a path (batch,); see :func:`trm.tasks.maze.solver.is_valid_path`."""
-    found = np.zeros(len(mazes), np.bool_)
+    valid = np.zeros(len(mazes), np.bool_)
     for index in range(len(mazes)):
         if _keeps_maze(mazes[index], answers[index]):
-            found[index] = _is_one_path(answers[index], around)
-    return found
+            valid[index] = _is_one_path(answers[index], around)
+    return valid
 
 
 @njit(cache=True)
@@ -99,8 +99,8 @@ def _is_one_path(answer: Mazes, around: Cells) -> bool:
         if answer[cell] >= START:
             total += 1
             missing_neighbours = 2 if answer[cell] == PATH else 1
-            for beside in around[cell]:
-                if beside >= 0 and answer[beside] >= START:
+            for neighbour in around[cell]:
+                if neighbour >= 0 and answer[neighbour] >= START:
                     missing_neighbours -= 1
             if missing_neighbours:
                 return False
@@ -108,9 +108,9 @@ def _is_one_path(answer: Mazes, around: Cells) -> bool:
     cell, before, walked = _find(answer, START), -1, 1
     while cell >= 0 and answer[cell] != GOAL:
         here = cell
-        for beside in around[here]:
-            if beside >= 0 and beside != before and answer[beside] >= START:
-                cell = beside
+        for neighbour in around[here]:
+            if neighbour >= 0 and neighbour != before and answer[neighbour] >= START:
+                cell = neighbour
         if cell == here:
             return False
         before = here

@@ -74,7 +74,7 @@ def _form(size: int) -> str:
 
 def _divide(text: str, size: int) -> list[_TextMaze]:
     """Divide a text into mazes of the right shape."""
-    found: list[_TextMaze] = []
+    mazes: list[_TextMaze] = []
     rows: list[str] = []
 
     def end_of_block(number: int) -> None:
@@ -84,7 +84,7 @@ def _divide(text: str, size: int) -> list[_TextMaze]:
                 f"line {number - len(rows)}: the maze has {count}, not {size}. {_form(size)}"
             )
         if rows:
-            found.append(_TextMaze(number - size, [row.ljust(size) for row in rows]))
+            mazes.append(_TextMaze(number - size, [row.ljust(size) for row in rows]))
         rows.clear()
 
     lines = text.splitlines()
@@ -97,14 +97,14 @@ def _divide(text: str, size: int) -> list[_TextMaze]:
             rows.append(line)
         elif len(line) == size * size:
             end_of_block(number)
-            found.append(_TextMaze(number, [line]))
+            mazes.append(_TextMaze(number, [line]))
         else:
             raise InputError(
                 f"line {number} has {len(line)} characters, neither a row of {size} nor a maze "
                 f"of {size * size}. {_form(size)}"
             )
     end_of_block(len(lines) + 1)
-    return found
+    return mazes
 
 
 def _parse(text_maze: _TextMaze, check: bool) -> NDArray[np.uint8]:

@@ -152,9 +152,9 @@ def _locked_candidates(candidates: Masks, tables: IndexTables) -> int:
 
 @njit(cache=True)
 def propagate(candidates: Masks, placed: Flags, tables: IndexTables) -> bool:
-    """Bring candidates (cells,) to the fixpoint in place; False on a contradiction.
+    """Propagate candidates (cells,) in place until nothing changes; False on a contradiction.
 
-    `placed` (cells,) marks the cells whose digit their peers have already lost.
+    `placed` (cells,) marks the cells whose digit was already removed from their peers.
     """
     while True:
         if not _naked_singles(candidates, placed, tables.peers):
