@@ -1,1 +1,1 @@
-"""The built-in tasks, one package each, and what every task is made of."""
+"""The built-in tasks, one package each, and the base class and tools that they share."""
