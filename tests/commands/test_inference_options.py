@@ -8,8 +8,17 @@ from typing import Any
 
 import pytest
 
+from trm.inference.options import InferenceOptions
+
 Trm = Callable[..., Any]
 Fails = Callable[..., str]
+
+
+@pytest.mark.parametrize("command", ["eval", "solve", "sweep-eval"])
+def test_every_inference_option_is_a_flag(trm: Trm, command: str) -> None:
+    text = trm(command, "--help").out
+    assert [name for name in InferenceOptions.model_fields if f" --{name} " not in text] == []
+    assert ("--until-valid" in text) == (command == "solve")
 
 
 def test_eval_in_several_ways(trm: Trm, trained_run: Path) -> None:

@@ -50,6 +50,8 @@ def test_combinations_that_come_to_the_same_are_one() -> None:
     ]
     (first,) = combinations(samples=(2,), choose=("first",))
     assert first.halt == 0.9
+    assert [one.halt for one in combinations(samples=(1,), halt=(0.5, 0.8))] == [0.5, 0.8]
+    assert combinations(samples=1, halt=0.5) == [InferenceOptions(halt=0.5)]
     with pytest.raises(ConfigError, match="--samples 0: Input should be greater"):
         combinations(samples=(0,))
 
