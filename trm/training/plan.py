@@ -225,6 +225,8 @@ def _open(config: RunConfig, task: Task, num_processes: int) -> Dataset:
 
 def _check_same_everywhere(config: RunConfig, dataset: Dataset, group: ProcessGroup) -> None:
     """Check that all processes have the settings and the data of the first one."""
+    if group.size == 1:
+        return
     first, digest = group.broadcast_from_first(lambda: (config, dataset.meta.digest))
 
     def check() -> None:
