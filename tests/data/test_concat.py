@@ -58,11 +58,6 @@ def test_the_rows_of_a_join_are_those_of_its_parts(
         )
 
 
-def test_one_data_set_is_itself(make_dataset: MakeDataset) -> None:
-    dataset = make_dataset()
-    assert concat_datasets([dataset]) is dataset
-
-
 def test_identifiers_are_kept_apart_and_0_is_shared(make_dataset: MakeDataset) -> None:
     first, second = make_dataset("a"), make_dataset("b", seed=1)
     blank = np.zeros_like(second.split("test").identifiers)

@@ -148,11 +148,6 @@ def test_equal_puzzles_are_held_out_together() -> None:
         train_validation_split(same, 0.4)
 
 
-def test_without_a_share_nothing_is_changed(build: Build) -> None:
-    dataset = build()
-    assert with_validation_split(dataset, 0.0) is dataset
-
-
 @pytest.mark.parametrize(
     ("share", "message"),
     [

@@ -26,8 +26,6 @@ def concat_datasets(datasets: Sequence[Dataset]) -> Dataset:
             test puzzles of another.
     """
     first = datasets[0]
-    if len(datasets) == 1:
-        return first
     for other in datasets[1:]:
         _check_compatible(first, other)
     _check_disjoint(datasets)

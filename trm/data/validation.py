@@ -18,14 +18,12 @@ VALIDATION = "validation"
 
 
 def with_validation_split(dataset: Dataset, share: float) -> Dataset:
-    """Add a split ``validation``, taken from ``train``; a share of 0 changes nothing.
+    """Add a split ``validation``, taken from ``train``.
 
     Raises:
         ConfigError: see :func:`train_validation_split`. Also if puzzles have identifiers.
         DataError: if there is no ``train`` split.
     """
-    if not share:
-        return dataset
     train = dataset.split("train")
     if train.identifiers is not None:
         raise ConfigError(

@@ -159,7 +159,9 @@ def count_votes(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) 
         InputError: if the files are of other data or different examples, or do not fit the data.
     """
     info = next(iter(files.values())).info
-    split = with_validation_split(dataset, info.validation_share).split(info.split)
+    if info.validation_share:
+        dataset = with_validation_split(dataset, info.validation_share)
+    split = dataset.split(info.split)
     for name, saved in files.items():
         if saved.info.digest != dataset.meta.digest:
             raise InputError(

@@ -18,7 +18,7 @@ def best_latent_step(
     depth: Depth | None = None,
     noise: StateNoise | None = None,
 ) -> StepOutput:
-    """One supervision step in training: with several latents, the step of the best one.
+    """One supervision step in training with several latents: the step of the best one.
 
     Every latent takes the step without a gradient. In each row, the latent whose answer has the
     lowest loss repeats the last h-cycle with a gradient and the same noise. All latents of the row
@@ -32,9 +32,6 @@ def best_latent_step(
         answer_losses: computes the loss of each row from logits (batch, seq, vocab).
         depth, noise: see :meth:`TinyRecursiveModel.forward`.
     """
-    if model.config.num_latents == 1:
-        output: StepOutput = model(state, embedded, depth, noise)
-        return output
     h_cycles, l_cycles = depth or model.core.depth
     first, last = Depth(h_cycles - 1, l_cycles), Depth(1, l_cycles)
     answer, latents = state
@@ -54,7 +51,7 @@ def best_latent_step(
             *(torch.stack(parts)[best, rows] for parts in zip(*inputs, strict=True))
         )
     _set_generator_state(noise, before_last)
-    output = model(best_input, embedded, last, noise)
+    output: StepOutput = model(best_input, embedded, last, noise)
     latents = torch.stack([trial.state.latent for trial in trials], dim=1)
     latents[rows, best] = output.state.latent
     return output._replace(state=LatentState(output.state.answer, latents))

@@ -16,7 +16,7 @@ from trm.runs.metrics_file import Listener, Record
 
 
 @contextlib.contextmanager
-def push_best(run: Path, repo: str | None, listen: Listener) -> Iterator[Listener]:
+def push_best(run: Path, repo: str, listen: Listener) -> Iterator[Listener]:
     """Push each new best checkpoint of a run in the background, while the block trains it.
 
     A failed push is reported as a warning, and the next best checkpoint is pushed as usual.
@@ -24,7 +24,7 @@ def push_best(run: Path, repo: str | None, listen: Listener) -> Iterator[Listene
 
     Args:
         run: the run folder.
-        repo: ``USER/NAME[@BRANCH]``; None pushes nothing.
+        repo: ``USER/NAME[@BRANCH]``.
         listen: receives every record of the run, and a record for each push.
 
     Yields:
@@ -33,9 +33,6 @@ def push_best(run: Path, repo: str | None, listen: Listener) -> Iterator[Listene
     Raises:
         HubError: if ``repo`` does not name a repository.
     """
-    if repo is None:
-        yield listen
-        return
     pusher = _BackgroundPush(run, parse_repository(repo), listen)
     try:
         yield pusher

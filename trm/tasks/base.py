@@ -275,7 +275,8 @@ class Task(ABC):
         """
         if not paths:
             raise DataError("no data folder was given. Give one with --data.")
-        return concat_datasets([self._open(Path(path)) for path in paths])
+        datasets = [self._open(Path(path)) for path in paths]
+        return datasets[0] if len(datasets) == 1 else concat_datasets(datasets)
 
     def _open(self, path: Path) -> Dataset:
         if is_published(path):

@@ -187,7 +187,8 @@ def open_run_data(config: RunConfig, task: Task) -> Dataset:
     Raises:
         DataError: if there is no such data.
     """
-    return with_validation_split(task.open_data(config.data_paths), config.data.validation_share)
+    dataset, share = task.open_data(config.data_paths), config.data.validation_share
+    return with_validation_split(dataset, share) if share else dataset
 
 
 def _open(config: RunConfig, task: Task, num_processes: int) -> Dataset:

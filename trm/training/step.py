@@ -16,6 +16,7 @@ from trm.models import (
     PuzzleBatch,
     StateNoise,
     StepLoss,
+    StepOutput,
     TinyRecursiveModel,
     answer_losses,
     best_latent_step,
@@ -119,14 +120,20 @@ def supervision_step(
     noise = None
     if generator is not None and train.state_noise:
         noise = StateNoise(train.state_noise, generator)
-    latent_state, logits, halt_logits = best_latent_step(
-        model,
-        carry.latent_state,
-        model.embed(puzzles.inputs, puzzle_vectors),
-        lambda logits: answer_losses(logits, puzzles.labels, train.loss, train.label_smoothing),
-        depth,
-        noise,
-    )
+    embedded = model.embed(puzzles.inputs, puzzle_vectors)
+    output: StepOutput
+    if model.config.num_latents == 1:
+        output = model(carry.latent_state, embedded, depth, noise)
+    else:
+        output = best_latent_step(
+            model,
+            carry.latent_state,
+            embedded,
+            lambda logits: answer_losses(logits, puzzles.labels, train.loss, train.label_smoothing),
+            depth,
+            noise,
+        )
+    latent_state, logits, halt_logits = output
     decay = train.supervision_decay
     loss = step_loss(
         logits,

@@ -64,8 +64,8 @@ def train(
         else:
             plan = confirm_plan(plan, group)
         folder, config = plan.folder, plan.config
-        repo = push_to if group.is_first else None
-        listen = stack.enter_context(push_best(folder, repo, listen))
+        if push_to is not None and group.is_first:
+            listen = stack.enter_context(push_best(folder, push_to, listen))
 
         def prepare_folder() -> None:
             stack.enter_context(run_lock(folder))
