@@ -69,7 +69,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def write_named_data(
     folder: Path, source: Path, names: Sequence[str], used: Sequence[str] | None = None
 ) -> Path:
-    """Write the puzzles of a data set with the names ``used`` (default: all) in turn."""
+    """Write the puzzles of a dataset with the names ``used`` (default: all) in turn."""
     dataset = get_task(read_meta(source).task).open_data([source])
     numbers = np.array([names.index(name) for name in used or names], np.int32)
     splits = {

@@ -1,4 +1,4 @@
-"""Building and opening data sets: the data half of the Python API."""
+"""Building and opening datasets: the data half of the Python API."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,14 +22,14 @@ def build_data(
     overwrite: bool = False,
     **options: Any,
 ) -> "DatasetMeta":
-    """Build a data set, completely or not at all: ``trm build-data``.
+    """Build a dataset, completely or not at all: ``trm build-data``.
 
     Args:
         task: the name of the task.
         out: the data folder; default: ``data/TASK``.
         preset: a named set of options.
         layout: ``published`` writes all augmented examples, in the format of the published trainer.
-        overwrite: replace an existing data set.
+        overwrite: replace an existing dataset.
         options: options of the task, such as ``num_train=1000`` or ``source="hub"``.
 
     Raises:
@@ -45,7 +45,7 @@ def build_data(
 def build_with_options(
     task: "Task", folder: Path, layout: Layout, overwrite: bool, options: "DataOptions"
 ) -> "DatasetMeta":
-    """Build a data set with validated options; see :func:`build_data`."""
+    """Build a dataset with validated options; see :func:`build_data`."""
     import numpy as np
 
     from trm import data
@@ -60,7 +60,7 @@ def build_with_options(
 
 
 def open_data(folder: str | Path, *more: str | Path, task: str | None = None) -> "Dataset":
-    """Open a data set, or several data sets of one task as one.
+    """Open a dataset, or several datasets of one task as one.
 
     Args:
         folder: a data folder.
@@ -68,7 +68,7 @@ def open_data(folder: str | Path, *more: str | Path, task: str | None = None) ->
         task: the name of the task; default: the task of the first folder.
 
     Raises:
-        DataError: if a folder is not a data set, is incomplete, or belongs to another task.
+        DataError: if a folder is not a dataset, is incomplete, or belongs to another task.
     """
     chosen = task_of(Path(folder)) if task is None else get_task(task)
     return chosen.open_data([folder, *more])

@@ -1,4 +1,4 @@
-"""Whether a checkpoint and a data set belong together, and which row each puzzle has."""
+"""Whether a checkpoint and a dataset belong together, and which row each puzzle has."""
 
 import re
 from collections.abc import Callable, Sequence

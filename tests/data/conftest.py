@@ -60,9 +60,9 @@ def make_split(augmentation: CellAugmentation) -> Callable[..., Split]:
 
 @pytest.fixture(scope="session")
 def make_dataset(make_split: Callable[..., Split]) -> Callable[..., Dataset]:
-    """A data set in memory; the seed decides its examples.
+    """A dataset in memory; the seed decides its examples.
 
-    Each puzzle has a name of its own, ``a1``, ``a2`` and so on if the data set's is ``a``. Where
+    Each puzzle has a name of its own, ``a1``, ``a2`` and so on if the dataset's is ``a``. Where
     names are not wanted, all have identifier 0.
     """
 

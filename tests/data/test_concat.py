@@ -1,4 +1,4 @@
-"""Several data sets as one: the same rows, identifiers that mean what they meant, and refusals."""
+"""Several datasets as one: the same rows, identifiers that mean what they meant, and refusals."""
 
 from collections.abc import Callable
 from dataclasses import replace

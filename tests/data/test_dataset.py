@@ -1,4 +1,4 @@
-"""A data set reads back as it was written, and what is wrong with a folder is said."""
+"""A dataset reads back as it was written, and what is wrong with a folder is said."""
 
 import errno
 import json
@@ -28,7 +28,7 @@ META = DatasetMeta(
 
 @pytest.fixture
 def folder(tmp_path: Path, make_split: Callable[..., Split]) -> Path:
-    """A data set as it was written."""
+    """A dataset as it was written."""
     write(tmp_path / "data", META, {"train": make_split(), "test": make_split((1, 2), (1, 1))})
     return tmp_path / "data"
 
@@ -130,7 +130,7 @@ def test_a_missing_folder_says_how_to_build_one(tmp_path: Path) -> None:
 
 def test_a_folder_without_description_is_no_data_set(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r" has no dataset.json: it is incomplete or not a data set\."
+        DataError, match=r" has no dataset.json: it is incomplete or not a dataset\."
     ):
         open_dataset(tmp_path)
 

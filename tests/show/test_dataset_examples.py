@@ -1,4 +1,4 @@
-"""Examples of a data set, to look at."""
+"""Examples of a dataset, to look at."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whether a data set fits a checkpoint, and the embedding row of each puzzle."""
+"""Whether a dataset fits a checkpoint, and the embedding row of each puzzle."""
 
 from dataclasses import dataclass, replace
 from typing import Any

@@ -40,14 +40,14 @@ class _Tasks(TyperGroup):
 
 
 _build = typer.Typer(
-    cls=_Tasks, no_args_is_help=True, subcommand_metavar="TASK [OPTIONS]", help="Build a data set."
+    cls=_Tasks, no_args_is_help=True, subcommand_metavar="TASK [OPTIONS]", help="Build a dataset."
 )
 app.add_typer(_build, name="build-data")
 
 
 @_build.callback()
 def _options() -> None:
-    """Build the data set of a task, with training and test puzzles."""
+    """Build the dataset of a task, with training and test puzzles."""
 
 
 def _builder(task: "Task") -> Callable[..., None]:
@@ -75,7 +75,7 @@ def _builder(task: "Task") -> Callable[..., None]:
                       or "this task has none") + "."),
         _parameter("out_folder", Path | None, None, f"Data folder (default: data/{task.name})",
                    "--out"),
-        _parameter("overwrite", bool, False, "Replace an existing data set.", "--overwrite"),
+        _parameter("overwrite", bool, False, "Replace an existing dataset.", "--overwrite"),
         _parameter("layout", Layout, "native", "native, or published: all augmented examples, in "
                    "the format of the published trainer. (default: native)",
                    "--layout"),
@@ -127,7 +127,7 @@ def inspect_data(
     ] = False,
     save: opt.Save = None,
 ) -> None:
-    """Show the contents of a data set: counts, digest and a few boards."""
+    """Show the contents of a dataset: counts, digest and a few boards."""
     from trm.show.board_pictures import save_pictures
     from trm.show.dataset_examples import DatasetExample, select_examples, show_example
 

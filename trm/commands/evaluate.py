@@ -64,7 +64,7 @@ def evaluate(
     submission: Submission = None,
     per_task: PerTask = None,
 ) -> int:
-    """Measure trained models on a data set's test split, on all GPUs."""
+    """Measure trained models on a dataset's test split, on all GPUs."""
     entries = _entries(ckpt, manifest)
     one = len(entries) == 1 and manifest is None
     files = {"--save-predictions": save_predictions, "--submission": submission,

@@ -1,4 +1,4 @@
-"""Data sets on disk, their augmentation, and the order of batches."""
+"""Datasets on disk, their augmentation, and the order of batches."""
 
 from trm.data.augmentation import (
     Augmentation,

@@ -1,4 +1,4 @@
-"""Concatenating several data sets of one task; their puzzle identifiers stay distinct."""
+"""Concatenating several datasets of one task; their puzzle identifiers stay distinct."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from trm.errors import DataError
 
 
 def concat_datasets(datasets: Sequence[Dataset]) -> Dataset:
-    """One data set with the puzzles of several.
+    """One dataset with the puzzles of several.
 
-    Identifier 0, the blank one, is shared. The other identifiers of a data set follow those of the
-    data set before it; a name that occurs again keeps its number. Augmentations and properties are
-    those of the first data set.
+    Identifier 0, the blank one, is shared. The other identifiers of a dataset follow those of the
+    dataset before it; a name that occurs again keeps its number. Augmentations and properties are
+    those of the first dataset.
 
     Raises:
-        DataError: if puzzles differ in length, vocabulary or layout, or if one data set trains on
+        DataError: if puzzles differ in length, vocabulary or layout, or if one dataset trains on
             test puzzles of another.
     """
     first = datasets[0]
@@ -68,7 +68,7 @@ def _check_compatible(first: Dataset, other: Dataset) -> None:
 
 
 def _check_disjoint(datasets: Sequence[Dataset]) -> None:
-    """Refuse a test puzzle that another data set trains or tests on."""
+    """Refuse a test puzzle that another dataset trains or tests on."""
     for tested in datasets:
         test_examples = _original_examples(tested, "test")
         for trained in datasets:
@@ -101,7 +101,7 @@ def _original_examples(dataset: Dataset, name: str) -> set[bytes]:
 def _concat_names(
     datasets: Sequence[Dataset],
 ) -> tuple[NDArray[np.bytes_] | None, list[NDArray[np.int32]]]:
-    """The names of all identifiers, and the new numbers of each data set's identifiers."""
+    """The names of all identifiers, and the new numbers of each dataset's identifiers."""
     parts = [() if d.names is None else d.names.tolist() for d in datasets]
     blank = next((part[0] for part in parts if part), None)
     known: dict[bytes, int] = {}

@@ -1,4 +1,4 @@
-"""A data set on disk: ``dataset.json``, and one folder of memory-mapped arrays per split."""
+"""A dataset on disk: ``dataset.json``, and one folder of memory-mapped arrays per split."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ class SplitCounts(Frozen):
 
 
 class DatasetMeta(Frozen):
-    """``dataset.json``: the description of a data set.
+    """``dataset.json``: the description of a dataset.
 
     Attributes:
         vocabulary: the symbol of each token; token 0 is padding.
@@ -69,7 +69,7 @@ class DatasetMeta(Frozen):
 
 @dataclass(frozen=True)
 class Dataset:
-    """An opened data set."""
+    """An opened dataset."""
 
     path: Path
     meta: DatasetMeta
@@ -95,12 +95,12 @@ class Dataset:
 
 
 def names_of(splits: Mapping[str, Split]) -> NDArray[np.bytes_] | None:
-    """The names of a data set's puzzle identifiers, which all its splits share."""
+    """The names of a dataset's puzzle identifiers, which all its splits share."""
     return next((split.names for split in splits.values() if split.names is not None), None)
 
 
 def write(path: Path, meta: DatasetMeta, splits: Mapping[str, Split]) -> DatasetMeta:
-    """Write a data set; the folder appears complete or not at all.
+    """Write a dataset; the folder appears complete or not at all.
 
     Returns:
         ``meta`` as written, with counts and digest.
@@ -157,7 +157,7 @@ def _check_split(meta: DatasetMeta, name: str, split: Split) -> None:
 
 
 def digest(meta: DatasetMeta, splits: Mapping[str, Split]) -> str:
-    """SHA-256 of the contents of a data set, the same on every machine."""
+    """SHA-256 of the contents of a dataset, the same on every machine."""
     sha = hashlib.sha256()
     facts = (meta.task, meta.vocabulary, meta.seq_len, meta.num_puzzle_identifiers, meta.properties)
     sha.update(json.dumps(facts, sort_keys=True).encode())
@@ -180,14 +180,14 @@ def read_meta(path: Path) -> DatasetMeta:
     """Read ``dataset.json`` of a data folder.
 
     Raises:
-        DataError: if the folder is not a data set, or has a newer format.
+        DataError: if the folder is not a dataset, or has a newer format.
     """
     file = path / META_FILE
     if not path.is_dir():
         raise DataError(f"{path}: no such data folder. Build one: trm build-data TASK --out {path}")
     if not file.is_file():
         raise DataError(
-            f"{path} has no {META_FILE}: it is incomplete or not a data set. Build it again."
+            f"{path} has no {META_FILE}: it is incomplete or not a dataset. Build it again."
         )
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
@@ -216,7 +216,7 @@ def open_dataset(
         augmentation: maps the name of a split to its augmentation.
 
     Raises:
-        DataError: if the folder is not a data set, is incomplete, or has a newer format.
+        DataError: if the folder is not a dataset, is incomplete, or has a newer format.
     """
     meta = read_meta(path)
     names = _open_names(path, meta)

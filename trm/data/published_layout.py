@@ -24,7 +24,7 @@ from trm.errors import DataError
 from trm.storage import atomic_folder
 
 NAMES_FILE = "identifiers.json"
-#: The property of a native data set whose puzzles have the identifiers of the published builder.
+#: The property of a native dataset whose puzzles have the identifiers of the published builder.
 PUBLISHED_ORDER = "published_order"
 SPLITS = ("train", "test")
 #: The arrays of a split; array NAME is in the file ``all__NAME.npy``.
@@ -55,7 +55,7 @@ class PublishedMeta(Frozen):
 
 
 def is_published(path: Path) -> bool:
-    """Whether a folder holds a data set in the published layout."""
+    """Whether a folder holds a dataset in the published layout."""
     native = (path / "dataset.json").is_file()
     return not native and any((path / split / "dataset.json").is_file() for split in SPLITS)
 
@@ -188,11 +188,11 @@ def _add_digest(sha: Any, folder: Path) -> None:
 
 
 def write_published(path: Path, dataset: Dataset, extra: Mapping[str, Any] | None = None) -> None:
-    """Write a data set in the published layout, which the published trainer reads.
+    """Write a dataset in the published layout, which the published trainer reads.
 
     Args:
         path: the folder, which appears complete or not at all.
-        dataset: a native data set.
+        dataset: a native dataset.
         extra: additional JSON files of the task, by name.
 
     Raises:

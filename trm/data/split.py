@@ -1,4 +1,4 @@
-"""A split of a data set in memory: its puzzles, and the batches gathered from them.
+"""A split of a dataset in memory: its puzzles, and the batches gathered from them.
 
 The words of the published code: a *group* is one original puzzle. Its *puzzles* are the original
 and then its augmented copies. Each puzzle has the *examples* of its group (one in Sudoku, several

@@ -38,7 +38,7 @@ def train_validation_split(split: Split, share: float) -> tuple[Split, Split]:
     """Divide the groups of a split, with all their copies, into training and validation groups.
 
     Both are loaded into memory and keep the order of the groups. Equal puzzles, such as those of
-    two joined data sets, stay together, so the validation split may be slightly larger.
+    two joined datasets, stay together, so the validation split may be slightly larger.
 
     Raises:
         ConfigError: if one of them would be empty.

@@ -1,1 +1,1 @@
-"""Measuring a trained model on a data set."""
+"""Measuring a trained model on a dataset."""

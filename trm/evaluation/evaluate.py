@@ -1,4 +1,4 @@
-"""Evaluating a trained model on a data set: what ``trm eval`` and ``trm.evaluate`` do."""
+"""Evaluating a trained model on a dataset: what ``trm eval`` and ``trm.evaluate`` do."""
 
 import contextlib
 import time
@@ -38,7 +38,7 @@ def evaluate(
     group: ProcessGroup = SINGLE_PROCESS,
     **options: Any,
 ) -> Report:
-    """Measure a trained model on the puzzles of a data set: ``trm eval``.
+    """Measure a trained model on the puzzles of a dataset: ``trm eval``.
 
     Args:
         checkpoint: what :func:`trm.load` takes or gives.
@@ -145,7 +145,7 @@ def default_max_examples(model: Model, split: str) -> int | None:
 
 
 def _choose_split(model: Model, dataset: Dataset, split: str) -> Split:
-    """The puzzles of a data set to evaluate a model on."""
+    """The puzzles of a dataset to evaluate a model on."""
     if split == "test":
         return dataset.split(split)
     if split != VALIDATION:
@@ -166,7 +166,7 @@ def _choose_split(model: Model, dataset: Dataset, split: str) -> Split:
 
 @contextlib.contextmanager
 def _mean_embedding(model: Model, dataset: Dataset, reset: bool) -> Iterator[None]:
-    """Inside the block, each puzzle of the data set has the mean puzzle embedding."""
+    """Inside the block, each puzzle of the dataset has the mean puzzle embedding."""
     table = model.network.puzzle_embedding
     if not reset or table is None:
         yield

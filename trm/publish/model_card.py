@@ -58,7 +58,7 @@ print(model.solve(puzzle).answer)
 """
 
 
-#: What follows a data set's name, by the split that was evaluated.
+#: What follows a dataset's name, by the split that was evaluated.
 _SPLIT_SUFFIXES = {"test": "", "validation": ", held-out training puzzles"}
 
 

@@ -104,7 +104,7 @@ class Evaluation(Frozen):
 
 
 def puzzle_spec(meta: DatasetMeta) -> PuzzleSpec:
-    """The part of a data set's description that a model is built from."""
+    """The part of a dataset's description that a model is built from."""
     return PuzzleSpec(meta.vocab_size, meta.seq_len, meta.num_puzzle_identifiers)
 
 

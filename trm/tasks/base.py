@@ -1,4 +1,4 @@
-"""The base class of tasks: data set builder, evaluator, default settings, presets, text formats."""
+"""The base class of tasks: dataset builder, evaluator, default settings, presets, text formats."""
 
 import tempfile
 from abc import ABC, abstractmethod
@@ -66,7 +66,7 @@ class Puzzle:
 
     Attributes:
         tokens: (seq_len,).
-        name: the name of its identifier in the data set; empty for identifier 0.
+        name: the name of its identifier in the dataset; empty for identifier 0.
     """
 
     tokens: Tokens
@@ -111,7 +111,7 @@ class Task(ABC):
         data_options: the options of ``trm build-data`` for this task.
         defaults: settings that differ from the defaults of the fields.
         presets: named options and settings.
-        hub_dataset: the data set on the Hub that ``--source hub`` downloads, if any.
+        hub_dataset: the dataset on the Hub that ``--source hub`` downloads, if any.
         published_names: other names of the task in configurations of the published trainer.
         published_seq_len: the length of the puzzles of published checkpoints, if the checkpoint
             does not contain it.
@@ -167,7 +167,7 @@ class Task(ABC):
 
     @abstractmethod
     def build_data(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
-        """Build the data set in the folder ``out``, completely or not at all.
+        """Build the dataset in the folder ``out``, completely or not at all.
 
         Args:
             out: the folder; replaced if it exists.
@@ -179,7 +179,7 @@ class Task(ABC):
         """The augmentation of a split, None if its puzzles cannot be augmented.
 
         Args:
-            meta: the description of the data set.
+            meta: the description of the dataset.
             split: the name of the split.
         """
         return None
@@ -195,7 +195,7 @@ class Task(ABC):
 
         Args:
             text: one or more puzzles, in the notation of the task.
-            properties: the properties of the data set that the model was trained on.
+            properties: the properties of the dataset that the model was trained on.
             name: the name of the file without its ending; empty for typed text.
             check: also refuse puzzles that break the rules. Callers pass it only if it is False, so
                 a task without rules may leave it out.
@@ -235,7 +235,7 @@ class Task(ABC):
         return None
 
     def build_warnings(self, meta: DatasetMeta) -> Sequence[str]:
-        """The warnings to print after a data set was built."""
+        """The warnings to print after a dataset was built."""
         return ()
 
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
@@ -243,7 +243,7 @@ class Task(ABC):
         return {}
 
     def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
-        """The description of a data set in the published layout with puzzles of this kind.
+        """The description of a dataset in the published layout with puzzles of this kind.
 
         None if they are not puzzles of this task.
         """
@@ -254,7 +254,7 @@ class Task(ABC):
         return {}
 
     def build_published(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
-        """Build the data set in the published layout; see :meth:`build_data`."""
+        """Build the dataset in the published layout; see :meth:`build_data`."""
         with storage_errors(out):
             out.parent.mkdir(parents=True, exist_ok=True)
             temporary = tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
@@ -267,10 +267,10 @@ class Task(ABC):
         return meta.model_copy(update={"digest": self.open_data([out]).meta.digest})
 
     def open_data(self, paths: Sequence[str | Path]) -> Dataset:
-        """Open a data folder of this task, or several as one data set.
+        """Open a data folder of this task, or several as one dataset.
 
         Raises:
-            DataError: if a folder is not a data set, is incomplete, belongs to another task or has
+            DataError: if a folder is not a dataset, is incomplete, belongs to another task or has
                 a newer format, or if they cannot be joined.
         """
         if not paths:

@@ -1,4 +1,4 @@
-"""CSV files of puzzles and solutions, with the columns of the published data sets on the Hub."""
+"""CSV files of puzzles and solutions, with the columns of the published datasets on the Hub."""
 
 import array
 import codecs
@@ -21,7 +21,7 @@ Symbols = Mapping[str, int]
 
 
 def download(repository: str, split: str) -> Path:
-    """Download ``train.csv`` or ``test.csv`` of a Hub data set, or find it in the Hub's cache.
+    """Download ``train.csv`` or ``test.csv`` of a Hub dataset, or find it in the Hub's cache.
 
     Raises:
         DataError: if the Hub cannot be reached; the message names the other sources.

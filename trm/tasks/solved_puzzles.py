@@ -69,7 +69,7 @@ def train_and_test_puzzles(
     Args:
         options: the source (``hub``, ``generate``, a folder or a file) and the numbers of puzzles.
         rng: the source of random numbers.
-        repository: the data set on the Hub.
+        repository: the dataset on the Hub.
         read: reads and checks a CSV file.
         is_copy: which puzzles of the second argument are symmetric copies of one of the first.
         generate: generates this number of puzzles.

@@ -52,7 +52,7 @@ def common_size(train: SolvedPuzzles, test: SolvedPuzzles, requested: int | None
 def board_meta(
     task: str, options: DataOptions, vocabulary: tuple[str, ...], size: int
 ) -> DatasetMeta:
-    """The description of a data set of boards with this size."""
+    """The description of a dataset of boards with this size."""
     return DatasetMeta(
         task=task,
         source=options.source,
@@ -65,7 +65,7 @@ def board_meta(
 
 
 class SquareBoardTask(Task):
-    """A task with square boards; the data set has a property ``size``."""
+    """A task with square boards; the dataset has a property ``size``."""
 
     @abstractmethod
     def vocabulary(self, size: int) -> tuple[str, ...]:

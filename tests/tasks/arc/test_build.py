@@ -1,4 +1,4 @@
-"""ARC data sets: which tasks go where, their copies and names, and what is refused."""
+"""ARC datasets: which tasks go where, their copies and names, and what is refused."""
 
 import json
 from collections.abc import Callable

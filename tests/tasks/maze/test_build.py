@@ -1,4 +1,4 @@
-"""Maze data sets: from nothing, from a folder, from one file; whole, or not there."""
+"""Maze datasets: from nothing, from a folder, from one file; whole, or not there."""
 
 from collections.abc import Callable
 from pathlib import Path

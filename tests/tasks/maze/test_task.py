@@ -23,7 +23,7 @@ def task() -> Maze:
 
 @pytest.fixture
 def meta(tmp_path: Path, task: Maze) -> DatasetMeta:
-    """A small data set, at ``tmp_path / "data"``."""
+    """A small dataset, at ``tmp_path / "data"``."""
     options = task.data_options(source="generate", size=6, num_train=5, num_test=4)
     return task.build_data(tmp_path / "data", options, np.random.default_rng(0))
 

@@ -1,4 +1,4 @@
-"""Sudoku data sets: from nothing, from a folder, from one file; whole, or not there."""
+"""Sudoku datasets: from nothing, from a folder, from one file; whole, or not there."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ WriteCsv = Callable[..., Path]
 
 
 def built(out: Path, seed: int = 0, **options: object) -> DatasetMeta:
-    """Build a data set; two copies of each puzzle unless told otherwise."""
+    """Build a dataset; two copies of each puzzle unless told otherwise."""
     chosen = SudokuOptions.model_validate({"num_aug": 2, "seed": seed, **options})
     return build(out, chosen, np.random.default_rng(seed))
 

@@ -24,7 +24,7 @@ def task() -> Sudoku:
 
 @pytest.fixture
 def meta(tmp_path: Path, task: Sudoku) -> DatasetMeta:
-    """A small data set, at ``tmp_path / "data"``."""
+    """A small dataset, at ``tmp_path / "data"``."""
     options = task.data_options(source="generate", size=4, num_train=5, num_test=4, num_aug=1)
     return task.build_data(tmp_path / "data", options, np.random.default_rng(0))
 

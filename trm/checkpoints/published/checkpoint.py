@@ -225,7 +225,7 @@ def _nearest_file(name: str, torch_file: Path, path: Path) -> Path | None:
 
 
 def _read_names(file: Path, rows: int) -> PuzzleNames:
-    """The names of the puzzle identifiers of a published data set."""
+    """The names of the puzzle identifiers of a published dataset."""
     try:
         names: Any = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -1,4 +1,4 @@
-"""Building an ARC data set from training tasks, ConceptARC and evaluation tasks.
+"""Building an ARC dataset from training tasks, ConceptARC and evaluation tasks.
 
 As in the published code (``dataset/build_arc_dataset.py``) with two differences: tasks keep the
 order of their sources instead of being shuffled, and other copies are drawn. Both only change the
@@ -78,7 +78,7 @@ class _AugmentedTasks(NamedTuple):
 
 
 def build(out: Path, task_name: str, options: ArcOptions, rng: np.random.Generator) -> DatasetMeta:
-    """Build the data set of ``arc1`` or ``arc2``; see :meth:`trm.tasks.base.Task.build_data`."""
+    """Build the dataset of ``arc1`` or ``arc2``; see :meth:`trm.tasks.base.Task.build_data`."""
     training, concepts, evaluation = _load_tasks(task_name, options)
     draw = _draw_as_published if options.published_order else _draw
     augmented = draw(training, concepts, evaluation, options, rng)

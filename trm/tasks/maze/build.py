@@ -1,4 +1,4 @@
-"""Building a maze data set from the Hub, from CSV files, or from generated mazes."""
+"""Building a maze dataset from the Hub, from CSV files, or from generated mazes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +41,7 @@ class MazeOptions(SolvedPuzzleOptions):
 
 
 def build(out: Path, options: MazeOptions, rng: np.random.Generator) -> DatasetMeta:
-    """Build the data set in ``out``; see :meth:`trm.tasks.base.Task.build_data`."""
+    """Build the dataset in ``out``; see :meth:`trm.tasks.base.Task.build_data`."""
     train, test = train_and_test_puzzles(
         options,
         rng,

@@ -1,4 +1,4 @@
-"""Mazes from CSV files in the format of the Hub data set ``sapientinc/maze-30x30-hard-1k``.
+"""Mazes from CSV files in the format of the Hub dataset ``sapientinc/maze-30x30-hard-1k``.
 
 A question has ``size * size`` characters of ``# SG``, row by row; an answer also has ``o``. An
 answer may be any valid path, not only the one of the tie-break rule. The column ``rating`` is

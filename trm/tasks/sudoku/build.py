@@ -1,4 +1,4 @@
-"""Building a Sudoku data set from the Hub, from CSV files, or from generated puzzles."""
+"""Building a Sudoku dataset from the Hub, from CSV files, or from generated puzzles."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,7 @@ class SudokuOptions(SolvedPuzzleOptions):
 
 
 def build(out: Path, options: SudokuOptions, rng: np.random.Generator) -> DatasetMeta:
-    """Build the data set in ``out``; see :meth:`trm.tasks.base.Task.build_data`."""
+    """Build the dataset in ``out``; see :meth:`trm.tasks.base.Task.build_data`."""
     train, test = train_and_test_puzzles(
         options,
         rng,

@@ -1,4 +1,4 @@
-"""Puzzles from CSV files in the format of the Hub data set ``sapientinc/sudoku-extreme``."""
+"""Puzzles from CSV files in the format of the Hub dataset ``sapientinc/sudoku-extreme``."""
 
 import array
 from pathlib import Path

@@ -6,7 +6,7 @@ candidates (the lowest index on a tie), in ascending order of the digits.
 
 The rating of a puzzle is the number of guesses until the first solution. Each digit that is tried
 in a cell counts, right or wrong, except the last one, which is a conclusion. A puzzle that
-propagation solves has rating 0. The Sudoku-Extreme data set is rated by the guesses of tdoku
+propagation solves has rating 0. The Sudoku-Extreme dataset is rated by the guesses of tdoku
 (T. Dillon), which are similar: on 1000 of its puzzles the rank correlation is 0.67, and the means
 are 50 (this rating) and 21 (tdoku).
 
