@@ -30,7 +30,7 @@ from trm.models import PuzzleBatch
 from trm.runtime.device import resolve_dtype
 from trm.tasks.registry import get_task
 from trm.training.model_init import build_model
-from trm.training.plan import plan_run
+from trm.training.run_plan import plan_run
 from trm.training.step import TrainState, TrainStep
 
 BASE = "preset mini"

@@ -16,9 +16,11 @@ from jaxtyping import install_import_hook
 from tests.hub import HubServer
 from tests.hub.commands import Commands, Online
 
-#: Packages whose shapes are checked.
+#: Modules whose shapes are checked. Not ``models.layers``, which runs dozens of times in a step: its
+#: checks took a quarter of the time of all tests. ``tests/models/test_layers.py`` makes them.
 CHECKED = (
-    "models", "training", "evaluation.loop", "checkpoints", "runtime", "inference.latent_noise",
+    "models.best_latent", "models.carry", "models.losses", "models.puzzle_embedding", "models.trm",
+    "training", "evaluation.loop", "checkpoints", "runtime", "inference.latent_noise",
     "inference.model", "inference.rollout_pool", "inference.rollouts", "inference.search",
     "inference.symmetric_copies",
 )  # fmt: skip

@@ -12,7 +12,7 @@ from trm.data import DatasetMeta, Position, read_meta, write
 from trm.models import TinyRecursiveModel
 from trm.runs.checkpoint import CheckpointConfig, Evaluation, Progress, puzzle_spec, save_evaluation
 from trm.tasks.registry import get_task
-from trm.training.snapshot import Snapshot
+from trm.training.checkpoint_snapshot import Snapshot
 
 
 def write_checkpoint(

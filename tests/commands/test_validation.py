@@ -28,8 +28,8 @@ def runs(mini_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     program = (
         "import sys; from tests.training.scripted import Scripted;"
-        "from trm.training import plan; task = Scripted([0.25, 0.5, 0.25]);"
-        "plan.get_task = lambda name: task;"
+        "from trm.training import run_plan; task = Scripted([0.25, 0.5, 0.25]);"
+        "run_plan.get_task = lambda name: task;"
         "from trm.cli import run; sys.exit(run(sys.argv[1:]))"
     )
     done = subprocess.run(

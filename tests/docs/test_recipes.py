@@ -8,7 +8,7 @@ import pytest
 
 import trm
 from trm.config import RunConfig
-from trm.evaluation.manifest import ManifestEntry, read_manifest
+from trm.evaluation.checkpoint_manifest import ManifestEntry, read_manifest
 from trm.hub import parse_name
 from trm.tasks.arc.evaluator import ArcEvaluator
 from trm.tasks.metrics import AccuracyEvaluator

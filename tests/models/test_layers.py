@@ -1,6 +1,9 @@
 """The layers: norm, SwiGLU, attention, rotary positions, block."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +25,34 @@ from trm.models.layers import (
     swiglu_width,
     truncated_normal_,
 )
+
+#: In a process of its own, so that no other test pays for these checks.
+SHAPES = """
+import torch
+from jaxtyping import install_import_hook
+install_import_hook("trm.models", "beartype.beartype")
+from tests.models.small_model import build, puzzles, small
+
+inputs, identifiers = puzzles()
+for settings in {}, {"mlp_t": True, "pos_encodings": "none"}, {"swiglu": "normed"}:
+    model = build(small(**settings))
+    for grad in True, False:
+        with torch.set_grad_enabled(grad):
+            embedded = model.embed(inputs, model.puzzle_vectors(identifiers))
+            model(model.initial_state(3), embedded)
+print("checked")
+model.core.layers[0](embedded[0], None)
+"""
+
+
+def test_shapes_fit_the_signatures() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHAPES], cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "checked\n", done.stderr
+    assert done.returncode == 1  # the last call lacks an axis
+    assert "TypeCheckError" in done.stderr
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 
-from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.checkpoints.published.checkpoint import export_published, import_published, read_published
 from trm.checkpoints.published.file_names import YAML_FILE
 from trm.checkpoints.published.tensor_names import PREFIX

@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.config import ModelConfig, RunConfig
 from trm.data import DatasetMeta, Position
 from trm.errors import CheckpointError, ConfigError, InputError
@@ -21,7 +21,7 @@ from trm.models import StepOutput, TinyRecursiveModel
 from trm.publish import export_program
 from trm.runs import layout
 from trm.runs.checkpoint import CheckpointConfig, Progress
-from trm.training.snapshot import Snapshot
+from trm.training.checkpoint_snapshot import Snapshot
 
 SMALL = {
     "hidden_size": 32, "num_heads": 2, "l_layers": 1, "h_cycles": 1, "l_cycles": 1,

@@ -22,7 +22,7 @@ from tests.hub import HubServer
 from tests.hub.commands import Online
 from tests.made_checkpoints import files_of, write_checkpoint
 from trm import settings
-from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.checkpoints.published.checkpoint import import_published
 from trm.cli import run
 from trm.config import GROUPS, RunConfig, setting_names

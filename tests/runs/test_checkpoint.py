@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from trm.checkpoints import tensors
-from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.errors import CheckpointError, StorageError
 from trm.models import TinyRecursiveModel
 from trm.runs import checkpoint, layout
 from trm.runs.lock import LOCK_FILE
-from trm.training.snapshot import restore, take_snapshot
+from trm.training.checkpoint_snapshot import restore, take_snapshot
 from trm.training.step import TrainState
 
 

@@ -11,7 +11,7 @@ from trm.errors import ConfigError
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.runs import layout
 from trm.runtime.device import default_dtype, num_processes, pick_device, resolve_dtype
-from trm.training.plan import plan_run
+from trm.training.run_plan import plan_run
 from trm.training.train import train
 
 CPU = torch.device("cpu")

@@ -81,15 +81,6 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-def test_the_same_command_gives_the_same_weights(mini_data: Path, tmp_path: Path) -> None:
-    weights = []
-    for name in ("one", "two"):
-        done = trm(tmp_path, *TINY[:-1], name, "--data", mini_data, "--max-steps", "3")
-        assert done.returncode == 0, done.stderr
-        weights.append((tmp_path / f"runs/sudoku/{name}/last/model.safetensors").read_bytes())
-    assert weights[0] == weights[1]
-
-
 def test_help_in_a_bare_environment(tmp_path: Path) -> None:
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     assert "build-data" in trm(tmp_path, "--help", env=env).stdout

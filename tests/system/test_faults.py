@@ -97,13 +97,12 @@ def test_a_launcher_that_is_killed_takes_its_processes_along_which_save(
     assert int(whole.name[5:]) == stopped["step"]
 
 
-@pytest.mark.parametrize("processes", [1, 2])
 def test_a_run_goes_on_when_nobody_reads_what_it_says(
-    tiny_run: tuple[str, ...], tmp_path: Path, records: Records, processes: int
+    tiny_run: tuple[str, ...], tmp_path: Path, records: Records
 ) -> None:
     command = [sys.executable, "-m", "trm", *tiny_run, "--max-steps", "9", "--run-name", "a"]
     with subprocess.Popen(
-        [*command, "--nproc", str(processes)], cwd=tmp_path,
+        [*command, "--nproc", "2"], cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -224,23 +223,18 @@ def test_a_full_disk_while_saving_leaves_the_checkpoint_before(
     assert (kept / "sudoku/a/last").resolve() == whole
 
 
-@pytest.mark.parametrize("how", ["cut", "flipped"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     start: Callable[..., Any],
     tiny_run: tuple[str, ...],
     tmp_path: Path,
     numbers: Callable[..., Any],
-    how: str,
 ) -> None:
     assert start(*tiny_run, "--max-steps", "10", "--run-name", "a").end()[0] == 0
     run = tmp_path / RUN
     whole = numbers(run / "checkpoints/step-000010")
     file = run / "checkpoints/step-000010/training_state/optimizer.safetensors"
     data = bytearray(file.read_bytes())
-    if how == "cut":
-        del data[-40:]
-    else:
-        data[-7] ^= 1
+    data[-7] ^= 1
     file.write_bytes(data)
     again = start(*tiny_run, "--max-steps", "10", "--run-name", "a")
     assert again.end() == (0, "")

@@ -20,7 +20,7 @@ from trm.runtime.process_group import (
     process_group_from_env,
 )
 from trm.tasks.registry import get_task
-from trm.training.plan import plan_run
+from trm.training.run_plan import plan_run
 from trm.training.train import train
 
 sys.path.insert(0, str(Path(__file__).parents[2]))

@@ -12,8 +12,8 @@ from trm.data import Position
 from trm.errors import StorageError
 from trm.runs.checkpoint import Evaluation, Progress
 from trm.runs.run_folder import checkpoints
+from trm.training.checkpoint_snapshot import Snapshot
 from trm.training.checkpoint_writer import CheckpointWriter
-from trm.training.snapshot import Snapshot
 from trm.training.train import train
 
 

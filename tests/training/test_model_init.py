@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tests.hub import HubServer
 from tests.hub.commands import Online, succeeded
 from tests.made_checkpoints import files_of, write_checkpoint, write_named_data
-from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.checkpoints.tensors import PUZZLE_EMBEDDING
 from trm.config import RunConfig
 from trm.data import Dataset
@@ -27,7 +27,7 @@ from trm.training.model_init import (
     check_initial_weights,
     load_initial_weights,
 )
-from trm.training.plan import plan_run
+from trm.training.run_plan import plan_run
 from trm.training.sharded_embedding import ShardedPuzzleEmbedding
 from trm.training.train import train
 

@@ -17,7 +17,7 @@ from trm.runs import layout
 from trm.runs.checkpoint import read_evaluation, read_progress
 from trm.runs.listing import read_run
 from trm.training.loop import TrainResult
-from trm.training.plan import plan_run
+from trm.training.run_plan import plan_run
 from trm.training.train import train
 
 Tiny = Callable[..., RunConfig]

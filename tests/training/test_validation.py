@@ -19,7 +19,7 @@ from trm.evaluation.predictions import Predictions
 from trm.runs import layout
 from trm.runs.checkpoint import read_evaluation
 from trm.tasks.registry import get_task
-from trm.training.plan import plan_run
+from trm.training.run_plan import plan_run
 from trm.training.train import train
 
 Tiny = Callable[..., RunConfig]

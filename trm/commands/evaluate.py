@@ -21,7 +21,7 @@ from trm.runtime.worker import elastic_worker
 from trm.storage import check_writable, write_text
 
 if TYPE_CHECKING:
-    from trm.evaluation.manifest import ManifestEntry
+    from trm.evaluation.checkpoint_manifest import ManifestEntry
     from trm.evaluation.report import Report
     from trm.runtime.launcher import LaunchOptions
     from trm.runtime.process_group import ProcessGroup
@@ -177,7 +177,7 @@ def _check_files(*files: Path | None) -> None:
 
 
 def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[ManifestEntry]":
-    from trm.evaluation.manifest import ManifestEntry, read_manifest
+    from trm.evaluation.checkpoint_manifest import ManifestEntry, read_manifest
 
     if manifest is not None:
         if ckpt:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from trm.runs.metrics_file import Listener, Record
     from trm.runtime.launcher import LaunchOptions
     from trm.settings import ResolvedSettings
-    from trm.training.footprint import Footprint
     from trm.training.loop import TrainResult
-    from trm.training.plan import RunPlan
+    from trm.training.memory_estimate import MemoryEstimate
+    from trm.training.run_plan import RunPlan
 
 out = Console()
 #: The environment variable in which the launching process hands its plan to the workers.
@@ -75,13 +75,13 @@ def launch_training(
         config: the settings.
         options: how many processes, and on which machines.
         arguments: the command line.
-        where: ``runs``, ``name`` and ``resume`` of :func:`trm.training.plan.plan_run`.
+        where: ``runs``, ``name`` and ``resume`` of :func:`trm.training.run_plan.plan_run`.
     """
     from trm.runs.lock import check_not_locked
     from trm.runs.metrics_file import record_crash
     from trm.runs.run_folder import last_checkpoint
     from trm.runtime.launcher import launch
-    from trm.training.plan import plan_run
+    from trm.training.run_plan import plan_run
 
     plan = plan_run(config, num_processes=options.total_processes, **where)
     folder, environment = plan.folder, {_PLAN: plan.to_json()}
@@ -109,7 +109,7 @@ def plan_from_launcher(environment: Mapping[str, str]) -> "RunPlan | None":
     """The plan of the process that started this one, None if this is not a worker of ``trm``."""
     if _PLAN not in environment or not is_elastic_worker(environment):
         return None
-    from trm.training.plan import RunPlan
+    from trm.training.run_plan import RunPlan
 
     return RunPlan.from_json(environment[_PLAN])
 
@@ -121,17 +121,17 @@ def print_dry_run(
     from trm.runs.checkpoint import puzzle_spec
     from trm.runtime.process_group import SINGLE_PROCESS, process_group_from_env
     from trm.show.tables import settings_table
-    from trm.training.footprint import footprint
-    from trm.training.plan import plan_run
+    from trm.training.memory_estimate import estimate_memory
+    from trm.training.run_plan import plan_run
 
     group = process_group_from_env(os.environ) or SINGLE_PROCESS
     if options is None and not group.is_first:
         return 0
     size = group.size if options is None else options.total_processes
     plan = plan_run(resolved.config, num_processes=size, **where)
-    needs = footprint(plan.config, puzzle_spec(plan.dataset.meta), size)
+    needs = estimate_memory(plan.config, puzzle_spec(plan.dataset.meta), size)
     out.print(settings_table(resolved))
-    for line in footprint_lines(needs, plan.total_steps, size):
+    for line in memory_lines(needs, plan.total_steps, size):
         out.print(line, highlight=False, soft_wrap=True)
     return 0
 
@@ -188,7 +188,7 @@ def print_result(result: "TrainResult", task: str) -> None:
     out.print(f"done:{best} next: {hint}", soft_wrap=True)
 
 
-def footprint_lines(found: "Footprint", total_steps: int, num_processes: int) -> Iterable[str]:
+def memory_lines(found: "MemoryEstimate", total_steps: int, num_processes: int) -> Iterable[str]:
     """What a run would need, for ``--dry-run``."""
     yield f"parameters        {found.num_parameters:,}"
     yield f"puzzle embedding  {found.num_puzzle_numbers:,} numbers"

@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from trm.checkpoints.opened import OpenedCheckpoint, open_checkpoint
+from trm.checkpoints.open_checkpoint import OpenedCheckpoint, open_checkpoint
 from trm.config import RunConfig
 from trm.errors import InputError
 from trm.inference.latent_noise import LatentNoise

@@ -42,7 +42,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.errors import CheckpointError, ConfigError, InputError
 from trm.models import LatentState, TinyRecursiveModel
 from trm.models.layers import Hidden

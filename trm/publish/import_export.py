@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trm.checkpoints.opened import locate_checkpoint
+from trm.checkpoints.open_checkpoint import locate_checkpoint
 from trm.errors import CheckpointError
 from trm.runs.layout import WEIGHTS_FILE
 

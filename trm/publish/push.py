@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trm import hub
-from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.errors import CheckpointError, HubError, InputError
 from trm.publish.model_card import model_card
 from trm.runs.checkpoint import verify_checksums, write_checksums

@@ -2,7 +2,7 @@
 
 ``model.safetensors`` and ``config.json`` are enough to use a model, with ``identifiers.npy`` if
 puzzles have names. ``training_state/`` holds what training needs to resume exactly where it
-stopped, see :mod:`trm.training.snapshot`. Nothing is pickled.
+stopped, see :mod:`trm.training.checkpoint_snapshot`. Nothing is pickled.
 """
 
 import hashlib

@@ -13,7 +13,7 @@ from trm.runs.layout import BEST, LAST
 from trm.runs.metrics_file import Record
 from trm.runs.run_folder import checkpoint_path, checkpoints_to_remove, remove_unfinished
 from trm.storage import replace_symlink
-from trm.training.snapshot import Snapshot
+from trm.training.checkpoint_snapshot import Snapshot
 
 
 class CheckpointWriter:

@@ -20,13 +20,13 @@ from trm.runtime.device import compile_network, copy_to, to_device
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.metrics import Metric
 from trm.trackers import TrackerGroup, open_trackers
+from trm.training.checkpoint_snapshot import restore, take_snapshot
 from trm.training.checkpoint_writer import CheckpointWriter
 from trm.training.model_init import build_model, load_initial_weights
 from trm.training.optim.ema import ema_weights
-from trm.training.plan import RunPlan
 from trm.training.profiler import profile
+from trm.training.run_plan import RunPlan
 from trm.training.schedule import Schedule, eval_examples, is_out_of_patience
-from trm.training.snapshot import restore, take_snapshot
 from trm.training.step import TrainState, TrainStep
 from trm.training.step_metrics import StepMetrics
 
@@ -58,7 +58,7 @@ class TrainLoop:
     """A training run, as one of its processes sees it.
 
     Attributes:
-        plan: the run, from :func:`trm.training.plan.plan_run`.
+        plan: the run, from :func:`trm.training.run_plan.plan_run`.
         device: of this process.
         group: the processes that train together. The first one writes into the run folder.
         listen: called with every record in the first process, after ``metrics.jsonl`` has it.

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.checkpoints.tensors import PUZZLE_EMBEDDING, check_shapes, expected_shapes
 from trm.config import RunConfig
 from trm.data import Dataset

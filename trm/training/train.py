@@ -16,7 +16,7 @@ from trm.runtime.process_group import SINGLE_PROCESS, init_process_group, proces
 from trm.runtime.worker import num_restarts
 from trm.storage import replace_symlink, write_text
 from trm.training.loop import TrainLoop, TrainResult
-from trm.training.plan import RunPlan, confirm_plan, plan_run
+from trm.training.run_plan import RunPlan, confirm_plan, plan_run
 
 
 def train(
@@ -46,7 +46,7 @@ def train(
         listen: called with every record, in the first process.
         should_stop: called after each step. True ends the run with a checkpoint.
         profile_steps: write a profiler trace of this many steps.
-        plan: the run, if it is planned already by :func:`trm.training.plan.plan_run`. Then
+        plan: the run, if it is planned already by :func:`trm.training.run_plan.plan_run`. Then
             ``runs``, ``name`` and ``resume`` have no effect.
 
     Raises:

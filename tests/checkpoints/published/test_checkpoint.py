@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.checkpoints.published.checkpoint import export_published, import_published, read_published
 from trm.errors import CheckpointError, InputError
 from trm.models.puzzle_embedding import mean_puzzle_embedding

@@ -8,7 +8,7 @@ import pytest
 
 from tests.hub import HubServer
 from tests.hub.commands import Online
-from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.checkpoints.published.file_names import files_to_download, step_in_name
 
 STEPS = {

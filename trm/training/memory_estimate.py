@@ -11,7 +11,7 @@ from trm.training.step import TrainState, supervision_step
 
 
 @dataclass(frozen=True)
-class Footprint:
+class MemoryEstimate:
     """The size of a model and of a training step, on each device.
 
     Attributes:
@@ -36,7 +36,7 @@ class Footprint:
         return self.state_bytes + self.activation_bytes + self.carry_bytes
 
 
-def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Footprint:
+def estimate_memory(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> MemoryEstimate:
     """Measure a training step on the meta device, which has shapes but no numbers."""
     train, local_batch = config.train, config.train.batch_size // num_processes
     with torch.device("meta"):
@@ -52,7 +52,7 @@ def footprint(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> Fo
     kept_table = -(-table // num_processes) if train.shard_puzzle_embedding else table
     parts = 1 + config.model.num_latents  # the answer, and each latent
     latents = parts * (config.model.prefix_len + spec.seq_len) * config.model.hidden_size
-    return Footprint(
+    return MemoryEstimate(
         num_parameters=model.num_parameters,
         num_puzzle_numbers=table,
         state_bytes=4 * (copies * model.num_parameters + kept_table)

@@ -14,7 +14,7 @@ from trm.config import RunConfig, TrainConfig
 from trm.data import DatasetMeta, Split, write
 from trm.errors import ConfigError, DataError
 from trm.tasks.sudoku.task import Sudoku
-from trm.training.plan import RunPlan, plan_run
+from trm.training.run_plan import RunPlan, plan_run
 from trm.training.schedule import eval_examples, total_steps
 from trm.training.train import train
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.hub import HubServer
 from tests.hub.commands import Online, refused
-from trm.checkpoints.opened import open_checkpoint
+from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.checkpoints.tensors import PUZZLE_EMBEDDING
 from trm.errors import CheckpointError, PluginError
 

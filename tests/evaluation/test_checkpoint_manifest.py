@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trm.errors import InputError
-from trm.evaluation.manifest import ManifestEntry, read_manifest
+from trm.evaluation.checkpoint_manifest import ManifestEntry, read_manifest
 
 
 @pytest.fixture
