@@ -16,7 +16,7 @@ from jaxtyping import install_import_hook
 from tests.hub import HubServer
 from tests.hub.commands import Commands, Online
 
-#: Modules whose shapes are checked. Not ``models.layers``, which runs dozens of times in a step: its
+#: Modules whose shapes are checked. Not ``models.layers``, which runs dozens of times a step: its
 #: checks took a quarter of the time of all tests. ``tests/models/test_layers.py`` makes them.
 CHECKED = (
     "models.best_latent", "models.carry", "models.losses", "models.puzzle_embedding", "models.trm",
