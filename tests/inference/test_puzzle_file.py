@@ -75,10 +75,10 @@ def test_json_without_a_text_puzzle_is_a_plain_puzzle() -> None:
     [
         ("", r"^p has no puzzle\. Give a puzzle a line, or CSV\.$"),
         (" \n\n", r"^p has no puzzle\."),
-        ("question,answer\n1,2\n3\n", r"^p, line 3: 1 fields, but the header has 2\. Mend"),
+        ("question,answer\n1,2\n3\n", r"^p, line 3: 1 fields, but the header has 2\. Correct"),
         ("question,answer\n1,2,3\n", r"^p, line 2: 3 fields, but the header has 2\."),
-        ('question\n"1\n2\n', r"^p, line 3: not CSV: unexpected end of data\. Mend the line\.$"),
-        ('{"puzzle": "1"}\n2\n', r"^p, line 2: not a JSON object with a text 'puzzle'\. Mend"),
+        ('question\n"1\n2\n', r"^p, line 3: not CSV: unexpected end of data\. Correct the line\.$"),
+        ('{"puzzle": "1"}\n2\n', r"^p, line 2: not a JSON object with a text 'puzzle'\. Correct"),
         ('{"puzzle": "1"}\n{"puzzle": 2}\n', r"^p, line 2: not a JSON object with"),
         ('{"puzzle": "1"}\n["puzzle"]\n', r"^p, line 2: not a JSON object with"),
     ],

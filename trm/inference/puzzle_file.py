@@ -85,14 +85,14 @@ class PuzzleReader:
                 fields = next(reader, None)
             except csv.Error as error:
                 location = self._location(self._first_line + reader.line_num)
-                raise InputError(f"{location}: not CSV: {error}. Mend the line.") from error
+                raise InputError(f"{location}: not CSV: {error}. Correct the line.") from error
             if fields is None:
                 return
             location = self._location(self._first_line + reader.line_num)
             if len(fields) not in (0, len(header)):  # an empty line has 0
                 raise InputError(
                     f"{location}: {len(fields)} fields, but the header has {len(header)}. "
-                    "Mend the line."
+                    "Correct the line."
                 )
             if fields:
                 yield PuzzleRecord(location, fields[puzzle], "" if label is None else fields[label])
@@ -102,7 +102,7 @@ class PuzzleReader:
             location, record = self._location(number), _json_record(line)
             if record is None:
                 raise InputError(
-                    f"{location}: not a JSON object with a text 'puzzle'. Mend the line."
+                    f"{location}: not a JSON object with a text 'puzzle'. Correct the line."
                 )
             label = next((record[name] for name in ANSWER_COLUMNS if name in record), None)
             if label is None:
