@@ -7,7 +7,7 @@ TRM := $(CURDIR)/$(BIN)/trm
 
 .PHONY: demo test soak bench-gpu check format lint types coverage docs clean
 
-# Everything below happens in ./demo: its data in demo/data, its runs in demo/runs.
+# Writes to ./demo: the data to demo/data, the runs to demo/runs.
 demo: $(INSTALLED)
 	@mkdir -p demo
 	cd demo && $(TRM) build-data sudoku --preset mini --overwrite
@@ -18,13 +18,13 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
-# A run that is killed twenty times.
+# Kill and resume a run twenty times.
 soak: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/system/test_faults.py --soak
 
-# On one CUDA device, into benchmarks/results. Run again, it goes on where it stopped.
-#   REFERENCE=FOLDER        a checkout of the published code, measured beside this package
-#   KERNELS="plain triton"  all rows with TRM_KERNELS=triton too
+# Measure on one CUDA device, into benchmarks/results. Run it again to resume.
+#   REFERENCE=FOLDER        a checkout of the published code, which is measured too
+#   KERNELS="plain triton"  also measure all rows with TRM_KERNELS=triton
 MINUTES ?= 7
 bench-gpu: $(INSTALLED)
 	$(BIN)/python benchmarks/gpu.py --minutes $(MINUTES) \

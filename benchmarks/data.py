@@ -1,9 +1,9 @@
-"""Building data and making batches: seconds, peak memory, disk, examples a second.
+"""Measure data building and batch making: seconds, peak memory, disk, examples per second.
 
     python benchmarks/data.py --concept ConceptARC --sudoku FOLDER --json benchmarks/data.json
 
-Each build is a process of its own, run once to compile and cache and then measured; batches are
-made by one process with one thread, as a training process makes them, median of several.
+Each build runs in its own process, once to compile and fill caches and once to be measured. One
+process with one thread makes the batches, as in training. The rate is the median of several rounds.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from machine import cpu
+from machine import describe_cpu
 
 BATCH_SIZE = 768
 ROUNDS, BATCHES = 5, 20
@@ -25,11 +25,13 @@ ROUNDS, BATCHES = 5, 20
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--concept", help="a checkout of ConceptARC; without: --no-concept")
+    parser.add_argument(
+        "--concept", help="a checkout of ConceptARC; default: build with --no-concept"
+    )
     parser.add_argument("--sudoku", default="generate", help="hub, generate or a folder")
     parser.add_argument("--maze", default="generate", help="hub, generate or a folder")
-    parser.add_argument("--only", nargs="*", help="these tasks")
-    parser.add_argument("--json", type=Path, help="write the numbers there too")
+    parser.add_argument("--only", nargs="*", help="tasks to measure; default: all")
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     parser.add_argument("--batches", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.batches:
@@ -47,15 +49,15 @@ def main() -> None:
         for task, flags in commands.items()
         if not arguments.only or task in arguments.only
     ]
-    found = {"machine": cpu(), "batch_size": BATCH_SIZE, "tasks": rows}
-    print(f"{found['machine']}; batches of {BATCH_SIZE}, one process, one thread\n")
+    results = {"machine": describe_cpu(), "batch_size": BATCH_SIZE, "tasks": rows}
+    print(f"{results['machine']}; batches of {BATCH_SIZE}, one process, one thread\n")
     print(table(rows))
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def measure(task: str, flags: list[str]) -> dict[str, Any]:
-    """Build a task's data twice, the second time with a watch, and make batches of it."""
+    """Build a task's data twice, measure the second build, and measure batches from it."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         command = [sys.executable, "-m", "trm", "build-data", task, *flags, "--out", str(data)]
@@ -84,7 +86,7 @@ def measure(task: str, flags: list[str]) -> dict[str, Any]:
 
 
 def time_batches(folder: Path) -> dict[str, float]:
-    """Examples a second of a training stream, and seconds to open it and make the first batch."""
+    """Examples per second of a training stream, and seconds to open it and make one batch."""
     from trm.data import TrainStream, read_meta
     from trm.tasks.registry import get_task
 

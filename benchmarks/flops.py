@@ -1,10 +1,10 @@
-"""Arithmetic of the published models: floating point operations, from their sizes alone.
+"""Count the floating point operations of the published models from their sizes.
 
     python benchmarks/flops.py
     python benchmarks/flops.py --config runs/sudoku/NAME/checkpoints/best/config.json
 
-Of the matrix products only, a multiply-add is two, see :mod:`trm.models.flops`. An evaluation of
-one step is what a puzzle takes at least, one of 16 what it takes as published.
+Only matrix products count, and a multiply-add is two operations, see :mod:`trm.models.flops`. A
+puzzle takes at least one supervision step in evaluation; the published evaluation takes 16.
 """
 
 import argparse
@@ -27,9 +27,9 @@ class Model:
     """A model and its puzzles.
 
     Attributes:
-        run: the settings of its training.
-        spec: of its puzzles.
-        batch: examples of a step that one GPU has room for.
+        run: the training settings.
+        spec: the sizes of the puzzles.
+        batch: examples per step that fit on one GPU.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Model:
 
     @property
     def num_parameters(self) -> int:
-        """Trained numbers of the network, the puzzle embedding apart."""
+        """Trainable parameters, without the puzzle embedding."""
         with torch.device("meta"):
             return TinyRecursiveModel(self.config, self.spec, init_weights=False).num_parameters
 
 
-def published(name: str, task: str, spec: PuzzleSpec, batch: int) -> Model:
-    """A model of the paper: its task's own settings, with an MLP mixer where it is named so."""
+def published_model(name: str, task: str, spec: PuzzleSpec, batch: int) -> Model:
+    """A model of the paper: the task's defaults, with the MLP mixer if the name ends in -mlp."""
     run = RunConfig.model_validate({**get_task(task).defaults, "task": task})
     if name.endswith("-mlp"):
         mixer = run.model.model_copy(update={"mlp_t": True, "pos_encodings": "none"})
@@ -61,10 +61,10 @@ def published(name: str, task: str, spec: PuzzleSpec, batch: int) -> Model:
 SUDOKU, MAZE = PuzzleSpec(vocab_size=11, seq_len=81), PuzzleSpec(vocab_size=6, seq_len=900)
 ARC = PuzzleSpec(vocab_size=12, seq_len=900, num_puzzle_identifiers=876_408)
 MODELS = [
-    published("sudoku-mlp", "sudoku", SUDOKU, 768),
-    published("sudoku-att", "sudoku", SUDOKU, 768),
-    published("maze-att", "maze", MAZE, 96),
-    published("arc-att", "arc1", ARC, 96),
+    published_model("sudoku-mlp", "sudoku", SUDOKU, 768),
+    published_model("sudoku-att", "sudoku", SUDOKU, 768),
+    published_model("maze-att", "maze", MAZE, 96),
+    published_model("arc-att", "arc1", ARC, 96),
 ]
 
 
@@ -72,11 +72,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--config", type=Path, metavar="FILE", help="config.json of a checkpoint")
     arguments = parser.parse_args()
-    print(table([from_checkpoint(arguments.config)] if arguments.config else MODELS))
+    print(table([model_from_checkpoint(arguments.config)] if arguments.config else MODELS))
 
 
-def from_checkpoint(file: Path) -> Model:
-    """The model of a checkpoint, by its ``config.json``; the batch is that of its training."""
+def model_from_checkpoint(file: Path) -> Model:
+    """The model in a checkpoint's ``config.json``, with the batch size of its training."""
     stored = CheckpointConfig.model_validate_json(file.read_bytes())
     return Model(stored.run.task, stored.run, stored.spec, stored.run.train.batch_size)
 
@@ -92,15 +92,17 @@ def table(models: Iterable[Model]) -> str:
         training, step = train_step_flops(config, spec), eval_step_flops(config, spec)
         lines.append(
             f"| {model.name} | {model.num_parameters / 1e6:.2f} M "
-            f"| {config.prefix_len + spec.seq_len} | {giga(application_flops(config, spec))} "
-            f"| {giga(training)} | {giga(step)} | {giga(step * config.halt_max_steps)} "
+            f"| {config.prefix_len + spec.seq_len} "
+            f"| {format_gflop(application_flops(config, spec))} "
+            f"| {format_gflop(training)} | {format_gflop(step)} "
+            f"| {format_gflop(step * config.halt_max_steps)} "
             f"| {model.batch} | {training * model.batch / 1e12:.3g} TFLOP |"
         )
     return "\n".join(lines)
 
 
-def giga(flops: int) -> str:
-    """Three digits at least."""
+def format_gflop(flops: int) -> str:
+    """GFLOP with at least three digits."""
     digits = max(0, 2 - math.floor(math.log10(flops / 1e9)))
     return f"{flops / 1e9:,.{digits}f} GFLOP"
 

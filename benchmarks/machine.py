@@ -1,4 +1,4 @@
-"""What a benchmark says of the machine and the code that it measured."""
+"""Describe the machine and the code that a benchmark measures."""
 
 import os
 import platform
@@ -8,8 +8,8 @@ from pathlib import Path
 _ROOT = Path(__file__).parents[1]
 
 
-def cpu() -> str:
-    """The cores, their names, and the Python that ran on them."""
+def describe_cpu() -> str:
+    """The number of cores, the processor's name, and the Python version."""
     names = {
         line.split(":")[1].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -19,15 +19,15 @@ def cpu() -> str:
     return f"{cores}, Python {platform.python_version()}"
 
 
-def name(device: str) -> str:
-    """The name of the GPU, or of the processor."""
+def device_name(device: str) -> str:
+    """The name of the GPU, or the description of the CPU."""
     import torch
 
-    return torch.cuda.get_device_name() if device == "cuda" else cpu()
+    return torch.cuda.get_device_name() if device == "cuda" else describe_cpu()
 
 
-def memory(device: str) -> int:
-    """The bytes of memory that the device has."""
+def device_memory(device: str) -> int:
+    """The memory of the device, in bytes."""
     import torch
 
     if device == "cuda":
@@ -35,25 +35,25 @@ def memory(device: str) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def driver(device: str) -> str | None:
-    """The version of the GPU's driver."""
+def driver_version(device: str) -> str | None:
+    """The version of the GPU's driver, or None for the CPU."""
     if device == "cpu":
         return None
-    return _said("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0")
+    return _output_of("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0")
 
 
 def commit() -> str:
-    """The commit of the code, with "-dirty" where package or benchmarks were changed since."""
+    """The commit, with "-dirty" appended if the package or the benchmarks have changes."""
     git = ("git", "-C", str(_ROOT))
-    found = _said(*git, "rev-parse", "HEAD")
-    changed = _said(*git, "status", "--porcelain", "--", "trm", "benchmarks/*.py")
-    return found if changed == "unknown" else f"{found}-dirty"
+    head = _output_of(*git, "rev-parse", "HEAD")
+    changed = _output_of(*git, "status", "--porcelain", "--", "trm", "benchmarks/*.py")
+    return head if changed == "unknown" else f"{head}-dirty"
 
 
-def _said(*command: str) -> str:
-    """What a program prints, or "unknown"."""
+def _output_of(*command: str) -> str:
+    """The output of a program, or "unknown" if it is missing or prints nothing."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:  # there is no such program
+    except OSError:  # the program is missing
         return "unknown"
     return done.stdout.strip() or "unknown"

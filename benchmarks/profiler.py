@@ -1,15 +1,15 @@
-"""Where the time of a training step or an evaluated batch goes, by kind of kernel.
+"""Show where the time of a training step or an evaluation batch goes, by kind of kernel.
 
     python benchmarks/profiler.py --device cuda --json benchmarks/profile-gpu.json
     python benchmarks/profiler.py --small --only sudoku-mlp --phase train
     python benchmarks/profiler.py --table benchmarks/profile-gpu.json --names
 
-The steps are those of ``speed.py``, under ``torch.profiler``, each row in a process of its own. On
-a GPU the times are those of its kernels; "idle" is what is left of the step, when it waits for the
-host. On a CPU they are those of PyTorch's operations, each without the operations that it calls.
+``torch.profiler`` profiles the steps of ``speed.py``, each row in its own process. On a GPU the
+times are those of its kernels, and "idle" is the rest of the step, when the GPU waits for the host.
+On a CPU they are the times of PyTorch's operations, without the operations that each one calls.
 
-The kinds are told by name, see ``RULES``; the file keeps the names, so that ``--table`` sorts them
-anew. ``--names`` lists those that no rule knows.
+``RULES`` infers the kind from the name. The file keeps the names, so ``--table`` uses the current
+rules. ``--names`` lists the names that match no rule.
 """
 
 import argparse
@@ -19,17 +19,26 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rounds import Side
-from rows import Row, begin, checked, fill, in_order, jobs, parser, title
+from rounds import WorkerProcess
+from rows import (
+    Row,
+    load_or_start,
+    make_jobs,
+    make_parser,
+    measure_missing,
+    parse_arguments,
+    row_title,
+    sort_rows,
+)
 from sides import Job
 
-#: Steps that are profiled.
+#: Profiled steps by device and phase.
 STEPS = {"cpu": {"train": 1, "eval": 1}, "cuda": {"train": 3, "eval": 1}}
 _ATTENTION, _PRODUCT, _OPTIMIZER = "attention", "matrix products", "optimizer"
 _LOSS, _COPY = "loss, softmax", "copies, memory"
 _ELEMENTWISE, _HOST = "normalisation, elementwise", "views, autograd"
-#: Kinds, and what a name of theirs has in it: the first rule that fits counts. Inductor's names,
-#: which list all operations that it fused, come first: "triton_poi_fused__to_copy_add_mul_3".
+#: Kinds, and the pattern of their names. The first rule that matches decides. Inductor's names list
+#: all fused operations ("triton_poi_fused__to_copy_add_mul_3"), so their rules come first.
 RULES = [
     (_OPTIMIZER, r"^triton_for_"),
     (_LOSS, r"^triton_(poi|per|red)_.*(softmax|_log(_|\d)|cross_entropy|nll_loss|gather|argmax)"),
@@ -65,89 +74,84 @@ OTHER = "other"
 def main() -> None:
     arguments = parse()
     stored = arguments.table
-    found = json.loads(stored.read_text()) if stored else measure_all(arguments)
-    show(found, arguments.names)
-    if found.get("failed"):
-        sys.exit(f"failed: {', '.join(found['failed'])}")
+    results = json.loads(stored.read_text()) if stored else measure_all(arguments)
+    show(results, arguments.names)
+    if results.get("failed"):
+        sys.exit(f"failed: {', '.join(results['failed'])}")
 
 
-def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
-    made = parser(__doc__ or "")
-    made.add_argument("--batch", type=int, help="instead of each model's own")
-    made.add_argument("--names", action="store_true", help="list those that no rule knows")
-    return checked(made, words)
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = make_parser(__doc__ or "")
+    parser.add_argument("--batch", type=int, help="batch size; default: each model's own")
+    parser.add_argument("--names", action="store_true", help="list the names that match no rule")
+    return parse_arguments(parser, argv)
 
 
 def measure_all(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure every row that is not there yet."""
-    found = begin(arguments)
-    fill(arguments, found, jobs(arguments, STEPS[arguments.device]), measure, describe)
-    return found
+    """Measure every row that the results file does not have."""
+    results = load_or_start(arguments)
+    jobs = make_jobs(arguments, STEPS[arguments.device])
+    measure_missing(arguments, results, jobs, profile_job, describe)
+    return results
 
 
-def show(found: dict[str, Any], names: bool = False) -> None:
-    """Print a table of each row and where they are from."""
-    how = f"torch {found['torch']}, threads: {found['threads']}"
-    print(f"{found['machine']}; {how}; {found['size']} sizes")
-    for row in in_order(found["rows"]):
+def show(results: dict[str, Any], names: bool = False) -> None:
+    """Print the machine, and a table for each row."""
+    setup = f"torch {results['torch']}, threads: {results['threads']}"
+    print(f"{results['machine']}; {setup}; {results['size']} sizes")
+    for row in sort_rows(results["rows"]):
         print(f"\n{describe(row)}\n\n{table(row)}")
         if names:
-            print("\n".join(["", *unknown(row)]))
+            unmatched = [entry for entry in row["names"] if kind_of(entry["name"]) == OTHER]
+            print()
+            for entry in unmatched:
+                print(f"{entry['ms']:.3f} ms, {entry['calls']:,.0f} calls: {entry['name']}")
 
 
-def measure(job: Job) -> Row:
-    """One row, its times by kind and by name."""
-    with Side(job, "traced.py") as side:
-        found = side.answer()
+def profile_job(job: Job) -> Row:
+    """Profile a job in its own process. The row has the times by kind and by name."""
+    with WorkerProcess(job, "traced.py") as worker:
+        profile = worker.read()
     return {"model": job.model, "dtype": job.dtype, "phase": job.phase, "kernels": job.kernels,
-            "batch": job.batch, **found, "groups": groups(found["names"])}  # fmt: skip
+            "batch": job.batch, **profile, "groups": sum_by_kind(profile["names"])}  # fmt: skip
 
 
-def group_of(name: str) -> str:
+def kind_of(name: str) -> str:
     """The kind of a kernel or operation."""
-    fits = (kind for kind, rule in RULES if re.search(rule, name, re.IGNORECASE))
-    return next(fits, OTHER)
+    kinds = (kind for kind, pattern in RULES if re.search(pattern, name, re.IGNORECASE))
+    return next(kinds, OTHER)
 
 
-def groups(names: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Of each kind: milliseconds and calls of a step, and its share of what was spent on all."""
-    found: dict[str, dict[str, float]] = {}
+def sum_by_kind(names: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """For each kind: milliseconds and calls per step, and the share of the profiled time."""
+    sums: dict[str, dict[str, float]] = {}
     total = sum(entry["ms"] for entry in names)
     for entry in names:
-        nothing = {"ms": 0.0, "share": 0.0, "calls": 0.0}
-        kind = found.setdefault(group_of(entry["name"]), nothing)
+        zeros = {"ms": 0.0, "share": 0.0, "calls": 0.0}
+        kind = sums.setdefault(kind_of(entry["name"]), zeros)
         kind["ms"] += entry["ms"]
         kind["share"] += entry["ms"] / total
         kind["calls"] += entry["calls"]
-    return found
+    return sums
 
 
 def describe(row: Row) -> str:
-    """A row in short."""
-    spent = sum(entry["ms"] for entry in row["names"])
-    text = f"{title(row)}: {row['wall_ms']:,.2f} ms a step, {spent:,.2f} ms profiled"
+    """A row in one line."""
+    profiled = sum(entry["ms"] for entry in row["names"])
+    text = f"{row_title(row)}: {row['wall_ms']:,.2f} ms a step, {profiled:,.2f} ms profiled"
     if row["idle_ms"] is None:
         return text
     return f"{text}, idle {row['idle_ms']:,.2f} ms ({row['idle_ms'] / row['wall_ms']:.1%})"
 
 
 def table(row: Row) -> str:
-    """Of the rules as they are now."""
+    """The times by kind, with the current rules."""
     lines = ["| kind | ms | share | calls |", "|---|---:|---:|---:|"]
     lines += [
-        f"| {kind} | {of['ms']:,.3f} | {of['share']:.1%} | {of['calls']:,.0f} |"
-        for kind, of in sorted(groups(row["names"]).items(), key=lambda item: -item[1]["ms"])
+        f"| {kind} | {sums['ms']:,.3f} | {sums['share']:.1%} | {sums['calls']:,.0f} |"
+        for kind, sums in sorted(sum_by_kind(row["names"]).items(), key=lambda kv: -kv[1]["ms"])
     ]
     return "\n".join(lines)
-
-
-def unknown(row: Row) -> list[str]:
-    """What no rule knows, the most time first."""
-    return [
-        f"{entry['ms']:.3f} ms, {entry['calls']:,.0f} calls: {entry['name']}"
-        for entry in row["names"]
-        if group_of(entry["name"]) == OTHER
-    ]
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""What each part of a recipe does to the accuracy of small Sudokus, all trained for equal time.
+"""Measure how each part of a recipe changes the accuracy on small Sudokus in equal time.
 
     python benchmarks/recipes.py --json benchmarks/recipes-cpu.json --processes 2
 
-The preset ``mini`` of sudoku with the MLP mixer, one thread a run. First the processor time of a
-step with each part is measured, in turns; then each part is trained for so many steps as take as
-long as those of the preset as it is. Every run is written as it ends, and is not run again.
+All runs use the preset ``mini`` of sudoku with the MLP mixer, and one thread. First the script
+measures the processor time of a step with each part, in turns. Then it trains each part for the
+number of steps that takes as long as the unchanged preset. It saves each run when the run ends, and
+does not repeat it.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ WSD = ("optim.lr_schedule=wsd", "optim.lr_min_ratio=0")
 MUON = ("optim.optimizer=muon",)
 CURRICULUM = ("train.depth_curriculum=[[0.3, 1, 1], [0.6, 1, 2]]",)
 EQR = ("model.state_init=random", "train.state_noise=0.01", "model.damping=0.95")
-#: Each part alone, then those that belong together.
+#: Each part alone, then parts that belong together.
 PARTS: dict[str, tuple[str, ...]] = {
     BASE: (),
     "online augmentation": ("data.augment=online",),
@@ -73,78 +74,86 @@ PARTS: dict[str, tuple[str, ...]] = {
         *WSD, "train.halting_weight=0.05", *MUON, "model.swiglu=normed",
     ),
 }  # fmt: skip
-ROUNDS, STEPS_A_ROUND = 5, 10
+ROUNDS, STEPS_PER_ROUND = 5, 10
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", type=Path, required=True, help="the results; gone on with")
-    parser.add_argument("--steps", type=int, default=400, help="of the preset as it is")
+    parser.add_argument(
+        "--json", type=Path, required=True, help="the results file; resumed if it exists"
+    )
+    parser.add_argument("--steps", type=int, default=400, help="steps of the unchanged preset")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--test", type=int, default=1000, help="unseen boards")
-    parser.add_argument("--only", nargs="*", help="these parts")
-    parser.add_argument("--processes", type=int, default=1, help="runs at once")
+    parser.add_argument("--test", type=int, default=1000, help="number of test boards")
+    parser.add_argument("--only", nargs="*", help="parts to measure; default: all")
+    parser.add_argument("--processes", type=int, default=1, help="runs at the same time")
     parser.add_argument("--keep", type=Path, help="keep data and runs in this folder")
-    parser.add_argument("--table", action="store_true", help="only print what is there")
+    parser.add_argument("--table", action="store_true", help="only print the results file")
     arguments = parser.parse_args()
-    found = begin(arguments)
+    results = load_or_start(arguments)
     if not arguments.table:
         with tempfile.TemporaryDirectory() as folder:
-            measure(arguments, found, arguments.keep or Path(folder))
-    print(f"{found['machine']}; {found['steps']} steps of the preset, {found['test']} boards\n")
-    print(table(found))
+            measure(arguments, results, arguments.keep or Path(folder))
+    print(
+        f"{results['machine']}; {results['steps']} steps of the preset, {results['test']} boards\n"
+    )
+    print(table(results))
 
 
-def begin(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What is there already, if it was measured in the same way."""
-    same = {"machine": machine.cpu(), "torch": torch.__version__}
-    same |= {"steps": arguments.steps, "test": arguments.test}
+def load_or_start(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The earlier results, or empty ones. Exits with an error if the conditions differ."""
+    conditions = {"machine": machine.describe_cpu(), "torch": torch.__version__}
+    conditions |= {"steps": arguments.steps, "test": arguments.test}
     if not arguments.json.is_file():
-        return {**same, "cost": {}, "runs": {}}
-    found: dict[str, Any] = json.loads(arguments.json.read_text())
-    changed = ", ".join(name for name, value in same.items() if found[name] != value)
+        return {**conditions, "cost": {}, "runs": {}}
+    results: dict[str, Any] = json.loads(arguments.json.read_text())
+    changed = ", ".join(name for name, value in conditions.items() if results[name] != value)
     if changed and not arguments.table:
-        sys.exit(f"{arguments.json}: measured with another {changed}. Move it away to begin anew.")
-    return found
+        sys.exit(
+            f"{arguments.json}: measured with another {changed}. Move the file to start again."
+        )
+    return results
 
 
-def measure(arguments: argparse.Namespace, found: dict[str, Any], folder: Path) -> None:
-    """Fill in what is not known yet."""
+def measure(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> None:
+    """Measure the costs and runs that the results do not have."""
     torch.set_num_threads(1)
-    data = build(folder / "data", arguments.test)
-    wanted = dict.fromkeys([BASE, *(arguments.only or PARTS)])
-    new = [name for name in wanted if name not in found["cost"]]
+    data = build_data(folder / "data", arguments.test)
+    parts = dict.fromkeys([BASE, *(arguments.only or PARTS)])
+    new = [name for name in parts if name not in results["cost"]]
     if new:
         seconds = step_seconds(
-            {name: config(name, data, 0, 30) for name in {BASE: None, **dict.fromkeys(new)}}
+            {name: part_config(name, data, 0, 30) for name in {BASE: None, **dict.fromkeys(new)}}
         )
-        found["cost"] |= {name: seconds[name] / seconds[BASE] for name in new}
+        results["cost"] |= {name: seconds[name] / seconds[BASE] for name in new}
     jobs = {}
     for seed in arguments.seeds:
-        for name in wanted:
+        for name in parts:
             key = f"{name} / {seed}"
-            if key not in found["runs"]:
-                jobs[key] = config(name, data, seed, round(arguments.steps / found["cost"][name]))
+            if key not in results["runs"]:
+                steps = round(arguments.steps / results["cost"][name])
+                jobs[key] = part_config(name, data, seed, steps)
     with ProcessPoolExecutor(arguments.processes) as pool:
         pending = {
-            pool.submit(train, c, folder, key.replace("/", "-")): key for key, c in jobs.items()
+            pool.submit(train, config, folder, key.replace("/", "-")): key
+            for key, config in jobs.items()
         }
         for done in as_completed(pending):
-            found["runs"][pending[done]] = done.result()
-            arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+            results["runs"][pending[done]] = done.result()
+            arguments.json.write_text(json.dumps(results, indent=1) + "\n")
             print(pending[done], done.result(), flush=True)
 
 
-def build(folder: Path, num_test: int) -> Path:
-    """The preset's boards, with more of them to test on."""
+def build_data(folder: Path, num_test: int) -> Path:
+    """Build the preset's data with ``num_test`` test boards."""
     task = get_task("sudoku")
     options = task.options("mini", num_test=num_test)
     task.build_data(folder, options, np.random.default_rng(options.seed))
     return folder
 
 
-def config(part: str, data: Path, seed: int, steps: int) -> RunConfig:
-    """The preset's settings with those of a part."""
+def part_config(part: str, data: Path, seed: int, steps: int) -> RunConfig:
+    """The preset's settings, changed by those of a part."""
     task = get_task("sudoku")
     common = (
         "model.mlp_t=true", "model.pos_encodings=none", "train.device=cpu", f"train.seed={seed}",
@@ -161,71 +170,71 @@ def config(part: str, data: Path, seed: int, steps: int) -> RunConfig:
 
 
 def step_seconds(configs: Mapping[str, RunConfig]) -> dict[str, float]:
-    """Processor seconds of a step of each: the least of rounds in which all take their turn."""
+    """Processor seconds per step of each configuration: the minimum over alternating rounds."""
     first = next(iter(configs.values()))
     dataset = get_task(first.task).open_data(first.data_paths)
-    steps = {name: stepper(config, dataset) for name, config in configs.items()}
-    taken: dict[str, list[float]] = {name: [] for name in configs}
+    round_functions = {name: make_round(config, dataset) for name, config in configs.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in configs}
     for _ in range(ROUNDS):
-        for name, step in steps.items():
-            began = time.process_time()
-            step()
-            taken[name].append((time.process_time() - began) / STEPS_A_ROUND)
-    return {name: min(rounds) for name, rounds in taken.items()}
+        for name, run_round in round_functions.items():
+            started = time.process_time()
+            run_round()
+            seconds[name].append((time.process_time() - started) / STEPS_PER_ROUND)
+    return {name: min(rounds) for name, rounds in seconds.items()}
 
 
-def stepper(config: RunConfig, dataset: Dataset) -> Any:
-    """Something to call that takes the steps of a round: a short run, with every depth in it."""
+def make_round(config: RunConfig, dataset: Dataset) -> Callable[[], None]:
+    """A function that takes the steps of one round: a short run with every depth in it."""
     device = torch.device("cpu")
     state = TrainState.create(build_model(config, dataset, device), config)
     train = config.train
     online = config.data.augment == "online"
     stream = TrainStream(dataset.split("train"), train.batch_size, train.seed, online=online)
-    train_step = TrainStep(state, config, STEPS_A_ROUND)
+    train_step = TrainStep(state, config, STEPS_PER_ROUND)
 
-    def steps() -> None:
-        state.step = 0  # the depth and the learning rate of a run that begins
-        for _ in range(STEPS_A_ROUND):
+    def run_round() -> None:
+        state.step = 0  # depth and learning rate as at the start of a run
+        for _ in range(STEPS_PER_ROUND):
             batch = next(stream)
             tensors = (batch.inputs, batch.labels, batch.puzzle_identifiers)
             train_step(PuzzleBatch(*map(torch.from_numpy, tensors)), None)
 
-    return steps
+    return run_round
 
 
 def train(config: RunConfig, runs: Path, name: str) -> dict[str, Any]:
-    """One run, and what its evaluation found in the end."""
+    """Train one run. Returns its final accuracy, steps and processor seconds."""
     torch.set_num_threads(1)
-    # By its steps too: a run of another length is gone on with else.
+    # The name has the steps, so that a run of another length is not resumed.
     name = f"{name}, {config.train.max_steps} steps"
     plan = plan_run(config, runs=runs, name=name)
     records: list[Any] = []
-    began = time.process_time()
+    started = time.process_time()
     trm.train(config, plan=plan, listen=records.append)
     (evaluated,) = [record for record in records if record["event"] == "eval"]
     return {
         "steps": config.train.max_steps,
         "exact_accuracy": evaluated["exact_accuracy"],
-        "seconds": round(time.process_time() - began, 1),
+        "seconds": round(time.process_time() - started, 1),
         "commit": machine.commit(),
     }
 
 
-def table(found: Mapping[str, Any]) -> str:
-    """A row for each part: time of a step, steps, and the accuracy of its seeds."""
+def table(results: Mapping[str, Any]) -> str:
+    """A row for each part: time per step, steps, and accuracy for each seed."""
     rows = [
         "| part | time of a step | steps | exact accuracy | of each seed |",
         "|---|---:|---:|---:|---|",
     ]
     for name in PARTS:
-        runs = [run for key, run in found["runs"].items() if key.rsplit(" / ", 1)[0] == name]
+        runs = [run for key, run in results["runs"].items() if key.rsplit(" / ", 1)[0] == name]
         if not runs:
             continue
         values = [run["exact_accuracy"] for run in runs]
         each = ", ".join(f"{value:.3f}" for value in values)
         mean = statistics.mean(values)
         rows.append(
-            f"| {name} | {found['cost'][name]:.2f} | {runs[0]['steps']} | {mean:.3f} | {each} |"
+            f"| {name} | {results['cost'][name]:.2f} | {runs[0]['steps']} | {mean:.3f} | {each} |"
         )
     return "\n".join(rows)
 

@@ -1,8 +1,7 @@
-"""What ``speed.py`` compares, each side in a process of its own: this file, run with a job.
+"""The worker process of ``speed.py``: measures one job, given as JSON on the command line.
 
-It answers every line on stdin with a line of JSON on stdout: how long a step took, and the peak
-of memory until then, or that the memory was not enough. Started by ``speed.py``; not of use by
-itself.
+It answers every line on stdin with a line of JSON on stdout: the duration of a step and the peak
+memory so far, or an out-of-memory error.
 """
 
 import dataclasses
@@ -28,7 +27,7 @@ from trm.runtime.device import compile_network, to_device
 from trm.training.optim.adam_atan2 import AdamAtan2
 from trm.training.step import TrainState, TrainStep
 
-#: What each size changes of the published architecture, and the tokens of its puzzles.
+#: For each size: changes to the published architecture, and the maximum tokens of a puzzle.
 SIZES: dict[str, tuple[dict[str, Any], int | None]] = {
     "published": ({}, None),
     "small": ({"hidden_size": 128, "num_heads": 4, "halt_max_steps": 4}, 100),
@@ -38,7 +37,7 @@ SIZES: dict[str, tuple[dict[str, Any], int | None]] = {
     ),
 }
 #: Rows and columns of the matrices that measure the ceiling.
-CEILING = {"cuda": 8192, "cpu": 2048}
+CEILING_MATRIX_SIZE = {"cuda": 8192, "cpu": 2048}
 _LR = 1e-4
 
 
@@ -47,12 +46,12 @@ class Job:
     """What one process measures.
 
     Attributes:
-        side: "trm", "reference", or "ceiling", a product of two large matrices.
+        side: "trm", "reference", or "ceiling" (a product of two large matrices).
         phase: "train" or "eval".
-        repeats: steps for each line on stdin after the first, which is for one.
+        repeats: steps per line on stdin. The first line always takes one step.
         reference: the folder of the published code.
-        kernels: for the variable ``TRM_KERNELS``.
-        largest: ``batch`` is to be doubled for as long as there is memory.
+        kernels: the value of ``TRM_KERNELS``.
+        largest: whether to double ``batch`` while it fits into memory.
     """
 
     side: str
@@ -69,7 +68,7 @@ class Job:
     largest: bool = False
 
     @property
-    def built(self) -> Model:
+    def sized_model(self) -> Model:
         """The model in this size and type."""
         model = next(model for model in MODELS if model.name == self.model)
         changes, tokens = SIZES[self.size]
@@ -86,30 +85,30 @@ class Job:
 
 def main() -> None:
     job = Job(**json.loads(sys.argv[1]))
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever else is printed
+    output, sys.stdout = sys.stdout, sys.stderr  # other prints must not mix with the JSON
     try:
-        for found in measured(job):
-            print(json.dumps(found), file=answers, flush=True)
+        for result in measure_steps(job):
+            print(json.dumps(result), file=output, flush=True)
     except torch.OutOfMemoryError as error:
-        print(json.dumps({"out_of_memory": str(error)}), file=answers, flush=True)
+        print(json.dumps({"out_of_memory": str(error)}), file=output, flush=True)
 
 
-def measured(job: Job) -> Iterator[dict[str, object]]:
-    """That it is ready, then an answer to every line on stdin."""
+def measure_steps(job: Job) -> Iterator[dict[str, object]]:
+    """Yield a ready message, then one measurement for every line on stdin."""
     torch.manual_seed(0)
-    sides = {"trm": own_step, "reference": reference_step, "ceiling": matrix_product}
+    sides = {"trm": trm_step, "reference": reference_step, "ceiling": matrix_product}
     step = sides[job.side](job)
     yield {"ready": True}
     for number, _ in enumerate(sys.stdin):
         if number == 1 and job.device == "cuda":
-            torch.cuda.reset_peak_memory_stats()  # compiling is over
+            torch.cuda.reset_peak_memory_stats()  # excludes compilation
         repeats = job.repeats if number else 1
-        seconds = timed(step, repeats, job.device) / repeats
+        seconds = time_steps(step, repeats, job.device) / repeats
         yield {"seconds": seconds, "peak_bytes": peak_bytes(job.device)}
 
 
-def timed(step: Callable[[], object], repeats: int, device: str) -> float:
-    """Seconds of so many steps, until the device is done with them."""
+def time_steps(step: Callable[[], object], repeats: int, device: str) -> float:
+    """Seconds of ``repeats`` steps, until the device has finished them."""
     wait: Callable[[], object] = torch.cuda.synchronize if device == "cuda" else lambda: None
     wait()
     started = time.perf_counter()
@@ -120,7 +119,7 @@ def timed(step: Callable[[], object], repeats: int, device: str) -> float:
 
 
 def peak_bytes(device: str) -> int:
-    """The most memory in use so far: of the GPU by tensors, else by the whole process."""
+    """Peak memory so far: of tensors on the GPU, or of the whole process on the CPU."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
     unit = 1 if sys.platform == "darwin" else 1024
@@ -128,7 +127,7 @@ def peak_bytes(device: str) -> int:
 
 
 def random_batch(model: Model) -> Batch:
-    """The same for both sides. No token is 0, the padding, on which arithmetic may be faster."""
+    """A batch that is the same on both sides. It has no padding (token 0), which may be faster."""
     rng = np.random.default_rng(0)
     shape = (model.batch, model.spec.seq_len)
     inputs, labels = (
@@ -140,19 +139,19 @@ def random_batch(model: Model) -> Batch:
 
 
 def matrix_product(job: Job) -> Callable[[], object]:
-    """One large product, as fast as this device does any."""
+    """A function that computes one large matrix product."""
     dtype = getattr(torch, job.dtype)
     return peak_flops.matrix_product(matrix_size(job), torch.device(job.device), dtype)
 
 
 def matrix_size(job: Job) -> int:
-    """Rows and columns of its matrices."""
-    return 256 if job.size == "tiny" else CEILING[job.device]
+    """Rows and columns of the matrices in :func:`matrix_product`."""
+    return 256 if job.size == "tiny" else CEILING_MATRIX_SIZE[job.device]
 
 
-def own_step(job: Job) -> Callable[[], object]:
-    """A whole training step of this package, or an evaluated batch."""
-    model, device = job.built, torch.device(job.device)
+def trm_step(job: Job) -> Callable[[], object]:
+    """A function that runs a training step or an evaluation batch of this package."""
+    model, device = job.sized_model, torch.device(job.device)
     generator = torch.Generator().manual_seed(0)
     network = TinyRecursiveModel(model.config, model.spec, generator=generator).to(device)
     batch = random_batch(model)
@@ -168,7 +167,7 @@ def own_step(job: Job) -> Callable[[], object]:
 
 
 def reference_step(job: Job) -> Callable[[], object]:
-    """The same of the published code, in the order of its trainer."""
+    """A function that runs the same with the published code, in the order of its trainer."""
     assert job.reference is not None
     sys.path.insert(0, job.reference)
     from models.losses import ACTLossHead  # type: ignore[import-not-found]
@@ -176,7 +175,7 @@ def reference_step(job: Job) -> Callable[[], object]:
         TinyRecursiveReasoningModel_ACTV1,
     )
 
-    model = job.built
+    model = job.sized_model
     with torch.device(job.device):
         network = TinyRecursiveReasoningModel_ACTV1(_reference_config(model))
         head = ACTLossHead(network, "stablemax_cross_entropy")
@@ -186,9 +185,9 @@ def reference_step(job: Job) -> Callable[[], object]:
         "labels": torch.from_numpy(batch.labels),
         "puzzle_identifiers": torch.from_numpy(batch.puzzle_identifiers),
     }
-    called = torch.compile(head) if job.compile else head
+    forward = torch.compile(head) if job.compile else head
     make = _reference_evaluation if job.phase == "eval" else _reference_training
-    return make(head, called, host, model, job.device)
+    return make(head, forward, host, model, job.device)
 
 
 def _reference_config(model: Model) -> dict[str, Any]:
@@ -216,7 +215,7 @@ def _reference_config(model: Model) -> dict[str, Any]:
 
 
 def _reference_evaluation(
-    head: Any, called: Any, host: dict[str, Tensor], model: Model, device: str
+    head: Any, forward: Any, host: dict[str, Tensor], model: Model, device: str
 ) -> Callable[[], object]:
     head.eval()
 
@@ -227,15 +226,17 @@ def _reference_evaluation(
             carry = head.initial_carry(batch)
         finished = False
         while not finished:
-            carry, _, _, found, finished = called(carry=carry, batch=batch, return_keys=["preds"])
-        answers: Tensor = found["preds"].cpu()
+            carry, _, _, outputs, finished = forward(
+                carry=carry, batch=batch, return_keys=["preds"]
+            )
+        answers: Tensor = outputs["preds"].cpu()
         return answers
 
     return evaluate
 
 
 def _reference_training(
-    head: Any, called: Any, host: dict[str, Tensor], model: Model, device: str
+    head: Any, forward: Any, host: dict[str, Tensor], model: Model, device: str
 ) -> Callable[[], object]:
     from models.ema import EMAHelper  # type: ignore[import-not-found]
     from models.sparse_embedding import (  # type: ignore[import-not-found]
@@ -243,51 +244,53 @@ def _reference_training(
     )
 
     optim = model.run.optim
-    rows = CastedSparseEmbeddingSignSGD_Distributed(
+    embedding_optimizer = CastedSparseEmbeddingSignSGD_Distributed(
         head.model.puzzle_emb.buffers(), lr=optim.puzzle_emb_lr, world_size=1,
         weight_decay=optim.puzzle_emb_weight_decay,
     )  # fmt: skip
-    move = _reference_optimizer(head, optim, device)
-    average = EMAHelper(mu=optim.ema_rate)
-    average.register(head)
+    optimizer_step = _reference_optimizer(head, optim, device)
+    ema = EMAHelper(mu=optim.ema_rate)
+    ema.register(head)
     batch = {name: tensor.to(device) for name, tensor in host.items()}
     with torch.device(device):
         carry = head.initial_carry(batch)
 
     def train() -> None:
         nonlocal carry
-        carry, loss, *_ = called(carry=carry, batch=batch, return_keys=[])
+        carry, loss, *_ = forward(carry=carry, batch=batch, return_keys=[])
         (loss / model.batch).backward()
-        rows.step()
-        rows.zero_grad()
-        move()
-        average.update(head)
+        embedding_optimizer.step()
+        embedding_optimizer.zero_grad()
+        optimizer_step()
+        ema.update(head)
 
     return train
 
 
 def _reference_optimizer(head: Any, optim: OptimConfig, device: str) -> Callable[[], None]:
-    """Its package's step, which is for CUDA only, or else that of this package."""
+    """A step of the published optimizer on CUDA if it is installed, else of this package's."""
     try:
         from adam_atan2 import AdamATan2
     except ImportError:
         AdamATan2 = None
     if device == "cuda" and AdamATan2 is not None:
         betas = (optim.beta1, optim.beta2)
-        theirs = AdamATan2(head.parameters(), lr=_LR, weight_decay=optim.weight_decay, betas=betas)
+        published = AdamATan2(
+            head.parameters(), lr=_LR, weight_decay=optim.weight_decay, betas=betas
+        )
 
-        def move() -> None:
-            theirs.step()
-            theirs.zero_grad()
+        def published_step() -> None:
+            published.step()
+            published.zero_grad()
 
-        return move
-    ours = AdamAtan2(dict(head.named_parameters()), optim)
+        return published_step
+    own = AdamAtan2(dict(head.named_parameters()), optim)
 
-    def move_by_ours() -> None:
-        ours.step(1.0)
-        ours.zero_grad()
+    def own_step() -> None:
+        own.step(1.0)
+        own.zero_grad()
 
-    return move_by_ours
+    return own_step
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What mkdocs is told beside its settings: docstrings name code in the manner of Sphinx."""
+"""Hooks for mkdocs: they render the Sphinx roles in docstrings."""
 
 import re
 from typing import Any
@@ -7,6 +7,6 @@ _ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):<code>~?([\w.]+)</code>"
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Show ``:class:`~a.b.C``` as ``C``, likewise the other roles, and no ``::`` before code."""
-    html = _ROLE.sub(lambda found: f"<code>{found[1].rpartition('.')[2]}</code>", html)
+    """Show ``:class:`~a.b.C``` as ``C``, also for other roles, and turn ``::`` into ``:``."""
+    html = _ROLE.sub(lambda match: f"<code>{match[1].rpartition('.')[2]}</code>", html)
     return html.replace("<p>::</p>", "").replace("::</p>", ":</p>")

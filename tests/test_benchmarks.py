@@ -81,17 +81,17 @@ def test_speed_of_a_tiny_model(tmp_path: Path, run: Run) -> None:
 
 def test_the_largest_batch_is_halved_where_it_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     speed, rounds = module("speed", monkeypatch), module("rounds", monkeypatch)
-    job = next(speed.jobs(speed.parse(["--tiny"]), {"train": 1}))
-    own = {**vars(job), "trm": {"peak_bytes": speed.machine.memory("cpu") // 5}}
+    job = next(speed.make_jobs(speed.parse(["--tiny"]), {"train": 1}))
+    own = {**vars(job), "trm": {"peak_bytes": speed.machine.device_memory("cpu") // 5}}
     tried: list[int] = []
 
-    def measure(job: Any, _rounds: int, _ceiling: float) -> dict[str, Any]:
+    def measure_row(job: Any, _rounds: int, _ceiling: float) -> dict[str, Any]:
         tried.append(job.batch)
         if job.batch > fits:
             raise rounds.TooLargeError
         return {"batch": job.batch}
 
-    monkeypatch.setattr(speed, "measure", measure)
+    monkeypatch.setattr(speed, "measure_row", measure_row)
     largest = dataclasses.replace(job, largest=True)
     fits = 4 * job.batch
     row = speed.measure_largest(largest, [own], 1, 1.0)
@@ -101,7 +101,7 @@ def test_the_largest_batch_is_halved_where_it_does_not_fit(monkeypatch: pytest.M
     assert tried == [2 * fits, fits]
     fits, tried[:] = job.batch, []
     assert speed.measure_largest(largest, [own], 1, 1.0) == {**own, "largest": True}
-    with pytest.raises(rounds.MeasurementError, match="no row of its own batch"):
+    with pytest.raises(rounds.MeasurementError, match="no row with the model's own batch"):
         speed.measure_largest(largest, [], 1, 1.0)
 
 
@@ -146,7 +146,9 @@ def test_everything_says_where_there_is_no_gpu() -> None:
         env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr == "error: no CUDA device here. To try it out: --device cpu --tiny.\n"
+    assert (
+        done.stderr == "error: no CUDA device found. Use --device cpu --tiny to try the script.\n"
+    )
     assert done.stdout == ""
 
 
@@ -167,8 +169,10 @@ def test_a_row_that_failed_is_named_and_tried_again_last(
 
     def go_on() -> list[str]:
         tried.clear()
-        found = rows.begin(arguments)
-        rows.fill(arguments, found, rows.jobs(arguments, {"train": 1, "eval": 1}), measure, str)
+        found = rows.load_or_start(arguments)
+        rows.measure_missing(
+            arguments, found, rows.make_jobs(arguments, {"train": 1, "eval": 1}), measure, str
+        )
         assert json.loads(file.read_text()) == found
         failed: list[str] = found["failed"]
         return failed
@@ -187,7 +191,9 @@ def test_a_row_that_failed_is_named_and_tried_again_last(
     assert tried == ["sudoku-att train", "sudoku-mlp train", "sudoku-mlp eval"]
     found["commit"] = "another"
     file.write_text(json.dumps(found))
-    with pytest.raises(SystemExit, match=r"measured with another commit\. Move it away"):
+    with pytest.raises(
+        SystemExit, match=r"measured with another commit\. Move the file to start again"
+    ):
         go_on()
 
 
@@ -244,7 +250,7 @@ def test_a_gpu_is_busy_once_where_it_does_two_things_at_a_time(
     }.items(),
 )  # fmt: skip
 def test_kinds_of_kernels(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert module("profiler", monkeypatch).group_of(name) == kind
+    assert module("profiler", monkeypatch).kind_of(name) == kind
 
 
 def test_counted_operations_of_a_checkpoint(checkpoint: Callable[..., Path], run: Run) -> None:
@@ -256,9 +262,9 @@ def test_counted_operations_of_a_checkpoint(checkpoint: Callable[..., Path], run
 
 
 def test_recipes_for_equal_time(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipes = module("recipes.py".removesuffix(".py"), monkeypatch)
+    recipes = module("recipes", monkeypatch)
     monkeypatch.setattr(recipes, "ROUNDS", 1)
-    monkeypatch.setattr(recipes, "STEPS_A_ROUND", 2)
+    monkeypatch.setattr(recipes, "STEPS_PER_ROUND", 2)
     file = tmp_path / "r.json"
     arguments = ("--json", str(file), "--steps", "3", "--seeds", "0", "--test", "20")
     printed = run("recipes.py", *arguments, "--only", "damping 0.95")
