@@ -21,6 +21,8 @@ from trm.runtime.worker import elastic_worker
 from trm.storage import check_writable, write_text
 
 if TYPE_CHECKING:
+    import torch
+
     from trm.evaluation.checkpoint_manifest import ManifestEntry
     from trm.evaluation.report import Report
     from trm.runtime.launcher import LaunchOptions
@@ -118,7 +120,7 @@ def _launch(arguments: list[str], options: "LaunchOptions") -> int:
 
 
 @contextlib.contextmanager
-def _join_processes(device: str) -> "Iterator[tuple[str, ProcessGroup]]":
+def _join_processes(device: str) -> "Iterator[tuple[torch.device, ProcessGroup]]":
     """Join the processes that evaluate; gives the device of this process, and the group."""
     from trm.runtime.device import pick_device
     from trm.runtime.process_group import SINGLE_PROCESS, init_process_group, process_group_from_env
@@ -126,7 +128,7 @@ def _join_processes(device: str) -> "Iterator[tuple[str, ProcessGroup]]":
     group = process_group_from_env(os.environ) or SINGLE_PROCESS
     own_device = pick_device(device, group.local_rank)
     with init_process_group(group, own_device):
-        yield str(own_device), group
+        yield own_device, group
 
 
 def _show(
@@ -189,7 +191,7 @@ def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[Manifes
 
 def _report(
     entry: "ManifestEntry",
-    device: str,
+    device: "torch.device",
     compiled: bool | None,
     save_predictions: Path | None,
     extras: Sequence[str],

@@ -206,7 +206,12 @@ class Model:
         )
 
 
-def load(path: str | Path | None = None, *, task: str | None = None, device: str = "auto") -> Model:
+def load(
+    path: str | Path | None = None,
+    *,
+    task: str | None = None,
+    device: str | torch.device = "auto",
+) -> Model:
     """Load a trained model.
 
     Args:
@@ -214,14 +219,15 @@ def load(path: str | Path | None = None, *, task: str | None = None, device: str
             published trainer, or ``USER/NAME[@REVISION]`` of the Hub; the newest run in ``runs/``
             if left out.
         task: the task of a published checkpoint that does not name it.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or a torch device.
 
     Raises:
         CheckpointError: if it is missing or damaged.
         HubError: if it cannot be downloaded.
     """
     stored = open_checkpoint(path, task=task)
-    return Model(stored.model(pick_device(device)), stored)
+    chosen = pick_device(device) if isinstance(device, str) else device
+    return Model(stored.model(chosen), stored)
 
 
 def weights_digest(model: Model) -> str:
