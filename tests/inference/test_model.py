@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +11,6 @@ from trm.errors import InputError
 from trm.tasks.base import Puzzle
 
 SOLVED = "1234341221434321"
-
-
-@pytest.fixture(scope="module")
-def model(trained_run: Path) -> trm.Model:
-    return trm.load(trained_run, device="cpu")
 
 
 def test_solve(model: trm.Model) -> None:

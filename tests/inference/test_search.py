@@ -26,12 +26,6 @@ SOME = "some"
 
 
 @pytest.fixture(scope="module")
-def model(trained_run: Path) -> trm.Model:
-    """A model that solves half of the test puzzles at the first step, and never some of them."""
-    return trm.load(trained_run, device="cpu")
-
-
-@pytest.fixture(scope="module")
 def split(mini_data: Path, model: trm.Model) -> Split:
     return model.task.open_data([mini_data]).split("test")
 

@@ -20,11 +20,6 @@ from trm.errors import InputError, StorageError
 from trm.inference.solve_file import SolveFileResult, solve_file
 
 
-@pytest.fixture(scope="module")
-def model(trained_run: Path) -> trm.Model:
-    return trm.load(trained_run, device="cpu")
-
-
 @pytest.fixture
 def puzzles(tmp_path: Path) -> Path:
     """Ten puzzles with their answers, the last one a wrong one."""
@@ -112,18 +107,6 @@ def test_progress_has_the_share_of_the_file_that_was_read(
     size = puzzles.stat().st_size
     lines = puzzles.read_bytes().splitlines(keepends=True)
     assert shares == [len(b"".join(lines[:n])) / size for n in (2, 6, 11)]
-
-
-@pytest.fixture(scope="module")
-def whole(model: trm.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ten puzzles, and the answers of an undisturbed run in batches of four."""
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "p.csv").write_text(
-        "\n".join(["puzzle,answer", *(f"{p},{SOLVED}" for p in PUZZLES[:10])])
-    )
-    for name in ("a.csv", "a.jsonl"):
-        solve_file(model, source=folder / "p.csv", out=folder / name, batch_size=4)
-    return folder
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])

@@ -23,7 +23,7 @@ from trm.data.split import IGNORE_LABEL, PAD, Split
 from trm.errors import DataError
 from trm.storage import atomic_folder
 
-NAMES_FILE = "identifiers.json"
+IDENTIFIERS_FILE = "identifiers.json"
 #: The property of a native dataset whose puzzles have the identifiers of the published builder.
 PUBLISHED_ORDER = "published_order"
 SPLITS = ("train", "test")
@@ -121,9 +121,9 @@ def open_published(
 
 
 def _read_names(path: Path) -> NDArray[np.bytes_]:
-    file = path / NAMES_FILE
+    file = path / IDENTIFIERS_FILE
     if not file.is_file():
-        raise DataError(f"{path} is incomplete: {NAMES_FILE} is missing. Build it again.")
+        raise DataError(f"{path} is incomplete: {IDENTIFIERS_FILE} is missing. Build it again.")
     try:
         names = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(names, list) or not names:
@@ -174,7 +174,7 @@ def _find_problem(
         return f"group_indices ends at {arrays['group_indices'][-1]}, there are {puzzles} puzzles"
     highest = arrays["puzzle_identifiers"].max()
     if highest >= num_names:
-        return f"it has identifier {highest}, but {NAMES_FILE} has only {num_names} names"
+        return f"it has identifier {highest}, but {IDENTIFIERS_FILE} has only {num_names} names"
     return None
 
 
@@ -203,7 +203,7 @@ def write_published(path: Path, dataset: Dataset, extra: Mapping[str, Any] | Non
         for name, split in dataset.splits.items():
             (folder / name).mkdir()
             _write_split(folder / name, split, dataset.meta)
-        files = {NAMES_FILE: [name.decode() for name in names], **(extra or {})}
+        files = {IDENTIFIERS_FILE: [name.decode() for name in names], **(extra or {})}
         for file_name, content in files.items():
             (folder / file_name).write_text(json.dumps(content), encoding="utf-8")
 

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from trm.checkpoints.model_shapes import check_model_shapes, model_shapes
 from trm.checkpoints.published.file_names import (
-    IDENTIFIERS_FILE,
     YAML_FILE,
     can_be_checkpoint,
     newest,
@@ -39,6 +38,7 @@ from trm.checkpoints.published.yaml_config import (
     write_yaml,
 )
 from trm.checkpoints.tensors import load_into, save_tensors
+from trm.data.published_layout import IDENTIFIERS_FILE
 from trm.errors import CheckpointError, InputError
 from trm.runs.checkpoint import (
     CheckpointConfig,

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from pathlib import PurePath, PurePosixPath
 from typing import TypeVar
 
-#: The files with the settings, and with the names of the puzzle embedding's rows.
+from trm.data.published_layout import IDENTIFIERS_FILE
+
+#: The file with the settings.
 YAML_FILE = "all_config.yaml"
-IDENTIFIERS_FILE = "identifiers.json"
 
 _STEP = re.compile(r"step[_-]?(\d+)")
 _TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
