@@ -25,6 +25,7 @@ LAYERS = (
     {"tasks", "trackers"},
     {"data", "models"},
     {"plugins", "settings"},
+    {"reading"},
     {"config", "hub", "storage"},
     {"errors"},
 )
