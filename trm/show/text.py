@@ -1,0 +1,80 @@
+"""Text for a terminal. Everything that trm prints goes through :data:`out` or :data:`notes`.
+
+Names come from files, runs, checkpoints, repositories and the command line. They may hold rich
+markup, escape sequences or line breaks, and are data all the same: they are shown, not obeyed.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+#: Variables that rich and typer take for a width or height, without checking them.
+_SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH")
+for _name in _SIZES:
+    if not re.fullmatch("[1-9][0-9]{0,3}", os.environ.get(_name, "80"), re.ASCII):
+        del os.environ[_name]
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""The text with its control characters escaped, as ``repr`` does: one line.
+
+    Args:
+        text: any text.
+        keep: control characters to leave, such as the newlines of a text of several lines.
+
+    >>> printable("red \x1b[31m\nnext")
+    'red \\x1b[31m\\nnext'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+
+
+class Terminal(Console):
+    """A console that shows text as it is: no markup, no emoji codes, control characters escaped.
+
+    A ``str`` is one line, whatever is in it, and is not wrapped. Tables and boards fit the width.
+    In a table use ``str`` rather than ``Text``, so that columns have the width of the escaped text.
+
+    Args:
+        stderr: print to stderr instead of stdout.
+        options: see :class:`rich.console.Console`.
+    """
+
+    def __init__(self, *, stderr: bool = False, **options: Any) -> None:
+        super().__init__(stderr=stderr, markup=False, highlight=False, emoji=False, **options)
+
+    def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
+        """Print text or renderables."""
+        if soft_wrap is None:
+            soft_wrap = all(isinstance(one, str) for one in objects)
+        super().print(*objects, soft_wrap=soft_wrap, **options)
+
+    def print_json(self, json: str | None = None, **options: Any) -> None:
+        """Print JSON, in ASCII: JSON has escapes of its own."""
+        super().print_json(json, **{"ensure_ascii": True} | options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The text that rich shows for a ``str``."""
+        return super().render_str(printable(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """The segments of a renderable; also ``Text`` of other modules is escaped."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(printable(segment.text, keep="\n"), segment.style)
+
+
+#: The result of a command.
+out = Terminal()
+#: Progress, remarks, warnings and errors.
+notes = Terminal(stderr=True)
