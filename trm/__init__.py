@@ -10,7 +10,7 @@ Each command of the command line is one function here.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from trm.errors import TrmError
+from trm.errors import TrmError, TrmWarning
 from trm.plugins import hookimpl
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = [
     "Model",
     "Solution",
     "TrmError",
+    "TrmWarning",
     "__version__",
     "build_data",
     "evaluate",

@@ -15,8 +15,7 @@ from typer.core import TyperGroup
 
 from trm.commands import data, evaluate, hub, runs, solve, sweep, train
 from trm.commands import options as opt
-from trm.errors import TrmError
-from trm.plugins import PluginWarning
+from trm.errors import TrmError, TrmWarning
 from trm.runtime.worker import LAUNCHER_SHOWS_ERRORS
 from trm.tasks.registry import list_tasks
 
@@ -90,7 +89,7 @@ def run(arguments: list[str]) -> int:
     """Run a command line and return the exit code. An error is one line on stderr."""
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     with warnings.catch_warnings():
-        warnings.simplefilter("always", PluginWarning)
+        warnings.simplefilter("always", TrmWarning)
         warnings.showwarning = lambda message, *_, **__: errors.print(f"trm: warning: {message}")
         try:
             code = app(arguments, standalone_mode=False, obj=arguments)

@@ -1,9 +1,10 @@
 """Building and opening datasets: the data half of the Python API."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from trm.errors import InputError
+from trm.errors import InputError, TrmWarning
 from trm.tasks.registry import get_task, list_tasks
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ def build_with_options(
             advice = ", or replace it with --overwrite." if is_dataset else "."
             raise InputError(f"{folder} exists already. Name another --out{advice}")
     build = task.build_data if layout == "native" else task.build_published
-    return build(folder, options, np.random.default_rng(options.seed))
+    meta = build(folder, options, np.random.default_rng(options.seed))
+    for warning in task.build_warnings(meta):
+        warnings.warn(warning, TrmWarning, stacklevel=3)
+    return meta
 
 
 def open_data(folder: str | Path, *more: str | Path, task: str | None = None) -> "Dataset":

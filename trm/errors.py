@@ -13,7 +13,8 @@
     └── StorageError       the disk is full, or a file or folder cannot be written
 
 A message is one line: what is wrong, with the value, and what to do. The command line
-prints it as ``trm: error: <message>`` and exits with 1.
+prints it as ``trm: error: <message>`` and exits with 1. What is odd but can be used is a
+:class:`TrmWarning`, a line ``trm: warning: <message>``.
 """
 
 import difflib
@@ -54,6 +55,14 @@ class TrainingError(TrmError):
 
 class StorageError(TrmError):
     """The disk is full, or a file or folder cannot be written."""
+
+
+class TrmWarning(UserWarning):
+    """Something that is probably not what the user wants, such as test puzzles in training data.
+
+    It is issued by :func:`warnings.warn`. A filter of Python's ``warnings`` can hide it, or turn it
+    into an error.
+    """
 
 
 def did_you_mean(name: str, known: Iterable[str], *, none: str = "None is installed.") -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from trm.errors import PluginError
+from trm.errors import PluginError, TrmWarning
 
 if TYPE_CHECKING:
     from trm.tasks.base import Task
@@ -44,7 +44,7 @@ class HookSpecs:
         """Call ``register(cls)`` for each :class:`~trm.trackers.base.Tracker` of the plugin."""
 
 
-class PluginWarning(UserWarning):
+class PluginWarning(TrmWarning):
     """An installed plugin is broken and was skipped."""
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trm.tasks.base import Task
 
 app = typer.Typer()
-out, err = Console(), Console(stderr=True)
+out = Console()
 
 
 class _Tasks(TyperGroup):
@@ -66,8 +66,6 @@ def _builder(task: "Task") -> Callable[..., None]:
             for name, split in meta.splits.items()
         )
         out.print(f"{folder}: {counts}, digest {meta.digest[:12]}", highlight=False, soft_wrap=True)
-        for warning in task.build_warnings(meta):
-            err.print(f"trm: warning: {warning}", highlight=False, soft_wrap=True)
 
     parameters = [
         _parameter("preset", str | None, None, "A named set of options: "
