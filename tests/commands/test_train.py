@@ -23,7 +23,7 @@ TINY = (
     ("flags", "message"),
     [
         (
-            "--nproc 3",
+            "--nproc 3 --oversubscribe",
             r"a batch of 8 does not divide by 3 processes\. Use --batch-size 6 or 9, or another "
             r"--nproc\.",
         ),
@@ -32,7 +32,15 @@ TINY = (
             r"a batch of 8 does not divide by 2 processes times --accumulate 3\. Use --batch-size "
             r"6 or 12, or another --accumulate\.",
         ),
-        ("--nproc 16", r"a batch of 8 does not divide by 16 processes\. Use --batch-size 16, .*"),
+        (
+            "--nproc 16 --oversubscribe",
+            r"a batch of 8 does not divide by 16 processes\. Use --batch-size 16, .*",
+        ),
+        (
+            "--nproc 5000",
+            r"--nproc 5000, but the number of CPU cores here is (\d+)\. Use --nproc \1, or "
+            r"--oversubscribe for several processes on one core\.",
+        ),
         (
             "--nnodes 2 --run-name a",
             r"--nnodes 2 needs an address to connect to\. .* --rdzv-endpoint .*",
@@ -46,8 +54,8 @@ TINY = (
             r"--node-rank 2 is not below --nnodes 2\. Give 0 to 1\.",
         ),
         (
-            "--nproc 2 --device cuda:1",
-            r"--nproc 2 on the one device cuda:1\. Use --device cuda or cpu\.",
+            "--nproc 2 --device cpu:0",
+            r"--nproc 2 on the one device cpu:0\. Use --device cuda or cpu\.",
         ),
         (
             "--save-every often",

@@ -1,5 +1,7 @@
 """Choosing a device, a type and a number of processes."""
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,10 +24,40 @@ def test_auto_is_a_device_that_works() -> None:
     torch.empty(1, device=pick_device("auto"))
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meteor:0"])
+@pytest.mark.parametrize(
+    "name",
+    ["gpu", "cuda:99", "meteor:0", "meta", "cuda:-1", "cpu:1", f"cuda:{'9' * 5000}", "\udcff"],
+)
 def test_a_device_that_is_not_there(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"cannot use device '{name}'.*Use --device cpu"):
-        pick_device(name)
+    for call in (pick_device, num_processes):
+        with pytest.raises(ConfigError) as raised:
+            call(name)
+        assert re.fullmatch(
+            rf"torch here has no {name}; devices: cpu(, \w+:\d+)*\.", str(raised.value)
+        )
+
+
+@pytest.mark.parametrize("command", ["train sudoku --dry-run", "eval", "sweep-eval", "solve 1"])
+def test_every_command_names_the_devices(
+    fails: Callable[..., str], trained_run: Path, mini_data: Path, command: str
+) -> None:
+    data = ("--data", mini_data) if command.startswith("train") else ("--ckpt", trained_run)
+    text = fails(*command.split(), *data, "--device", "meteor")
+    assert text.startswith("torch here has no meteor; devices: cpu")
+
+
+def test_a_device_that_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: int, device: torch.device) -> None:
+        raise RuntimeError("the driver is too old.\nmore" + "x" * 1000)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch, "empty", fail)
+    with pytest.raises(
+        ConfigError,
+        match=r"^cannot use device cuda:0: the driver is too old\. Use --device cpu\.$",
+    ):
+        pick_device("cuda")
 
 
 def test_each_process_has_the_gpu_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,17 +70,28 @@ def test_each_process_has_the_gpu_of_its_number(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
         for name in ("auto", "cuda"):
             assert pick_device(name, rank) == torch.device("cuda", expected)
-    assert pick_device("cuda:7", 2) == torch.device("cuda", 7)
+        if count == 8:
+            assert pick_device("cuda:7", 2) == torch.device("cuda", 7)
     assert all(device.index is not None for device in chosen)
 
 
+def test_as_many_processes_as_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 5}, raising=False)
+    assert [num_processes("cpu", wanted) for wanted in (None, 1, 2)] == [1, 1, 2]
+    with pytest.raises(ConfigError, match=r"^--nproc 3, but the number of CPU cores here is 2\."):
+        num_processes("cpu", 3)
+    assert num_processes("cpu", 3, oversubscribe=True) == 3
+
+
 def test_as_many_processes_as_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (num_processes("cpu"), num_processes("cpu", 3)) == (1, 3)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert [num_processes(name) for name in ("auto", "cuda", "cuda:1", "cpu")] == [2, 2, 1, 1]
     assert num_processes("auto", 1) == 1
-    with pytest.raises(ConfigError, match=r"^--nproc 3, but there are 2 GPUs\. Use --nproc 2\.$"):
-        num_processes("cuda", 3)
+    expected = r"^--nproc 3, but the number of cuda devices here is 2\. Use --nproc 2\.$"
+    for oversubscribe in (False, True):  # NCCL refuses two processes on one GPU
+        with pytest.raises(ConfigError, match=expected):
+            num_processes("cuda", 3, oversubscribe)
 
 
 @pytest.mark.parametrize("capability", TYPES)

@@ -55,6 +55,7 @@ def evaluate(
     options: dict[str, Any],
     device: opt.Device = None,
     num_processes: opt.NumProcesses = None,
+    oversubscribe: opt.Oversubscribe = False,
     compiled: opt.Compile = None,
     as_json: AsJson = False,
     as_markdown: Annotated[
@@ -80,7 +81,9 @@ def evaluate(
     update = options | {name: value for name, value in given.items() if value is not None}
     entries = [entry.of(**entry.model_dump() | update) for entry in entries]
     _check_files(*files.values())
-    launch_options = processes_to_start(device or "auto", num_processes, max_restarts=0)
+    launch_options = processes_to_start(
+        device or "auto", num_processes, max_restarts=0, oversubscribe=oversubscribe
+    )
     if launch_options is not None:
         return _launch(context.obj or [], launch_options)
     extras = _extras(submission, per_task)

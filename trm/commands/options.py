@@ -74,6 +74,9 @@ NumProcesses = Annotated[
         "--nproc", min=1, metavar="N", help="Processes on this machine. Default: one per GPU."
     ),
 ]
+Oversubscribe = Annotated[
+    bool, typer.Option("--oversubscribe", help="Allow more processes than CPU cores.")
+]
 NumNodes = Annotated[
     int | None, typer.Option("--nnodes", min=1, metavar="N", help="Machines that train together.")
 ]

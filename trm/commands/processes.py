@@ -33,6 +33,7 @@ def processes_to_start(
     node_rank: int = 0,
     endpoint: str | None = None,
     max_restarts: int | None = None,
+    oversubscribe: bool = False,
 ) -> "LaunchOptions | None":
     """The processes that this command has to start, None if this process does the work itself.
 
@@ -41,6 +42,7 @@ def processes_to_start(
     Args:
         device: the device by its name, see :func:`trm.runtime.device.pick_device`.
         num_processes: as for :class:`LaunchOptions`, like the others; None for one per GPU.
+        oversubscribe: allow more processes than CPU cores.
 
     Raises:
         ConfigError: if the options contradict each other, the devices or the launcher.
@@ -59,7 +61,7 @@ def processes_to_start(
                 "Leave --nproc out."
             )
         return None
-    count = devices.num_processes(device, num_processes)
+    count = devices.num_processes(device, num_processes, oversubscribe)
     if count == 1 and (num_nodes or 1) == 1 and not several:
         return None
     restarts = 3 if max_restarts is None else max_restarts

@@ -69,6 +69,7 @@ def train(
     device: opt.Device = None,
     compiled: opt.Compile = None,
     num_processes: opt.NumProcesses = None,
+    oversubscribe: opt.Oversubscribe = False,
     num_nodes: opt.NumNodes = None,
     node_rank: opt.NodeRank = 0,
     endpoint: opt.Endpoint = None,
@@ -140,8 +141,9 @@ def train(
         )
         config = resolved.config
         options = processes_to_start(
-            config.train.device, num_processes, num_nodes, node_rank, endpoint, max_restarts
-        )
+            config.train.device, num_processes, num_nodes, node_rank, endpoint, max_restarts,
+            oversubscribe or dry_run,
+        )  # fmt: skip
         is_named = run_name is not None or old_run is not None
         if options is not None and options.num_nodes > 1 and not is_named:
             raise ConfigError(

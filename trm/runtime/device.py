@@ -19,29 +19,48 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
     """The device of this name; ``auto`` is CUDA, else Apple's MPS, else the CPU.
 
     Args:
-        name: ``auto`` or a name that torch knows, such as ``cpu`` or ``cuda:1``.
+        name: ``auto`` or a device that torch has here, such as ``cpu`` or ``cuda:1``.
         local_rank: the number of this process on its machine. ``cuda`` means the GPU of that
             number.
 
     Raises:
-        ConfigError: if the device does not exist here.
+        ConfigError: if the device does not exist here, or does not work.
     """
-    if name == "auto":
-        if torch.cuda.is_available():
-            name = "cuda"
-        else:
-            name = "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, index, count = _find(name)
+    if kind == "cuda" and index is None:  # a launcher may show each process its own GPU only
+        index = local_rank if count > 1 else 0
+    device = torch.device(kind) if index is None else torch.device(kind, index)
     try:
-        device = torch.device(name)
-        if name == "cuda":  # a launcher may show each process its own GPU only
-            device = torch.device("cuda", local_rank if torch.cuda.device_count() > 1 else 0)
         torch.empty(0, device=device)
-        if device.type == "cuda":
+        if kind == "cuda":
             torch.cuda.set_device(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise ConfigError(f"cannot use device {name!r}: {reason}. Use --device cpu.") from error
+        reason = str(error).partition("\n")[0][:200].rstrip(".")
+        raise ConfigError(f"cannot use device {device}: {reason}. Use --device cpu.") from error
     return device
+
+
+def _find(name: str) -> tuple[str, int | None, int]:
+    """The kind of the named device, its number if one is named, and how many of the kind there are.
+
+    Raises:
+        ConfigError: if there is no such device.
+    """
+    counts = {"cpu": 1}
+    for kind, module in {"cuda": torch.cuda, "mps": torch.mps, "xpu": torch.xpu}.items():
+        if module.is_available():
+            counts[kind] = module.device_count()
+    if name == "auto":
+        name = next((kind for kind in ("cuda", "mps") if kind in counts), "cpu")
+    if name in counts:
+        return name, None, counts[name]
+    numbered = {
+        f"{kind}:{index}": (kind, index) for kind in counts for index in range(counts[kind])
+    }
+    if name not in numbered:
+        listed = ", ".join(["cpu", *(each for each in numbered if each != "cpu:0")])
+        raise ConfigError(f"torch here has no {name or repr(name)}; devices: {listed}.")
+    return *numbered[name], 1
 
 
 def resolve_dtype(config: RunConfig, device: torch.device) -> RunConfig:
@@ -68,19 +87,39 @@ def seeded(device: torch.device, *what: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(int(seed >> np.uint64(1)))  # torch takes 63 bits
 
 
-def num_processes(name: str, wanted: int | None = None) -> int:
+def num_cores() -> int:
+    """The number of CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def num_processes(name: str, wanted: int | None = None, oversubscribe: bool = False) -> int:
     """The number of processes to start here: ``wanted``, or one per GPU of that device name.
 
+    Args:
+        name: as for :func:`pick_device`.
+        wanted: how many the user asked for, None for the default.
+        oversubscribe: allow more processes than CPU cores.
+
     Raises:
-        ConfigError: if there are fewer devices of that name.
+        ConfigError: if there is no such device, or if there are fewer GPUs or CPU cores.
     """
-    gpus = torch.cuda.device_count() if name in ("auto", "cuda") else 0
+    kind, index, count = _find(name)
     if wanted is None:
-        return max(1, gpus)
-    if wanted > 1 and ":" in name:
+        return count if kind != "cpu" and index is None else 1
+    if wanted > 1 and index is not None:
         raise ConfigError(f"--nproc {wanted} on the one device {name}. Use --device cuda or cpu.")
-    if wanted > gpus > 0:
-        raise ConfigError(f"--nproc {wanted}, but there are {gpus} GPUs. Use --nproc {gpus}.")
+    if kind != "cpu" and wanted > count:
+        raise ConfigError(
+            f"--nproc {wanted}, but the number of {kind} devices here is {count}. "
+            f"Use --nproc {count}."
+        )
+    if kind == "cpu" and wanted > (cores := num_cores()) and not oversubscribe:
+        raise ConfigError(
+            f"--nproc {wanted}, but the number of CPU cores here is {cores}. Use --nproc {cores}, "
+            "or --oversubscribe for several processes on one core."
+        )
     return wanted
 
 
