@@ -54,7 +54,7 @@ def test_numbers_do_not_depend_on_the_batch_size(model: trm.Model) -> None:
 def test_progress_ends_at_the_number_of_examples(model: trm.Model) -> None:
     seen: list[tuple[int, int]] = []
     evaluate(model, batch_size=8, max_examples=20, on_progress=lambda *n: seen.append(n))
-    assert seen == [(8, 20), (16, 20), (20, 20)]
+    assert seen == [(0, 20), (8, 20), (16, 20), (20, 20)]
 
 
 def test_halt_step_is_the_first_at_which_the_head_says_so(model: trm.Model) -> None:

@@ -61,43 +61,67 @@ def test_duration() -> None:
     assert duration(59.6) == "0:01:00"
 
 
-@pytest.mark.parametrize(("seconds", "lines"), [(1.0, 0), (30.0, 1)])
-def test_a_long_evaluation_says_how_long_after_its_first_batch(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, lines: int
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr("trm.show.progress.time.monotonic", lambda: now[0])
-    view = console(terminal=False)
-    with EvaluationView(view) as progress:
-        for done in (10, 20, 100):
-            now[0] += seconds
-            progress(done, 100)
-    expected = "100 examples, 0:04:30 left; --max-examples N takes fewer\n"
-    assert text(view) == expected * lines
+class Clock:
+    """The time in seconds, to be set."""
 
+    def __init__(self) -> None:
+        self.now = 100.0
 
-def test_an_evaluation_is_a_bar_on_a_terminal() -> None:
-    view = console(terminal=True)
-    with EvaluationView(view) as progress:
-        progress(50, 100)
-    assert "evaluating" in text(view)
-    assert "max-examples" not in text(view)
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time in seconds, to be set."""
-    now = [100.0]
-    monkeypatch.setattr("trm.show.progress.time.monotonic", lambda: now[0])
-    return now
+def clock() -> Clock:
+    return Clock()
 
 
-def test_without_a_terminal_solving_prints_one_line_per_minute(clock: list[float]) -> None:
+@pytest.mark.parametrize(("seconds", "lines"), [(1.0, 0), (30.0, 1)])
+def test_a_long_evaluation_says_how_long_after_its_first_batch(
+    clock: Clock, seconds: float, lines: int
+) -> None:
     view = console(terminal=False)
-    with SolvingView(view) as progress:
+    with EvaluationView(view, clock=clock) as progress:
+        progress(0, 100)
+        for done in (10, 20, 100):
+            clock.now += seconds
+            progress(done, 100)
+    expected = "100 examples, 0:04:30 left; --max-examples N takes fewer\n"
+    assert text(view)[: len(expected)] == expected * lines
+
+
+def test_an_evaluation_in_a_log_file_is_a_line_per_minute(clock: Clock) -> None:
+    view = console(terminal=False)
+    with EvaluationView(view, clock=clock) as progress:
+        for _ in range(2):  # the second evaluation of a sweep
+            progress(100, 500)  # were known already
+            for done in range(200, 600, 100):
+                clock.now += 40
+                progress(done, 500)
+    assert text(view).splitlines() == [
+        "500 examples, 0:02:00 left; --max-examples N takes fewer",
+        "80%  400 examples  2.50 examples/s  ETA 0:00:40",
+        "40%  200 examples  2.50 examples/s  ETA 0:02:00",
+        "80%  400 examples  2.50 examples/s  ETA 0:00:40",
+    ]
+
+
+def test_an_evaluation_is_a_bar_on_a_terminal(clock: Clock) -> None:
+    view = console(terminal=True)
+    with EvaluationView(view, clock=clock) as progress:
+        progress(0, 100)
+        clock.now += 200
+        progress(50, 100)
+    assert "50 examples  0.25 examples/s  ETA 0:03:20" in text(view)
+    assert "max-examples" not in text(view)
+
+
+def test_without_a_terminal_solving_prints_one_line_per_minute(clock: Clock) -> None:
+    view = console(terminal=False)
+    with SolvingView(view, clock=clock) as progress:
         progress(1000, 0.2)  # were there already
         for done in range(1600, 5600, 600):
-            clock[0] += 25
+            clock.now += 25
             progress(done, 0.2 + (done - 1000) / 6000)
     assert text(view).splitlines() == [
         "50%  2,800 puzzles  24 puzzles/s  ETA 0:02:05",
@@ -105,20 +129,20 @@ def test_without_a_terminal_solving_prints_one_line_per_minute(clock: list[float
     ]
 
 
-def test_a_stream_has_no_estimated_end(clock: list[float]) -> None:
+def test_a_stream_has_no_estimated_end(clock: Clock) -> None:
     view = console(terminal=False)
-    with SolvingView(view) as progress:
+    with SolvingView(view, clock=clock) as progress:
         progress(0, None)
-        clock[0] += 64
+        clock.now += 64
         progress(16, None)
     assert text(view) == "16 puzzles  0.25 puzzles/s\n"
 
 
-def test_solving_is_a_bar_in_a_terminal(clock: list[float]) -> None:
+def test_solving_is_a_bar_in_a_terminal(clock: Clock) -> None:
     view = console(terminal=True)
-    with SolvingView(view) as progress:
+    with SolvingView(view, clock=clock) as progress:
         progress(0, 0.0)
-        clock[0] += 2
+        clock.now += 2
         progress(3000, 0.5)
     assert "3,000 puzzles  1,500 puzzles/s  ETA 0:00:02" in text(view)
     assert " 50% " in text(view)

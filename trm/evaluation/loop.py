@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ def run_evaluation(
     batch_size: int,
     max_examples: int | None = None,
     options: InferenceOptions = InferenceOptions(),  # noqa: B008
+    num_known: int = 0,
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_steps: Callable[[int], None] = lambda count: None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -44,10 +46,13 @@ def run_evaluation(
         batch_size: examples at a time, over all processes.
         max_examples: evaluate only this many, always the same.
         options: the inference options.
+        num_known: the batches to leave out at the beginning: their answers are known, and the
+            evaluator has seen them.
         on_batch: called with each batch of answers.
         on_steps: called after each batch with the supervision steps that this process took for it:
             the sum over all examples and their rollouts.
-        on_progress: called with the examples done and the examples in all.
+        on_progress: called before the first and after each batch, with the examples done and the
+            examples in all.
         should_stop: called before each batch. True ends the evaluation without a result. It has to
             return the same in all processes.
         group: the processes that evaluate together.
@@ -57,7 +62,9 @@ def run_evaluation(
     """
     options = options.resolved
     copies = SymmetricCopies.of_split(split, options.votes)
-    rows = eval_indices(split, batch_size, max_examples)
+    rows, again = (
+        islice(eval_indices(split, batch_size, max_examples), num_known, None) for _ in range(2)
+    )
     together = options.choose == "first"  # the rollouts of an example end together
     pool = RolloutPool(
         model,
@@ -68,8 +75,11 @@ def run_evaluation(
         noise=LatentNoise(model, options.noise) if options.noise else None,
     )
     responses = pool.answer(_requests(split, rows, copies, options, group))
-    total, done = num_eval_examples(split, max_examples), 0
-    for examples, puzzles in eval_indices(split, batch_size, max_examples):
+    total = num_eval_examples(split, max_examples)
+    done = min(num_known * batch_size, total)
+    if on_progress and group.is_first:
+        on_progress(done, total)
+    for examples, puzzles in again:
         if should_stop():
             return None
         parts = [next(responses) for _ in range(1 if together else options.rollouts)]

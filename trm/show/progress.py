@@ -98,52 +98,21 @@ class TrainingView:
             self._progress.console.print(line, soft_wrap=True, highlight=False)
 
 
-class EvaluationView:
-    """Shows the progress of an evaluation. A context manager that gives :meth:`update`.
-
-    In a terminal it is a bar. Elsewhere it is one line after the first batch, if the evaluation
-    will take more than a minute.
+class _CountView:
+    """Shows how many puzzles are done: a bar in a terminal, elsewhere a line per minute.
 
     Args:
         console: where to print, such as stderr: stdout holds the results.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task("evaluating")
-        self._started, self._first_batch = time.monotonic(), True
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        self._bar.start()
-        return self.update
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def update(self, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` examples are evaluated."""
-        self._bar.update(self._task, completed=done, total=total)
-        remaining = (time.monotonic() - self._started) * (total - done) / done
-        if not self._console.is_terminal and self._first_batch and remaining > 60:
-            line = f"{total:,} examples, {duration(remaining)} left; --max-examples N takes fewer"
-            self._console.print(line, soft_wrap=True, highlight=False)
-        self._first_batch = False
-
-
-class SolvingView:
-    """Shows the progress of solving a file. A context manager that gives :meth:`update`.
-
-    In a terminal it is a bar, elsewhere one line per minute.
-
-    Args:
-        console: where to print, such as stderr: stdout holds the results.
+        noun: what is counted.
+        clock: gives the time in seconds.
     """
 
     _SECONDS_PER_LINE = 60.0
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(
+        self, console: Console, noun: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console, self._noun, self._clock = console, noun, clock
         self._bar = Progress(
             TextColumn("{task.fields[numbers]}"),
             BarColumn(),
@@ -152,35 +121,89 @@ class SolvingView:
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("solving", total=None, numbers="first puzzles")
+        self._task = self._bar.add_task("", total=None, numbers=f"first {noun}")
+        #: The first count and share: what was done before does not count for the speed.
         self._first: tuple[int, float] | None = None
+        self._done, self._last_line = 0, clock()
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def _show(self, done: int, share: float | None) -> float | None:
+        """Show a count, and its share of all if that is known. Returns the seconds left, if any."""
+        now = self._clock()
+        if self._first is None or done < self._done:  # of the next evaluation
+            self._first, self._started = (done, share or 0.0), now
+        self._done = done
+        new, new_share = done - self._first[0], (share or 0.0) - self._first[1]
+        elapsed, left, numbers = now - self._started, None, f"{done:,} {self._noun}"
+        if new:
+            speed = new / max(elapsed, 1e-6)
+            numbers += f"  {speed:,.{0 if speed > 10 else 2}f} {self._noun}/s"
+        if share is not None and new_share > 0:
+            left = elapsed * (1 - share) / new_share
+            numbers += f"  ETA {duration(left)}"
+        total = None if share is None else 1.0
+        self._bar.update(self._task, total=total, completed=share or 0.0, numbers=numbers)
+        if new and now - self._last_line >= self._SECONDS_PER_LINE:
+            self._print_line(("" if share is None else f"{share:.0%}  ") + numbers)
+        return left
+
+    def _print_line(self, text: str) -> None:
+        """Print a line where there is no bar."""
+        if not self._console.is_terminal:
+            self._console.print(text, soft_wrap=True, highlight=False)
+        self._last_line = self._clock()
+
+
+class EvaluationView(_CountView):
+    """Shows the progress of one or several evaluations. A context manager: :meth:`update`.
+
+    Elsewhere than in a terminal it also prints a line after the first batch, if the evaluation will
+    take more than a minute.
+
+    Args:
+        console: where to print, such as stderr: stdout holds the results.
+        clock: gives the time in seconds.
+    """
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(console, "examples", clock=clock)
+        self._hinted = False
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        self._bar.start()
+        return self.update
+
+    def update(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` examples are evaluated."""
+        left = self._show(done, done / total)
+        if left is not None and not self._hinted:
+            self._hinted = True
+            if left > self._SECONDS_PER_LINE:
+                self._print_line(
+                    f"{total:,} examples, {duration(left)} left; --max-examples N takes fewer"
+                )
+
+
+class SolvingView(_CountView):
+    """Shows the progress of solving a file. A context manager that gives :meth:`update`.
+
+    Args:
+        console: where to print, such as stderr: stdout holds the results.
+        clock: gives the time in seconds.
+    """
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(console, "puzzles", clock=clock)
 
     def __enter__(self) -> Callable[[int, float | None], None]:
         self._bar.start()
         return self.update
 
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
     def update(self, done: int, share: float | None) -> None:
         """Show the number of solved puzzles, and their share of all puzzles if that is known."""
-        now = time.monotonic()
-        if self._first is None:  # puzzles of an earlier session do not count for the speed
-            self._first, self._started, self._last_line = (done, share or 0.0), now, now
-        numbers = f"{done:,} puzzles"
-        solved, elapsed = done - self._first[0], now - self._started
-        if solved:
-            speed = solved / max(elapsed, 1e-6)
-            numbers += f"  {speed:,.{0 if speed > 10 else 2}f} puzzles/s"
-        if solved and share is not None:
-            new = share - self._first[1]
-            numbers += f"  ETA {duration(elapsed * (1 - share) / new)}" if new > 0 else ""
-        total = None if share is None else 1.0
-        self._bar.update(self._task, total=total, completed=share or 0.0, numbers=numbers)
-        if not self._console.is_terminal and now - self._last_line >= self._SECONDS_PER_LINE:
-            percent = "" if share is None else f"{share:.0%}  "
-            self._console.print(percent + numbers, soft_wrap=True, highlight=False)
-            self._last_line = now
+        self._show(done, share)
 
 
 def _bar_text(record: Record, wide: bool) -> str:
