@@ -82,7 +82,8 @@ def wilson(hits: float, count: int, z: float = 1.959963984540054) -> tuple[float
     share, square = hits / count, z * z / count
     middle = (share + square / 2) / (1 + square)
     half = z * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # Rounding may put the share itself outside: at 0 of 6 the lower end is 2.8e-17.
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 class Evaluator(ABC):
