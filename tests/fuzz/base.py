@@ -1,4 +1,4 @@
-"""BASE: a folder with small data, trained runs and files of each task, for the inputs to start from.
+"""BASE: a folder with small data, runs and files of each task, which the inputs start from.
 
 ======================  ==========================================================================
 data/sudoku, maze       4x4 Sudokus and 6x6 mazes
@@ -28,10 +28,11 @@ TINY = """\
 --set eval.max_examples=4 --set model.swiglu_multiple=256 --set model.puzzle_emb_len=16
 """
 SUDOKU = "build-data sudoku --source generate --size 4 --num-train 20 --num-test 6 --num-aug 3"
+MAZE = "build-data maze --source generate --size 6 --min-path 17 --num-train 40 --num-test 10"
 COMMANDS = f"""\
 {SUDOKU} --out data/sudoku
 {SUDOKU} --layout published --out data/published
-build-data maze --source generate --size 6 --min-path 17 --num-train 40 --num-test 10 --out data/maze
+{MAZE} --out data/maze
 build-data arc1 --source arc --no-concept --num-aug 2 --out data/arc1
 train sudoku --preset mini --run-name sud --data data/sudoku TINY
 train maze --preset mini --run-name maze --data data/maze TINY
@@ -41,6 +42,7 @@ eval --ckpt runs/sudoku/sud --data data/sudoku --device cpu --save-predictions s
 eval --ckpt runs/arc1/arc --data data/arc1 --device cpu --save-predictions arc.npz
 sweep-eval --ckpt runs/sudoku/sud --data data/sudoku --samples 1,2 --device cpu --out sweep.json
 solve --ckpt runs/sudoku/sud sud.txt --steps 1 --device cpu --out answers.csv
+eval --ckpt runs/sudoku/sud --data data/sudoku --device cpu --json
 """
 RECIPE = """\
 task = "sudoku"
@@ -76,14 +78,8 @@ def build_base(folder: Path) -> None:
     with Sandbox(folder, seconds=300) as sandbox:
         for line in COMMANDS.splitlines():
             done = sandbox.run(line.replace("TINY", TINY).split())
-            assert (done.code, done.problems) == (0, []), (
-                line,
-                done.problems,
-                done.err,
-                done.trace,
-            )
-        done = sandbox.run("eval --ckpt runs/sudoku/sud --data data/sudoku --json".split())
-        (folder / "sud.json").write_text(done.out)
+            assert (done.code, done.problems) == (0, []), (line, done)
+            (folder / "sud.json").write_text(done.out)  # of the last command
     _write_csv(folder / "data/sudoku", folder / "sud.csv")
     _write_csv(folder / "data/maze", folder / "maze.csv")
 

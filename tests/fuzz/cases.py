@@ -6,7 +6,7 @@ The lines of ``cmd`` are, in this order, each kind optional but the last::
     # says D/test/labels.npy       a part of that error
     # D is BASE/data/sudoku        a copy of it; the files of the case replace its files
     mkfifo D/test/labels.npy       a command of the shell
-    trm inspect-data D             the command; in this process unless it redirects or sets variables
+    trm inspect-data D             the command; in this process unless it needs a shell
 
 ``BASE`` is the folder that :mod:`tests.fuzz.base` makes.
 """

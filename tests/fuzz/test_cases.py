@@ -1,4 +1,4 @@
-"""Inputs that once ended in a traceback, an escape sequence, a hang or silence: one line each now."""
+"""Inputs that once ended in a traceback, an escape sequence, a hang or silence: now in one line."""
 
 from pathlib import Path
 
