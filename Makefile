@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-TRM := $(CURDIR)/$(BIN)/trm
+BIN_PATH := $(CURDIR)/$(BIN)
+TRM := $(BIN_PATH)/trm
 
-.PHONY: demo test soak bench-gpu check format lint types coverage docs clean
+.PHONY: demo test soak bench-gpu check format lint types coverage docs package clean
 
 # Writes to ./demo: the data to demo/data, the runs to demo/runs.
 demo: $(INSTALLED)
@@ -30,7 +31,7 @@ bench-gpu: $(INSTALLED)
 	$(BIN)/python benchmarks/gpu.py --minutes $(MINUTES) \
 		$(if $(REFERENCE),--reference "$(REFERENCE)") $(if $(KERNELS),--kernels $(KERNELS))
 
-check: $(INSTALLED) lint types coverage docs
+check: $(INSTALLED) lint types coverage docs package
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .
@@ -50,6 +51,18 @@ coverage: $(INSTALLED)
 docs: $(INSTALLED)
 	$(BIN)/python docs/generate.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Build the distributions, and try the wheel where the checkout is not.
+package: $(INSTALLED)
+	rm -rf dist build/installed
+	$(BIN)/python -m build --no-isolation >/dev/null
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m pip install --quiet --no-deps --target build/installed dist/*.whl
+	cd build && export PYTHONPATH=$(CURDIR)/build/installed && \
+		test "$$($(BIN_PATH)/python -c 'import trm; print(trm.__file__)')" \
+			= $(CURDIR)/build/installed/trm/__init__.py && \
+		$(BIN_PATH)/python -m trm build-data sudoku --preset mini --out mini --overwrite && \
+		$(BIN_PATH)/python -m trm train sudoku --preset mini --mlp-t --data mini --dry-run >/dev/null
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -77,3 +77,8 @@ def __getattr__(name: str) -> Any:
         if name in names:
             return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module 'trm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What ``trm.<TAB>`` offers: the Python API, and nothing that this module needs itself."""
+    return sorted({*__all__, "__doc__", "__file__", "__name__", "__path__"})

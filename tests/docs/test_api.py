@@ -1,6 +1,7 @@
 """The calls of ``import trm``: all of them documented, and all of them called in one way."""
 
 import inspect
+import pydoc
 import re
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def test_lazy_imports_are_found() -> None:
     assert [name for name in trm.__all__ if not getattr(trm, name)] == []
     with pytest.raises(AttributeError, match="module 'trm' has no attribute 'lode'"):
         _ = trm.lode
+
+
+def test_completion_and_help_offer_the_python_api() -> None:
+    assert {name for name in dir(trm) if not name.startswith("__")} | {"__version__"} == {*trm.__all__}  # fmt: skip
+    page = pydoc.plain(pydoc.render_doc(trm))
+    assert [name for name in CALLS if f"\n    {name}(" not in page] == []
 
 
 @pytest.mark.parametrize("name", CALLS)
