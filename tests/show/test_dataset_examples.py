@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 from rich.text import Text
 
 from trm.data import DatasetMeta, Split
 from trm.show.dataset_examples import DatasetExample, select_examples, show_example
+from trm.show.text import Terminal
 from trm.tasks.base import Board, Puzzle, Task, Tokens
 from trm.tasks.sudoku.task import Sudoku
 
@@ -56,7 +56,7 @@ def show() -> Show:
     """What is seen of an example on a terminal of this width."""
 
     def shown(example: DatasetExample, width: int = 80) -> str:
-        view = Console(file=io.StringIO(), width=width, color_system=None)
+        view = Terminal(file=io.StringIO(), width=width, color_system=None)
         show_example(view, example)
         assert isinstance(view.file, io.StringIO)
         return view.file.getvalue()

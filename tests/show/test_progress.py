@@ -3,9 +3,9 @@
 import io
 
 import pytest
-from rich.console import Console
 
 from trm.show.progress import EvaluationView, SolvingView, TrainingView, duration, record_line
+from trm.show.text import Terminal
 
 TRAIN = {
     "event": "train", "step": 20, "loss": 1.23456, "exact_accuracy": None, "mean_steps": None,
@@ -13,11 +13,11 @@ TRAIN = {
 }  # fmt: skip
 
 
-def console(terminal: bool, width: int = 150) -> Console:
-    return Console(file=io.StringIO(), force_terminal=terminal, width=width, color_system=None)
+def console(terminal: bool, width: int = 150) -> Terminal:
+    return Terminal(file=io.StringIO(), force_terminal=terminal, width=width, color_system=None)
 
 
-def text(view: Console) -> str:
+def text(view: Terminal) -> str:
     assert isinstance(view.file, io.StringIO)
     return view.file.getvalue()
 

@@ -4,17 +4,17 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import trm
 from trm.show.solution import show_solution_steps, solution_summary
+from trm.show.text import Terminal
 
 
-def console(terminal: bool, width: int = 150) -> Console:
-    return Console(file=io.StringIO(), force_terminal=terminal, width=width, color_system=None)
+def console(terminal: bool, width: int = 150) -> Terminal:
+    return Terminal(file=io.StringIO(), force_terminal=terminal, width=width, color_system=None)
 
 
-def text(view: Console) -> str:
+def text(view: Terminal) -> str:
     assert isinstance(view.file, io.StringIO)
     return view.file.getvalue()
 

@@ -5,7 +5,6 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from tests.evaluation.sweeps import line, sweep
 from trm.errors import InputError
@@ -13,6 +12,7 @@ from trm.evaluation.sweep import SweepLine
 from trm.show.plots import COLORS
 from trm.show.sweeps import plot_sweep, sweep_conclusion, sweep_line_text, sweep_table
 from trm.show.tables import markdown
+from trm.show.text import Terminal
 
 LINES = (
     line(60, 0.1), line(70, 0.2, samples=2, noise=0.3, choose="halt"),
@@ -22,7 +22,7 @@ LINES = (
 
 
 def test_a_table_of_a_sweep() -> None:
-    view = Console(file=io.StringIO(), width=80)
+    view = Terminal(file=io.StringIO(), width=80)
     view.print(sweep_table(sweep(*LINES)))
     assert isinstance(view.file, io.StringIO)
     shown = [text.split() for text in view.file.getvalue().splitlines() if text.strip()]

@@ -2,17 +2,17 @@
 
 import io
 
-from rich.console import Console
 from rich.table import Table
 
 from trm.evaluation.report import ReportRow
 from trm.inference.options import InferenceOptions
 from trm.show.tables import markdown, metrics_table, results_table
+from trm.show.text import Terminal
 from trm.tasks.metrics import Metric
 
 
 def printed(table: Table) -> str:
-    console = Console(file=io.StringIO(), width=150, color_system=None)
+    console = Terminal(file=io.StringIO(), width=150, color_system=None)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

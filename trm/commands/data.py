@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
@@ -14,6 +13,7 @@ from trm import datasets
 from trm.commands import options as opt
 from trm.datasets import Layout
 from trm.errors import InputError
+from trm.show.text import out
 from trm.tasks.registry import get_task, list_tasks
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from trm.tasks.base import Task
 
 app = typer.Typer()
-out = Console()
 
 
 class _Tasks(TyperGroup):
@@ -65,7 +64,7 @@ def _builder(task: "Task") -> Callable[..., None]:
             f"{name} {split.groups:,} puzzles ({split.puzzles:,} with augmentations)"
             for name, split in meta.splits.items()
         )
-        out.print(f"{folder}: {counts}, digest {meta.digest[:12]}", highlight=False, soft_wrap=True)
+        out.print(f"{folder}: {counts}, digest {meta.digest[:12]}")
 
     parameters = [
         _parameter("preset", str | None, None, "A named set of options: "
@@ -141,7 +140,7 @@ def inspect_data(
         save_pictures(save, [picture for example in shown for picture in example.pictures()])
     if as_text:
         for example in shown:
-            out.print(example.text, highlight=False, soft_wrap=True, markup=False)
+            out.print(example.text)
         return
     if puzzle is None:
         _print_summary(task, dataset)
@@ -156,9 +155,12 @@ def _print_summary(task: "Task", dataset: "Dataset") -> None:
     meta = dataset.meta
     native = not data.is_published(dataset.path)
     intact = not native or data.digest(meta, dataset.splits) == meta.digest
-    state = "as built" if intact else "[bold red]the files have changed since[/]"
-    out.print(f"task     {meta.task}\nsource   {meta.source}, seed {meta.seed}", highlight=False)
-    out.print(f"tokens   {meta.seq_len} of {meta.vocab_size} kinds", highlight=False)
-    out.print(f"digest   {meta.digest[:16]}" + (f", {state}" if native else ""), highlight=False)
+    state = ", as built" if intact else ", the files have changed since"
+    out.print(f"task     {meta.task}")
+    out.print(f"source   {meta.source}, seed {meta.seed}")
+    out.print(f"tokens   {meta.seq_len} of {meta.vocab_size} kinds")
+    out.print(
+        f"digest   {meta.digest[:16]}{state if native else ''}", style="" if intact else "red"
+    )
     facts = {name: task.describe(meta, split) for name, split in dataset.splits.items()}
     out.print(dataset_table(meta, facts))

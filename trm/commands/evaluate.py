@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from trm.commands import options as opt
 from trm.commands.options import PerTask, Submission
@@ -18,6 +17,7 @@ from trm.commands.processes import processes_to_start
 from trm.errors import InputError, TrmError
 from trm.inference.options import InferenceOptions
 from trm.runtime.worker import elastic_worker
+from trm.show.text import notes, out
 from trm.storage import check_writable, write_text
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from trm.tasks.metrics import Evaluator
 
 app = typer.Typer()
-out = Console()
-#: Progress and remarks go to stderr. stdout holds only the result.
-notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="The metrics as JSON.")]
 
@@ -150,22 +147,19 @@ def _show(
         rows.append(row)
         results.append(({} if one else named) | report.as_json())
     if as_json:
-        out.print_json(json.dumps(results[0] if one else results))
+        out.print_json(data=results[0] if one else results)
     elif as_markdown:
-        print(markdown(results_table(rows)))  # noqa: T201
+        for line in markdown(results_table(rows)).splitlines():
+            out.print(line)
     elif one:
         how = split_text(report.split) + report.options.text
-        _print_plain(f"{report.checkpoint} on {report.data}{how}")
+        out.print(f"{report.checkpoint} on {report.data}{how}")
         out.print(metrics_table(report.metrics))
     else:
         out.print(results_table(rows))
     if not as_json:
         for row, report in zip(rows, reports, strict=True):
             notes.print(f"{row.name}: {speed_text(report.speed)}")
-
-
-def _print_plain(text: str) -> None:
-    out.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _note_written(*files: Path | None) -> None:
@@ -207,7 +201,7 @@ def _report(
     model = load(entry.ckpt, task=entry.task, device=device)
     if group.is_first and model.notes:
         notes.print(f"{model.name}: inferred {'; '.join(model.notes)}")
-    with EvaluationView(Console(stderr=True)) as progress:
+    with EvaluationView(notes) as progress:
         return evaluate_checkpoint(
             model,
             data=entry.data,
@@ -261,10 +255,10 @@ def vote(
         values = {name: metric.as_json() for name, metric in metrics.items()}
         info = next(iter(files.values())).info
         result = {"predictions": list(files), "split": info.split, "metrics": values}
-        out.print_json(json.dumps(result))
+        out.print_json(data=result)
     else:
         for path, saved in files.items():
             info = saved.info
-            _print_plain(f"{path}: {info.checkpoint}{split_text(info.split)}{info.text}")
+            out.print(f"{path}: {info.checkpoint}{split_text(info.split)}{info.text}")
         out.print(metrics_table(metrics))
     _note_written(submission, per_task)

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from trm.commands import options as opt
+from trm.show.text import out
 
 app = typer.Typer()
-out = Console(soft_wrap=True, highlight=False)
 
 NewFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="The new folder.")]
 
@@ -75,10 +74,8 @@ def import_(
 
     published = import_checkpoint(source, out=folder, task=task)
     for note in published.notes:
-        out.print(f"inferred: {note}", markup=False)
-    out.print(
-        f"{folder}: {published.config.run.task}, step {published.config.step:,}", markup=False
-    )
+        out.print(f"inferred: {note}")
+    out.print(f"{folder}: {published.config.run.task}, step {published.config.step:,}")
 
 
 @app.command()
@@ -92,4 +89,4 @@ def export(
 
     difference = export_checkpoint(ckpt, kind=kind, out=folder)
     accuracy = "" if difference is None else f", its logits within {difference:.1e} of torch's"
-    out.print(f"wrote {folder}{accuracy}", markup=False)
+    out.print(f"wrote {folder}{accuracy}")

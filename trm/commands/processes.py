@@ -6,11 +6,10 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from trm.errors import ConfigError, TrainingError
 from trm.runs.layout import BEST, METRICS_FILE
 from trm.runtime.worker import allowed_restarts, is_elastic_worker, num_restarts
+from trm.show.text import out
 
 if TYPE_CHECKING:
     from trm.config import RunConfig
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from trm.training.memory_estimate import MemoryEstimate
     from trm.training.run_plan import RunPlan
 
-out = Console()
 #: The environment variable in which the launching process hands its plan to the workers.
 _PLAN = "LAUNCHER_RUN_PLAN"
 
@@ -93,7 +91,7 @@ def launch_training(
     else:
         others = options.num_nodes - 1
         machines = f"{others} more machine{'s' if others > 1 else ''}"
-        out.print(f"waiting for {machines} at {options.endpoint}", highlight=False)
+        out.print(f"waiting for {machines} at {options.endpoint}")
 
     def hint() -> str:
         if last_checkpoint(folder) is None:
@@ -134,7 +132,7 @@ def print_dry_run(
     needs = estimate_memory(plan.config, puzzle_spec(plan.dataset.meta), size)
     out.print(settings_table(resolved))
     for line in memory_lines(needs, plan.total_steps, size):
-        out.print(line, highlight=False, soft_wrap=True)
+        out.print(line)
     return 0
 
 
@@ -157,14 +155,13 @@ def training_view() -> Iterator["Listener"]:
                             "warning: a process died: all are started again, "
                             f"{restarts} of {allowed_restarts(os.environ)} times; "
                             f"see {record['run']}/logs",
-                            highlight=False, soft_wrap=True,
                         )  # fmt: skip
                     view = TrainingView(out, record["total_steps"], record["step"])
                     listen = stack.enter_context(view)
                 if listen is not None:
                     listen(record)
                 else:  # a warning before the start
-                    out.print(record_line(record, 0), highlight=False, soft_wrap=True)
+                    out.print(record_line(record, 0))
 
         yield show
 
@@ -177,7 +174,7 @@ def print_result(result: "TrainResult", task: str) -> None:
             hint = "the same command on all machines"
         elif "LOCAL_WORLD_SIZE" in os.environ:
             hint += f" --nproc {os.environ['LOCAL_WORLD_SIZE']}"
-        out.print(f"stopped at step {result.step}; resume with: {hint}", soft_wrap=True)
+        out.print(f"stopped at step {result.step}; resume with: {hint}")
         return
     best = ""
     if result.best is not None:
@@ -185,9 +182,9 @@ def print_result(result: "TrainResult", task: str) -> None:
         best = f" best {result.best:.4f}{where} at step {result.best_step};"
     if result.ended_early:
         ended = f"ended early at step {result.step}: no evaluation since step {result.best_step}"
-        out.print(f"{ended} was as good; the best is {result.run / BEST}", soft_wrap=True)
+        out.print(f"{ended} was as good; the best is {result.run / BEST}")
     hint = shlex.join(["trm", "eval", "--ckpt", str(result.run)])
-    out.print(f"done:{best} next: {hint}", soft_wrap=True)
+    out.print(f"done:{best} next: {hint}")
 
 
 def memory_lines(found: "MemoryEstimate", total_steps: int, num_processes: int) -> Iterable[str]:

@@ -1,14 +1,13 @@
 """The commands ``runs`` and ``plot``, which show runs."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from trm.show.text import Terminal, out
 
 app = typer.Typer()
-out = Console()
 
 
 @app.command()
@@ -25,16 +24,16 @@ def runs(
 
     summaries = list_runs(folder)
     if as_json:
-        out.print_json(json.dumps([run.as_json() for run in summaries]))
+        out.print_json(data=[run.as_json() for run in summaries])
     elif summaries:
         # Another program, such as grep, gets one line per run.
-        console = out if out.is_terminal else Console(width=200)
+        console = out if out.is_terminal else Terminal(width=200)
         console.print(runs_table(summaries))
         for problem in (line for run in summaries for line in run_problems(run)):
-            out.print(problem, soft_wrap=True, highlight=False, markup=False)
+            out.print(problem)
     else:
         message = f"no run in {folder}. Train one: trm train TASK"
-        out.print(message, soft_wrap=True, highlight=False, markup=False)
+        out.print(message)
 
 
 @app.command()
@@ -64,4 +63,4 @@ def plot(
     from trm.show import plots
 
     file = plots.plot(paths, out=picture, metric=metric, pass_at_k=pass_at_k)
-    out.print(f"wrote {file}", soft_wrap=True, highlight=False)
+    out.print(f"wrote {file}")

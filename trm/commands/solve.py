@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
-from rich.console import Console
 
 from trm.commands import options as opt
 from trm.errors import InputError
 from trm.inference.options import SolveOptions
+from trm.show.text import notes, out
 
 if TYPE_CHECKING:
     from trm.inference.model import Model
     from trm.inference.solve_file import SolveFileResult
 
 app = typer.Typer()
-out = Console()
-#: Progress and remarks go to stderr. stdout holds only the answers.
-notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command()
@@ -104,7 +101,7 @@ def _show(
             solution = show_solution_steps(
                 out, model.task, puzzle, steps, SolveOptions.of(**options)
             )
-            out.print(solution_summary(solution), highlight=False, soft_wrap=True)
+            out.print(solution_summary(solution))
         solutions.append(solution)
     if save is not None:
         save_pictures(save, [picture for solution in solutions for picture in solution.pictures()])
@@ -124,7 +121,7 @@ def _solve_file(
 
     source = _source(argument)
     try:
-        with SolvingView(Console(stderr=True)) as progress:
+        with SolvingView(notes) as progress:
             result = solve_file(
                 model, source=source, out=answers,
                 batch_size=batch_size, overwrite=overwrite, on_progress=progress, **options,
@@ -132,7 +129,7 @@ def _solve_file(
     except KeyboardInterrupt:
         notes.print(f"stopped; the same command resumes {answers}")
         raise
-    out.print(f"{answers}: {_summary(result)}", highlight=False, soft_wrap=True, markup=False)
+    out.print(f"{answers}: {_summary(result)}")
 
 
 def _summary(result: "SolveFileResult") -> str:

@@ -1,26 +1,22 @@
 """The command that compares inference options: ``sweep-eval``."""
 
 import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
-from rich.console import Console
 
 from trm.commands import options as opt
 from trm.errors import ConfigError
 from trm.inference.options import InferenceOptions
+from trm.show.text import notes, out
 from trm.storage import check_writable
 
 if TYPE_CHECKING:
     from trm.evaluation.sweep import SweepLine, SweepReport
 
 app = typer.Typer()
-out = Console()
-#: Progress and remarks go to stderr. stdout holds only the result.
-notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command("sweep-eval")
@@ -137,14 +133,15 @@ def _show(sweep: "SweepReport", common: Sequence[str], as_json: bool, as_markdow
     from trm.show.tables import markdown, split_text
 
     if as_json:
-        out.print_json(json.dumps(sweep.as_json()))
+        out.print_json(data=sweep.as_json())
         return
     if as_markdown:
-        print(markdown(sweep_table(sweep)))  # noqa: T201
-        print()  # noqa: T201
+        for text in markdown(sweep_table(sweep)).splitlines():
+            out.print(text)
+        out.print()
     else:
         what = f"{sweep.checkpoint} on {', '.join(sweep.data)}{split_text(sweep.split)}"
-        out.print(what, highlight=False, markup=False)
+        out.print(what)
         out.print(sweep_table(sweep))
     for line in sweep_conclusion(sweep, common):
-        out.print(line, highlight=False, soft_wrap=True, markup=False)
+        out.print(line)

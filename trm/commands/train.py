@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from trm.commands import options as opt
 from trm.commands.processes import (
@@ -18,12 +17,12 @@ from trm.commands.processes import (
 )
 from trm.errors import ConfigError
 from trm.runtime.worker import allowed_restarts, elastic_worker
+from trm.show.text import out
 
 if TYPE_CHECKING:
     from trm.config import RunConfig
 
 app = typer.Typer()
-out = Console()
 
 
 @app.command()
@@ -42,7 +41,7 @@ def config(
     opt.check_named(task, config_file)
     resolved = resolve_settings(task, preset, mlp_t, config_file, assignments or ())
     if as_json:
-        out.print_json(resolved.config.model_dump_json())
+        out.print_json(data=resolved.config.model_dump(mode="json"))
     else:
         out.print(settings_table(resolved))
 

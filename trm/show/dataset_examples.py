@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from trm.data import Split
 from trm.show.solution import MAX_LINE_LENGTH
+from trm.show.text import Terminal, printable
 from trm.tasks.base import Board, Puzzle, Task, Tokens
 
 
@@ -51,11 +52,11 @@ def select_examples(
             yield DatasetExample(task, title, Puzzle(tokens, name), solution)
 
 
-def show_example(console: Console, example: DatasetExample) -> None:
+def show_example(console: Terminal, example: DatasetExample) -> None:
     """Show puzzle and solution, side by side if the terminal is wide enough."""
-    title = Text(example.title, style="bold")
+    title = Text(printable(example.title), style="bold")
     if len(example.text) <= MAX_LINE_LENGTH:
-        title.append(f": {example.text}", style="not bold")
+        title.append(printable(f": {example.text}"), style="not bold")
     console.print(title, soft_wrap=True)
     given = example.puzzle.tokens
     boards = (example.task.render(given), example.task.render(example.solution, given=given))

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from trm.runs.metrics_file import Record
+from trm.show.text import Terminal
 
 #: From this width on, a terminal has room for the bar and all metrics of a training step.
 _WIDE_TERMINAL = 130
@@ -59,15 +59,15 @@ class TrainingView:
         start: the step from which the run resumes.
     """
 
-    def __init__(self, console: Console, total: int, start: int = 0) -> None:
+    def __init__(self, console: Terminal, total: int, start: int = 0) -> None:
         self._console, self._total = console, total
         self._progress: Progress | None = None
         if console.is_terminal:
             self._progress = Progress(
-                TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+                TextColumn("step {task.completed:.0f}/{task.total:.0f}", markup=False),
                 BarColumn(bar_width=None),
                 TaskProgressColumn(),
-                TextColumn("{task.fields[numbers]}"),
+                TextColumn("{task.fields[numbers]}", markup=False),
                 TimeElapsedColumn(),
                 console=console,
             )
@@ -89,13 +89,13 @@ class TrainingView:
         if record["event"] == "end":
             return
         if self._progress is None:
-            self._console.print(record_line(record, self._total), soft_wrap=True, highlight=False)
+            self._console.print(record_line(record, self._total))
         elif record["event"] == "train":
             numbers = _bar_text(record, self._console.width >= _WIDE_TERMINAL)
             self._progress.update(self._bar, completed=record["step"], numbers=numbers)
         else:
             line = record_line(record, self._total)
-            self._progress.console.print(line, soft_wrap=True, highlight=False)
+            self._progress.console.print(line)
 
 
 class _CountView:
@@ -110,11 +110,11 @@ class _CountView:
     _SECONDS_PER_LINE = 60.0
 
     def __init__(
-        self, console: Console, noun: str, *, clock: Callable[[], float] = time.monotonic
+        self, console: Terminal, noun: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._console, self._noun, self._clock = console, noun, clock
         self._bar = Progress(
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("{task.fields[numbers]}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),
@@ -152,7 +152,7 @@ class _CountView:
     def _print_line(self, text: str) -> None:
         """Print a line where there is no bar."""
         if not self._console.is_terminal:
-            self._console.print(text, soft_wrap=True, highlight=False)
+            self._console.print(text)
         self._last_line = self._clock()
 
 
@@ -167,7 +167,7 @@ class EvaluationView(_CountView):
         clock: gives the time in seconds.
     """
 
-    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: Terminal, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(console, "examples", clock=clock)
         self._hinted = False
 
@@ -194,7 +194,7 @@ class SolvingView(_CountView):
         clock: gives the time in seconds.
     """
 
-    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: Terminal, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(console, "puzzles", clock=clock)
 
     def __enter__(self) -> Callable[[int, float | None], None]:

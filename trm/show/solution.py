@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
 from trm.inference.options import SolveOptions
 from trm.inference.solution import Solution, SolutionStep
+from trm.show.text import Terminal
 from trm.tasks.base import Puzzle, Task
 
 #: A board with more characters is only drawn, not also written on one line.
@@ -15,7 +16,7 @@ MAX_LINE_LENGTH = 100
 
 
 def show_solution_steps(
-    console: Console,
+    console: Terminal,
     task: Task,
     puzzle: Puzzle,
     steps: Iterable[SolutionStep],
@@ -26,7 +27,7 @@ def show_solution_steps(
     Returns:
         The solution.
     """
-    console.print(Text(f"puzzle {puzzle.name}".strip(), style="bold"))
+    console.print(f"puzzle {puzzle.name}".strip(), style="bold")
     console.print(task.render(puzzle.tokens))
     seen: list[SolutionStep] = []
     with Live(console=console, auto_refresh=False, transient=True) as live:

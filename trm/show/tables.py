@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
     from trm.data import DatasetMeta
@@ -75,7 +74,7 @@ def metrics_table(metrics: Mapping[str, "Metric"]) -> Table:
     """The metrics of an evaluation. Shares have a 95% interval."""
     table = new_table("metric", ">value", "95% interval", ">of")
     for name, metric in metrics.items():
-        table.add_row(Text(name), *_metric_texts(metric))
+        table.add_row(name, *_metric_texts(metric))
     return table
 
 
@@ -94,8 +93,8 @@ def results_table(rows: "Iterable[ReportRow]") -> Table:
     for row in rows:
         reported = "" if row.reported is None else f"{row.reported:.4f}"
         table.add_row(
-            row.task, Text(row.name), f"{row.step:,}",
-            Text(row.metric + split_text(row.split) + row.options.text),
+            row.task, row.name, f"{row.step:,}",
+            row.metric + split_text(row.split) + row.options.text,
             *_metric_texts(row.value), reported,
         )  # fmt: skip
     return table
@@ -105,7 +104,7 @@ def files_table(files: Mapping[str, int]) -> Table:
     """Files and their sizes in bytes."""
     table = new_table("file", ">bytes")
     for name, size in files.items():
-        table.add_row(Text(name), f"{size:,}")
+        table.add_row(name, f"{size:,}")
     return table
 
 
@@ -167,8 +166,8 @@ def runs_table(runs: "Iterable[RunSummary]", now: datetime | None = None) -> Tab
         )
         total = "" if run.total_steps is None else f"/{run.total_steps:,}"
         table.add_row(
-            Text(run.task), Text(run.name), run.state,
-            "-" if run.step is None else f"{run.step:,}{total}", Text(best or "-"),
+            run.task, run.name, run.state,
+            "-" if run.step is None else f"{run.step:,}{total}", best or "-",
             f"{age_text((now - run.updated).total_seconds())} ago",
         )  # fmt: skip
     return table
