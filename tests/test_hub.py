@@ -11,6 +11,7 @@ import pytest
 from tests.hub import HubServer
 from tests.hub.commands import Commands, Done, Online, refused, succeeded
 from tests.made_checkpoints import files_of
+from trm.errors import HubError
 from trm.hub import HubName, parse_name
 
 Checkpoint = Callable[..., Path]
@@ -19,27 +20,84 @@ DOWNLOAD = re.compile("/resolve/[^/]+/(.+)")
 
 
 @pytest.mark.parametrize(
-    ("text", "repo", "revision"),
+    ("text", "repo", "revision", "file"),
     [
-        ("alice/demo", "alice/demo", None),
-        ("A-1/de.mo_2", "A-1/de.mo_2", None),
-        ("alice/demo@v1.0", "alice/demo", "v1.0"),
-        ("alice/demo@refs/pr/1", "alice/demo", "refs/pr/1"),
+        ("alice/demo", "alice/demo", None, None),
+        ("A-1/de.mo_2", "A-1/de.mo_2", None, None),
+        ("alice/demo@v1.0", "alice/demo", "v1.0", None),
+        ("alice/demo@refs/pr/1", "alice/demo", "refs/pr/1", None),
+        ("alice/demo/step_30", "alice/demo", None, "step_30"),
+        ("alice/demo/deep/step 30.pt@try/2", "alice/demo", "try/2", "deep/step 30.pt"),
     ],
 )
-def test_names(text: str, repo: str, revision: str | None) -> None:
+def test_names(text: str, repo: str, revision: str | None, file: str | None) -> None:
     found = parse_name(text)
-    assert found == HubName(repo, revision)
+    assert found == HubName(repo, revision, file)
     assert str(found) == text
+    assert parse_name(text.replace("@", "/@") if revision else f"{text}/") == found
+
+
+DEMO = "alice/demo"
+ADDRESSES = {
+    "https://huggingface.co/alice/demo": HubName(DEMO),
+    "http://huggingface.co/alice/demo/": HubName(DEMO),
+    "huggingface.co/alice/demo": HubName(DEMO),
+    "HTTPS://HF.co/alice/demo.git": HubName(DEMO),
+    "https://www.huggingface.co/alice/demo?library=trm#files": HubName(DEMO),
+    "https://huggingface.co/alice/demo/tree/main": HubName(DEMO, "main"),
+    "https://huggingface.co/alice/demo/tree/main/": HubName(DEMO, "main"),
+    "https://huggingface.co/alice/demo/tree/v1/deep/": HubName(DEMO, "v1", "deep"),
+    "https://huggingface.co/alice/demo/blob/main/step_30": HubName(DEMO, "main", "step_30"),
+    "https://hf.co/alice/demo/resolve/v1/a%20b/step_30.pt?download=true": HubName(
+        DEMO, "v1", "a b/step_30.pt"
+    ),
+    "https://huggingface.co/alice/demo/tree/refs%2Fpr%2F1": HubName(DEMO, "refs/pr/1"),
+    "https://huggingface.co/alice/demo/blob/refs/pr/1/step_30": HubName(
+        DEMO, "refs/pr/1", "step_30"
+    ),
+    "https://huggingface.co/alice/demo/commit/7465c6c": HubName(DEMO, "7465c6c"),
+    "https://huggingface.co": None,
+    "https://example.com/alice/demo": None,
+    "https://huggingface.co@example.com/alice/demo": None,
+    "https://huggingface.co.example.com/alice/demo": None,
+}
+
+
+@pytest.mark.parametrize("text", ADDRESSES)
+def test_addresses(text: str) -> None:
+    assert parse_name(text) == ADDRESSES[text]
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "", "demo", "runs/sudoku/mine", "/alice/demo", "./demo", "../demo", "alice/..", "alice/",
+        "https://huggingface.co/alice", "https://huggingface.co/", "hf.co//",
+        "https://huggingface.co/datasets/alice/demo", "https://huggingface.co/spaces/alice",
+        "https://huggingface.co/alice/demo/discussions/1", "https://huggingface.co/alice/demo/tree",
+        "https://huggingface.co/alice/demo/blob/main/../../x", "https://huggingface.co/al--ice/demo",
+        "https://huggingface.co/alice/demo/blob/main/%2e%2e/x", "https://hf.co/alice/demo/blob/a%0ab",
+        "https://huggingface.co/alice/demo/blob/main/a%0ab", "https://huggingface.co/~/demo",
+    ],
+)  # fmt: skip
+def test_other_addresses_on_the_hub(text: str) -> None:
+    with pytest.raises(HubError, match=r" is not the address of a model on the Hub\. Give USER/"):
+        parse_name(text)
+
+
+def test_the_address_of_another_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "http://127.0.0.1:8000/alice/demo/tree/v1"
+    assert parse_name(text) is None
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:8000")
+    assert parse_name(text) == HubName(DEMO, "v1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "demo", "/alice/demo", "./demo", "../demo", "alice/..", "alice/",
         "alice/demo@", "alice/demo@a b", "alice/demo@../x", "alice/demo@@v1", "al--ice/demo",
         "ali ce/demo", "alice/démo", "alice/demo\n", "http://hub/alice", "@v1", "a" * 97 + "/b",
-        "~/demo", "-alice/demo",
+        "~/demo", "-alice/demo", "alice/demo/a\nb", "alice/demo//x", "alice/demo/a\\b",
     ],
 )  # fmt: skip
 def test_what_is_no_name(text: str) -> None:
@@ -112,7 +170,10 @@ def offline_process(hub_server: HubServer, hub_home: Path) -> Iterator[Commands]
         yield process
 
 
-ABSENT = "alice/none is not in the cache, and the Hub cannot be reached. Go online."
+ABSENT = (
+    "alice/none is neither here nor in the cache of the Hub, and the Hub cannot be reached ({}). "
+    "Correct the name, or go online."
+)
 
 
 def test_offline_the_cache_is_used(
@@ -128,8 +189,10 @@ def test_offline_the_cache_is_used(
 
     offline = Online(offline_process, tmp_path)
     assert evaluated(offline(*EVAL, "alice/demo")) == found
-    assert refused(offline(*EVAL, "alice/none")) == ABSENT
-    assert "alice/demo@v1 is not in the cache" in refused(offline(*EVAL, "alice/demo@v1"))
+    assert refused(offline(*EVAL, "alice/none")) == ABSENT.format("HF_HUB_OFFLINE is set")
+    assert "alice/demo@v1 is neither here nor in the cache" in refused(
+        offline(*EVAL, "alice/demo@v1")
+    )
     pushed = refused(offline("push-hub", "--ckpt", "c", "--repo", "alice/new"))
     assert pushed == "alice/new: HF_HUB_OFFLINE is set, so nothing can be uploaded. Unset it."
     assert hub.requests == []
@@ -142,7 +205,7 @@ def test_without_an_answer_the_cache_is_used(
     found = evaluated(online(*EVAL, "alice/demo"))
     hub.stop()
     assert evaluated(online(*EVAL, "alice/demo")) == found
-    assert refused(online(*EVAL, "alice/none")) == ABSENT
+    assert refused(online(*EVAL, "alice/none")) == ABSENT.format("ConnectError")
     pushed = refused(online("push-hub", "--ckpt", "c", "--repo", "alice/new"))
     assert pushed == "alice/new: the Hub cannot be reached (ConnectError). Try again."
 
@@ -154,7 +217,7 @@ def test_a_half_fetched_repository_is_not_taken_for_a_whole_one(
     hub.fail_next("GET .*/objects/", 403)
     assert "your token may not read alice/demo" in refused(online(*EVAL, "alice/demo"))
     hub.stop()
-    message = "alice/demo is incomplete in the cache, and the Hub cannot be reached."
+    message = "alice/demo is incomplete in the cache, and the Hub cannot be reached (ConnectError)."
     assert message in refused(online(*EVAL, "alice/demo"))
     hub.start()
     assert evaluated(online(*EVAL, "alice/demo"))["step"] == 7
@@ -196,7 +259,7 @@ UNKNOWN = (
             "hf_alice",
             "bob/empty",
             "bob/empty holds no TRM: neither model.safetensors with config.json nor a file step_N "
-            "of the published trainer. Name another repository.",
+            "of the published trainer. Name another repository or file.",
         ),
     ],
 )
@@ -270,7 +333,38 @@ def test_what_is_here_goes_before_the_hub(
     hub.add_repo("alice/demo", files_of(checkpoint("c", step=4)))
     hub.add_repo("alice/other", files_of(tmp_path / "c"))
     assert evaluated(online(*EVAL, "alice/demo"))["step"] == 3
-    assert "alice/other: no such run or checkpoint" in refused(online(*EVAL, "alice/other"))
     assert hub.requests == []
+    assert evaluated(online(*EVAL, "alice/other"))["step"] == 4
     (tmp_path / "alice").rename(tmp_path / "elsewhere")
     assert evaluated(online(*EVAL, "alice/demo"))["step"] == 4
+
+
+@pytest.mark.parametrize(
+    "name", ["here/x/step_3", "bob/x/folder", "runs/x", "runs/x/step_3", "/bob/x"]
+)
+def test_a_local_path_that_is_missing_is_not_searched_on_the_hub(
+    hub: HubServer, online: Online, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    assert f"{name}: no such run or checkpoint" in refused(online(*EVAL, name))
+    assert hub.requests == []
+
+
+def test_a_file_or_folder_of_a_repository(
+    hub: HubServer, online: Online, checkpoint: Checkpoint
+) -> None:
+    new, old = (files_of(checkpoint(name, step=step)) for name, step in (("n", 9), ("o", 5)))
+    deep = {f"old/{name}": content for name, content in old.items()}
+    hub.add_repo("alice/demo", {**new, **deep}, tags=["v1"])
+    steps = {
+        "alice/demo/model.safetensors": 9,
+        "alice/demo/old/model.safetensors@v1": 5,
+        "alice/demo/old@v1": 5,
+        f"{hub.url}/alice/demo/tree/main/old": 5,
+        f"{hub.url}/alice/demo": 9,
+    }
+    for name, step in steps.items():
+        found = evaluated(online(*EVAL, name))
+        assert (found["checkpoint"], found["step"]) == (name, step)
+    for name in ("alice/demo/step_3", "alice/demo/README.md@v1"):
+        assert f"{name} holds no TRM: " in refused(online(*EVAL, name))

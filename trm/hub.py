@@ -6,43 +6,118 @@ Nothing here reads, prints or stores the token.
 
 import contextlib
 import glob
+import json
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol, TypeVar
+from urllib.parse import unquote
 
 from trm.errors import HubError, TrmError
 
-_PART = r"[A-Za-z0-9][\w.-]{0,95}"
-_NAME = re.compile(rf"(?P<repo>{_PART}/{_PART})(@(?P<revision>[\w.-][\w./-]*))?", re.ASCII)
+_REPO = r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}"
+_FILE = r"[^/\\\x00-\x1f\x7f]+(?:/[^/\\\x00-\x1f\x7f]+)*"
+_REVISION = r"[\w.-][\w./-]*"
+_NAME = re.compile(
+    rf"(?P<repo>{_REPO})(/(?P<file>[^@]+?))?/?(@(?P<revision>{_REVISION}))?", re.ASCII
+)
+#: The hosts of the Hub; that of ``HF_ENDPOINT`` is one more.
+_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
+#: What stands between a repository and a revision in an address.
+_PAGES = ("blob", "resolve", "raw", "tree", "commit", "commits")
+#: An upload may take this many times as long as a download before its answer begins.
+_PATIENCE_FOR_WRITES = 6
+#: What the client raises when it takes an answer apart that has another form than it expects.
+_MALFORMED = (TypeError, LookupError, AttributeError, AssertionError, RecursionError)
 
 
 @dataclass(frozen=True)
 class HubName:
-    """A repository, and a branch, tag or commit of it; None for its main branch."""
+    """A repository, or a file or folder in it.
+
+    Attributes:
+        repo: ``USER/NAME``.
+        revision: a branch, tag or commit; None for the main branch.
+        file: the path of a file or folder in the repository; None for the repository.
+    """
 
     repo: str
     revision: str | None = None
+    file: str | None = None
 
     def __str__(self) -> str:
-        return self.repo if self.revision is None else f"{self.repo}@{self.revision}"
+        path = self.repo if self.file is None else f"{self.repo}/{self.file}"
+        return path if self.revision is None else f"{path}@{self.revision}"
 
 
 def parse_name(text: str) -> HubName | None:
-    """Parse ``USER/NAME`` or ``USER/NAME@REVISION``; None if the text is neither.
+    """Parse ``USER/NAME[/FILE][@REVISION]`` or an address; None if the text is neither.
 
     >>> parse_name("alice/sudoku@v1")
-    HubName(repo='alice/sudoku', revision='v1')
-    >>> parse_name("runs/sudoku/mine")
+    HubName(repo='alice/sudoku', revision='v1', file=None)
+    >>> parse_name("https://huggingface.co/alice/sudoku/blob/main/step_30")
+    HubName(repo='alice/sudoku', revision='main', file='step_30')
+    >>> parse_name("sudoku")
+
+    Raises:
+        HubError: for an address on the Hub that is not that of a model.
     """
+    if is_address(text):
+        name = _parse_address(text)
+        if name is None:
+            raise HubError(
+                f"{text} is not the address of a model on the Hub. Give USER/NAME, or "
+                "https://huggingface.co/USER/NAME/blob/REVISION/FILE."
+            )
+        return name
     match = _NAME.fullmatch(text)
     if not match or ".." in text or "--" in match["repo"]:
         return None
-    return HubName(match["repo"], match["revision"])
+    if match["file"] is not None and not re.fullmatch(_FILE, match["file"]):
+        return None
+    return HubName(match["repo"], match["revision"], match["file"])
 
 
-def pull(name: HubName, choose: Callable[[Sequence[str]], Iterable[str]]) -> Path:
+def is_address(text: str) -> bool:
+    """Whether a text is the address of a page on the Hub, with or without ``https://``."""
+    host, slash, _ = _without_scheme(text).partition("/")
+    endpoint = _without_scheme(os.environ.get("HF_ENDPOINT", "")).partition("/")[0]
+    return slash != "" and host.lower() in {*_HOSTS, endpoint.lower()} - {""}
+
+
+def _without_scheme(address: str) -> str:
+    return re.sub(r"^https?://", "", address, count=1, flags=re.IGNORECASE)
+
+
+def _parse_address(text: str) -> HubName | None:
+    path = re.split(r"[?#]", _without_scheme(text), maxsplit=1)[0]
+    _, *parts = [unquote(part) for part in path.split("/") if part]
+    repo, rest = "/".join(parts[:2]).removesuffix(".git"), parts[2:]
+    if rest and (rest[0] not in _PAGES or len(rest) == 1):
+        return None
+    length = 3 if rest[1:2] == ["refs"] else 1  # refs/pr/1
+    revision, file = "/".join(rest[1 : 1 + length]), "/".join(rest[1 + length :])
+    texts = ((_REPO, repo), (f"({_REVISION})?", revision), (f"({_FILE})?", file))
+    valid = all(re.fullmatch(pattern, value, re.ASCII) for pattern, value in texts)
+    if not valid or ".." in "/".join(parts) or "--" in repo or parts[0] in ("datasets", "spaces"):
+        return None
+    return HubName(repo, revision or None, file or None)
+
+
+class Choice(Protocol):
+    """The files of a repository that are used, and anything else about them."""
+
+    @property
+    def files(self) -> Sequence[str]:
+        """Their names."""
+
+
+AnyChoice = TypeVar("AnyChoice", bound=Choice)
+
+
+def pull(name: HubName, choose: Callable[[Sequence[str]], AnyChoice]) -> tuple[Path, AnyChoice]:
     """Download files of a repository into the cache of ``huggingface_hub``.
 
     Without a connection the cache is used as it is.
@@ -52,7 +127,7 @@ def pull(name: HubName, choose: Callable[[Sequence[str]], Iterable[str]]) -> Pat
         choose: takes the names of all its files, and returns those to download.
 
     Returns:
-        The folder in the cache that contains them.
+        The folder in the cache that contains them, and the choice.
 
     Raises:
         HubError: if the repository cannot be read.
@@ -63,28 +138,70 @@ def pull(name: HubName, choose: Callable[[Sequence[str]], Iterable[str]]) -> Pat
     with _hub_errors(name):
         try:
             info = HfApi().model_info(**repo)
+            files = sorted(file.rfilename for file in info.siblings or ())
         except Exception as error:
             if not _is_unreachable(error):
                 raise
+            unreachable: Exception | None = error
+        else:
+            unreachable = None
+    if unreachable is not None:
+        return _from_cache(name, choose, unreachable)
+    for file in files:
+        if not _stays_inside(file):
+            raise HubError(
+                f"{name.repo} has a file named {file!r}, which would be written outside of its "
+                "folder. Nothing was downloaded; do not use that repository."
+            )
+    choice = choose(files)
+    patterns = [glob.escape(file) for file in choice.files]
+    with _hub_errors(name):
+        return Path(snapshot_download(**repo, allow_patterns=patterns)), choice
+
+
+def _stays_inside(file: object) -> bool:
+    """Whether a file of a repository has a name that stays inside of the repository's folder."""
+    if not isinstance(file, str):
+        return False
+    path = PurePosixPath(file)
+    anchored = path.is_absolute() or not path.parts or ":" in path.parts[0]
+    return not anchored and ".." not in path.parts and "\\" not in file
+
+
+def _from_cache(
+    name: HubName, choose: Callable[[Sequence[str]], AnyChoice], unreachable: Exception
+) -> tuple[Path, AnyChoice]:
+    """The cache, and the choice among the files in it.
+
+    Args:
+        name: the repository.
+        choose: see :func:`pull`.
+        unreachable: why the Hub cannot be asked.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    with _hub_errors(name):
+        try:
             # No patterns: with patterns the client would require all of their files.
-            cached = Path(snapshot_download(**repo, local_files_only=True, allow_patterns=[]))
-            try:
-                choose([path.relative_to(cached).as_posix() for path in cached.rglob("*")])
-            except TrmError as missing:
-                raise HubError(
-                    f"{name} is incomplete in the cache, and the Hub cannot be reached. Go online."
-                ) from missing
-            return cached
-        files = sorted(file.rfilename for file in info.siblings or ())
-        for file in files:
-            path = PurePosixPath(file)
-            if path.is_absolute() or ".." in path.parts or "\\" in file or ":" in path.parts[0]:
-                raise HubError(
-                    f"{name} has a file named {file!r}, which would be written outside of its "
-                    "folder. Nothing was downloaded; do not use that repository."
+            folder = Path(
+                snapshot_download(
+                    name.repo, revision=name.revision, local_files_only=True, allow_patterns=[]
                 )
-        patterns = [glob.escape(file) for file in choose(files)]
-        return Path(snapshot_download(**repo, allow_patterns=patterns))
+            )
+        except LocalEntryNotFoundError as error:
+            raise HubError(
+                f"{name} is neither here nor in the cache of the Hub, and the Hub cannot be "
+                f"reached ({_why_unreachable(unreachable)}). Correct the name, or go online."
+            ) from error
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    try:
+        return folder, choose(files)
+    except TrmError as error:
+        raise HubError(
+            f"{name} is incomplete in the cache, and the Hub cannot be reached "
+            f"({_why_unreachable(unreachable)}). Go online."
+        ) from error
 
 
 def push(
@@ -159,12 +276,39 @@ def create_repository(name: HubName, *, private: bool = False) -> None:
 
 @contextlib.contextmanager
 def _hub_errors(name: HubName, *, writes: bool = False) -> Iterator[None]:
-    """Turn an error of the client into a :class:`HubError`."""
+    """Turn an error of the client into a :class:`HubError`, and let no request wait for ever."""
+    from huggingface_hub import get_session
+
+    hooks = get_session().event_hooks["request"]
+    if _limit_waiting not in hooks:
+        hooks.append(_limit_waiting)
     try:
         yield
+    except (json.JSONDecodeError, UnicodeDecodeError, *_MALFORMED) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise HubError(
+            f"{name}: the Hub gave an answer that its client cannot read ({type(error).__name__}: "
+            f"{reason}). Try again, and check HF_ENDPOINT if it is set."
+        ) from error
     # The client raises RuntimeError for a failed upload, and ValueError for an invalid model card.
     except (_http_error(), OSError, RuntimeError, ValueError) as error:
         raise HubError(_message(_cause(error), name, writes)) from error
+
+
+def _limit_waiting(request: Any) -> None:
+    """Give a request the timeouts that the client leaves out: it would wait for ever by default."""
+    limits = request.extensions.setdefault("timeout", {})
+    seconds = _timeout(writes=request.method not in ("GET", "HEAD"))
+    for part in ("connect", "read", "write", "pool"):
+        if limits.get(part) is None:
+            limits[part] = seconds
+
+
+def _timeout(*, writes: bool) -> int:
+    """The seconds to wait for an answer."""
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_ETAG_TIMEOUT * (_PATIENCE_FOR_WRITES if writes else 1)
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -186,7 +330,7 @@ def _message(error: BaseException, name: HubName, writes: bool) -> str:
     if isinstance(error, errors.OfflineModeIsEnabled) and writes:
         return f"{name}: HF_HUB_OFFLINE is set, so nothing can be uploaded. Unset it."
     if isinstance(error, errors.OfflineModeIsEnabled | errors.LocalEntryNotFoundError):
-        return f"{name} is not in the cache, and the Hub cannot be reached. Go online."
+        return f"{name} is not complete in the cache, and the Hub cannot be reached. Go online."
     if isinstance(error, errors.GatedRepoError):
         return f"{name.repo} is gated. Ask its owner for access on its page. {log_in}."
     if isinstance(error, errors.RevisionNotFoundError):
@@ -207,7 +351,8 @@ def _message(error: BaseException, name: HubName, writes: bool) -> str:
         delay = f"{seconds} seconds" if seconds.isdecimal() else "a few minutes"
         return f"too many requests to the Hub (429). Try again in {delay}."
     if _is_unreachable(error):
-        return f"{name}: the Hub cannot be reached ({type(error).__name__}). Try again."
+        reason = _why_unreachable(error, writes=writes)
+        return f"{name}: the Hub cannot be reached ({reason}). Try again."
     reason = " ".join(str(getattr(error, "server_message", None) or error).split()).rstrip(".")
     source = "" if status is None else f"the Hub answered {status}: "
     return f"{name}: {source}{reason}. Try again."
@@ -221,6 +366,15 @@ def _is_unreachable(error: BaseException) -> bool:
     """Whether the Hub did not answer, or ``HF_HUB_OFFLINE`` is set."""
     no_answer = isinstance(error, _http_error() | ConnectionError | TimeoutError)
     return no_answer and _status(error) is None
+
+
+def _why_unreachable(error: BaseException, *, writes: bool = False) -> str:
+    kind = type(error).__name__
+    if kind == "OfflineModeIsEnabled":
+        return "HF_HUB_OFFLINE is set"
+    if "Timeout" in kind:
+        return f"no answer in {_timeout(writes=writes)} seconds, the HF_HUB_ETAG_TIMEOUT"
+    return kind
 
 
 def _http_error() -> type[Exception]:

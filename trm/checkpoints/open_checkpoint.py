@@ -1,16 +1,24 @@
 """Checkpoints by name: those of trm and of the published trainer, on this machine or on the Hub."""
 
+import errno
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 from torch import Tensor
 
 from trm.checkpoints.compatibility import TrainedOn
 from trm.checkpoints.model_shapes import check_model_shapes
-from trm.checkpoints.published.checkpoint import find_published, read_published
-from trm.checkpoints.published.file_names import files_to_download
+from trm.checkpoints.published.checkpoint import read_published
+from trm.checkpoints.published.file_names import (
+    RepositoryFiles,
+    files_to_download,
+    looks_like_checkpoint,
+)
+from trm.checkpoints.published.find_file import PublishedFile, find_published
 from trm.checkpoints.tensors import (
     PUZZLE_EMBEDDING,
     check_shapes,
@@ -20,7 +28,7 @@ from trm.checkpoints.tensors import (
     load_tensor,
 )
 from trm.errors import CheckpointError
-from trm.hub import parse_name, pull
+from trm.hub import HubName, is_address, parse_name, pull
 from trm.models import TinyRecursiveModel
 from trm.models.layers import swiglu_width
 from trm.runs.checkpoint import CheckpointConfig, PuzzleNames, read_config, read_puzzle_names
@@ -127,6 +135,21 @@ class OpenedCheckpoint:
         return load_tensor(self.path / WEIGHTS_FILE, PUZZLE_EMBEDDING)
 
 
+@dataclass(frozen=True)
+class LocatedCheckpoint:
+    """Where a checkpoint is on this machine.
+
+    Attributes:
+        name: as the user wrote it, or the folder.
+        path: the folder of a checkpoint of trm, or the published trainer's file.
+        published: the published trainer's file, None for a checkpoint of trm.
+    """
+
+    name: str
+    path: Path
+    published: PublishedFile | None = None
+
+
 def open_checkpoint(
     name: str | Path | None = None, *, task: str | None = None, runs_folder: Path = Path("runs")
 ) -> OpenedCheckpoint:
@@ -134,7 +157,8 @@ def open_checkpoint(
 
     Args:
         name: a run folder (its best checkpoint), a checkpoint folder, a file or folder of the
-            published trainer, or ``USER/NAME[@REVISION]`` on the Hub; None for the newest run.
+            published trainer, or ``USER/NAME[/FILE][@REVISION]`` or an address on the Hub; None
+            for the newest run.
         task: the task of a published checkpoint whose files do not name it.
         runs_folder: where to look for the newest run.
 
@@ -142,54 +166,119 @@ def open_checkpoint(
         CheckpointError: if there is no such checkpoint, or it is damaged.
         HubError: if it cannot be downloaded.
     """
-    path, display_name = locate_checkpoint(None if name is None else str(name), runs_folder)
-    if not (path / WEIGHTS_FILE).is_file():
-        published = read_published(path, task)
+    located = locate_checkpoint(None if name is None else str(name), runs_folder)
+    if located.published is not None:
+        published = read_published(located.published, task)
         return OpenedCheckpoint(
-            display_name,
+            located.name,
             published.file,
             published.config,
             published.names,
             published.notes,
             published.weights,
         )
-    config = read_config(path)
+    config = read_config(located.path)
     if task not in (None, config.run.task):
-        raise CheckpointError(f"{display_name} was trained for task {config.run.task}, not {task}.")
-    return OpenedCheckpoint(display_name, path, config, read_puzzle_names(path))
+        raise CheckpointError(f"{located.name} was trained for task {config.run.task}, not {task}.")
+    names = read_puzzle_names(located.path)
+    return OpenedCheckpoint(located.name, located.path, config, names)
 
 
-def locate_checkpoint(name: str | None, runs_folder: Path = Path("runs")) -> tuple[Path, str]:
-    """The folder or file of a checkpoint, downloaded if it is on the Hub, and its display name.
+def locate_checkpoint(name: str | None, runs_folder: Path = Path("runs")) -> LocatedCheckpoint:
+    """Find a checkpoint by its name, and download it if it is on the Hub.
+
+    What is here goes before the Hub. ``A/B`` that is not here is a repository. ``A/B/C`` may as
+    well be a local path with a mistake in it, so it is a file on the Hub only if it has the name of
+    a checkpoint or a revision, and there is no folder ``A``.
 
     Raises:
         CheckpointError: if there is no such checkpoint.
         HubError: if it cannot be downloaded.
     """
     if name is not None:
-        path, on_hub = Path(name), parse_name(name)
-        if on_hub is not None and not path.exists() and not path.parent.is_dir():
-            return pull(on_hub, lambda files: _files_to_download(files, name)), name
+        on_hub = parse_name(name)
+        if on_hub is not None and (is_address(name) or _is_meant(on_hub, name, runs_folder)):
+            return _download(on_hub, name)
+        path = _checked_path(name)
+        if on_hub is not None and on_hub.file is not None and not path.exists():
+            raise CheckpointError(
+                f"{name}: no such run or checkpoint here, and not the name of one on the Hub, "
+                f"which is USER/NAME[/step_N][@REVISION]. See what is in {runs_folder}/."
+            )
         is_trm = is_run(path) or (path / WEIGHTS_FILE).is_file()
-        if not is_trm and find_published(path):
-            return path, name
+        found = None if is_trm else find_published(path)
+        if found is not None:
+            return LocatedCheckpoint(name, found.path, found)
     path = find_checkpoint(name, runs_folder)
-    return path, str(path)
+    return LocatedCheckpoint(str(path), path)
 
 
-def _files_to_download(files: Sequence[str], name: str) -> list[str]:
+def _is_meant(on_hub: HubName, name: str, runs_folder: Path) -> bool:
+    """Whether a name that may be a local path or one on the Hub means the one on the Hub."""
+    first = name.partition("/")[0]
+    if first == runs_folder.name or os.path.lexists(name):
+        return False
+    if on_hub.file is None:
+        return True
+    file = PurePosixPath(on_hub.file)
+    named = looks_like_checkpoint(file) or file.name == WEIGHTS_FILE or on_hub.revision is not None
+    return named and not os.path.lexists(first)
+
+
+def _checked_path(name: str) -> Path:
+    """The path with this name, which is missing, a regular file or a folder.
+
+    Raises:
+        CheckpointError: if it is anything else, or the file system cannot be asked about it.
+    """
+    path, short = Path(name), name if len(name) <= 200 else f"{name[:200]}..."
+    try:
+        mode = path.stat().st_mode
+        regular = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+        if regular and not os.access(path, os.R_OK | (os.X_OK if stat.S_ISDIR(mode) else 0)):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL character
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(
+            f"cannot read {short}: {reason}. Name a run or checkpoint."
+        ) from error
+    if not regular:
+        raise CheckpointError(
+            f"{short} is neither a regular file nor a folder. Name a run or checkpoint."
+        )
+    return path
+
+
+def _download(on_hub: HubName, name: str) -> LocatedCheckpoint:
+    folder, chosen = pull(on_hub, lambda files: _choose(files, on_hub))
+    path = folder / chosen.checkpoint
+    if path.name == WEIGHTS_FILE:
+        return LocatedCheckpoint(name, path.parent)
+    notes = (chosen.note,) if chosen.note else ()
+    return LocatedCheckpoint(name, path, PublishedFile(path, folder, notes))
+
+
+def _choose(files: Sequence[str], on_hub: HubName) -> RepositoryFiles:
     """The files of a repository to download: a checkpoint of trm, or the newest published one.
 
     Raises:
         CheckpointError: if it has neither.
     """
-    if {WEIGHTS_FILE, CONFIG_FILE} <= set(files):
-        optional = (NAMES_FILE, EVALUATION_FILE)
-        return [WEIGHTS_FILE, CONFIG_FILE, *(file for file in optional if file in files)]
-    published = files_to_download(files)
-    if not published:
+    folder = PurePosixPath(on_hub.file or ".")
+    if folder.name == WEIGHTS_FILE:
+        folder = folder.parent
+    weights, config, *optional = (
+        str(folder / file) for file in (WEIGHTS_FILE, CONFIG_FILE, NAMES_FILE, EVALUATION_FILE)
+    )
+    if {weights, config} <= set(files):
+        present = (file for file in optional if file in files)
+        return RepositoryFiles(PurePosixPath(weights), (weights, config, *present))
+    published = files_to_download(files, on_hub.repo, on_hub.file)
+    if published is None:
         raise CheckpointError(
-            f"{name} holds no TRM: neither {WEIGHTS_FILE} with {CONFIG_FILE} nor a file step_N of "
-            "the published trainer. Name another repository."
+            f"{on_hub} holds no TRM: neither {WEIGHTS_FILE} with {CONFIG_FILE} nor a file step_N "
+            "of the published trainer. Name another repository or file."
         )
     return published

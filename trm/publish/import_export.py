@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Literal
 
 from trm.checkpoints.open_checkpoint import locate_checkpoint
 from trm.errors import CheckpointError
-from trm.runs.layout import WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from trm.checkpoints.published.checkpoint import PublishedCheckpoint
@@ -19,7 +18,8 @@ def import_checkpoint(
     """Write a checkpoint folder of trm from a published checkpoint: ``trm import``.
 
     Args:
-        source: its file ``step_N``, a folder with one, or ``USER/NAME[@REVISION]`` on the Hub.
+        source: its file ``step_N``, a folder with one, or ``USER/NAME[/FILE][@REVISION]`` or
+            an address on the Hub.
         out: the new folder.
         task: the task's name, if neither the configuration nor the vocabulary determines it.
 
@@ -33,10 +33,11 @@ def import_checkpoint(
     """
     from trm.checkpoints.published.checkpoint import import_published
 
-    path, name = locate_checkpoint(str(source))
-    if (path / WEIGHTS_FILE).is_file():
-        raise CheckpointError(f"{name} is already a checkpoint of trm. Use it as it is.")
-    return import_published(path, Path(out), task=task, source=f"published checkpoint {name}")
+    located = locate_checkpoint(str(source))
+    if located.published is None:
+        raise CheckpointError(f"{located.name} is already a checkpoint of trm. Use it as it is.")
+    origin = f"published checkpoint {located.name}"
+    return import_published(located.published, Path(out), task=task, source=origin)
 
 
 def export_checkpoint(
@@ -62,10 +63,11 @@ def export_checkpoint(
     from trm.checkpoints.published import checkpoint as published
     from trm.publish import export_program
 
-    path, name = locate_checkpoint(None if checkpoint is None else str(checkpoint))
-    if not (path / WEIGHTS_FILE).is_file():
+    located = locate_checkpoint(None if checkpoint is None else str(checkpoint))
+    path = located.path
+    if located.published is not None:
         raise CheckpointError(
-            f"{name} is a checkpoint of the published trainer. Import it first: trm import."
+            f"{located.name} is a checkpoint of the published trainer. Import it first: trm import."
         )
     if kind == "published":
         published.export_published(path, Path(out))

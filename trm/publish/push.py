@@ -110,7 +110,8 @@ def parse_repository(repo: str, revision: str | None = None) -> hub.HubName:
         HubError: if the text does not name a repository.
     """
     name = hub.parse_name(repo)
-    if name is None or (revision is not None and name.revision is not None):
+    twice = name is not None and revision is not None and name.revision is not None
+    if name is None or name.file is not None or twice:
         raise HubError(f"{repo!r} does not name a repository on the Hub. Give USER/NAME.")
     return hub.HubName(name.repo, revision or name.revision)
 

@@ -1,5 +1,6 @@
 """Checkpoints as the published trainer saves them: found and read."""
 
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from safetensors.torch import save_file
 
 from tests.fresh_plugins import forget_plugins
 from trm import plugins
-from trm.checkpoints.published.checkpoint import find_published, read_published
+from trm.checkpoints.open_checkpoint import open_checkpoint
+from trm.checkpoints.published.checkpoint import read_published
+from trm.checkpoints.published.find_file import PublishedFile, find_published
 from trm.checkpoints.published.tensor_names import trm_name
 from trm.config import ModelConfig, OptimConfig
 from trm.data import DatasetMeta
@@ -36,13 +39,15 @@ ARC = {"task": "arc1", "vocab_size": 12, "seq_len": 900}
 def test_a_file_is_found_under_any_name(example: Callable[..., Any], name: str) -> None:
     file = example(name=name).file
     top = next(folder for folder in file.parents if folder.name == "published")
-    assert find_published(file) == find_published(top) == file
+    assert find_published(file) == PublishedFile(file, file.parent)
+    assert find_published(top) == PublishedFile(file, top)
 
 
 def test_the_highest_step_is_meant(example: Callable[..., Any]) -> None:
     made = [example(name=name) for name in ("z.pt", "b/step_900", "a/step_10000", "step_2")]
     shutil.copy(made[2].file, made[2].folder / "step_10000_all_preds.0")
-    assert find_published(made[0].folder) == made[2].file
+    note = "a/step_10000, the newest of 4 checkpoints"
+    assert find_published(made[0].folder) == PublishedFile(made[2].file, made[0].folder, (note,))
 
 
 def test_nothing_else_is_meant(tmp_path: Path, example: Callable[..., Any]) -> None:
@@ -55,7 +60,34 @@ def test_nothing_else_is_meant(tmp_path: Path, example: Callable[..., Any]) -> N
     assert find_published(tmp_path) is None
     with pytest.raises(CheckpointError, match=r"step_4: no file of torch\.save is there"):
         read_published(tmp_path / "step_4")
-    assert find_published(hidden) == hidden
+    assert find_published(hidden) == PublishedFile(hidden, hidden.parent)
+
+
+def test_only_regular_files_are_read(tmp_path: Path, example: Callable[..., Any]) -> None:
+    made = example(name="step_2")
+    os.mkfifo(made.folder / "step_3")
+    (made.folder / "step_4").symlink_to("/dev/zero")
+    (made.folder / "step_5").symlink_to("missing")
+    (made.folder / "step_6").touch()
+    shutil.copy(made.file, made.folder / "._step_7")
+    found = find_published(made.folder)
+    assert found is not None
+    assert found.path == made.file
+    for name in ("step_3", "step_4"):
+        message = rf"{name} is neither a regular file nor a folder\. Name a run or checkpoint\."
+        with pytest.raises(CheckpointError, match=message):
+            open_checkpoint(made.folder / name)
+
+
+def test_a_large_tree_is_not_searched(tmp_path: Path, example: Callable[..., Any]) -> None:
+    too_deep = example(name="a/b/c/step_1")
+    assert find_published(tmp_path / "published") is None
+    assert find_published(tmp_path / "published/a/b/c") is not None
+    for number in range(2000):
+        (too_deep.folder / f"{number}.txt").touch()
+    message = r"is no checkpoint itself, and has more than 2,000 files and folders in which to "
+    with pytest.raises(CheckpointError, match=message):
+        open_checkpoint(too_deep.folder)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +296,7 @@ def test_settings_may_stand_above_but_not_outside(example: Callable[..., Any]) -
 def test_a_file_of_before_torch_1_6(example: Callable[..., Any]) -> None:
     made = example(**MLP)
     torch.save(made.tensors, made.file, _use_new_zipfile_serialization=False)
-    assert find_published(made.folder) == made.file
+    assert find_published(made.folder) == PublishedFile(made.file, made.folder)
     weights = read_published(made.file).weights
     assert all(torch.equal(weights[trm_name(n)], t) for n, t in made.tensors.items())
 

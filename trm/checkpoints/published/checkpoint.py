@@ -16,12 +16,8 @@ import torch
 from torch import Tensor
 
 from trm.checkpoints.model_shapes import check_model_shapes, model_shapes
-from trm.checkpoints.published.file_names import (
-    YAML_FILE,
-    can_be_checkpoint,
-    newest,
-    step_in_name,
-)
+from trm.checkpoints.published.file_names import YAML_FILE, step_in_name
+from trm.checkpoints.published.find_file import PublishedFile, find_published
 from trm.checkpoints.published.infer_settings import infer_settings
 from trm.checkpoints.published.tensor_names import published_name, to_published
 from trm.checkpoints.published.torch_file import (
@@ -70,43 +66,26 @@ class PublishedCheckpoint:
     notes: tuple[str, ...]
 
 
-def find_published(path: Path) -> Path | None:
-    """The file of ``torch.save`` at a path or below it, None if there is none.
-
-    The first bytes of a file decide, so it may have any name. In a folder with several, the one
-    with the highest step in its name is taken; hidden files and predictions are skipped.
-
-    Raises:
-        CheckpointError: if a file cannot be read.
-    """
-    if path.is_file():
-        return path if is_torch_file(path) else None
-    return newest(
-        file
-        for file in sorted(path.rglob("*"))
-        if file.is_file() and can_be_checkpoint(file.relative_to(path)) and is_torch_file(file)
-    )
-
-
-def read_published(path: Path, task: str | None = None) -> PublishedCheckpoint:
+def read_published(path: Path | PublishedFile, task: str | None = None) -> PublishedCheckpoint:
     """Read a checkpoint of the published trainer.
 
     Args:
-        path: its torch file, or a folder that contains it at any depth.
+        path: its torch file, or a folder that contains it.
         task: the task's name, if neither the configuration nor the vocabulary determines it.
 
     Raises:
         CheckpointError: if there is none, it is damaged, of another network, or would run code.
         PluginError: if there is no task with this name.
     """
-    file = find_published(path)
-    if file is None:
+    found = find_published(path) if isinstance(path, Path) else path
+    if found is None or not is_torch_file(found.path):
         raise CheckpointError(
-            f"{path}: no file of torch.save is there. Name a checkpoint of the published trainer: "
-            "its file step_N, or the folder of it."
+            f"{path if found is None else found.path}: no file of torch.save is there. Name a "
+            "checkpoint of the published trainer: its file step_N, or the folder of it."
         )
+    file = found.path
     state_dict = load_weights(file)
-    yaml_file = _nearest_file(YAML_FILE, file, path)
+    yaml_file = _nearest_file(YAML_FILE, found)
     published_config = read_yaml(yaml_file) if yaml_file else PublishedConfig()
     tensors = PublishedTensors.of(state_dict, file)
     run, data, notes = infer_settings(tensors, published_config, file, task)
@@ -123,17 +102,17 @@ def read_published(path: Path, task: str | None = None) -> PublishedCheckpoint:
     )
     weights = to_float32(state_dict)
     check_finite(weights, file)
-    names_file, rows = _nearest_file(IDENTIFIERS_FILE, file, path), data.num_puzzle_identifiers
+    names_file, rows = _nearest_file(IDENTIFIERS_FILE, found), data.num_puzzle_identifiers
     names = _read_names(names_file, rows) if names_file and rows > 1 else None
     if names is None and rows > 1:
         notes += (f"no {IDENTIFIERS_FILE}: the {rows:,} puzzle embeddings have no names",)
     if step is None:
         notes += (f"step 0, as the file is not called step_N but {short_repr(file.name)}",)
-    return PublishedCheckpoint(file, config, weights, names, notes)
+    return PublishedCheckpoint(file, config, weights, names, (*found.notes, *notes))
 
 
 def import_published(
-    path: Path, out: Path, *, task: str | None = None, source: str = ""
+    path: Path | PublishedFile, out: Path, *, task: str | None = None, source: str = ""
 ) -> PublishedCheckpoint:
     """Write a checkpoint folder of trm from a published checkpoint, whole or not at all.
 
@@ -207,19 +186,12 @@ def _refuse_existing(out: Path) -> None:
         raise InputError(f"{out} exists already. Name another --out, or remove it.")
 
 
-def _nearest_file(name: str, torch_file: Path, path: Path) -> Path | None:
-    """The file with this name in the folder of the torch file, or the nearest one above it.
-
-    Args:
-        name: the file to find.
-        torch_file: the checkpoint.
-        path: what the user named; if it is a folder, the search ends there.
-    """
-    top = torch_file.parent if path == torch_file else path
-    for folder in torch_file.parents:
+def _nearest_file(name: str, found: PublishedFile) -> Path | None:
+    """The file with this name in the folder of the torch file, or the nearest one above it."""
+    for folder in found.path.parents:
         if (folder / name).is_file():
             return folder / name
-        if folder == top:
+        if folder == found.top:
             break
     return None
 
