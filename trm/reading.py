@@ -147,9 +147,11 @@ class FileReader:
         """The array in a ``.npy`` file, which stays on disk until it is used."""
         with self.open(path) as file, self.parsing(path):
             header = _NpyHeader.read(file, os.fstat(file.fileno()).st_size)
-            return np.memmap(
+            array = np.memmap(
                 file, header.dtype, "r", header.offset, header.shape, order=header.order
             )
+            array.filename = str(path)  # numpy has seen only the open file
+            return array
 
     def archive(self, path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
         """The arrays of these names in a ``.npz`` file."""

@@ -164,7 +164,7 @@ def test_folders_of_the_published_builders(trm: Trm, shared: Path) -> None:
 def test_a_damaged_folder_of_the_published_layout(trm: Trm, fails: Fails, tmp_path: Path) -> None:
     trm(*BUILD.split(), "--layout", "published", "--out", "p")
     (tmp_path / "p" / "train" / "all__labels.npy").unlink()
-    message = "p/train is incomplete: all__labels.npy is missing. Build it again."
+    message = "p/train/all__labels.npy: no such file. Build the data again."
     assert fails("inspect-data", "p") == message
     assert fails(*TRAIN, "--data", "p") == message
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -68,10 +69,26 @@ def test_the_description_says_what_there_is(folder: Path) -> None:
     assert (meta.format_version, meta.options, meta.properties) == (1, {"num_aug": 2}, {"size": 2})
 
 
-def test_arrays_stay_on_disk(folder: Path) -> None:
-    arrays = open_dataset(folder).split("train").arrays()
-    assert all(isinstance(array, np.memmap) for array in arrays.values())
-    assert not arrays["inputs"].flags.writeable
+def test_large_arrays_stay_on_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = open_dataset(folder).split("train").arrays()
+    monkeypatch.setattr("trm.data.array_files.MAX_IN_MEMORY", 0)
+    large = open_dataset(folder).split("train").arrays()
+    assert not any(isinstance(array, np.memmap) for array in small.values())
+    assert all(isinstance(array, np.memmap) for array in large.values())
+    assert not any(a.flags.writeable for a in (*small.values(), *large.values()))
+
+
+def test_a_file_cut_short_while_it_is_mapped_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading it would kill the process."""
+    monkeypatch.setattr("trm.data.array_files.MAX_IN_MEMORY", 0)
+    split, rows = open_dataset(folder).split("train"), np.arange(4)
+    split.make_batch(rows, rows)
+    os.truncate(folder / "train" / "labels.npy", 130)
+    message = r"^\S+/train/labels\.npy was cut short from 194 to 130 bytes while it was in use\. Bu"
+    with pytest.raises(DataError, match=message):
+        split.make_batch(rows, rows)
 
 
 def test_equal_data_has_equal_bytes(tmp_path: Path, make_split: Callable[..., Split]) -> None:
@@ -137,7 +154,7 @@ def test_a_folder_without_description_is_no_data_set(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused(folder: Path) -> None:
     change_meta(folder, format_version=2, novelty=True)
-    message = r"/data has format 2, this trm reads up to 1\. Upgrade trm, or build the data again"
+    message = r"/dataset.json has format 2, this trm reads up to 1\. Upgrade trm\.$"
     with pytest.raises(DataError, match=message):
         open_dataset(folder)
 
@@ -158,7 +175,7 @@ def test_a_description_with_a_wrong_field_names_it(folder: Path) -> None:
 @pytest.mark.parametrize("array", ["inputs", "identifiers", "info_name"])
 def test_a_missing_array_is_named(folder: Path, array: str) -> None:
     (folder / "train" / f"{array}.npy").unlink()
-    message = rf"/train is incomplete: {array}.npy is missing\. Build it again\.$"
+    message = rf"/train/{array}\.npy: no such file\. Build the data again\.$"
     with pytest.raises(DataError, match=message):
         open_dataset(folder)
 
@@ -185,20 +202,29 @@ def test_an_array_with_pickles_is_not_read(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("array", "rows"),
-    [("inputs", 11), ("puzzle_offsets", 5), ("symmetry", 10), ("info_name", 4)],
+    ("array", "shape", "expected"),
+    [
+        ("inputs", "(10, 6)", "(11, 6)"),
+        ("puzzle_offsets", "(4,)", "(5,)"),
+        ("symmetry", "(9,)", "(10,)"),
+        ("info_name", "(3,)", "(4, ...)"),
+    ],
 )
-def test_another_number_of_rows_is_named(folder: Path, array: str, rows: int) -> None:
+def test_another_number_of_rows_is_named(
+    folder: Path, array: str, shape: str, expected: str
+) -> None:
     file = folder / "train" / f"{array}.npy"
     np.save(file, np.load(file)[:-1])
-    message = rf"/{array}.npy has {rows - 1} rows, but dataset.json says {rows}\. Build it again"
-    with pytest.raises(DataError, match=message):
+    message = f"/train/{array}.npy is damaged: it has shape {shape}, not {expected}. Build the data"
+    with pytest.raises(DataError, match=re.escape(message)):
         open_dataset(folder)
 
 
 def test_an_array_without_rows_is_named(folder: Path) -> None:
     np.save(folder / "train" / "inputs.npy", np.uint8(1))
-    with pytest.raises(DataError, match=r"/inputs.npy has 0 rows, but dataset.json says 11\."):
+    with pytest.raises(
+        DataError, match=r"/inputs.npy is damaged: it has shape \(\), not \(11, 6\)\. "
+    ):
         open_dataset(folder)
 
 
@@ -236,16 +262,16 @@ def test_without_names_there_is_no_file_of_them(
 
 def test_missing_names_are_named(folder: Path) -> None:
     (folder / "identifiers.npy").unlink()
-    with pytest.raises(
-        DataError, match=r"/data is incomplete: identifiers\.npy is missing\. Build"
-    ):
+    with pytest.raises(DataError, match=r"/data/identifiers\.npy: no such file\. Build the data"):
         open_dataset(folder)
 
 
 def test_another_number_of_names_is_named(folder: Path) -> None:
     names = np.load(folder / "identifiers.npy")
     np.save(folder / "identifiers.npy", names[:-1])
-    message = r"/identifiers\.npy has 49 names, but dataset\.json says 50\. Build it again\.$"
+    message = (
+        r"/identifiers\.npy is damaged: it has shape \(49,\), not \(50,\)\. Build the data again\.$"
+    )
     with pytest.raises(DataError, match=message):
         open_dataset(folder)
 
@@ -262,12 +288,15 @@ def test_the_digest_tells_names_apart(make_split: Callable[..., Split]) -> None:
     [
         ({"names": None}, "num_puzzle_identifiers is not the number of their names"),
         ({"names": np.array([b"<blank>", b"p1"])}, "is not the number of their names"),
-        ({"identifiers": np.full(10, 50, np.int32)}, "identifier 50 is beyond num_puzzle_ident"),
+        (
+            {"identifiers": np.full(10, 50, np.int32)},
+            "identifiers: row 0 has identifier 50, not one of 0 to 49",
+        ),
         ({"puzzle_offsets": np.zeros(5, np.int64)}, "it is empty"),
-        ({"inputs": np.ones((11, 6), np.int32)}, "inputs are int32, not uint8"),
-        ({"labels": np.ones((11, 5), np.uint8)}, r"labels have shape \(11, 5\), not \(examples, 6"),
-        ({"inputs": np.full((11, 6), 5, np.uint8)}, "inputs have token 5, but only 5 exist"),
-        ({"labels": np.zeros((11, 6), np.uint8)}, "an example has no label to score"),
+        ({"inputs": np.ones((11, 6), np.int32)}, "inputs: it has int32, not uint8"),
+        ({"labels": np.ones((11, 5), np.uint8)}, r"labels: it has shape \(11, 5\), not \(11, 6"),
+        ({"inputs": np.full((11, 6), 5, np.uint8)}, "inputs: row 0 has token 5, not one of 0 to 4"),
+        ({"labels": np.zeros((11, 6), np.uint8)}, "labels: row 0 has no label to score"),
     ],
 )
 def test_what_could_not_be_trained_on_is_not_written(

@@ -157,7 +157,8 @@ def test_names_and_further_files_are_json(published: Path, dataset: Dataset) -> 
     assert json.loads((published / "test_puzzles.json").read_text()) == {"a": 1}
 
 
-def test_examples_stay_on_disk(published: Path) -> None:
+def test_large_arrays_stay_on_disk(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trm.data.array_files.MAX_IN_MEMORY", 0)
     split = opened(published).split("train")
     assert isinstance(split.inputs, np.memmap)
     assert not split.labels.flags.writeable

@@ -129,7 +129,7 @@ def inspect_data(
     from trm.show.dataset_examples import DatasetExample, select_examples, show_example
 
     task = datasets.task_of(folder)
-    dataset = task.open_data([folder])
+    dataset = task.open_data([folder], allow_changed=True)
     names = [split] if split else list(dataset.splits)
     shown: list[DatasetExample] = []
     for name in names:

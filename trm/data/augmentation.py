@@ -44,7 +44,17 @@ class BatchTransforms:
 
 
 class Augmentation(ABC):
-    """The symmetries of a task's puzzles, applied to whole batches."""
+    """The symmetries of a task's puzzles, applied to whole batches.
+
+    Attributes:
+        num_symmetries: the number of symmetries; None if any number is one. A dataset with others
+            is not opened.
+        first_free: the first token that a permutation may rename. A dataset with permutations that
+            rename others is not opened.
+    """
+
+    num_symmetries: int | None = None
+    first_free: int = 0
 
     @abstractmethod
     def apply(
@@ -80,9 +90,9 @@ class CellAugmentation(Augmentation):
         first_free: int,
     ) -> None:
         self._cells = cells
-        self._num_symmetries = num_symmetries
+        self.num_symmetries: int = num_symmetries
+        self.first_free = first_free
         self._vocab_size = vocab_size
-        self._first_free = first_free
 
     def apply(
         self, inputs: Tokens, labels: Tokens, transforms: BatchTransforms
@@ -106,9 +116,9 @@ class CellAugmentation(Augmentation):
 
     def draw(self, count: int, rng: np.random.Generator) -> Transforms:
         """See :meth:`Augmentation.draw`."""
-        symmetry = rng.integers(0, self._num_symmetries, size=count, dtype=np.int32)
+        symmetry = rng.integers(0, self.num_symmetries, size=count, dtype=np.int32)
         return Transforms(
-            symmetry, random_permutations(count, self._vocab_size, self._first_free, rng)
+            symmetry, random_permutations(count, self._vocab_size, self.first_free, rng)
         )
 
 

@@ -2,23 +2,31 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field
 
-from trm.config import FORMAT_VERSION, Frozen, first_problem
+from trm.config import FORMAT_VERSION, Frozen
+from trm.data.array_files import READER, open_array
 from trm.data.augmentation import Augmentation
-from trm.data.split import OPTIONAL, PAD, REQUIRED, Split
+from trm.data.checks import find_problem, limits, name_problems
+from trm.data.remember import remembered
+from trm.data.split import OPTIONAL, REQUIRED, Split
 from trm.errors import DataError
 from trm.storage import atomic_folder
 
 META_FILE = "dataset.json"
 NAMES_FILE = "identifiers.npy"
+
+#: Names that lead to no other folder.
+_ArrayName = Annotated[str, Field(pattern=f"^({'|'.join(REQUIRED + OPTIONAL)}|info_[^/\\\\]+)$")]
+_SplitName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
 
 
 class SplitCounts(Frozen):
@@ -27,7 +35,7 @@ class SplitCounts(Frozen):
     groups: int
     puzzles: int
     examples: int
-    arrays: tuple[str, ...]
+    arrays: tuple[_ArrayName, ...]
 
     @classmethod
     def of(cls, split: Split, arrays: Iterable[str] | None = None) -> "SplitCounts":
@@ -55,10 +63,10 @@ class DatasetMeta(Frozen):
     seed: int
     options: dict[str, Any] = {}
     vocabulary: tuple[str, ...]
-    seq_len: int
-    num_puzzle_identifiers: int = 1
+    seq_len: int = Field(ge=1)
+    num_puzzle_identifiers: int = Field(1, ge=1)
     properties: dict[str, Any] = {}
-    splits: dict[str, SplitCounts] = {}
+    splits: dict[_SplitName, SplitCounts] = {}
     digest: str = ""
 
     @property
@@ -83,7 +91,7 @@ class Dataset:
         """
         if name not in self.splits:
             raise DataError(
-                f"{self.path} has no {name!r} split, only {', '.join(self.splits)}. "
+                f"{self.path} has no {name!r} split, only {', '.join(self.splits) or 'none'}. "
                 "Name one of those, or another data folder."
             )
         return self.splits[name]
@@ -128,32 +136,16 @@ def write(path: Path, meta: DatasetMeta, splits: Mapping[str, Split]) -> Dataset
 
 def _check_split(meta: DatasetMeta, name: str, split: Split) -> None:
     """Refuse to write a split that could not be trained on."""
-    problem = None
+    num_names = 1 if split.names is None else len(split.names)
     if not len(split.inputs) or not split.num_puzzles:
         problem = "it is empty"
-    for array in ("inputs", "labels"):
-        tokens: NDArray[Any] = getattr(split, array)
-        if tokens.dtype != np.uint8:
-            problem = problem or f"{array} are {tokens.dtype}, not uint8"
-        elif tokens.shape[1:] != (meta.seq_len,):
-            problem = (
-                problem or f"{array} have shape {tokens.shape}, not (examples, {meta.seq_len})"
-            )
-        elif tokens.size and tokens.max() >= meta.vocab_size:
-            problem = (
-                problem or f"{array} have token {tokens.max()}, but only {meta.vocab_size} exist"
-            )
-    if not problem and not (split.labels != PAD).any(axis=1).all():
-        problem = "an example has no label to score"
-    if meta.num_puzzle_identifiers != (1 if split.names is None else len(split.names)):
-        problem = problem or "num_puzzle_identifiers is not the number of their names"
-    identifiers = split.identifiers
-    if identifiers is not None and identifiers.max(initial=0) >= meta.num_puzzle_identifiers:
-        problem = problem or f"identifier {identifiers.max()} is beyond num_puzzle_identifiers"
-    if problem:
-        raise DataError(
-            f"the {name} split of task {meta.task} cannot be used: {problem}. Correct it."
-        )
+    elif meta.num_puzzle_identifiers != num_names:
+        problem = "num_puzzle_identifiers is not the number of their names"
+    elif found := find_problem(split, meta, SplitCounts.of(split), {}):
+        problem = f"{found[0]}: {found[1]}"
+    else:
+        return
+    raise DataError(f"the {name} split of task {meta.task} cannot be used: {problem}. Correct it.")
 
 
 def digest(meta: DatasetMeta, splits: Mapping[str, Split]) -> str:
@@ -183,60 +175,63 @@ def read_meta(path: Path) -> DatasetMeta:
         DataError: if the folder is not a dataset, or has a newer format.
     """
     file = path / META_FILE
-    if not path.is_dir():
+    if not os.path.lexists(path):
         raise DataError(f"{path}: no such data folder. Build one: trm build-data TASK --out {path}")
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise DataError(
             f"{path} has no {META_FILE}: it is incomplete or not a dataset. Build it again."
         )
-    try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-        version = raw.get("format_version")
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise DataError(
-                f"{path} has format {version}, this trm reads up to {FORMAT_VERSION}. "
-                "Upgrade trm, or build the data again."
-            )
-        return DatasetMeta.model_validate(raw)
-    except ValidationError as error:
-        reason = first_problem(error)
-        raise DataError(f"{file} is damaged: {reason}. Build the data again.") from error
-    except (ValueError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{file} is damaged: {reason}. Build the data again.") from error
+    return READER.model(file, DatasetMeta)
 
 
 def open_dataset(
-    path: Path, augmentation: Callable[[str], Augmentation | None] = lambda split: None
+    path: Path,
+    augmentation: Callable[[str], Augmentation | None] = lambda split: None,
+    info_kinds: Mapping[str, str] | None = None,
+    *,
+    allow_changed: bool = False,
 ) -> Dataset:
-    """Open a data folder; the arrays stay on disk until they are used.
+    """Open a data folder, and check every value in it. Large arrays stay on disk.
+
+    What was checked once is not checked again until a file changes.
 
     Args:
         path: the folder.
         augmentation: maps the name of a split to its augmentation.
+        info_kinds: see :attr:`trm.tasks.base.Task.info_kinds`.
+        allow_changed: also open a dataset whose digest is not that in ``dataset.json``.
 
     Raises:
-        DataError: if the folder is not a dataset, is incomplete, or has a newer format.
+        DataError: if the folder is not a dataset, is incomplete or damaged, has a newer format, or
+            has changed since it was built.
     """
-    meta = read_meta(path)
-    names = _open_names(path, meta)
+    meta, info_kinds = read_meta(path), info_kinds or {}
+    names = None
+    if meta.num_puzzle_identifiers > 1:
+        names = open_array(path / NAMES_FILE)
     splits = {
-        name: _open_split(path / name, counts, names, augmentation(name))
+        name: _open_split(path / name, counts, names, augmentation(name), info_kinds)
         for name, counts in meta.splits.items()
     }
-    return Dataset(path, meta, splits)
 
+    def check() -> str:
+        if names is not None:
+            for _, problem in name_problems(names, meta.num_puzzle_identifiers):
+                raise READER.damaged(path / NAMES_FILE, problem)
+        for name, split in splits.items():
+            if found := find_problem(split, meta, meta.splits[name], info_kinds):
+                raise READER.damaged(path / name / f"{found[0]}.npy", found[1])
+        return digest(meta, splits)
 
-def _open_names(path: Path, meta: DatasetMeta) -> NDArray[np.bytes_] | None:
-    if meta.num_puzzle_identifiers == 1:
-        return None
-    names = open_array(path / NAMES_FILE)
-    if len(names) != meta.num_puzzle_identifiers:
+    files = [path / META_FILE] + [path / NAMES_FILE] * (names is not None)
+    files += [path / name / f"{a}.npy" for name, c in meta.splits.items() for a in c.arrays]
+    actual = remembered(files, [info_kinds, limits(splits)], check)
+    if actual != meta.digest and not allow_changed:
         raise DataError(
-            f"{path / NAMES_FILE} has {len(names)} names, but {META_FILE} says "
-            f"{meta.num_puzzle_identifiers}. Build it again."
+            f"{path} has changed since it was built: its digest is {actual[:12]}, {META_FILE} has "
+            f"{meta.digest[:12]!r}. Build the data again."
         )
-    return names
+    return Dataset(path, meta, splits)
 
 
 def _open_split(
@@ -244,41 +239,12 @@ def _open_split(
     counts: SplitCounts,
     names: NDArray[np.bytes_] | None,
     augmentation: Augmentation | None,
+    info_kinds: Iterable[str],
 ) -> Split:
     arrays = {array: open_array(folder / f"{array}.npy") for array in counts.arrays}
-    lengths = {
-        "inputs": counts.examples,
-        "labels": counts.examples,
-        "example_offsets": counts.groups + 1,
-        "puzzle_offsets": counts.groups + 1,
-        **dict.fromkeys(OPTIONAL, counts.puzzles),
-    }
-    for array_name in REQUIRED:
+    for array_name in (*REQUIRED, *(f"info_{name}" for name in info_kinds)):
         if array_name not in arrays:
             raise DataError(f"{folder} is incomplete: {array_name} is missing. Build it again.")
-    for array_name, array in arrays.items():
-        rows, expected = sum(array.shape[:1]), lengths.get(array_name, counts.groups)
-        if rows != expected:
-            raise DataError(
-                f"{folder / array_name}.npy has {rows} rows, but {META_FILE} says {expected}. "
-                "Build it again."
-            )
     info = {n.removeprefix("info_"): a for n, a in arrays.items() if n.startswith("info_")}
     fields = {n: a for n, a in arrays.items() if not n.startswith("info_")}
     return Split(**fields, info=info, names=names, augmentation=augmentation)
-
-
-def open_array(file: Path) -> NDArray[Any]:
-    """Open a ``.npy`` file, which stays on disk until it is used.
-
-    Raises:
-        DataError: if it is missing or damaged.
-    """
-    if not file.is_file():
-        raise DataError(f"{file.parent} is incomplete: {file.name} is missing. Build it again.")
-    try:
-        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{file} is damaged: {reason}. Build the data again.") from error
-    return array

@@ -6,6 +6,7 @@ see ``puzzle_dataset.py`` and ``dataset/build_*.py`` of the published code.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field
 
-from trm.config import Frozen, first_problem
+from trm.config import Frozen
+from trm.data.array_files import READER, open_array
 from trm.data.augmentation import Augmentation
-from trm.data.dataset import Dataset, DatasetMeta, SplitCounts, open_array
+from trm.data.checks import find_problem
+from trm.data.dataset import Dataset, DatasetMeta, SplitCounts
+from trm.data.remember import remembered
 from trm.data.split import IGNORE_LABEL, PAD, Split
 from trm.errors import DataError
 from trm.storage import atomic_folder
@@ -27,9 +31,18 @@ IDENTIFIERS_FILE = "identifiers.json"
 #: The property of a native dataset whose puzzles have the identifiers of the published builder.
 PUBLISHED_ORDER = "published_order"
 SPLITS = ("train", "test")
-#: The arrays of a split; array NAME is in the file ``all__NAME.npy``.
-_ARRAYS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")
+#: The arrays of a split, by the NAME in ``all__NAME.npy``, and what they are in a :class:`Split`.
+_ARRAYS = {
+    "inputs": "inputs",
+    "labels": "labels",
+    "puzzle_identifiers": "identifiers",
+    "puzzle_indices": "example_offsets",
+    "group_indices": "puzzle_offsets",
+}
 _ROWS_AT_ONCE = 4096
+#: ARC has a million names of some 40 characters.
+_MAX_NAMES_BYTES = 1 << 30
+_MAX_NAME_LENGTH = 256
 
 
 class PublishedMeta(Frozen):
@@ -44,8 +57,8 @@ class PublishedMeta(Frozen):
     pad_id: int = PAD
     ignore_label_id: int | None = PAD
     blank_identifier_id: int = 0
-    vocab_size: int
-    seq_len: int
+    vocab_size: int = Field(ge=1)
+    seq_len: int = Field(ge=1)
     num_puzzle_identifiers: int
     total_groups: int
     mean_puzzle_examples: float
@@ -56,8 +69,7 @@ class PublishedMeta(Frozen):
 
 def is_published(path: Path) -> bool:
     """Whether a folder holds a dataset in the published layout."""
-    native = (path / "dataset.json").is_file()
-    return not native and any((path / split / "dataset.json").is_file() for split in SPLITS)
+    return not os.path.lexists(path / "dataset.json") and bool(_split_folders(path))
 
 
 def read_published_meta(path: Path) -> PublishedMeta:
@@ -66,20 +78,17 @@ def read_published_meta(path: Path) -> PublishedMeta:
     Raises:
         DataError: if it is damaged, or differs from what the published builders write.
     """
-    return next(
-        _read_split_meta(path / split)
-        for split in SPLITS
-        if (path / split / "dataset.json").is_file()
-    )
+    return _read_split_meta(_split_folders(path)[0])
+
+
+def _split_folders(path: Path) -> list[Path]:
+    folders = [path / split for split in SPLITS]
+    return [folder for folder in folders if os.path.lexists(folder / "dataset.json")]
 
 
 def _read_split_meta(folder: Path) -> PublishedMeta:
     file = folder / "dataset.json"
-    try:
-        meta = PublishedMeta.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        reason = first_problem(error)
-        raise DataError(f"{file} is damaged: {reason}. Build the data again.") from error
+    meta = READER.model(file, PublishedMeta)
     if (meta.pad_id, meta.ignore_label_id, meta.blank_identifier_id) != (PAD, PAD, 0):
         raise DataError(
             f"{file}: pad_id, ignore_label_id or blank_identifier_id is not 0, which no published "
@@ -96,7 +105,9 @@ def _read_split_meta(folder: Path) -> PublishedMeta:
 def open_published(
     path: Path, meta: DatasetMeta, augmentation: Callable[[str], Augmentation | None]
 ) -> Dataset:
-    """Open a folder in the published layout; the arrays stay on disk.
+    """Open a folder in the published layout, and check every value in it.
+
+    Large arrays stay on disk. What was checked once is not checked again until a file changes.
 
     Args:
         path: the folder.
@@ -107,83 +118,68 @@ def open_published(
         DataError: if the folder is incomplete or damaged.
     """
     names = _read_names(path)
-    sha = hashlib.sha256(json.dumps([meta.task, names.tolist()], default=bytes.decode).encode())
-    splits: dict[str, Split] = {}
-    for name in SPLITS:
-        folder = path / name
-        if (folder / "dataset.json").is_file():
-            split = _open_split(folder, meta, names)
-            splits[name] = replace(split, augmentation=augmentation(name))
-            _add_digest(sha, folder)
+    meta = meta.model_copy(update={"num_puzzle_identifiers": len(names)})
+    folders = _split_folders(path)
+    splits = {folder.name: _open_split(folder, meta, names) for folder in folders}
+
+    def check() -> str:
+        sha = hashlib.sha256(json.dumps([meta.task, names.tolist()], default=bytes.decode).encode())
+        for name, split in splits.items():
+            if found := find_problem(split, meta):
+                file = next(f"all__{n}.npy" for n, field in _ARRAYS.items() if field == found[0])
+                raise READER.damaged(path / name / file, found[1])
+            _add_digest(sha, name, split)
+        return sha.hexdigest()
+
+    files = [path / IDENTIFIERS_FILE]
+    files += [folder / f"all__{name}.npy" for folder in folders for name in _ARRAYS]
+    facts = (meta.task, meta.vocab_size, meta.seq_len)
+    digest = remembered(files, facts, check)
+    splits = {
+        name: replace(
+            split,
+            example_offsets=split.example_offsets.astype(np.int64),
+            puzzle_offsets=split.puzzle_offsets.astype(np.int64),
+            augmentation=augmentation(name),
+            identifiers=split.identifiers if len(names) > 1 else None,
+            names=names if len(names) > 1 else None,
+        )
+        for name, split in splits.items()
+    }
     counts = {name: SplitCounts.of(split, arrays=()) for name, split in splits.items()}
-    update = {"splits": counts, "digest": sha.hexdigest(), "num_puzzle_identifiers": len(names)}
-    return Dataset(path, meta.model_copy(update=update), splits)
+    return Dataset(path, meta.model_copy(update={"splits": counts, "digest": digest}), splits)
 
 
 def _read_names(path: Path) -> NDArray[np.bytes_]:
     file = path / IDENTIFIERS_FILE
-    if not file.is_file():
-        raise DataError(f"{path} is incomplete: {IDENTIFIERS_FILE} is missing. Build it again.")
-    try:
-        names = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(names, list) or not names:
-            raise ValueError("it is not a list of names")
-        return np.array([name.encode() for name in names])
-    except (ValueError, AttributeError) as error:
-        raise DataError(f"{file} is damaged: {error}. Build the data again.") from error
+    names = READER.json(file, _MAX_NAMES_BYTES)
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise READER.damaged(file, "it is not a list of names")
+    longest = max(map(len, names))
+    if longest > _MAX_NAME_LENGTH:
+        raise READER.damaged(file, f"a name has {longest:,} characters")
+    return np.array([name.encode() for name in names])
 
 
 def _open_split(folder: Path, meta: DatasetMeta, names: NDArray[np.bytes_]) -> Split:
     published = _read_split_meta(folder)
-    arrays = {name: open_array(folder / f"all__{name}.npy") for name in _ARRAYS}
-    problem = _find_problem(arrays, published, meta, len(names))
-    if problem:
-        raise DataError(f"{folder} is damaged: {problem}. Build the data again.")
-    named = len(names) > 1
-    return Split(
-        inputs=arrays["inputs"],
-        labels=arrays["labels"],
-        example_offsets=arrays["puzzle_indices"].astype(np.int64),
-        puzzle_offsets=arrays["group_indices"].astype(np.int64),
-        identifiers=arrays["puzzle_identifiers"] if named else None,
-        names=names if named else None,
-    )
-
-
-def _find_problem(
-    arrays: Mapping[str, NDArray[Any]], published: PublishedMeta, meta: DatasetMeta, num_names: int
-) -> str | None:
-    """The first problem with the arrays of a split, None if they are valid."""
     if (published.vocab_size, published.seq_len) != (meta.vocab_size, meta.seq_len):
-        return f"its puzzles have {published.seq_len} tokens of {published.vocab_size} kinds"
-    for name in ("puzzle_indices", "group_indices"):
-        offsets = arrays[name]
-        rises = offsets.ndim == 1 and len(offsets) > 1 and not offsets[0]
-        if not rises or (np.diff(offsets.astype(np.int64)) < 1).any():
-            return f"all__{name}.npy does not rise from 0"
-    examples, puzzles = int(arrays["puzzle_indices"][-1]), len(arrays["puzzle_indices"]) - 1
-    shapes: dict[str, tuple[int, ...]] = {
-        "inputs": (examples, meta.seq_len),
-        "labels": (examples, meta.seq_len),
-        "puzzle_identifiers": (puzzles,),
+        raise READER.damaged(
+            folder / "dataset.json",
+            f"its puzzles have {published.seq_len} tokens of {published.vocab_size} kinds",
+        )
+    arrays: dict[str, Any] = {
+        field: open_array(folder / f"all__{name}.npy") for name, field in _ARRAYS.items()
     }
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            return f"all__{name}.npy has shape {arrays[name].shape}, not {shape}"
-    if arrays["group_indices"][-1] != puzzles:
-        return f"group_indices ends at {arrays['group_indices'][-1]}, there are {puzzles} puzzles"
-    highest = arrays["puzzle_identifiers"].max()
-    if highest >= num_names:
-        return f"it has identifier {highest}, but {IDENTIFIERS_FILE} has only {num_names} names"
-    return None
+    return Split(**arrays, names=names)
 
 
-def _add_digest(sha: Any, folder: Path) -> None:
+def _add_digest(sha: Any, split_name: str, split: Split) -> None:
     """Hash a split: its small files, and every n-th row of its examples, which may be gigabytes."""
-    for name in _ARRAYS:
-        array = open_array(folder / f"all__{name}.npy")
+    for name, field in _ARRAYS.items():
+        array = getattr(split, field)
         step = max(1, len(array) // _ROWS_AT_ONCE) if array.ndim == 2 else 1
-        sha.update(f"{folder.name}/{name}{array.shape}".encode())
+        sha.update(f"{split_name}/{name}{array.shape}".encode())
         sha.update(np.ascontiguousarray(array[::step]).tobytes())
 
 

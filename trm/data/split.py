@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trm.data.array_files import check_still_whole
 from trm.data.augmentation import Augmentation, BatchTransforms, Tokens, Transforms
 
 #: The label of a cell that is not scored.
@@ -151,7 +152,12 @@ class Split:
             examples: rows of ``inputs`` and ``labels``.
             puzzles: the puzzle that each example is taken for.
             transforms: augment in this way instead of in the way of the puzzles.
+
+        Raises:
+            DataError: if a file of the dataset was cut short since it was opened.
         """
+        for array in self.arrays().values():
+            check_still_whole(array)
         if transforms is None and self.symmetry is not None and self.permutation is not None:
             transforms = Transforms(self.symmetry[puzzles], self.permutation[puzzles])
         inputs: Tokens = self.inputs[examples]

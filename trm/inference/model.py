@@ -11,13 +11,14 @@ import torch
 
 from trm.checkpoints.open_checkpoint import OpenedCheckpoint, open_checkpoint
 from trm.config import RunConfig
-from trm.errors import InputError
+from trm.errors import CheckpointError, InputError
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import SolveOptions
 from trm.inference.search import Search
 from trm.inference.solution import Solution, SolutionStep
 from trm.inference.symmetric_copies import SymmetricCopies
 from trm.models import TinyRecursiveModel
+from trm.runs.layout import CONFIG_FILE
 from trm.runtime.device import pick_device
 from trm.tasks.base import Puzzle, single_puzzle
 from trm.tasks.registry import get_task
@@ -43,6 +44,11 @@ class Model:
         self.checkpoint, self.names = stored.config, stored.names
         self.trained_on = stored.trained_on
         self.task = get_task(stored.config.run.task)
+        if problem := self.task.find_problem(stored.config.data):
+            raise CheckpointError(
+                f"{self.path}: the data in {CONFIG_FILE} are damaged: {problem}. Use another "
+                "checkpoint."
+            )
         self._noise: LatentNoise | None = None
 
     @property

@@ -112,6 +112,9 @@ class Task(ABC):
         defaults: settings that differ from the defaults of the fields.
         presets: named options and settings.
         hub_dataset: the dataset on the Hub that ``--source hub`` downloads, if any.
+        info_kinds: the arrays in :attr:`trm.data.Split.info` that the task needs, and numpy's kinds
+            of types that each may have, such as ``{"source": "S"}`` for byte strings. A dataset
+            without them is not opened, except in the published layout.
         published_names: other names of the task in configurations of the published trainer.
         published_seq_len: the length of the puzzles of published checkpoints, if the checkpoint
             does not contain it.
@@ -123,6 +126,7 @@ class Task(ABC):
     defaults: ClassVar[Settings] = {}
     presets: ClassVar[Mapping[str, Preset]] = {}
     hub_dataset: ClassVar[str | None] = None
+    info_kinds: ClassVar[Mapping[str, str]] = {}
     published_names: ClassVar[tuple[str, ...]] = ()
     published_seq_len: ClassVar[int | None] = None
 
@@ -174,6 +178,15 @@ class Task(ABC):
             options: an instance of :attr:`data_options`.
             rng: the source of all random numbers.
         """
+
+    def find_problem(self, meta: DatasetMeta) -> str | None:
+        """What is wrong with the description of a dataset, None if nothing is.
+
+        It is called before a dataset or a checkpoint is used, whose file may be damaged. Check
+        here what the task expects of ``meta.properties``, ``vocabulary`` and ``seq_len``. All other
+        methods may rely on it.
+        """
+        return None
 
     def augmentation(self, meta: DatasetMeta, split: str) -> Augmentation | None:
         """The augmentation of a split, None if its puzzles cannot be augmented.
@@ -266,19 +279,24 @@ class Task(ABC):
             return meta  # this task writes the layout, but cannot read it
         return meta.model_copy(update={"digest": self.open_data([out]).meta.digest})
 
-    def open_data(self, paths: Sequence[str | Path]) -> Dataset:
+    def open_data(self, paths: Sequence[str | Path], *, allow_changed: bool = False) -> Dataset:
         """Open a data folder of this task, or several as one dataset.
 
+        Args:
+            paths: the folders.
+            allow_changed: also open a dataset whose digest is not the one it was built with.
+
         Raises:
-            DataError: if a folder is not a dataset, is incomplete, belongs to another task or has
-                a newer format, or if they cannot be joined.
+            DataError: if a folder is not a dataset, is incomplete or damaged, has changed since it
+                was built, belongs to another task or has a newer format, or if they cannot be
+                joined.
         """
         if not paths:
             raise DataError("no data folder was given. Give one with --data.")
-        datasets = [self._open(Path(path)) for path in paths]
+        datasets = [self._open(Path(path), allow_changed) for path in paths]
         return datasets[0] if len(datasets) == 1 else concat_datasets(datasets)
 
-    def _open(self, path: Path) -> Dataset:
+    def _open(self, path: Path, allow_changed: bool) -> Dataset:
         if is_published(path):
             published = read_published_meta(path)
             described = self.published_data_meta(published.vocab_size, published.seq_len)
@@ -294,7 +312,14 @@ class Task(ABC):
         meta = read_meta(path)
         if meta.task != self.name:
             raise DataError(self.wrong_task_message(path, meta))
-        return open_dataset(path, lambda split: self.augmentation(meta, split))
+        if problem := self.find_problem(meta):
+            raise DataError(f"{path}/dataset.json is damaged: {problem}. Build the data again.")
+        return open_dataset(
+            path,
+            lambda split: self.augmentation(meta, split),
+            self.info_kinds,
+            allow_changed=allow_changed,
+        )
 
     def wrong_task_message(self, path: Path, meta: DatasetMeta) -> str:
         """The error message for data of another task."""

@@ -71,6 +71,17 @@ class SquareBoardTask(Task):
     def vocabulary(self, size: int) -> tuple[str, ...]:
         """The symbols of the tokens of boards with this size; empty for an impossible size."""
 
+    def find_problem(self, meta: DatasetMeta) -> str | None:
+        """See :meth:`trm.tasks.base.Task.find_problem`."""
+        size = meta.properties.get("size")
+        if type(size) is not int or not (vocabulary := self.vocabulary(size)):
+            return f"properties.size is {size!r:.40}, not a size of its boards"
+        if meta.seq_len != size * size:
+            return f"seq_len is {meta.seq_len}, but boards of size {size} have {size * size} cells"
+        if meta.vocabulary != vocabulary:
+            return f"vocabulary is {meta.vocabulary!r:.80}, not {vocabulary}"
+        return None
+
     def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
         """See :meth:`trm.tasks.base.Task.published_data_meta`."""
         size = math.isqrt(seq_len)

@@ -33,6 +33,9 @@ class ArcAugmentation(Augmentation):
         translate: whether to translate grids from the top left, as in training.
     """
 
+    num_symmetries = NUM_SYMMETRIES
+    first_free = FIRST_COLOR
+
     def __init__(self, seed: int, translate: bool) -> None:
         self._seed = seed % 2**64
         self._translate = translate

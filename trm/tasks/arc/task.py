@@ -63,12 +63,22 @@ class Arc(Task):
 
     data_options = ArcOptions
     published_seq_len = SEQ_LEN
+    info_kinds = {"name": "S", "solved": "b"}
     defaults = _PUBLISHED
     presets = {"8gpu": EIGHT_GPUS, "mini": _MINI, "published": _PUBLISHED_ORDER}
 
     def build_data(self, out: Path, options: ArcOptions, rng: np.random.Generator) -> DatasetMeta:
         """See :meth:`trm.tasks.base.Task.build_data`."""
         return build(out, self.name, options, rng)
+
+    def find_problem(self, meta: DatasetMeta) -> str | None:
+        """See :meth:`trm.tasks.base.Task.find_problem`."""
+        num_aug = meta.options.get("num_aug", 0)
+        if type(num_aug) is not int:
+            return f"options.num_aug is {num_aug!r:.40}, not an integer"
+        if (meta.vocabulary, meta.seq_len) != (VOCABULARY, SEQ_LEN):
+            return f"its puzzles do not have {SEQ_LEN} tokens of {len(VOCABULARY)} kinds"
+        return None
 
     def augmentation(self, meta: DatasetMeta, split: str) -> Augmentation:
         """See :meth:`trm.tasks.base.Task.augmentation`."""

@@ -28,6 +28,7 @@ class Maze(SquareBoardTask):
     data_options = MazeOptions
     hub_dataset = HUB_REPOSITORY
     published_seq_len = 900
+    info_kinds = {"source": "S"}
     defaults = published_settings(l_cycles=4)
     presets = {
         "8gpu": EIGHT_GPUS,

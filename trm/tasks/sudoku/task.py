@@ -61,6 +61,7 @@ class Sudoku(SquareBoardTask):
     data_options = SudokuOptions
     hub_dataset = HUB_REPOSITORY
     published_seq_len = 81
+    info_kinds = {"source": "S", "rating": "iuf"}
     defaults = published_settings(l_cycles=6)
     presets = {
         "8gpu": EIGHT_GPUS,
