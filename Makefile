@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 BIN_PATH := $(CURDIR)/$(BIN)
 TRM := $(BIN_PATH)/trm
 
-.PHONY: demo test soak bench-gpu check format lint types coverage docs package clean
+.PHONY: demo test soak fuzz bench-gpu check format lint types coverage docs package clean
 
 # Writes to ./demo: the data to demo/data, the runs to demo/runs.
 demo: $(INSTALLED)
@@ -22,6 +22,14 @@ test: $(INSTALLED)
 # Kill and resume a run twenty times.
 soak: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/system/test_faults.py --soak
+
+# Damage N inputs and run the commands that read them. The smallest input of each kind of failure
+# goes to a folder below ./fuzz.
+N ?= 10000
+SEED ?= 1
+START ?= 0
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(N) --seed $(SEED) --start $(START)
 
 # Measure on one CUDA device, into benchmarks/results. Run it again to resume.
 #   REFERENCE=FOLDER        a checkout of the published code, which is measured too

@@ -10,7 +10,8 @@ sud.csv, maze.csv       puzzles with answers; ``sud.txt``: one puzzle a line
 sud.npz, arc.npz        saved predictions of the run
 sud.json, sweep.json    results of ``trm eval --json`` and ``trm sweep-eval --out``
 answers.csv             answers to ``sud.txt``
-recipe.toml, all.toml   settings, and a manifest of checkpoints
+tiny.toml               the settings of those runs
+recipe.toml, all.toml   other settings, and a manifest of checkpoints
 ======================  ==========================================================================
 """
 
@@ -22,10 +23,26 @@ import numpy as np
 from tests.fuzz.sandbox import Sandbox
 
 TINY = """\
---max-steps 2 --batch-size 8 --device cpu --no-compile --set model.hidden_size=16
---set model.num_heads=1 --set model.h_cycles=1 --set model.l_cycles=1 --set model.halt_max_steps=2
---set model.l_layers=1 --set model.forward_dtype=float32 --set train.eval_every_steps=2
---set eval.max_examples=4 --set model.swiglu_multiple=256 --set model.puzzle_emb_len=16
+[model]
+hidden_size = 16
+num_heads = 1
+h_cycles = 1
+l_cycles = 1
+l_layers = 1
+halt_max_steps = 2
+swiglu_multiple = 256
+puzzle_emb_len = 16
+forward_dtype = "float32"
+
+[train]
+batch_size = 8
+max_steps = 2
+eval_every_steps = 2
+device = "cpu"
+compile = false
+
+[eval]
+max_examples = 4
 """
 SUDOKU = "build-data sudoku --source generate --size 4 --num-train 20 --num-test 6 --num-aug 3"
 MAZE = "build-data maze --source generate --size 6 --min-path 17 --num-train 40 --num-test 10"
@@ -34,9 +51,9 @@ COMMANDS = f"""\
 {SUDOKU} --layout published --out data/published
 {MAZE} --out data/maze
 build-data arc1 --source arc --no-concept --num-aug 2 --out data/arc1
-train sudoku --preset mini --run-name sud --data data/sudoku TINY
-train maze --preset mini --run-name maze --data data/maze TINY
-train arc1 --preset mini --run-name arc --data data/arc1 TINY
+train sudoku --preset mini --config tiny.toml --run-name sud --data data/sudoku
+train maze --preset mini --config tiny.toml --run-name maze --data data/maze
+train arc1 --preset mini --config tiny.toml --run-name arc --data data/arc1
 export --ckpt runs/sudoku/sud --format published --out published
 eval --ckpt runs/sudoku/sud --data data/sudoku --device cpu --save-predictions sud.npz
 eval --ckpt runs/arc1/arc --data data/arc1 --device cpu --save-predictions arc.npz
@@ -72,12 +89,13 @@ def build_base(folder: Path) -> None:
     """Make BASE; takes some seconds."""
     folder.mkdir()
     _write_arc_tasks(folder / "arc")
+    (folder / "tiny.toml").write_text(TINY)
     (folder / "recipe.toml").write_text(RECIPE)
     (folder / "all.toml").write_text(MANIFEST)
     (folder / "sud.txt").write_text(".1...24114322.1.\n....14323..141..\n1...............\n")
     with Sandbox(folder, seconds=300) as sandbox:
         for line in COMMANDS.splitlines():
-            done = sandbox.run(line.replace("TINY", TINY).split())
+            done = sandbox.run(line.split())
             assert (done.code, done.problems) == (0, []), (line, done)
             (folder / "sud.json").write_text(done.out)  # of the last command
     _write_csv(folder / "data/sudoku", folder / "sud.csv")
