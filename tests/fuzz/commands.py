@@ -13,6 +13,7 @@ import typer
 from tests.fuzz import hostile
 from trm.cli import app
 from trm.config import RunConfig
+from trm.tasks.registry import list_tasks
 
 #: Flags that start processes, use the network or a compiler, or are meant to show tracebacks.
 _LEFT_OUT = {"--nproc", "--nnodes", "--rdzv-endpoint", "--max-restarts", "--push-to", "--log-to",
@@ -199,5 +200,5 @@ def _all_flags(name: str, task: str) -> list[Any]:
     command: Any = typer.main.get_command(app)
     command = command.commands[name]
     if name == "build-data":
-        command = command.get_command(None, task)
+        command = command.get_command(None, task if task in list_tasks() else "sudoku")
     return [flag for flag in command.params if flag.opts[0].startswith("--")]
