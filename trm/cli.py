@@ -7,16 +7,18 @@ import os
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from trm.commands import data, evaluate, hub, runs, solve, sweep, train
 from trm.commands import options as opt
-from trm.errors import TrmError, TrmWarning
+from trm.errors import StorageError, TrmError, TrmWarning
 from trm.runtime.worker import LAUNCHER_SHOWS_ERRORS
+from trm.show.streams import prepare_streams
+from trm.show.text import notes, out
 from trm.tasks.registry import list_tasks
 
 
@@ -58,9 +60,10 @@ app.add_typer(sweep.app)
 app.add_typer(solve.app)
 app.add_typer(runs.app)
 app.add_typer(hub.app)
-out = Console()
 #: click's UsageError, the base class of BadParameter. Typer does not export it.
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
+#: Characters; the middle of a longer error is left out.
+_LONGEST_ERROR = 4000
 
 
 def main() -> None:
@@ -71,6 +74,7 @@ def main() -> None:
     # matrix product slow, so let them spin only briefly.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    prepare_streams()
     try:
         code = run(sys.argv[1:])
     except Exception:
@@ -78,6 +82,10 @@ def main() -> None:
             raise
         traceback.print_exc()
         code = 1
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = code or _fail(_system_problem(error))
     if "torch.distributed" in sys.modules:
         from trm.runtime.process_group import exit_process
 
@@ -87,26 +95,45 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command line and return the exit code. An error is one line on stderr."""
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     with warnings.catch_warnings():
         warnings.simplefilter("always", TrmWarning)
-        warnings.showwarning = lambda message, *_, **__: errors.print(f"trm: warning: {message}")
+        warnings.showwarning = lambda message, *_, **__: notes.print(
+            f"trm: warning: {' '.join(str(message).split())}"
+        )
         try:
             code = app(arguments, standalone_mode=False, obj=arguments)
-        except TrmError as error:
+        except (TrmError, OSError, MemoryError) as error:
             if "--debug" in arguments:
                 raise
             if LAUNCHER_SHOWS_ERRORS not in os.environ:
-                errors.print(f"trm: error: {error}")
+                _fail(str(error) if isinstance(error, TrmError) else _system_problem(error))
             return 1
         except UsageError as error:
             message = " ".join(error.format_message().split()).replace("Value error, ", "")
             if message:  # empty if a command without arguments has printed its help
-                errors.print(f"trm: error: {message}")
+                _fail(message)
             return 2
         except (KeyboardInterrupt, typer.Abort):
             return 130
     return code if isinstance(code, int) else 0
+
+
+def _fail(message: str) -> int:
+    """Print an error, and give the exit code. What makes it very long is left out."""
+    if len(message) > _LONGEST_ERROR:
+        message = f"{message[: _LONGEST_ERROR // 2]} ... {message[-_LONGEST_ERROR // 2 :]}"
+    notes.print(f"trm: error: {message}")
+    return 1
+
+
+def _system_problem(error: OSError | MemoryError) -> str:
+    """What to say about an error of the operating system that nothing else expected."""
+    if isinstance(error, MemoryError):
+        return (
+            f"not enough memory: {str(error) or 'none is left'}. Use less data or a smaller model."
+        )
+    where = "" if error.filename is None else f"{error.filename}: "
+    return f"{where}{error.strerror or error}. --debug shows more."
 
 
 @app.callback()
@@ -115,6 +142,10 @@ def options(
     debug: opt.Debug = False,
 ) -> None:
     """Tiny Recursive Models: build data, train, evaluate and use them."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise StorageError("the current folder was deleted. Change to another one.") from None
 
 
 @app.command()

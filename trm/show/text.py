@@ -13,10 +13,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-#: Variables that rich and typer take for a width or height, without checking them.
-_SIZES = ("COLUMNS", "LINES", "TERMINAL_WIDTH")
-for _name in _SIZES:
-    if not re.fullmatch("[1-9][0-9]{0,3}", os.environ.get(_name, "80"), re.ASCII):
+# rich and typer believe these variables. In a width of 0 they print nothing, "²" ends them.
+for _name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
+    if not re.fullmatch("[2-9][0-9]|[1-9][0-9]{2,3}", os.environ.get(_name, "80")):
         del os.environ[_name]
 
 
@@ -53,7 +52,18 @@ class Terminal(Console):
         """Print text or renderables."""
         if soft_wrap is None:
             soft_wrap = all(isinstance(one, str) for one in objects)
-        super().print(*objects, soft_wrap=soft_wrap, **options)
+        try:
+            super().print(*objects, soft_wrap=soft_wrap, **options)
+        except OSError:
+            if not self.stderr:
+                raise
+            self.quiet = True  # remarks are not worth the end of the command
+
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more: the command ends, unless these are only its remarks."""
+        if not self.stderr:
+            super().on_broken_pipe()
+        self.quiet = True
 
     def print_json(self, json: str | None = None, **options: Any) -> None:
         """Print JSON, in ASCII: JSON has escapes of its own."""
