@@ -1,14 +1,22 @@
 """``trm solve``: puzzles to look at, and files of them."""
 
 import csv
+import errno
 import io
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from trm.errors import InputError
+from trm.inference.model import load
+from trm.tasks.base import Puzzle
+from trm.tasks.sudoku.task import Sudoku
 
 SOLVED = "1234341221434321"
 PUZZLE = "123434122143.321"
@@ -58,12 +66,14 @@ def test_solve_what_is_no_puzzle(fails: Fails, trained_run: Path, text: str, mes
 
 def test_solve_a_picture(fails: Fails, trained_run: Path, tmp_path: Path) -> None:
     (tmp_path / "p.png").write_bytes(b"\x89PNG\xff\xfe")
-    assert "p.png is not a text file" in fails("solve", "p.png", "--ckpt", trained_run)
+    assert "p.png holds no puzzles: it is not UTF-8 text (byte 0). Name" in fails(
+        "solve", "p.png", "--ckpt", trained_run
+    )
 
 
 def test_solve_a_folder(fails: Fails, trained_run: Path) -> None:
     message = fails("solve", trained_run, "--ckpt", trained_run)
-    assert re.fullmatch(r"cannot read \S+: Is a directory\. Name another file\.", message)
+    assert re.fullmatch(r"cannot read \S+: it is not a regular file\. Name a text file .*", message)
 
 
 def test_a_file_of_answers(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
@@ -118,14 +128,81 @@ def test_flags_that_do_not_go_together(fails: Fails, flags: str, message: str) -
     assert message in fails("solve", PUZZLE, *flags.split())  # before a checkpoint is looked for
 
 
-def test_a_line_that_is_no_puzzle(fails: Fails, trained_run: Path, tmp_path: Path) -> None:
+def test_a_line_that_is_no_puzzle(
+    trm: Trm, fails: Fails, trained_run: Path, tmp_path: Path
+) -> None:
     (tmp_path / "p.csv").write_text(f"question\n{PUZZLE}\n11{'.' * 14}\n")
-    message = fails("solve", "p.csv", "--ckpt", trained_run, "--out", "a.csv", "--batch-size", "1")
-    assert message == "p.csv, line 3: the puzzle has the digit 1 twice in row 1. Correct it."
-    assert PUZZLE in (tmp_path / "a.csv").read_text()
+    command = ("solve", "p.csv", "--ckpt", trained_run, "--out", "a.csv")
+    assert fails(*command) == (
+        "p.csv, line 3: the puzzle has the digit 1 twice in row 1. Correct it. Or mark such lines, "
+        "and solve the others, with --skip-invalid."
+    )
+    assert not (tmp_path / "a.csv").exists()
+    done = trm(*command, "--skip-invalid")
+    assert done.out == "a.csv: 2 puzzles, 1 invalid and not solved, 1 valid (100.0%)\n"
+    assert (tmp_path / "a.csv").read_text().endswith(f"11{'.' * 14},,invalid,,\n")
     assert "absent.csv: no such" in fails(
         "solve", "absent.csv", "--ckpt", trained_run, "--out", "b.csv"
     )
+
+
+def test_a_file_may_have_comments(
+    trm: Trm, fails: Fails, trained_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "p.txt").write_text(f"# my collection\n{PUZZLE}\n#\n{SOLVED}\n")
+    lines = trm("solve", "p.txt", "--ckpt", trained_run, "--json").out.splitlines()
+    assert [json.loads(line)["answer"] for line in lines] == [SOLVED, SOLVED]
+    done = trm("solve", "p.txt", "--ckpt", trained_run, "--out", "a.csv")
+    assert done.out.startswith("a.csv: 2 puzzles, ")
+    with (tmp_path / "p.txt").open("a") as file:
+        file.write("12\n")
+    assert fails("solve", "p.txt", "--ckpt", trained_run).startswith("line 5: the puzzle has 2 ch")
+
+
+def test_a_wall_is_not_a_comment(checkpoint: Callable[..., Path]) -> None:
+    """In a maze ``#`` is a wall."""
+    model = load(checkpoint("c"), device="cpu")
+    assert model.has_comments
+    data = model.checkpoint.data
+    walls = data.model_copy(update={"vocabulary": ("<pad>", "#", *data.vocabulary[2:])})
+    model.checkpoint = model.checkpoint.model_copy(update={"data": walls})
+    assert not model.has_comments
+    with pytest.raises(InputError, match="'#' in row 1, column 1"):
+        model.parse("#" * 16)
+
+
+def test_a_puzzle_may_look_like_the_name_of_a_file(
+    fails: Fails, trm: Trm, trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(*_: object) -> list[Puzzle]:
+        return [Puzzle(np.full(16, 2, np.uint8))]
+
+    assert "S....G: no such file" in fails("solve", "S....G", "--ckpt", trained_run)
+    monkeypatch.setattr(Sudoku, "parse", parse)
+    assert trm("solve", "S....G", "--ckpt", trained_run).code == 0
+
+
+@pytest.mark.parametrize("more", [[], ["--out", "a.csv"]])
+def test_standard_input_that_cannot_be_read(
+    fails: Fails, trained_run: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    command = ("solve", "-", "--ckpt", trained_run, *more)
+    monkeypatch.setattr("sys.stdin", None)
+    assert fails(*command).startswith("standard input is closed. Name a file, or give a puzzle.")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n")))
+    assert "not UTF-8 text" in fails(*command)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(Broken())))
+    assert fails(*command) == "cannot read standard input: Is a directory. Name a file."
+
+
+class Broken(io.RawIOBase):
+    """What ``trm solve - < folder`` reads."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _: object) -> int:
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
 
 
 def test_a_stop_says_that_it_can_go_on(

@@ -31,6 +31,9 @@ Change = Callable[[str], str]
         ("a.csv", lambda _: "my notes", "has no answers in it"),
         ("a.jsonl", lambda _: "my notes\n", "has an invalid answer in line 1"),
         ("a.jsonl", lambda _: "[1]\n", "has an invalid answer in line 1"),
+        ("a.jsonl", lambda _: "[" * 100_000 + "\n", "has an invalid answer in line 1"),
+        ("a.jsonl", lambda t: t.replace('"valid": true', '"valid": [1]', 1),
+         "has an invalid answer in line 1"),
         ("a.jsonl", lambda t: t.replace(', "correct": true', "", 1),
          "has an invalid answer in line 1"),
         ("a.jsonl", lambda t: t.replace(PUZZLES[2], PUZZLES[3]),
@@ -38,7 +41,8 @@ Change = Callable[[str], str]
     ],
     ids=[
         "another puzzle", "too many", "other columns", "no such value", "a field more", "endless",
-        "notes", "half a line", "no JSON", "no object", "JSON without", "another in JSON"
+        "notes", "half a line", "no JSON", "no object", "nested", "no truth value",
+        "JSON without", "another in JSON",
     ],
 )  # fmt: skip
 def test_a_file_that_does_not_fit_is_left_alone(
@@ -64,9 +68,12 @@ def test_the_answers_of_two_models_are_not_mixed(
     message = r"/a\.csv has the answers of \S+/trained\S*, not of \S+/step-000090\. Name another"
     with pytest.raises(InputError, match=message):
         solve_file(other, source=whole / "p.csv", out=tmp_path / "a.csv")
-    (tmp_path / "a.csv.about.json").write_text("{}")
-    with pytest.raises(InputError, match=r"a\.csv\.about\.json is damaged\. Name another --out"):
-        solve_file(model, source=whole / "p.csv", out=tmp_path / "a.csv")
+    about = (tmp_path / "a.csv.about.json").read_text()
+    options = about.replace('"weights"', '"thinking": {"steps": "x"}, "weights"')
+    for damage in ("{}", "[" * 100_000, "1" * 5000, about[:-3], about.replace("k", "x"), options):
+        (tmp_path / "a.csv.about.json").write_text(damage)
+        with pytest.raises(InputError, match=r"a\.csv\.about\.json is damaged: .* Name another"):
+            solve_file(model, source=whole / "p.csv", out=tmp_path / "a.csv")
     (tmp_path / "a.csv.about.json").unlink()  # then nobody can tell
     assert solve_file(model, source=whole / "p.csv", out=tmp_path / "a.csv").resumed_from == 10
 

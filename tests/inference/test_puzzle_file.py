@@ -1,12 +1,13 @@
-"""Reading puzzles from text: formats, errors, and one line in memory at a time."""
+"""Reading puzzles from text: formats, problems, and one line in memory at a time."""
 
+import io
 import sys
 from collections.abc import Iterator
 
 import pytest
 
 from trm.errors import InputError
-from trm.inference.puzzle_file import PuzzleReader, PuzzleRecord
+from trm.inference.puzzle_file import PuzzleReader, PuzzleRecord, bounded_lines, without_comments
 
 
 def records(text: str) -> list[PuzzleRecord]:
@@ -23,14 +24,19 @@ def records(text: str) -> list[PuzzleRecord]:
         ("puzzle\n12.\n.2.\n", False),
         ('{"puzzle": "12.", "rating": 3}\n{"puzzle": ".2."}', False),
         ("\n12.\n \n.2.", False),
+        ("quizzes,solutions\n12.,123\n.2.,321", True),
+        ("12.:1:123\n.2.:1:321\n", True),
+        ("12.:1\n.2.:0:\n", False),
+        ("12.:2:123\n.2.:2:321\n", None),
     ],
     ids=[
-        "published", "windows", "other names", "JSON", "one column", "JSON alone", "a puzzle a line"
+        "published", "windows", "other names", "JSON", "one column", "JSON alone",
+        "a puzzle a line", "Kaggle", "counted", "counted alone", "several solutions",
     ],
 )  # fmt: skip
-def test_formats(text: str, labelled: bool) -> None:
+def test_formats(text: str, labelled: bool | None) -> None:
     reader = PuzzleReader(iter(text.splitlines(keepends=True)), "p")
-    assert reader.has_labels is labelled
+    assert reader.has_labels is (labelled is not False)
     labels = ("123", "321") if labelled else ("", "")
     assert [(row.puzzle, row.label) for row in reader] == list(
         zip(("12.", ".2."), labels, strict=True)
@@ -38,13 +44,35 @@ def test_formats(text: str, labelled: bool) -> None:
 
 
 def test_a_record_has_its_line_number() -> None:
-    assert [row.location for row in records("\nquestion\n12.\n\n.2.\n")] == [
-        "p, line 3",
-        "p, line 5",
-    ]
-    assert [row.location for row in records("\n12.\n\n.2.\n")] == ["p, line 2", "p, line 4"]
-    lines = '{"puzzle": "12."}\n\n{"puzzle": ".2."}\n'
-    assert [row.location for row in records(lines)] == ["p, line 1", "p, line 3"]
+    assert [row.line for row in records("\nquestion\n12.\n\n.2.\n")] == [3, 5]
+    assert [row.line for row in records("\n12.\n\n.2.\n")] == [2, 4]
+    assert [row.line for row in records('{"puzzle": "12."}\n\n{"puzzle": ".2."}\n')] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('# mine\n12.\n  # two, "more\n.2.\n#', [2, 4]),
+        ('#mine\nquestion,answer\n# a, "b\n12.,123\n\n#\n.2.,321\n', [4, 7]),
+        ('# mine\n{"puzzle": "12."}\n#\n{"puzzle": ".2."}\n', [2, 4]),
+    ],
+    ids=["a puzzle a line", "CSV", "JSON"],
+)
+def test_comments_are_left_out_and_lines_keep_their_numbers(text: str, lines: list[int]) -> None:
+    found = list(PuzzleReader(text.splitlines(keepends=True), "p", comments=True))
+    assert [(row.line, row.puzzle, row.problem) for row in found] == [
+        (lines[0], "12.", ""), (lines[1], ".2.", "")
+    ]  # fmt: skip
+    kept = text.splitlines()
+    assert [
+        number for number, line in enumerate(without_comments(text).splitlines(), 1) if line
+    ] == [number for number, line in enumerate(kept, 1) if line.strip()[:1] not in ("#", "")]
+
+
+def test_a_field_of_several_lines_may_have_one_that_looks_like_a_comment() -> None:
+    text = 'puzzle\n"1\n# 2"\n'
+    (row,) = PuzzleReader(text.splitlines(keepends=True), "p", comments=True)
+    assert row.puzzle == "1\n# 2"
 
 
 def test_spaces_of_a_puzzle_are_kept() -> None:
@@ -55,8 +83,8 @@ def test_spaces_of_a_puzzle_are_kept() -> None:
 def test_a_puzzle_may_be_quoted_over_several_lines() -> None:
     found = records('puzzle,answer\n"{""a"":\n [1, 2]}",[[3]]\n"4",[[5]]\n')
     assert found == [
-        PuzzleRecord("p, line 3", '{"a":\n [1, 2]}', "[[3]]"),
-        PuzzleRecord("p, line 4", "4", "[[5]]"),
+        PuzzleRecord(3, '{"a":\n [1, 2]}', "[[3]]"),
+        PuzzleRecord(4, "4", "[[5]]"),
     ]
 
 
@@ -70,22 +98,49 @@ def test_json_without_a_text_puzzle_is_a_plain_puzzle() -> None:
     assert records(line)[0].puzzle == line
 
 
+@pytest.mark.parametrize("text", ["", " \n\n"])
+def test_a_text_without_puzzles(text: str) -> None:
+    with pytest.raises(InputError, match=r"^p has no puzzle\. Give a puzzle a line, or CSV\.$"):
+        records(text)
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "line", "problem"),
     [
-        ("", r"^p has no puzzle\. Give a puzzle a line, or CSV\.$"),
-        (" \n\n", r"^p has no puzzle\."),
-        ("question,answer\n1,2\n3\n", r"^p, line 3: 1 fields, but the header has 2\. Correct"),
-        ("question,answer\n1,2,3\n", r"^p, line 2: 3 fields, but the header has 2\."),
-        ('question\n"1\n2\n', r"^p, line 3: not CSV: unexpected end of data\. Correct the line\.$"),
-        ('{"puzzle": "1"}\n2\n', r"^p, line 2: not a JSON object with a text 'puzzle'\. Correct"),
-        ('{"puzzle": "1"}\n{"puzzle": 2}\n', r"^p, line 2: not a JSON object with"),
-        ('{"puzzle": "1"}\n["puzzle"]\n', r"^p, line 2: not a JSON object with"),
+        ("question,answer\n3\n12,.\n", 2, "1 fields, but the header has 2. Correct the line."),
+        ("question,answer\n1,2,3\n12,.", 2, "3 fields, but the header has 2. Correct the line."),
+        ('question\n"1"2\n12\n', 2, "not CSV: ',' expected after '\"'. Correct the line."),
+        ('question\n12\n"1\n2\n', 4, "not CSV: unexpected end of data. Correct the line."),
+        ('{"puzzle": "12"}\n2\n', 2, "not a JSON object with a text 'puzzle'. Correct the line."),
+        ('{"puzzle": "12"}\n{"puzzle": 2}\n', 2, "not a JSON object with a text 'puzzle'."),
+        ('{"puzzle": "12"}\n["puzzle"]\n', 2, "not a JSON object with a text 'puzzle'."),
+        ('{"puzzle": "12"}\n' + "[" * 100_000, 2, "not a JSON object with a text 'puzzle'."),
+        ('{"puzzle": "12"}\n{"puzzle": "\\ud800"}', 2, "not a JSON object with a text"),
+        ("12:1:12\n12\n", 2, "not puzzle:count:solution, as the first line. Correct the line."),
+        ("12\n" + "1" * 1_000_001, 2, "more than 1,000,000 characters. Shorten the line."),
+        ('question\n12\n"' + "1\n" * 600_000, None, "not CSV: field larger than field limit"),
+        ('question\n"' + '\n","' * 400_000, None, "a row of more than 1,000,000 characters."),
     ],
 )
-def test_an_invalid_line(text: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        records(text)
+def test_an_invalid_line_has_a_problem(text: str, line: int | None, problem: str) -> None:
+    found = records(text)
+    bad = [row for row in found if row.problem]
+    assert bad[0].problem.startswith(problem)
+    if line is not None:
+        assert [row.line for row in bad] == [line]
+        assert [row.puzzle[:2] for row in found if not row.problem] == ["12"] * (len(found) - 1)
+
+
+def test_bytes_that_are_not_text_are_a_problem_of_their_line() -> None:
+    lines = ["\ufeff12.\n".encode(), b"caf\xe9\n", b"12.\n"]
+    found = list(PuzzleReader(lines, "p"))
+    assert [row.problem for row in found] == ["", "not UTF-8 text. Give a text file.", ""]
+    assert [row.puzzle for row in found] == ["12.", "caf\\udce9", "12."]
+
+
+def test_of_a_line_without_an_end_only_the_beginning_is_kept() -> None:
+    file = io.BytesIO(b"12\n" + b"x" * 5_000_000 + b"\n34\n" + b"y" * 2_000_000)
+    assert [len(line) for line in bounded_lines(file)] == [3, 1_000_001, 3, 1_000_001]
 
 
 @pytest.mark.parametrize(

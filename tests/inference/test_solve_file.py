@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,22 +139,17 @@ def test_a_line_more_after_the_end_is_solved(model: trm.Model, whole: Path, tmp_
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
-def test_a_bad_line_is_mended_and_the_rest_solved(
+def test_a_bad_line_of_a_stream_is_mended_and_the_rest_solved(
     model: trm.Model, whole: Path, tmp_path: Path
 ) -> None:
     good = (whole / "p.csv").read_text()
-    (tmp_path / "p.csv").write_text(good.replace(PUZZLES[6], "1" + PUZZLES[6]))
-    message = r"p\.csv, line 8: the puzzle has 17 characters, not 16\."
+    bad = io.StringIO(good.replace(PUZZLES[6], "1" + PUZZLES[6]))
+    message = r"^the input, line 8: the puzzle has 17 characters, not 16\."
     with pytest.raises(InputError, match=message):
-        solve_file(model, source=tmp_path / "p.csv", out=tmp_path / "a.csv", batch_size=4)
+        solve_file(model, source=bad, out=tmp_path / "a.csv", batch_size=4)
     assert len(answers(tmp_path / "a.csv")) == 4
-    (tmp_path / "p.csv").write_text(good)
-    assert (
-        solve_file(
-            model, source=tmp_path / "p.csv", out=tmp_path / "a.csv", batch_size=4
-        ).resumed_from
-        == 4
-    )
+    found = solve_file(model, source=io.StringIO(good), out=tmp_path / "a.csv", batch_size=4)
+    assert found.resumed_from == 4
     assert (tmp_path / "a.csv").read_bytes() == (whole / "a.csv").read_bytes()
 
 
@@ -190,15 +187,19 @@ def test_killed_twice_it_ends_with_the_same_bytes(
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
+SKIP = r" Or mark such lines, and solve the others, with --skip-invalid\.$"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("123", r"^\S+p\.txt, line 1: the puzzle has 3 .* Give a puzzle a line, or CSV with a col"),
-        (f"{SOLVED}\n\n11..", r"^\S+p\.txt, line 3: the puzzle has 4 char.* on one line\.$"),
+        ("123", r"^\S+p\.txt, line 1: the puzzle has 3 .* Give a puzzle a line, or .*'\." + SKIP),
+        (f"{SOLVED}\n\n11..", r"^\S+p\.txt, line 3: the puzzle has 4 char.* on one line\." + SKIP),
         (f"puzzle\n11{'.' * 14}", r"^\S+p\.txt, line 2: the puzzle has the digit 1 twice in row 1"),
-        (f"puzzle,answer\n{SOLVED},12", r"^\S+p\.txt, line 2, answer: the puzzle has 2 charact"),
+        (f"puzzle,answer\n{SOLVED},12", r"^\S+p\.txt, line 2: answer: the puzzle has 2 charact"),
         ("\n", r"^\S+p\.txt has no puzzle\."),
-        ("caf\xe9", r"^\S+p\.txt, line 1: not UTF-8 text\. Give a text file\.$"),
+        ("caf\xe9", r"^\S+p\.txt, line 1: not UTF-8 text\. Give a text file\."),
+        (f"{SOLVED}\n" + "x" * 2_000_000, r"p\.txt, line 2: more than 1,000,000 characters\."),
     ],
 )  # fmt: skip
 def test_a_source_that_cannot_be_solved_leaves_nothing(
@@ -206,8 +207,86 @@ def test_a_source_that_cannot_be_solved_leaves_nothing(
 ) -> None:
     (tmp_path / "p.txt").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=message):
-        solve_file(model, source=tmp_path / "p.txt", out=tmp_path / "a.csv", batch_size=8)
+        solve_file(model, source=tmp_path / "p.txt", out=tmp_path / "a.csv", batch_size=1)
     assert [path.name for path in tmp_path.iterdir()] == ["p.txt"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [
+        ([2, 5], "2 invalid lines: 2, 5"),
+        (range(1, 31), "30 invalid lines: 1, 2, .*, 10 and 20 mor"),
+    ],
+)
+def test_all_invalid_lines_of_a_file_are_named_at_once(
+    model: trm.Model, tmp_path: Path, bad: Sequence[int], named: str
+) -> None:
+    lines = ["12" if number in bad else SOLVED for number in range(1, 41)]
+    (tmp_path / "p.txt").write_text("\n".join(lines))
+    first = rf"\. Line {bad[0]}: the puzzle has 2 characters"
+    with pytest.raises(InputError, match=rf"^\S+p\.txt has {named}.*{first}.*{SKIP}"):
+        solve_file(model, source=tmp_path / "p.txt", out=tmp_path / "a.csv")
+
+
+#: A clash, a field too few, no text, and a label that is not one.
+MIXED = [
+    "# mine", "puzzle,answer", f"{PUZZLES[0]},{SOLVED}", f"11{'.' * 14},{SOLVED}", "12",
+    f"{PUZZLES[1]},{SOLVED}", f"caf\xe9,{SOLVED}", f"{PUZZLES[2]},12", f"{PUZZLES[3]},",
+]  # fmt: skip
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    path = tmp_path / "p.csv"
+    path.write_bytes("\n".join(MIXED).encode("latin-1"))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_invalid_lines_are_marked_and_the_others_solved(
+    model: trm.Model, mixed: Path, tmp_path: Path, name: str
+) -> None:
+    found = solve_file(model, source=mixed, out=tmp_path / name, batch_size=2, skip_invalid=True)
+    assert (found.num_solved, found.num_invalid, found.num_labelled) == (3, 4, 2)
+    whole = (tmp_path / name).read_bytes()
+    few = tmp_path / f"few-{name}"
+    solve_file(model, source=[PUZZLES[0], PUZZLES[1], PUZZLES[3]], out=few)
+    if name == "a.csv":
+        rows = answers(tmp_path / name)
+        expected = [
+            PUZZLES[0], "11" + "." * 14, "12", PUZZLES[1], f"caf\\udce9,{SOLVED}", PUZZLES[2],
+            PUZZLES[3],
+        ]  # fmt: skip
+        assert [row["puzzle"] for row in rows] == expected
+        is_invalid = [row["valid"] == "invalid" for row in rows]
+        solved = [row["answer"] for row in answers(few)]
+    else:
+        values = [json.loads(line) for line in whole.decode().splitlines()]
+        is_invalid = ["error" in row for row in values]
+        solved = [json.loads(line)["answer"] for line in few.read_text().splitlines()]
+        rows = [row | {"answer": row["answer"] or ""} for row in values]
+        assert values[2] == {
+            "puzzle": "12", "answer": None, "valid": None, "correct": None,
+            "error": "1 fields, but the header has 2. Correct the line.",
+        }  # fmt: skip
+    assert is_invalid == [False, True, True, False, True, True, False]
+    assert [row["answer"] for row in rows if row["answer"]] == solved
+    for place in range(0, len(whole), len(whole) // 4):
+        (tmp_path / name).write_bytes(whole[:place])
+        again = solve_file(
+            model, source=mixed, out=tmp_path / name, batch_size=2, skip_invalid=True
+        )
+        assert replace(again, resumed_from=0) == found
+        assert (tmp_path / name).read_bytes() == whole
+
+
+def test_a_line_that_was_invalid_is_not_its_answer(
+    model: trm.Model, mixed: Path, tmp_path: Path
+) -> None:
+    solve_file(model, source=mixed, out=tmp_path / "a.csv", skip_invalid=True)
+    mixed.write_text("\n".join([*MIXED[:3], *MIXED[5:6], *MIXED[8:]]))
+    with pytest.raises(InputError, match=r"has an answer to another puzzle than \S+, line 4\. N"):
+        solve_file(model, source=mixed, out=tmp_path / "a.csv")
 
 
 def test_places_that_cannot_be_used(model: trm.Model, whole: Path, tmp_path: Path) -> None:
@@ -222,8 +301,11 @@ def test_places_that_cannot_be_used(model: trm.Model, whole: Path, tmp_path: Pat
         out=tmp_path / "a.txt",
     )
     refuses(InputError, r"p\.csv is the file of puzzles\. Name", out=whole / "p.csv")
-    refuses(InputError, r"cannot read \S+/none: No such file or dir", source=tmp_path / "none")
-    refuses(InputError, r"cannot read \S+: Is a directory\. Name another file", source=tmp_path)
+    refuses(InputError, r"^\S+/none: no such file\. Name another file", source=tmp_path / "none")
+    refuses(InputError, r"cannot read \S+: it is not a regular file\. Name an", source=tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    refuses(InputError, r"/pipe: .* Name another .* into: trm solve -$", source=tmp_path / "pipe")
+    (tmp_path / "pipe").unlink()
     refuses(InputError, r"^batch_size is 0\. Give 1 or more\.$", batch_size=0)
     (tmp_path / "folder.csv").mkdir()
     refuses(StorageError, r"folder\.csv: a folder of that name is in", out=tmp_path / "folder.csv")

@@ -1,16 +1,20 @@
 """The command ``solve``: show the solution of a puzzle, or solve a file of any length."""
 
+import contextlib
 import io
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trm.commands import options as opt
 from trm.errors import InputError
 from trm.inference.options import SolveOptions
+from trm.inference.puzzle_file import bounded_lines
+from trm.reading import MAX_TEXT_BYTES, FileReader, decode
 from trm.show.text import notes, out
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from trm.inference.solve_file import SolveFileResult
 
 app = typer.Typer()
+_READER = FileReader(InputError, "Name a text file with a puzzle a line.", "holds no puzzles")
 
 
 @app.command()
@@ -46,13 +51,18 @@ def solve(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start the file of --out again.")
     ] = False,
+    skip_invalid: Annotated[
+        bool,
+        typer.Option("--skip-invalid", help="With --out, mark invalid lines and solve the others."),
+    ] = False,
 ) -> None:
     """Solve puzzles, and show the board as it changes from step to step."""
     from trm.inference.model import load
     from trm.show.board_pictures import check_picture_path
 
     _check_flags(answers, {"--json": as_json, "--save": save is not None},
-                 {"--batch-size": batch_size is not None, "--overwrite": overwrite})  # fmt: skip
+                 {"--batch-size": batch_size is not None, "--overwrite": overwrite,
+                  "--skip-invalid": skip_invalid})  # fmt: skip
     SolveOptions.of(**options)  # an error before a model is loaded
     if save is not None:
         check_picture_path(save)
@@ -62,7 +72,8 @@ def solve(
     if answers is None:
         _show(model, puzzle, options, as_json, save)
     else:
-        _solve_file(model, puzzle, options, answers, batch_size, overwrite)
+        how = {"batch_size": batch_size, "overwrite": overwrite, "skip_invalid": skip_invalid}
+        _solve_file(model, puzzle, answers, options | how)
 
 
 def _check_flags(
@@ -87,7 +98,7 @@ def _show(
     from trm.show.board_pictures import save_pictures
     from trm.show.solution import show_solution_steps, solution_summary
 
-    text, name = _puzzle_text(_source(argument))
+    text, name = _puzzle_text(_source(model, argument))
     solutions = []
     puzzles = model.parse(text, name)
     for puzzle in puzzles:
@@ -107,25 +118,16 @@ def _show(
         save_pictures(save, [picture for solution in solutions for picture in solution.pictures()])
 
 
-def _solve_file(
-    model: "Model",
-    argument: str,
-    options: dict[str, Any],
-    answers: Path,
-    batch_size: int | None,
-    overwrite: bool,
-) -> None:
+def _solve_file(model: "Model", argument: str, answers: Path, options: dict[str, Any]) -> None:
     """Solve a file, and print a summary."""
     from trm.inference.solve_file import solve_file
     from trm.show.progress import SolvingView
 
-    source = _source(argument)
+    source = _source(model, argument)
+    lines = _stdin_lines() if source is None else [source] if isinstance(source, str) else source
     try:
         with SolvingView(notes) as progress:
-            result = solve_file(
-                model, source=source, out=answers,
-                batch_size=batch_size, overwrite=overwrite, on_progress=progress, **options,
-            )  # fmt: skip
+            result = solve_file(model, source=lines, out=answers, on_progress=progress, **options)
     except KeyboardInterrupt:
         notes.print(f"stopped; the same command resumes {answers}")
         raise
@@ -134,9 +136,12 @@ def _solve_file(
 
 def _summary(result: "SolveFileResult") -> str:
     """The content of a file of answers, on one line."""
-    parts = ["1 puzzle" if result.num_solved == 1 else f"{result.num_solved:,} puzzles"]
+    count = result.num_solved + result.num_invalid
+    parts = ["1 puzzle" if count == 1 else f"{count:,} puzzles"]
     if result.resumed_from:
         parts[0] += f" ({result.resumed_from:,} were there already)"
+    if result.num_invalid:
+        parts.append(f"{result.num_invalid:,} invalid and not solved")
     if result.num_valid is not None:
         parts.append(f"{result.num_valid:,} valid ({result.num_valid / result.num_solved:.1%})")
     if result.num_correct is not None:
@@ -148,30 +153,53 @@ def _summary(result: "SolveFileResult") -> str:
     return ", ".join(parts)
 
 
-def _source(argument: str) -> Path | TextIO:
-    """The source that the argument means: stdin, a file, or the puzzle itself."""
+def _source(model: "Model", argument: str) -> Path | str | None:
+    """What the argument means: a file, a puzzle, or (None) standard input."""
     if argument == "-":
-        return sys.stdin
+        return None
     path = Path(argument)
     try:
         path.stat()
     except FileNotFoundError:
         if "/" in argument or path.suffix[1:].isalpha():
-            raise InputError(f"{argument}: no such file. Name one, or give a puzzle.") from None
-    except OSError:
+            try:
+                model.parse(argument)  # a maze may look like the name of a file
+            except InputError:
+                message = f"{argument}: no such file. Name one, or give a puzzle."
+                raise InputError(message) from None
+    except (OSError, ValueError):
         pass  # this cannot be the name of a file
     else:
         return path
-    return io.StringIO(argument)
+    return argument
 
 
-def _puzzle_text(source: Path | TextIO) -> tuple[str, str]:
+def _puzzle_text(source: Path | str | None) -> tuple[str, str]:
     """The text of a source, and the name of its file without the extension."""
-    if not isinstance(source, Path):
-        return source.read(), ""
+    if isinstance(source, Path):
+        return _READER.text(source), source.stem
+    if source is not None:
+        return source, ""
+    with _reading_stdin() as stdin:
+        content = stdin.read(MAX_TEXT_BYTES + 1)
+        if len(content) > MAX_TEXT_BYTES:
+            raise ValueError(f"it has more than {MAX_TEXT_BYTES:,} bytes")
+        return (decode(content) if isinstance(content, bytes) else content), ""
+
+
+def _stdin_lines() -> Iterator[str | bytes]:
+    """The lines of standard input as they come."""
+    with _reading_stdin() as stdin:
+        yield from stdin if isinstance(stdin, io.TextIOBase) else bounded_lines(stdin)
+
+
+@contextlib.contextmanager
+def _reading_stdin() -> Iterator[Any]:
+    """Standard input, as bytes unless it was replaced by text."""
+    if sys.stdin is None:
+        raise InputError("standard input is closed. Name a file, or give a puzzle.")
     try:
-        return source.read_text(encoding="utf-8"), source.stem
-    except UnicodeDecodeError:
-        raise InputError(f"{source} is not a text file. Name one with a puzzle a line.") from None
-    except OSError as error:
-        raise InputError(f"cannot read {source}: {error.strerror}. Name another file.") from error
+        yield getattr(sys.stdin, "buffer", sys.stdin)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"cannot read standard input: {reason}. Name a file.") from error

@@ -10,35 +10,41 @@ import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from trm.config import Frozen
 from trm.errors import InputError
-from trm.inference.answer_formats import ANSWER_FORMATS, StoredAnswer
+from trm.inference.answer_formats import (
+    ANSWER_FORMATS,
+    InvalidPuzzle,
+    SourceRow,
+    StoredAnswer,
+)
 from trm.inference.model import Model, weights_digest
-from trm.inference.options import SolveOptions, flags_of
+from trm.inference.options import SolveOptions
 from trm.inference.solution import Solution
+from trm.reading import FileReader
 from trm.storage import storage_errors, write_text
-from trm.tasks.base import Puzzle
 
 _WAY_OUT = "Name another --out, or replace it with --overwrite."
+_READER = FileReader(InputError, _WAY_OUT)
 
 
-@dataclass(frozen=True)
-class SourcePuzzle:
-    """A puzzle to solve, and where it comes from.
+class _About(Frozen):
+    """What ``NAME.about.json`` holds.
 
     Attributes:
-        location: the file and line, for error messages.
-        puzzle: the puzzle.
-        label: the known solution in the task's notation, None if unknown.
+        weights: a digest of the weights.
+        thinking: the inference options, which older files lack.
     """
 
-    location: str
-    puzzle: Puzzle
-    label: str | None = None
+    task: str
+    checkpoint: str
+    weights: str
+    thinking: SolveOptions = SolveOptions()
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class AnswerCounts:
 
     Attributes:
         num_solved: all answers.
+        num_invalid: puzzles that are invalid, and have no answer.
         num_judged: answers of tasks that can tell whether an answer is valid.
         num_valid: valid answers.
         num_labelled: answers to puzzles whose solution is known.
@@ -58,6 +65,12 @@ class AnswerCounts:
     num_valid: int = 0
     num_labelled: int = 0
     num_correct: int = 0
+    num_invalid: int = 0
+
+    @property
+    def num_rows(self) -> int:
+        """The puzzles in the file."""
+        return self.num_solved + self.num_invalid
 
     def add(self, valid: bool | None, correct: bool | None) -> "AnswerCounts":
         """The counts with one more answer."""
@@ -67,7 +80,12 @@ class AnswerCounts:
             self.num_valid + (valid is True),
             self.num_labelled + (correct is not None),
             self.num_correct + (correct is True),
+            self.num_invalid,
         )
+
+    def add_invalid(self) -> "AnswerCounts":
+        """The counts with one more invalid puzzle."""
+        return replace(self, num_invalid=self.num_invalid + 1)
 
 
 def check_answer_path(path: Path) -> None:
@@ -101,7 +119,7 @@ class AnswerFile:
         self.path, self.counts = path, AnswerCounts()
         self._format = ANSWER_FORMATS[path.suffix](has_labels, options.until_valid)
         self._model = model
-        self._options = options.resolved.model_dump(exclude_defaults=True)
+        self._options = options.resolved
         self._about_file = path.with_name(f"{path.name}.about.json")
         #: Where the next answer begins. Anything after it is cut off before writing.
         self._end = 0
@@ -127,7 +145,7 @@ class AnswerFile:
             self.path.unlink(missing_ok=True)
         self._file.close()
 
-    def resume(self, puzzles: Iterator[SourcePuzzle], batch_size: int) -> Iterator[SourcePuzzle]:
+    def resume(self, puzzles: Iterator[SourceRow], batch_size: int) -> Iterator[SourceRow]:
         """Keep the answers in the file that match the puzzles.
 
         Batches have the same boundaries as in an uninterrupted run, because the last bits of a
@@ -140,35 +158,48 @@ class AnswerFile:
             InputError: if the answers are to other puzzles, of another model, or were made with
                 other inference options.
         """
-        if self.path.stat().st_size:
-            self._check_options()
-        counts, batch = AnswerCounts(), list[SourcePuzzle]()
+        about = self._read_about()
+        if about is not None:
+            self._check_options(about)
+        counts, batch = AnswerCounts(), list[SourceRow]()
         for answer, end in self._read_answers():
             source = next(puzzles, None)
             if source is None:
                 raise self._mismatch("has more answers than there are puzzles")
-            if answer.puzzle_key != self._format.puzzle_key(self._model.task, source.puzzle):
+            key, is_invalid = self._format.key(self._model.task, source), answer.is_invalid
+            if (answer.key, is_invalid) != (key, isinstance(source, InvalidPuzzle)):
                 raise self._mismatch(f"has an answer to another puzzle than {source.location}")
-            counts = counts.add(answer.valid, answer.correct)
+            counts = (
+                counts.add_invalid() if is_invalid else counts.add(answer.valid, answer.correct)
+            )
             batch.append(source)
             if len(batch) == batch_size:
                 self.counts, self._end, batch = counts, end, []
         if self.path.stat().st_size:
-            self._check_weights(counts)
+            self._check_weights(about, counts)
         following = next(puzzles, None)
         if following is None and batch:  # the last batch is smaller
             self.counts, self._end = counts, end
             batch = []
         return itertools.chain(batch, [following] if following else [], puzzles)
 
-    def append(self, solutions: Iterable[Solution], puzzles: Iterable[SourcePuzzle]) -> None:
-        """Write the answers to a batch.
+    def append(self, solutions: Iterable[Solution], puzzles: Iterable[SourceRow]) -> None:
+        """Write a batch.
+
+        Args:
+            solutions: of the valid puzzles, in their order.
+            puzzles: the batch.
 
         Raises:
             StorageError: if the disk is full, or the file cannot be written.
         """
-        lines = []
-        for solution, source in zip(solutions, puzzles, strict=True):
+        lines, solutions = [], iter(solutions)
+        for source in puzzles:
+            if isinstance(source, InvalidPuzzle):
+                self.counts = self.counts.add_invalid()
+                lines.append(self._format.format_invalid(source))
+                continue
+            solution = next(solutions)
             correct = None if source.label is None else source.label == solution.answer
             self.counts = self.counts.add(solution.valid, correct)
             lines.append(self._format.format(solution, correct))
@@ -209,40 +240,37 @@ class AnswerFile:
                 raise self._mismatch(f"has an invalid answer in line {lines.count}") from error
 
     def _about(self) -> dict[str, Any]:
+        options = self._options.model_dump(exclude_defaults=True)
         return {
             "task": self._model.task.name,
             "checkpoint": self._model.name,
             "weights": weights_digest(self._model),
-            **({"thinking": self._options} if self._options else {}),  # older files lack it
+            **({"thinking": options} if options else {}),
         }
 
-    def _check_options(self) -> None:
+    def _read_about(self) -> _About | None:
+        """What is known about the answers in the file: nothing if the other file is missing."""
+        if not self.path.stat().st_size or not self._about_file.exists():
+            return None
+        return _READER.model(self._about_file, _About)
+
+    def _check_options(self, about: _About) -> None:
         """Check that the answers were made with the same options; others may change the columns."""
-        try:
-            stored = json.loads(self._about_file.read_text(encoding="utf-8")).get("thinking", {})
-            stored_flags = flags_of(stored)
-        except (OSError, ValueError, AttributeError):
-            return  # _check_weights reports a missing or damaged file
-        if stored != self._options:
-            flags = flags_of(self._options)
-            parts = [f"was written with {stored_flags}"] * bool(stored_flags)
+        if about.thinking != self._options:
+            stored, flags = about.thinking.flags, self._options.flags
+            parts = [f"was written with {stored}"] * bool(stored)
             parts += [f"was not written with {flags}"] * bool(flags)
             raise self._mismatch(", ".join(parts))
 
-    def _check_weights(self, counts: AnswerCounts) -> None:
+    def _check_weights(self, about: _About | None, counts: AnswerCounts) -> None:
         """Check that the same weights gave the answers, if that is known."""
-        if not self._about_file.is_file():
-            if not counts.num_solved:  # not even half a line of ours comes without that file
+        if about is None:
+            if not counts.num_rows:  # not even half a line of ours comes without that file
                 raise self._mismatch("has no answers in it")
-            return
-        try:
-            stored = json.loads(self._about_file.read_text(encoding="utf-8"))
-            same = stored["weights"] == self._about()["weights"]
-            checkpoint = stored["checkpoint"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{self._about_file} is damaged. {_WAY_OUT}") from error
-        if not same:
-            raise self._mismatch(f"has the answers of {checkpoint}, not of {self._model.name}")
+        elif about.weights != weights_digest(self._model):
+            raise self._mismatch(
+                f"has the answers of {about.checkpoint}, not of {self._model.name}"
+            )
 
     def _mismatch(self, problem: str) -> InputError:
         return InputError(f"{self.path} {problem}. {_WAY_OUT}")

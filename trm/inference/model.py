@@ -14,6 +14,7 @@ from trm.config import RunConfig
 from trm.errors import CheckpointError, InputError
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import SolveOptions
+from trm.inference.puzzle_file import without_comments
 from trm.inference.search import Search
 from trm.inference.solution import Solution, SolutionStep
 from trm.inference.symmetric_copies import SymmetricCopies
@@ -56,6 +57,14 @@ class Model:
         """The settings that the model was trained with."""
         return self.checkpoint.run
 
+    @property
+    def has_comments(self) -> bool:
+        """Whether a line of puzzles that begins with ``#`` is a comment.
+
+        It is not where ``#`` is a symbol of the puzzles, such as the wall of a maze.
+        """
+        return "#" not in self.checkpoint.data.vocabulary
+
     def identifier(self, puzzle: Puzzle) -> int:
         """The row of the puzzle embedding of a puzzle.
 
@@ -64,7 +73,8 @@ class Model:
         """
         if self.names is None:
             return 0
-        found = np.flatnonzero(self.names == puzzle.name.encode())
+        # A lone surrogate cannot be encoded, and is in no name.
+        found = np.flatnonzero(self.names == puzzle.name.encode(errors="surrogatepass"))
         if not len(found):
             raise InputError(
                 f"the model was not trained on a puzzle named {puzzle.name!r}, so it has no "
@@ -77,7 +87,7 @@ class Model:
         """The puzzles in a text, in the task's own notation.
 
         Args:
-            text: the puzzles.
+            text: the puzzles. Lines that begin with ``#`` are comments; see :attr:`has_comments`.
             name: the name of the file that the text was read from, without its extension.
             check: also refuse a puzzle that breaks the rules.
 
@@ -85,6 +95,7 @@ class Model:
             InputError: if a puzzle cannot be read, or is refused.
         """
         properties = self.checkpoint.data.properties
+        text = without_comments(text) if self.has_comments else text
         if check:
             return self.task.parse(text, properties, name)
         if "check" not in inspect.signature(self.task.parse).parameters:

@@ -4,15 +4,22 @@ import contextlib
 import csv
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from trm.errors import InputError
+from trm.reading import parse_json
 
 #: Columns that hold a puzzle, and columns that hold its known solution.
-PUZZLE_COLUMNS = ("question", "puzzle")
-ANSWER_COLUMNS = ("answer", "solution")
+PUZZLE_COLUMNS = ("question", "puzzle", "quizzes")
+ANSWER_COLUMNS = ("answer", "solution", "solutions")
+#: The most characters of a line, or of a row of CSV. It bounds the memory that a file needs.
+MAX_LINE = 1_000_000
+#: A puzzle, the number of its solutions, and the solution if there is one.
+_COUNTED = re.compile(r"([^:]+):(\d{1,9})(?::([^:]*))?")
+_COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -20,96 +27,160 @@ class PuzzleRecord:
     """A puzzle as text.
 
     Attributes:
-        location: the name of the input and the line number, counted from 1.
-        puzzle: the puzzle in the task's notation.
+        line: the number of its line, from 1; the last one if it has several.
+        puzzle: the puzzle in the task's notation; if there is a problem, the text of the line.
         label: the known solution, empty if unknown.
+        problem: what is wrong with the line, empty if nothing is.
     """
 
-    location: str
+    line: int
     puzzle: str
     label: str = ""
+    problem: str = ""
 
 
 class PuzzleReader:
     """Iterates over the puzzles of a text. Holds one line in memory at a time.
 
     The first line decides the format: CSV if it is a header with one of :data:`PUZZLE_COLUMNS`,
-    JSON lines if it is an object with the key ``puzzle``, otherwise one puzzle per line.
+    JSON lines if it is an object with the key ``puzzle``, ``puzzle:count:solution`` if it looks
+    like that, otherwise one puzzle per line. Empty lines are left out.
 
     Args:
-        lines: the lines of the text.
+        lines: the lines of the text, as text or as UTF-8 bytes; see :func:`bounded_lines`.
         name: the name of the text in error messages.
+        comments: whether lines that begin with ``#`` are left out too.
 
     Attributes:
         has_labels: whether the text has known solutions.
         is_plain: whether the text has one puzzle per line.
 
     Raises:
-        InputError: if the text is empty. While iterating: if a line is invalid.
+        InputError: if the text is empty.
     """
 
-    def __init__(self, lines: Iterable[str], name: str) -> None:
-        self._name = name
-        lines = iter(lines)
-        numbered = ((n, line) for n, line in enumerate(lines, 1) if line.strip())
-        first = next(numbered, None)
+    def __init__(self, lines: Iterable[str | bytes], name: str, *, comments: bool = False) -> None:
+        self._lines = _Lines(lines, comments)
+        first = self._lines.next_filled()
         if first is None:
             raise InputError(f"{name} has no puzzle. Give a puzzle a line, or CSV.")
-        self._first_line = first[0]
-        header, record = _csv_header(first[1]), _json_record(first[1])
-        self.has_labels = not set(ANSWER_COLUMNS).isdisjoint(header or record or ())
-        self.is_plain = header is None and record is None
-        text = itertools.chain([first], numbered)
-        if header is not None:
-            self._records = self._read_csv(header, lines)
+        self._first: str | None = first
+        self._header = _csv_header(first)
+        record, counted = _json_record(first), _COUNTED.fullmatch(first.strip())
+        self.is_plain = False
+        if self._header is not None:
+            self._first, self._parse = None, self._parse_csv
+            names: Iterable[str] = self._header
         elif record is not None:
-            self._records = self._read_json_lines(text)
+            self._parse, names = self._parse_json, record
+        elif counted is not None:
+            self._parse, names = self._parse_counted, ANSWER_COLUMNS if counted[3] else ()
         else:
-            self._records = (
-                PuzzleRecord(self._location(n), line.rstrip("\r\n")) for n, line in text
-            )
+            self._parse, names, self.is_plain = self._parse_plain, (), True
+        self.has_labels = not set(ANSWER_COLUMNS).isdisjoint(names)
 
     def __iter__(self) -> Iterator[PuzzleRecord]:
-        return self._records
-
-    def _location(self, line: int) -> str:
-        return f"{self._name}, line {line}"
-
-    def _read_csv(self, header: list[str], lines: Iterable[str]) -> Iterator[PuzzleRecord]:
-        """Read the rows after the header."""
-        puzzle = next(header.index(name) for name in PUZZLE_COLUMNS if name in header)
-        label = next((header.index(name) for name in ANSWER_COLUMNS if name in header), None)
-        reader = csv.reader(lines, strict=True)
-        while True:
+        line, self._first = self._first or self._lines.next_filled(), None
+        while line is not None:
             try:
-                fields = next(reader, None)
-            except csv.Error as error:
-                location = self._location(self._first_line + reader.line_num)
-                raise InputError(f"{location}: not CSV: {error}. Correct the line.") from error
-            if fields is None:
-                return
-            location = self._location(self._first_line + reader.line_num)
-            if len(fields) not in (0, len(header)):  # an empty line has 0
-                raise InputError(
-                    f"{location}: {len(fields)} fields, but the header has {len(header)}. "
-                    "Correct the line."
-                )
-            if fields:
-                yield PuzzleRecord(location, fields[puzzle], "" if label is None else fields[label])
+                if self._lines.is_too_long:
+                    raise ValueError(f"more than {MAX_LINE:,} characters. Shorten the line.")
+                puzzle, label = self._parse(line)
+                if not (_is_text(puzzle) and _is_text(label)):
+                    raise ValueError("not UTF-8 text. Give a text file.")
+                yield PuzzleRecord(self._lines.number, puzzle, label)
+            except ValueError as error:
+                text = line.rstrip("\r\n").encode(errors="backslashreplace").decode()
+                yield PuzzleRecord(self._lines.number, text, problem=str(error))
+            line = self._lines.next_filled()
 
-    def _read_json_lines(self, lines: Iterable[tuple[int, str]]) -> Iterator[PuzzleRecord]:
-        for number, line in lines:
-            location, record = self._location(number), _json_record(line)
-            if record is None:
-                raise InputError(
-                    f"{location}: not a JSON object with a text 'puzzle'. Correct the line."
-                )
-            label = next((record[name] for name in ANSWER_COLUMNS if name in record), None)
-            if label is None:
-                label = ""
-            elif not isinstance(label, str):
-                label = json.dumps(label)  # such as an ARC grid
-            yield PuzzleRecord(location, record["puzzle"], label)
+    def _parse_plain(self, line: str) -> tuple[str, str]:
+        return line.rstrip("\r\n"), ""
+
+    def _parse_counted(self, line: str) -> tuple[str, str]:
+        found = _COUNTED.fullmatch(line.strip())
+        if found is None:
+            raise ValueError("not puzzle:count:solution, as the first line. Correct the line.")
+        return found[1], (found[3] or "") if int(found[2]) == 1 else ""
+
+    def _parse_json(self, line: str) -> tuple[str, str]:
+        record = _json_record(line)
+        if record is None:
+            raise ValueError("not a JSON object with a text 'puzzle'. Correct the line.")
+        label = next((record[name] for name in ANSWER_COLUMNS if name in record), None)
+        if label is None:
+            label = ""
+        elif not isinstance(label, str):  # such as an ARC grid
+            with contextlib.suppress(RecursionError):
+                label = json.dumps(label)
+        return record["puzzle"], str(label)
+
+    def _parse_csv(self, line: str) -> tuple[str, str]:
+        """The puzzle and its solution in a row that begins with this line."""
+        header = self._header or []
+        try:
+            fields = next(csv.reader(self._csv_lines(line), strict=True))
+        except csv.Error as error:
+            raise ValueError(f"not CSV: {error}. Correct the line.") from error
+        if len(fields) != len(header):
+            raise ValueError(
+                f"{len(fields)} fields, but the header has {len(header)}. Correct the line."
+            )
+        values = dict(zip(header, fields, strict=True))
+        label = next((values[name] for name in ANSWER_COLUMNS if name in values), "")
+        return next(values[name] for name in PUZZLE_COLUMNS if name in values), label
+
+    def _csv_lines(self, first: str) -> Iterator[str]:
+        """A line, and the lines after it: a quoted field may have several."""
+        length = 0
+        for line in itertools.chain([first], self._lines):
+            length += len(line)
+            if self._lines.is_too_long or length > MAX_LINE:
+                raise ValueError(f"a row of more than {MAX_LINE:,} characters. Correct the line.")
+            yield line
+
+
+class _Lines(Iterator[str]):
+    """The lines of a text, one at a time.
+
+    Attributes:
+        number: the number of the last line, from 1.
+        is_too_long: whether the last line has more than :data:`MAX_LINE` characters. Only its
+            beginning is kept.
+    """
+
+    def __init__(self, lines: Iterable[str | bytes], comments: bool) -> None:
+        self._lines, self._comments = iter(lines), comments
+        self.number, self.is_too_long = 0, False
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1
+        self.is_too_long = len(line) > MAX_LINE
+        line = line[:100] if self.is_too_long else line
+        # Bytes that are not UTF-8 become lone surrogates, which no text has.
+        text = line.decode(errors="surrogateescape") if isinstance(line, bytes) else line
+        return text.removeprefix("\ufeff") if self.number == 1 else text
+
+    def next_filled(self) -> str | None:
+        """The next line that is neither empty nor a comment; None at the end."""
+        for line in self:
+            if line.strip() and not (self._comments and _COMMENT.match(line)):
+                return line
+        return None
+
+
+def bounded_lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; of a line of more than :data:`MAX_LINE` bytes only the beginning."""
+    while line := file.readline(MAX_LINE + 1):
+        yield line
+        while len(line) > MAX_LINE and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE + 1)
+
+
+def without_comments(text: str) -> str:
+    """The text with empty lines in place of those that begin with ``#``."""
+    return _COMMENT.sub("", text) if "#" in text else text
 
 
 def _csv_header(line: str) -> list[str] | None:
@@ -124,9 +195,13 @@ def _csv_header(line: str) -> list[str] | None:
 def _json_record(line: str) -> dict[str, Any] | None:
     """The JSON object, or None if the line is not an object with a text ``puzzle``."""
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
+        record = parse_json(line)
+    except ValueError:
         return None
     if not isinstance(record, dict) or not isinstance(record.get("puzzle"), str):
         return None
     return record
+
+
+def _is_text(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

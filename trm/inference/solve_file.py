@@ -2,24 +2,31 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from trm.errors import InputError
-from trm.inference.answer_file import AnswerFile, SourcePuzzle, check_answer_path
+from trm.inference.answer_file import AnswerFile, check_answer_path
+from trm.inference.answer_formats import InvalidPuzzle, SourcePuzzle, SourceRow
 from trm.inference.model import BATCH_SIZE, Model
 from trm.inference.options import SolveOptions
-from trm.inference.puzzle_file import PuzzleReader
+from trm.inference.puzzle_file import PuzzleReader, PuzzleRecord, bounded_lines
 from trm.inference.solution import Solution
+from trm.reading import FileReader
 from trm.tasks.base import single_puzzle
 
 #: On a CPU, larger batches are hardly faster, and answers would be written less often.
 CPU_BATCH_SIZE = 16
+#: The most invalid lines that an error names.
+_NUM_NAMED = 10
+_SKIP = "Or mark such lines, and solve the others, with --skip-invalid."
+_READER = FileReader(InputError, "Name another file, or pipe its text into: trm solve -")
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,8 @@ class SolveFileResult:
         num_valid: answers that follow the puzzle's rules. None if the task cannot tell.
         num_correct: answers that are the known solution. None if no solution is known.
         num_labelled: puzzles whose solution is known.
-        resumed_from: answers that the file had already.
+        resumed_from: puzzles that the file had already.
+        num_invalid: invalid puzzles, which have no answer.
     """
 
     num_solved: int
@@ -39,15 +47,17 @@ class SolveFileResult:
     num_correct: int | None
     num_labelled: int
     resumed_from: int
+    num_invalid: int = 0
 
 
 def solve_file(
     model: Model,
     *,
-    source: str | Path | Iterable[str],
+    source: str | Path | Iterable[str | bytes],
     out: str | Path,
     batch_size: int | None = None,
     overwrite: bool = False,
+    skip_invalid: bool = False,
     on_progress: Callable[[int, float | None], None] | None = None,
     **options: Any,
 ) -> SolveFileResult:
@@ -59,19 +69,22 @@ def solve_file(
     Args:
         model: the model that answers.
         source: a file, or an iterable of lines such as an open file. CSV with a column
-            ``question`` or ``puzzle``, JSON lines with the key ``puzzle``, or one puzzle per line;
-            see :class:`trm.inference.puzzle_file.PuzzleReader`.
+            ``question`` or ``puzzle``, JSON lines with the key ``puzzle``, lines
+            ``puzzle:count:solution``, or one puzzle per line; see
+            :class:`trm.inference.puzzle_file.PuzzleReader`. The lines of a file are checked before
+            the first puzzle is solved.
         out: the ``.csv`` or ``.jsonl`` file to write. It grows after each batch.
         batch_size: puzzles in a batch. Default: 64 on a GPU, 16 on a CPU.
         overwrite: start again instead of resuming.
-        on_progress: called before the first and after each batch, with the number of answers in
-            the file and the share of the source that was read (None if its size is unknown).
+        skip_invalid: mark a line that is not a puzzle, and solve the others.
+        on_progress: called before the first and after each batch, with the number of puzzles in
+            the file of answers, and the share of the source that was read (None if unknown).
         options: as in :meth:`trm.Model.solve`.
 
     Raises:
         ConfigError: if an option is out of range, or options contradict each other.
-        InputError: if a line is not a puzzle, or an existing file of answers does not match.
-            Answers that were written are kept.
+        InputError: if lines are not puzzles, without ``skip_invalid``; the message names them. Or
+            if an existing file of answers does not match. Answers that were written are kept.
         StorageError: if the disk is full, or the file cannot be written.
     """
     source, out = Path(source) if isinstance(source, str) else source, Path(out)
@@ -80,17 +93,22 @@ def solve_file(
         batch_size = CPU_BATCH_SIZE if model.network.device.type == "cpu" else BATCH_SIZE
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}. Give 1 or more.")
+    checked = SolveOptions.of(**options)
+    if isinstance(source, Path) and not skip_invalid:
+        with _open_source(source, out) as text:
+            _check_all(model, text)
     with _open_source(source, out) as text:
-        reader = PuzzleReader(text, text.name)
-        puzzles = _parse_puzzles(model, reader)
-        with AnswerFile(out, model, reader.has_labels, SolveOptions.of(**options)) as answers:
+        reader = text.reader(model)
+        rows = _read_rows(model, reader, text.name)
+        rows = rows if skip_invalid else _valid_only(rows)
+        with AnswerFile(out, model, reader.has_labels, checked) as answers:
             if not overwrite:
-                puzzles = answers.resume(puzzles, batch_size)
-            resumed_from = answers.counts.num_solved
+                rows = answers.resume(rows, batch_size)
+            resumed_from = answers.counts.num_rows
             while True:
                 if on_progress:
-                    on_progress(answers.counts.num_solved, text.share)
-                batch = list(islice(puzzles, batch_size))
+                    on_progress(answers.counts.num_rows, text.share)
+                batch = list(islice(rows, batch_size))
                 if not batch:
                     break
                 answers.append(_solve_batch(model, batch, options), batch)
@@ -102,86 +120,110 @@ def solve_file(
         num_correct=counts.num_correct if counts.num_labelled else None,
         num_labelled=counts.num_labelled,
         resumed_from=resumed_from,
+        num_invalid=counts.num_invalid,
     )
 
 
-def _solve_batch(
-    model: Model, batch: list[SourcePuzzle], options: dict[str, Any]
-) -> list[Solution]:
+def _solve_batch(model: Model, batch: list[SourceRow], options: dict[str, Any]) -> list[Solution]:
+    """Solve the valid puzzles of a batch."""
+    puzzles = [row.puzzle for row in batch if isinstance(row, SourcePuzzle)]
     try:
-        return model.solve_batch([source.puzzle for source in batch], **options)
+        return model.solve_batch(puzzles, **options) if puzzles else []
     except torch.OutOfMemoryError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{reason} Lower --batch-size, which is {len(batch)}.") from error
 
 
-def _parse_puzzles(model: Model, reader: PuzzleReader) -> Iterator[SourcePuzzle]:
-    """Parse the puzzles one by one. An invalid one raises an error when it is reached."""
+def _read_rows(model: Model, reader: PuzzleReader, name: str) -> Iterator[SourceRow]:
+    """Parse the puzzles one by one."""
     hint = " Give a puzzle a line, or CSV with a column 'question' or 'puzzle'."
     for number, record in enumerate(reader):
-        with _error_location(record.location, hint if reader.is_plain and not number else ""):
-            puzzle = single_puzzle(model.parse(record.puzzle))
-        with _error_location(record.location):
-            model.identifier(puzzle)
-        with _error_location(f"{record.location}, answer"):
-            label = model.parse_answer(record.label) if record.label.strip() else None
-        yield SourcePuzzle(record.location, puzzle, label)
+        location = f"{name}, line {record.line}"
+        try:
+            if record.problem:
+                raise InputError(record.problem)
+            yield _parse(model, record, location)
+        except InputError as error:
+            # A task's own message may begin with "line 1", because it sees one line at a time.
+            problem = re.sub(r"^line 1\b[:,]? ", "", str(error))
+            problem += hint if reader.is_plain and not number else ""
+            yield InvalidPuzzle(location, record.line, record.puzzle, problem)
 
 
-@contextlib.contextmanager
-def _error_location(location: str, hint: str = "") -> Iterator[None]:
-    """Put the location before the message of an error in the block.
-
-    A task's own message may begin with "line 1", because it sees one line at a time.
-    """
+def _parse(model: Model, record: PuzzleRecord, location: str) -> SourcePuzzle:
+    puzzle = single_puzzle(model.parse(record.puzzle))
+    model.identifier(puzzle)
     try:
-        yield
+        label = model.parse_answer(record.label) if record.label.strip() else None
     except InputError as error:
-        text = str(error)
-        rest = text.removeprefix("line 1") if text.startswith("line 1") else f": {text}"
-        raise InputError(location + rest + hint) from error
+        raise InputError(f"answer: {error}") from error
+    return SourcePuzzle(location, puzzle, label)
 
 
-class _SourceText:
-    """The lines of the source, and how much of it was read.
+def _check_all(model: Model, source: "_Source") -> None:
+    """Name all invalid lines of a file, before any is solved."""
+    first: list[InvalidPuzzle] = []
+    count = 0
+    for row in _read_rows(model, source.reader(model), source.name):
+        if isinstance(row, InvalidPuzzle):
+            count += 1
+            first += [row] if count <= _NUM_NAMED else []
+    if count == 1:
+        raise _error(first[0])
+    if count:
+        numbers = ", ".join(str(row.line) for row in first)
+        more = f" and {count - len(first):,} more" if count > len(first) else ""
+        raise InputError(
+            f"{source.name} has {count:,} invalid lines: {numbers}{more}. Line {first[0].line}: "
+            f"{first[0].problem} {_SKIP}"
+        )
 
-    Args:
-        lines: the lines, as text or as UTF-8 bytes.
+
+def _valid_only(rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
+    """The rows up to the first invalid one, which raises an error when it is reached."""
+    for row in rows:
+        if isinstance(row, InvalidPuzzle):
+            raise _error(row)
+        yield row
+
+
+def _error(row: InvalidPuzzle) -> InputError:
+    return InputError(f"{row.location}: {row.problem} {_SKIP}")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The lines of the source.
+
+    Attributes:
+        lines: as text or as UTF-8 bytes.
         name: the name of the source in error messages.
-        size: in bytes, 0 if unknown.
+        file: the file that they are read from, if it is one.
     """
 
-    def __init__(self, lines: Iterable[str | bytes], name: str, size: int) -> None:
-        self._lines, self.name, self._size, self._read = lines, name, size, 0
+    lines: Iterable[str | bytes]
+    name: str
+    file: BinaryIO | None = None
 
     @property
     def share(self) -> float | None:
         """The share that was read, None if the size is unknown."""
-        return self._read / self._size if self._size else None
+        if self.file is None:
+            return None
+        size = os.fstat(self.file.fileno()).st_size
+        return self.file.tell() / size if size else None
 
-    def __iter__(self) -> Iterator[str]:
-        number = 0
-        try:
-            for number, line in enumerate(self._lines, 1):
-                self._read += len(line)
-                text = line.decode() if isinstance(line, bytes) else line
-                yield text.removeprefix("\ufeff") if number == 1 else text
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{self.name}, line {max(number, 1)}: not UTF-8 text. Give a text file."
-            ) from error
+    def reader(self, model: Model) -> PuzzleReader:
+        """The puzzles in the lines."""
+        return PuzzleReader(self.lines, self.name, comments=model.has_comments)
 
 
 @contextlib.contextmanager
-def _open_source(source: Path | Iterable[str], out: Path) -> Iterator[_SourceText]:
+def _open_source(source: Path | Iterable[str | bytes], out: Path) -> Iterator[_Source]:
     if not isinstance(source, Path):
-        yield _SourceText(source, "the input", 0)
+        yield _Source(source, "the input")
         return
-    if out.exists() and source.exists() and out.samefile(source):
-        raise InputError(f"{out} is the file of puzzles. Name another --out.")
-    try:
-        file = source.open("rb")
-    except OSError as error:
-        raise InputError(f"cannot read {source}: {error.strerror}. Name another file.") from error
-    with file:
-        yield _SourceText(file, str(source), os.fstat(file.fileno()).st_size)
+    with _READER.open(source) as file:
+        if out.exists() and out.samefile(source):
+            raise InputError(f"{out} is the file of puzzles. Name another --out.")
+        yield _Source(bounded_lines(file), str(source), file)
