@@ -73,7 +73,7 @@ def test_cut_short(example: Callable[..., Any], share: float, zipped: bool) -> N
     torch.save(made.tensors, made.file, _use_new_zipfile_serialization=zipped)
     whole = made.file.read_bytes()
     made.file.write_bytes(whole[: max(60, int(share * len(whole)))])
-    assert "is damaged, cut short, or not a state_dict" in refusal(made.file)
+    assert "cut short, or not a state_dict" in refusal(made.file)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ MERGES = "".join(f"a{n}: &a{n}\n  <<: [*a{n - 1}, *a{n - 1}]\n" for n in range(1
         ("a: !!int ''", "string index out of range"),
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
         ("[" * 5000, "it is nested too deeply"),
-        ("lr: 1\n" * 20_000, "it has more than 100,000 bytes"),
+        ("lr: 1\n" * 20_000, "it has 120,000 bytes, more than 100,000"),
         (f"a0: &a0 {{k: v}}\n{MERGES}", "is damaged: could not determine a constructor"),
         ("lr: .nan", "lr = nan"),
         ("lr: -1", "lr = -1: Input should be greater than or equal to 0. Correct it"),

@@ -9,7 +9,6 @@ import io
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +18,11 @@ from trm.checkpoints.model_shapes import check_model_shapes, model_shapes
 from trm.checkpoints.published.file_names import YAML_FILE, step_in_name
 from trm.checkpoints.published.find_file import PublishedFile, find_published
 from trm.checkpoints.published.infer_settings import infer_settings
+from trm.checkpoints.published.safe_load import is_torch_file
 from trm.checkpoints.published.tensor_names import published_name, to_published
 from trm.checkpoints.published.torch_file import (
     PublishedTensors,
     check_finite,
-    is_torch_file,
     load_weights,
     to_float32,
 )
@@ -36,6 +35,7 @@ from trm.checkpoints.published.yaml_config import (
 from trm.checkpoints.tensors import load_into, save_tensors
 from trm.data.published_layout import IDENTIFIERS_FILE
 from trm.errors import CheckpointError, InputError
+from trm.reading import FileReader
 from trm.runs.checkpoint import (
     CheckpointConfig,
     PuzzleNames,
@@ -45,6 +45,12 @@ from trm.runs.checkpoint import (
 )
 from trm.runs.layout import CONFIG_FILE, NAMES_FILE, WEIGHTS_FILE
 from trm.storage import atomic_folder
+
+_NAMES_ADVICE = "Remove it, or get the one of the training data."
+#: Far more than the names of the largest published data set, 877 thousand of 50 bytes, take.
+_MAX_NAMES_BYTES = 1 << 30
+#: All names take as much memory as the longest one.
+_MAX_NAME_BYTES = 1000
 
 
 @dataclass(frozen=True)
@@ -84,13 +90,15 @@ def read_published(path: Path | PublishedFile, task: str | None = None) -> Publi
             "checkpoint of the published trainer: its file step_N, or the folder of it."
         )
     file = found.path
-    state_dict = load_weights(file)
+    loaded = load_weights(file)
+    state_dict = loaded.tensors
     yaml_file = _nearest_file(YAML_FILE, found)
     published_config = read_yaml(yaml_file) if yaml_file else PublishedConfig()
     tensors = PublishedTensors.of(state_dict, file)
     run, data, notes = infer_settings(tensors, published_config, file, task)
     data = data.model_copy(update={"source": f"published checkpoint {file.name}"})
     step = step_in_name(file)
+    step = loaded.step if step is None else step
     config = CheckpointConfig(step=step or 0, run=run, data=data)
     check_model_shapes(
         config,
@@ -106,9 +114,11 @@ def read_published(path: Path | PublishedFile, task: str | None = None) -> Publi
     names = _read_names(names_file, rows) if names_file and rows > 1 else None
     if names is None and rows > 1:
         notes += (f"no {IDENTIFIERS_FILE}: the {rows:,} puzzle embeddings have no names",)
+    if step_in_name(file) is None and step is not None:
+        notes += (f"step {step:,}, as the file says",)
     if step is None:
         notes += (f"step 0, as the file is not called step_N but {short_repr(file.name)}",)
-    return PublishedCheckpoint(file, config, weights, names, (*found.notes, *notes))
+    return PublishedCheckpoint(file, config, weights, names, (*found.notes, *loaded.notes, *notes))
 
 
 def import_published(
@@ -198,15 +208,14 @@ def _nearest_file(name: str, found: PublishedFile) -> Path | None:
 
 def _read_names(file: Path, rows: int) -> PuzzleNames:
     """The names of the puzzle identifiers of a published dataset."""
-    try:
-        names: Any = json.loads(file.read_text(encoding="utf-8"))
+    reader = FileReader(CheckpointError, _NAMES_ADVICE, "does not fit")
+    names = reader.json(file, max_bytes=_MAX_NAMES_BYTES)
+    with reader.parsing(file):
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError("it is not a list of names")
         if len(names) != rows:
             raise ValueError(f"it has {len(names):,} names for {rows:,} puzzle embeddings")
-        return np.array([name.encode() for name in names])
-    except (OSError, ValueError, RecursionError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(
-            f"{file} does not fit: {reason}. Remove it, or get the one of the training data."
-        ) from error
+        encoded = [name.encode() for name in names]
+        if (longest := max(map(len, encoded))) > _MAX_NAME_BYTES:
+            raise ValueError(f"it has a name of {longest:,} bytes")
+        return np.array(encoded)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trm.checkpoints.published.file_names import can_be_checkpoint, newest
-from trm.checkpoints.published.torch_file import is_torch_file
+from trm.checkpoints.published.safe_load import is_torch_file
 from trm.errors import CheckpointError
 
 #: A folder is searched down to the files of this level; 1 is the folder itself.

@@ -28,10 +28,13 @@ _PUBLISHED_NAMES = {trm: published for published, trm in _TRM_NAMES.items()}
 _ORDER = {name: position for position, name in enumerate(_PUBLISHED_NAMES)}
 #: The published trainer saves the compiled loss head around the model, which gives this prefix.
 PREFIX = "_orig_mod.model.inner."
-_ANY_PREFIX = re.compile(r"^(_orig_mod\.)?(model\.)?(inner\.)?")
+#: Compilers, wrappers for several devices and averages prepend these, in any order.
+_ANY_PREFIX = re.compile(r"^((_orig_mod|module|model|inner)\.)*")
+#: The one entry of ``torch.optim.swa_utils.AveragedModel`` that is not a tensor of the model.
+AVERAGED_MODEL_COUNTER = "n_averaged"
 #: The published code stores these in the dtype of the activations, and all others in float32.
 _IN_ACTIVATION_DTYPE = {"answer_init", "latent_init"}
-_LAYER = re.compile(r"(?<=layers\.)\d+(?=\.)")
+_LAYER = re.compile(r"(?<=layers\.)(0|[1-9]\d{0,8})(?=\.)", re.ASCII)
 
 
 def to_published(

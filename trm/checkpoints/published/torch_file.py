@@ -1,7 +1,6 @@
 """The torch file of a published checkpoint: its tensors, and what they show about the model."""
 
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trm.checkpoints.published.tensor_names import published_name, trm_name
+from trm.checkpoints.published import safe_load
+from trm.checkpoints.published.state_dict import find_state_dict
+from trm.checkpoints.published.tensor_names import AVERAGED_MODEL_COUNTER, published_name, trm_name
 from trm.checkpoints.published.yaml_config import short_repr
-from trm.checkpoints.tensors import PICKLE_STARTS, PUZZLE_EMBEDDING, ZIP_START
+from trm.checkpoints.tensors import PUZZLE_EMBEDDING
 from trm.errors import CheckpointError
 
 _LAYER = re.compile(r"core\.layers\.(\d+)\.")
@@ -96,36 +97,38 @@ class PublishedTensors:
         )
 
 
-def is_torch_file(file: Path) -> bool:
-    """Whether the first bytes are those of ``torch.save``: a zip with a pickle, or a bare pickle.
+@dataclass(frozen=True)
+class LoadedWeights:
+    """The tensors of a torch file.
 
-    Raises:
-        CheckpointError: if it cannot be read.
+    Attributes:
+        tensors: by trm's names, in their own dtypes; they stay on the disk until they are used.
+        step: the training step that the file holds, None without one.
+        notes: a phrase for each choice that was made among the content.
     """
-    start = _first_bytes(file)
-    if not start.startswith(ZIP_START):
-        return start.startswith(PICKLE_STARTS)
-    name_length = int.from_bytes(start[26:28], "little")
-    return start[30 : 30 + name_length].endswith(b"data.pkl")
+
+    tensors: dict[str, Tensor]
+    step: int | None
+    notes: tuple[str, ...]
 
 
-def load_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of a published state dict, by trm's names and in their own dtypes.
-
-    They stay on the disk until they are used.
+def load_weights(file: Path) -> LoadedWeights:
+    """The tensors of a published state dict, which may be an entry of what the file holds.
 
     Raises:
         CheckpointError: if the file is damaged, would run code, or holds anything else.
     """
-    state_dict = _load(file)
-    if not isinstance(state_dict, dict):
+    content = safe_load.load(file)
+    if not isinstance(content, dict):
         raise CheckpointError(
-            f"{file} holds a {type(state_dict).__name__}, not a state_dict. Name another "
-            "checkpoint."
+            f"{file} holds a {type(content).__name__}, not a state_dict. Name another checkpoint."
         )
+    found = find_state_dict(content, file)
     weights: dict[str, Tensor] = {}
     num_bytes = 0
-    for key, tensor in state_dict.items():
+    for key, tensor in found.tensors.items():
+        if key == AVERAGED_MODEL_COUNTER:
+            continue
         try:
             name = trm_name(key) if isinstance(key, str) else None
         except KeyError:
@@ -141,7 +144,7 @@ def load_weights(file: Path) -> dict[str, Tensor]:
         num_bytes += tensor.numel() * tensor.element_size()
     if num_bytes > file.stat().st_size:
         raise CheckpointError(f"{file} is smaller than the tensors it describes. Get it again.")
-    return weights
+    return LoadedWeights(weights, found.step, found.notes)
 
 
 def to_float32(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -169,36 +172,6 @@ def check_finite(weights: Mapping[str, Tensor], file: Path) -> None:
                 f"{file}: the tensor {published_name(name)} has numbers that are not finite. "
                 "Name another checkpoint."
             )
-
-
-def _first_bytes(file: Path) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            return opened.read(512)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {file}: {error.strerror}. Try another file.") from error
-
-
-def _load(file: Path) -> object:
-    """The content of a file of ``torch.save``; no code in it can run."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns about pickles that it may not understand
-            is_zip = _first_bytes(file).startswith(ZIP_START)
-            return torch.load(str(file), map_location="cpu", weights_only=True, mmap=is_zip)
-    except CheckpointError:
-        raise
-    except Exception as error:  # a damaged pickle may raise anything
-        code = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if code:
-            raise CheckpointError(
-                f"{file} would run code to be read ({code[1][:100]}); nothing in it was run. Name "
-                "a file that holds only tensors, as torch.save writes for a state_dict."
-            ) from error
-        raise CheckpointError(
-            f"{file} is damaged, cut short, or not a state_dict that torch.save wrote; nothing in "
-            "it was run. Get it again."
-        ) from error
 
 
 def _checked_tensor(file: Path, name: str, tensor: object) -> Tensor:

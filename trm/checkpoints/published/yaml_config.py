@@ -1,5 +1,6 @@
 """``all_config.yaml`` of the published trainer: read into trm's settings, and written from them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import PositiveInt, TypeAdapter, ValidationError
 from trm.config import GROUPS
 from trm.errors import CheckpointError
 from trm.models.layers import swiglu_width
+from trm.reading import FileReader
 from trm.runs.checkpoint import CheckpointConfig
 
 #: The published code rounds the widths of a SwiGLU up to a multiple of this.
@@ -71,6 +73,7 @@ _LOSSES = {"stablemax_cross_entropy": "stablemax", "softmax_cross_entropy": "sof
 _OTHER_ARCH_NAMES = {"name", "loss", "H_layers", "no_ACT_continue"}
 #: Published configs omit these settings at their defaults.
 _OMITTED_DEFAULTS = {"rms_norm_eps": 1e-5, "rope_theta": 10000.0}
+_files = FileReader(CheckpointError, "Get it again, or remove it.")
 _MAX_BYTES = 100_000
 _MAX_NUMBER = 2**53
 
@@ -95,10 +98,19 @@ class PublishedConfig:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without merge keys: each one could double the size of what is read."""
+    """YAML without merge keys, each of which could double what is read, and without double keys."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Do not merge. Later, ``<<`` is refused as a key."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that is there twice: YAML takes the last one without a word."""
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        if len(mapping) < len(node.value):
+            names = Counter(str(key.value) for key, _ in node.value)
+            name = short_repr(names.most_common(1)[0][0])
+            raise yaml.constructor.ConstructorError(None, None, f"it has {name} twice", None)
+        return mapping
 
 
 def read_yaml(file: Path) -> PublishedConfig:
@@ -143,18 +155,13 @@ def read_yaml(file: Path) -> PublishedConfig:
 
 
 def _parse(file: Path) -> dict[str, Any]:
+    text = _files.text(file, _MAX_BYTES)
     try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise ValueError(f"it has more than {_MAX_BYTES:,} bytes")
-        config = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {file}: {error.strerror}. Try again.") from error
+        config = yaml.load(text, Loader=_Loader)
     except Exception as error:  # yaml may raise anything if a tag and its value differ
         nested = isinstance(error, RecursionError)
         reason = "it is nested too deeply" if nested else " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"{file} is damaged: {reason or type(error).__name__}. Get it again, or remove it."
-        ) from error
+        raise _files.damaged(file, reason or type(error).__name__) from error
     return _mapping(file, "it", config)
 
 
