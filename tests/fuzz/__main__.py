@@ -36,7 +36,7 @@ def _run(given: argparse.Namespace, base: Path, scratch: Path) -> int:
         case = FuzzCase.draw(given.seed, number, base)
         folder = scratch / str(number)
         outcome = run_and_remove(case, base, folder)
-        kind = kind_of(outcome)
+        kind = kind_of(case, outcome)
         if kind:
             kinds[kind] += 1
         if kind and kinds[kind] == 1:

@@ -44,7 +44,7 @@ def run_case(case: Path, base: Path, folder: Path) -> Outcome:
     shutil.copytree(case, folder, symlinks=True, dirs_exist_ok=True)
     (folder / "cmd").unlink()
     lines = text.replace("BASE/", f"{base}/").splitlines(keepends=True)
-    lines = [line for line in lines if not line.startswith("# ")]
+    lines = [line for line in lines if not line.startswith("#")]
     start = next((n for n, line in enumerate(lines) if line.startswith("trm ")), 0)
     if start:
         subprocess.run(["sh", "-ec", "".join(lines[:start])], cwd=folder, check=True)

@@ -11,7 +11,6 @@ import random
 import shlex
 import shutil
 import stat
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,7 +87,10 @@ class FuzzCase:
         is_file = stdin.exists() and stat.S_ISREG(stdin.stat().st_mode)
         with Sandbox(inner) as sandbox:
             done = sandbox.run(words, stdin.read_bytes() if is_file else None)
-        outputs = [f"{_INNER}/{name}" for name in self.command.outputs.split()]
+        names = self.command.outputs.split()
+        pairs = zip(self.command.words, words, strict=False)
+        names += [new for old, new in pairs if old in names and new]  # it may have another name
+        outputs = [os.path.normpath(f"{_INNER}/{name}") for name in names]
         strict = all(mutation.target != WORDS for mutation in self.mutations)
         done.problems += file_problems(before, folder, outputs, strict=strict)
         return done
@@ -119,10 +121,12 @@ def _damage(rng: random.Random, mutator: str, path: Path) -> None:
         edit_bytes(rng, path)
 
 
-def kind_of(outcome: Outcome) -> str:
+def kind_of(case: FuzzCase, outcome: Outcome) -> str:
     """The kind of a failure: its first problem, without what differs from input to input."""
     first = outcome.problems[0] if outcome.problems else ""
-    return first if first.startswith("exception") else " ".join(first.split()[:2])
+    if not first or first.startswith(("exception", "control")):
+        return first
+    return f"{first.split()[0]} in {case.command.words[0]}"
 
 
 def shrink(case: FuzzCase, kind: str, base: Path, scratch: Path) -> FuzzCase:
@@ -130,10 +134,11 @@ def shrink(case: FuzzCase, kind: str, base: Path, scratch: Path) -> FuzzCase:
     for mutation in case.mutations:
         rest = tuple(one for one in case.mutations if one is not mutation)
         smaller = replace(case, mutations=rest)
-        if rest and kind_of(run_and_remove(smaller, base, scratch)) == kind:
+        if rest and kind_of(smaller, run_and_remove(smaller, base, scratch)) == kind:
             case = smaller
     smaller = replace(case, signed=False)
-    return smaller if kind_of(run_and_remove(smaller, base, scratch)) == kind else case
+    again = run_and_remove(smaller, base, scratch)
+    return smaller if kind_of(smaller, again) == kind else case
 
 
 def run_and_remove(case: FuzzCase, base: Path, folder: Path) -> Outcome:
@@ -152,45 +157,41 @@ def run_and_remove(case: FuzzCase, base: Path, folder: Path) -> Outcome:
 
 def save(case: FuzzCase, outcome: Outcome, base: Path, folder: Path) -> None:
     """Write an input as a case of :mod:`tests.fuzz.cases`: ``cmd`` and the changed files."""
-    work = folder.with_name(f"{folder.name}.whole")
+    work, original = (folder.with_name(f"{folder.name}.{name}") for name in ("work", "original"))
     words = case.prepare(base, work)
+    replace(case, mutations=(), signed=False).prepare(base, original)
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    lines = [f"# {name} is BASE/{source}" for name, source in case.command.sources.items()
-             if not _is_file(base / source)]  # fmt: skip
+    lines = [f"# {name} is BASE/{source}" for name, source in case.command.sources.items()]
     lines += [f"# failed: {problem}" for problem in outcome.problems]
-    lines += _write_changes(case, base, work, folder)
+    moves = []
+    for old, new in zip(case.command.words, words, strict=False):
+        if old in case.command.sources and old != new and os.path.lexists(work / new):
+            moves += [shlex.join(["mkdir", "-p", str(Path(new).parent)])]
+            moves += [shlex.join(["mv", "--", old, new])]
+            (work / new).rename(work / old)
     stdin = " < STDIN" if "STDIN" in case.command.sources else ""
-    command = shlex.join(["trm", *words]) + stdin
-    (folder / "cmd").write_bytes(os.fsencode("\n".join(lines) + "\n" + command + "\n"))
+    lines += [*_write_changes(original, work, folder), *moves, shlex.join(["trm", *words]) + stdin]
+    (folder / "cmd").write_bytes(os.fsencode("".join(f"{line}\n" for line in lines)))
     shutil.rmtree(work)
+    shutil.rmtree(original)
 
 
-def _write_changes(case: FuzzCase, base: Path, work: Path, folder: Path) -> Sequence[str]:
-    """Copy the files that differ from BASE; returns shell commands for what is no file."""
+def _write_changes(original: Path, work: Path, folder: Path) -> list[str]:
+    """Copy the files of ``work`` that are new or changed; returns shell commands for the rest."""
+    before, after = listing(original), listing(work)
     commands = []
-    for name, source in case.command.sources.items():
-        original = listing(base / source) if (base / source).is_dir() else {}
-        current = listing(work / name) if (work / name).is_dir() else {}
-        for inner in sorted(original.keys() | current.keys() | ({""} if not original else set())):
-            if inner and original.get(inner) == current.get(inner):
-                continue
-            path, target = work / name / inner, folder / name / inner
-            if _is_file(path):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, target)
-                continue
-            quoted = shlex.quote(str(Path(name, inner)))
-            kind = "folder" if path.is_dir() and not path.is_symlink() else "other"
-            if path.is_symlink():
-                commands.append(f"ln -sfn {shlex.quote(str(path.readlink()))} {quoted}")
-            elif path.is_fifo():
-                commands.append(f"rm -rf {quoted}; mkfifo {quoted}")
-            elif kind == "folder":
-                commands.append(f"rm -f {quoted}; mkdir -p {quoted}")
-            else:
-                commands.append(f"rm -rf {quoted}")
+    for name in sorted(before.keys() | after.keys()):
+        path, quoted = work / name, shlex.quote(name)
+        if before.get(name) == after.get(name) or not os.path.lexists(path.parent):
+            continue
+        if path.is_symlink():
+            commands.append(f"ln -sfn {shlex.quote(str(path.readlink()))} {quoted}")
+        elif path.is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / name)
+        else:
+            commands.append(f"rm -rf {quoted}")
+            if path.exists():
+                commands.append(("mkdir -p " if path.is_dir() else "mkfifo ") + quoted)
     return commands
-
-
-def _is_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()

@@ -188,7 +188,7 @@ def edit_sums(rng: random.Random, path: Path) -> None:
 def replace_file(rng: random.Random, path: Path) -> None:
     """Put something else in the place of a file or folder, or nothing."""
     kind = rng.choice(("nothing", "folder", "pipe", "link", "loop", "zero", "empty", "closed"))
-    if kind == "closed":
+    if kind == "closed" and path.exists():
         path.chmod(0)
         return
     if path.is_dir() and not path.is_symlink():
