@@ -11,10 +11,8 @@ from typing import Any, BinaryIO
 
 from trm.errors import InputError
 from trm.reading import parse_json
+from trm.tasks.puzzle_csv import ANSWER_COLUMNS, QUESTION_COLUMNS
 
-#: Columns that hold a puzzle, and columns that hold its known solution.
-PUZZLE_COLUMNS = ("question", "puzzle", "quizzes")
-ANSWER_COLUMNS = ("answer", "solution", "solutions")
 #: The most characters of a line, or of a row of CSV. It bounds the memory that a file needs.
 MAX_LINE = 1_000_000
 #: A puzzle, the number of its solutions, and the solution if there is one.
@@ -42,7 +40,7 @@ class PuzzleRecord:
 class PuzzleReader:
     """Iterates over the puzzles of a text. Holds one line in memory at a time.
 
-    The first line decides the format: CSV if it is a header with one of :data:`PUZZLE_COLUMNS`,
+    The first line decides the format: CSV if it is a header with one of ``QUESTION_COLUMNS``,
     JSON lines if it is an object with the key ``puzzle``, ``puzzle:count:solution`` if it looks
     like that, otherwise one puzzle per line. Empty lines are left out.
 
@@ -128,7 +126,7 @@ class PuzzleReader:
             )
         values = dict(zip(header, fields, strict=True))
         label = next((values[name] for name in ANSWER_COLUMNS if name in values), "")
-        return next(values[name] for name in PUZZLE_COLUMNS if name in values), label
+        return next(values[name] for name in QUESTION_COLUMNS if name in values), label
 
     def _csv_lines(self, first: str) -> Iterator[str]:
         """A line, and the lines after it: a quoted field may have several."""
@@ -187,7 +185,7 @@ def _csv_header(line: str) -> list[str] | None:
     """The column names, or None if the line is not a CSV header with a puzzle column."""
     with contextlib.suppress(csv.Error):
         columns = [name.strip() for name in next(csv.reader([line], strict=True))]
-        if not set(PUZZLE_COLUMNS).isdisjoint(columns):
+        if not set(QUESTION_COLUMNS).isdisjoint(columns):
             return columns
     return None
 

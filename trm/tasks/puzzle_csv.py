@@ -1,20 +1,43 @@
-"""CSV files of puzzles and solutions, with the columns of the published datasets on the Hub."""
+"""CSV files of puzzles and solutions, such as the published datasets on the Hub.
+
+Memory is in proportion to the size of a file, whatever it holds: lines, boards and the names of
+sources are bounded.
+"""
 
 import array
 import codecs
 import csv
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trm.errors import DataError, InputError
+from trm.reading import FileReader
 
-COLUMNS = ("source", "question", "answer", "rating")
+QUESTION_COLUMNS = ("question", "puzzle", "quizzes")
+ANSWER_COLUMNS = ("answer", "solution", "solutions")
+#: The names that each column may have. A file needs a question and an answer.
+_COLUMNS = {
+    "question": QUESTION_COLUMNS,
+    "answer": ANSWER_COLUMNS,
+    "source": ("source",),
+    "rating": ("rating",),
+}
+_BOARDS = ("question", "answer")
+
+_MAX_LINE_BYTES = 1 << 20
+#: Boards of 256x256.
+_MAX_CELLS = 1 << 16
+#: Every puzzle's source takes as much memory as the longest.
+_MAX_SOURCE_BYTES = 255
+
+_FILES = FileReader(InputError, "Name a folder with train.csv and test.csv.")
 
 #: The token of each character.
 Symbols = Mapping[str, int]
@@ -39,39 +62,74 @@ def download(repository: str, split: str) -> Path:
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """The line number and the fields of each row of a CSV file with the columns :data:`COLUMNS`.
+    """The line number and the fields of each row of a CSV file.
+
+    The fields are ``question`` and ``answer``, and ``source`` and ``rating`` if the file has such
+    columns, whatever the header calls them; other columns are left out.
 
     Raises:
-        InputError: if the file is missing, is not CSV, lacks a column or has no rows; also for a
-            row with too few or too many fields. The message names the line.
+        InputError: if the file cannot be read, is not CSV, lacks a column or has no rows; also for
+            a row with too few or too many fields. The message names the line.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Name a folder with train.csv and test.csv.")
-    with path.open("rb") as file:
+    with _FILES.open(path) as file, _FILES.parsing(path):
         if file.read(3) != codecs.BOM_UTF8:
             file.seek(0)
-        reader = csv.DictReader((line.decode() for line in file), strict=True)
+        reader = csv.reader(_lines(file), strict=True)
         try:
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(
-                    f"{path}, line 1: column {missing[0]!r} is missing. "
-                    f"The header must name {', '.join(COLUMNS)}."
-                )
-            row: dict[Any, Any]
-            for row in reader:
-                if None in row or None in row.values():
-                    few = "few" if None in row.values() else "many"
+            header = next((fields for fields in reader if fields), [])
+            columns = _columns(header, f"{path}, line {reader.line_num if header else 1}")
+            num_rows = 0
+            for fields in reader:
+                if not fields:
+                    continue
+                if len(fields) != len(header):
+                    few = "few" if len(fields) < len(header) else "many"
                     raise InputError(
                         f"{path}, line {reader.line_num}: too {few} fields. Correct the line."
                     )
-                yield reader.line_num, row
-        except (UnicodeDecodeError, csv.Error) as error:
+                num_rows += 1
+                yield reader.line_num, {name: fields[place] for name, place in columns.items()}
+        except (ValueError, csv.Error) as error:
+            # A line that cannot be read at all is not counted yet.
+            line = reader.line_num + (not isinstance(error, csv.Error))
             raise InputError(
-                f"{path}, line {reader.line_num + 1}: not CSV text: {error}. Correct the file."
+                f"{path}, line {line}: not CSV text: {error}. Correct the file."
             ) from error
-        if reader.line_num < 2:
+        if not num_rows:
             raise InputError(f"{path} has no puzzle. Give a file with some.")
+
+
+def _lines(file: BinaryIO) -> Iterator[str]:
+    """The lines of a file, each read only if it is not too long.
+
+    Raises:
+        ValueError: if a line is too long, or not UTF-8.
+    """
+    while line := file.readline(_MAX_LINE_BYTES + 1):
+        if len(line) > _MAX_LINE_BYTES:
+            raise ValueError(f"the line has more than {_MAX_LINE_BYTES:,} bytes")
+        yield line.decode()
+
+
+def _columns(header: Sequence[str], where: str) -> dict[str, int]:
+    """The place of each column that is there."""
+    names = [name.strip().lower() for name in header]
+    columns = {}
+    for column, accepted in _COLUMNS.items():
+        places = [place for place, name in enumerate(names) if name in accepted]
+        if len(places) > 1:
+            both = " and ".join(repr(header[place]) for place in places[:2])
+            raise InputError(
+                f"{where}: {both} both name the {column}. Rename one of them, or leave it out."
+            )
+        if places:
+            columns[column] = places[0]
+        elif column in _BOARDS:
+            raise InputError(
+                f"{where}: column {column!r} is missing. The header must name a question "
+                f"({', '.join(QUESTION_COLUMNS)}) and an answer ({', '.join(ANSWER_COLUMNS)})."
+            )
+    return columns
 
 
 @dataclass(frozen=True)
@@ -82,16 +140,23 @@ class CsvBoards:
         path: the file.
         lines: the line number of each puzzle.
         questions, answers: (num_puzzles, num_cells) uint8 tokens.
-        sources: (num_puzzles,) byte strings, the column ``source``.
+        sources: (num_puzzles,) byte strings, the column ``source``; None if there is none.
     """
 
     path: Path
     lines: Sequence[int]
     questions: NDArray[np.uint8]
     answers: NDArray[np.uint8]
-    sources: NDArray[np.bytes_]
+    sources: NDArray[np.bytes_] | None
 
-    def check(self, valid: NDArray[np.bool_], problem: str) -> None:
+    @property
+    def info(self) -> dict[str, NDArray[np.bytes_]]:
+        """``source``, if the file has it."""
+        return {} if self.sources is None else {"source": self.sources}
+
+    def check(
+        self, valid: NDArray[np.bool_], problem: str, advice: str = "Correct the line."
+    ) -> None:
         """Check that all puzzles are valid (num_puzzles,).
 
         Raises:
@@ -99,7 +164,7 @@ class CsvBoards:
         """
         if not valid.all():
             line = self.lines[int((~valid).argmax())]
-            raise InputError(f"{self.path}, line {line}: {problem}. Correct the line.")
+            raise InputError(f"{self.path}, line {line}: {problem}. {advice}")
 
 
 def read_boards(
@@ -118,36 +183,74 @@ def read_boards(
     Raises:
         InputError: for an invalid file or row; the message names the line.
     """
-    texts = {"question": bytearray(), "answer": bytearray()}
-    lines, sources = array.array("q"), []
+    texts = {name: bytearray() for name in _BOARDS}
+    lines = array.array("q")
+    sources: list[bytes] = []
     num_cells = 0
     for line, row in read_rows(path):
         where = f"{path}, line {line}"
-        if not num_cells:
+        if not lines:
             num_cells = len(row["question"])
-            try:
-                allowed = dict(zip(texts, symbols(num_cells), strict=True))
-            except InputError as error:
-                raise InputError(f"{where}: question: {error}") from None
+            if _impossible(num_cells, symbols):
+                raise _wrong_length(path, symbols)
+            allowed = dict(zip(_BOARDS, symbols(num_cells), strict=True))
         for name, text in texts.items():
-            _check_board(row[name], num_cells, allowed[name], f"{where}: {name}")
+            if len(row[name]) != num_cells:
+                raise _wrong_length(path, symbols)
+            _check_symbols(row[name], allowed[name], f"{where}: {name}")
             text += row[name].encode()
         check_row(row, where)
         lines.append(line)
-        sources.append(row["source"].encode())
-    questions, answers = (_tokens(text, allowed[name]) for name, text in texts.items())
-    shape = (len(lines), num_cells)
+        if "source" in row:
+            sources.append(row["source"].encode())
+            if len(sources[-1]) > _MAX_SOURCE_BYTES:
+                raise InputError(
+                    f"{where}: source has {len(sources[-1]):,} bytes, more than "
+                    f"{_MAX_SOURCE_BYTES}. Correct the line."
+                )
+    questions, answers = (
+        _tokens(text, allowed[name]).reshape(len(lines), num_cells) for name, text in texts.items()
+    )
     return CsvBoards(
-        path, lines, questions.reshape(shape), answers.reshape(shape), np.array(sources, np.bytes_)
+        path, lines, questions, answers, np.array(sources, np.bytes_) if sources else None
     )
 
 
-def _check_board(board: str, num_cells: int, allowed: Symbols, where: str) -> None:
-    if len(board) != num_cells:
-        raise InputError(f"{where} has {len(board)} characters, not {num_cells}. Correct the line.")
+def _wrong_length(path: Path, symbols: Callable[[int], tuple[Symbols, Symbols]]) -> InputError:
+    """The error for a file whose boards differ in length, or have an impossible length.
+
+    The most frequent possible length is taken for the right one, so the file is read once more.
+    """
+    counts = Counter(len(row[name]) for _, row in read_rows(path) for name in _BOARDS)
+    possible = [length for length in counts if not _impossible(length, symbols)]
+    right = max(possible, key=counts.__getitem__, default=None)
+    for line, row in read_rows(path):
+        for name in _BOARDS:
+            length, where = len(row[name]), f"{path}, line {line}: {name}"
+            if right is None:
+                return InputError(f"{where}: {_impossible(length, symbols)}")
+            if length != right:
+                return InputError(
+                    f"{where} has {length:,} characters, not {right}. Correct the line."
+                )
+    return InputError(f"{path} has changed while it was read. Try again.")
+
+
+def _impossible(num_cells: int, symbols: Callable[[int], tuple[Symbols, Symbols]]) -> str:
+    """Why boards cannot have this number of cells; empty if they can."""
+    if num_cells > _MAX_CELLS:
+        return f"{num_cells:,} cells are more than {_MAX_CELLS:,}. Give smaller boards."
+    try:
+        symbols(num_cells)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _check_symbols(board: str, allowed: Symbols, where: str) -> None:
     if not allowed.keys() >= set(board):
         cell = next(cell for cell, character in enumerate(board) if character not in allowed)
-        row, column = divmod(cell, math.isqrt(num_cells))
+        row, column = divmod(cell, math.isqrt(len(board)))
         raise InputError(
             f"{where} has {board[cell]!r} in row {row + 1}, column {column + 1}, not one of "
             f"{''.join(allowed)!r}. Correct the line."

@@ -1,5 +1,6 @@
 """Training and test puzzles with their solutions: from the Hub, from CSV files, or generated."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trm.data import Split
-from trm.errors import InputError
+from trm.errors import InputError, TrmWarning
 from trm.tasks.base import DataOptions
 from trm.tasks.puzzle_csv import download
+
+#: Puzzles of a split whose solutions are counted, at most: a second or two.
+MAX_SOLVED = 10_000
 
 
 class SolvedPuzzleOptions(DataOptions):
@@ -60,11 +64,13 @@ def train_and_test_puzzles(
     read: Callable[[Path], SolvedPuzzles],
     is_copy: Callable[[SolvedPuzzles, SolvedPuzzles], NDArray[np.bool_]],
     generate: Callable[[int], SolvedPuzzles],
+    is_ambiguous: Callable[[SolvedPuzzles], NDArray[np.bool_]],
 ) -> tuple[SolvedPuzzles, SolvedPuzzles]:
     """The training and test puzzles of the chosen source.
 
     From the Hub or a folder, these are random rows of ``train.csv`` and the first rows of
-    ``test.csv``. A single file is divided at random.
+    ``test.csv``. A single file is divided at random. A warning counts test puzzles that are trained
+    on, questions with several answers, and puzzles with several solutions.
 
     Args:
         options: the source (``hub``, ``generate``, a folder or a file) and the numbers of puzzles.
@@ -73,6 +79,7 @@ def train_and_test_puzzles(
         read: reads and checks a CSV file.
         is_copy: which puzzles of the second argument are symmetric copies of one of the first.
         generate: generates this number of puzzles.
+        is_ambiguous: which puzzles have more than one solution, where one is wanted.
 
     Raises:
         InputError: if there is no such file, or it has too few puzzles.
@@ -92,14 +99,79 @@ def train_and_test_puzzles(
         test = rest.take(~is_copy(train, rest))
         if not len(test):
             raise InputError(f"{path}: no puzzle is left to test on. Lower --num-train.")
-        return train, test.take(np.arange(len(test))[: options.num_test])
+        test = test.take(np.arange(len(test))[: options.num_test])
+        _warn_of_two_answers(train, rest)
+        _warn_of_more_solutions(train, test, is_ambiguous)
+        return train, test
     else:
         raise InputError(
             f"--source {options.source}: no such file or folder, and not one of hub, generate."
         )
     train, test = map(read, files)
     test = test.take(np.arange(len(test))[: options.num_test])
-    return _choose(train, options.num_train, rng, files[0])[0], test
+    train = _choose(train, options.num_train, rng, files[0])[0]
+    if train.inputs.shape[1] == test.inputs.shape[1]:  # otherwise they are refused
+        _warn_of_copies(train, test, is_copy)
+        _warn_of_two_answers(train, test)
+        _warn_of_more_solutions(train, test, is_ambiguous)
+    return train, test
+
+
+def _warn_of_copies(
+    train: SolvedPuzzles,
+    test: SolvedPuzzles,
+    is_copy: Callable[[SolvedPuzzles, SolvedPuzzles], NDArray[np.bool_]],
+) -> None:
+    copies = int(is_copy(train, test).sum())
+    if copies:
+        known = set(_as_bytes(train.inputs).tolist())
+        same = sum(board in known for board in _as_bytes(test.inputs).tolist())
+        _warn(
+            f"{copies:,} of {len(test):,} test puzzles are trained on with their answers: {same:,} "
+            f"are training puzzles, {copies - same:,} symmetric copies of training puzzles. Give "
+            "one file with all puzzles, which is divided without copies."
+        )
+
+
+def _warn_of_two_answers(train: SolvedPuzzles, others: SolvedPuzzles) -> None:
+    questions, answers = (
+        np.unique(np.concatenate((_as_bytes(one), _as_bytes(two))), return_inverse=True)[1]
+        for one, two in ((train.inputs, others.inputs), (train.labels, others.labels))
+    )
+    different = np.unique(np.stack((questions, answers)), axis=1)
+    several = int((np.bincount(different[0]) > 1).sum())
+    if several:
+        occur = "question occurs" if several == 1 else "questions occur"
+        _warn(f"{several:,} {occur} with two answers or more. Keep one answer of each.")
+
+
+def _warn_of_more_solutions(
+    train: SolvedPuzzles,
+    test: SolvedPuzzles,
+    is_ambiguous: Callable[[SolvedPuzzles], NDArray[np.bool_]],
+) -> None:
+    parts = []
+    for name, puzzles in (("training", train), ("test", test)):
+        rows = np.linspace(0, len(puzzles) - 1, min(len(puzzles), MAX_SOLVED)).astype(np.int64)
+        count = int(is_ambiguous(puzzles.take(rows)).sum())
+        checked = " that were checked" if len(rows) < len(puzzles) else ""
+        if count:
+            parts.append(f"{count:,} of {len(rows):,} {name} puzzles{checked}")
+    if parts:
+        _warn(
+            f"{' and '.join(parts)} have more than one solution. Only the answer in the file "
+            "counts as right."
+        )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, TrmWarning, stacklevel=2)
+
+
+def _as_bytes(boards: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    """Boards (num_puzzles, num_cells) as byte strings (num_puzzles,); no token is 0."""
+    rows = np.ascontiguousarray(boards)
+    return rows.view(f"S{rows.shape[1]}").reshape(len(rows))
 
 
 def _choose(

@@ -68,11 +68,10 @@ def test_the_line_that_is_spoiled_below_is_good(write_csv: WriteCsv) -> None:
         ({"answer": "S  o# ooG "}, r"answer has 10 characters, not 9\. Correct the line\.$"),
         (
             {"question": "S   # x G"},
-            r"question has 'x' in row 3, column 1, not one of '# SG'\. Correct the line\.$",
+            r"question has 'x' in row 3, column 1, not one of '# SG\.'\. Correct the line\.$",
         ),
-        ({"question": "S  o#   G"}, r"question has 'o' in row 2, column 1, not one of '# SG'\."),
-        ({"question": "S  .#   G"}, r"question has '\.' in row 2, column 1, not one of '# SG'\."),
-        ({"answer": "S  o# o?G"}, r"answer has '\?' in row 3, column 2, not one of '# SGo'\."),
+        ({"question": "S  o#   G"}, r"question has 'o' in row 2, column 1, not one of '# SG\.'\."),
+        ({"answer": "S  o# o?G"}, r"answer has '\?' in row 3, column 2, not one of '# SGo\.'\."),
         ({"question": "    #   G"}, r"question has 0 S, not 1\. Correct the line\.$"),
         ({"question": "S   #    "}, r"question has 0 G, not 1\. Correct the line\.$"),
         ({"question": "S   # G G"}, r"question has 2 G, not 1\. Correct the line\.$"),
@@ -92,9 +91,23 @@ def test_a_mistake_is_told_with_its_line(
         read_csv(path)
 
 
+def test_an_open_cell_may_be_a_dot(write_csv: WriteCsv) -> None:
+    dots = mended(question="S...#...G", answer="S..o#.ooG")
+    plain, dotted = (read_csv(write_csv([HEADER, line])) for line in (mended(), dots))
+    assert (plain.inputs == dotted.inputs).all()
+    assert (plain.labels == dotted.labels).all()
+
+
+def test_a_huge_maze_is_refused(write_csv: WriteCsv) -> None:
+    maze = "S" + "." * (300 * 300 - 2) + "G"
+    with pytest.raises(InputError, match=r"question: 90,000 cells are more than 65,536\. Give"):
+        read_csv(write_csv([HEADER, mended(question=maze, answer=maze)]))
+
+
 @pytest.mark.parametrize("cells", [0, 1, 8])
 def test_a_maze_that_is_no_square_is_told(write_csv: WriteCsv, cells: int) -> None:
-    line = mended(question="SG" + " " * (cells - 2) if cells > 1 else "S"[:cells])
+    maze = "SG" + " " * (cells - 2) if cells > 1 else "S"[:cells]
+    line = mended(question=maze, answer=maze)
     message = rf"line 2: question: {cells} cells do not form a square\. Give a maze of size x size"
     with pytest.raises(InputError, match=message):
         read_csv(write_csv([HEADER, line]))

@@ -1,5 +1,6 @@
 """CSV files of puzzles: what is read, and each mistake with its file and line."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -67,15 +68,43 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_csv(tmp_path / "train.csv")
 
 
-@pytest.mark.parametrize("content", [b"", b"source,question,answer\n", b"a;b\n", b"\n\n"])
+@pytest.mark.parametrize("content", [b"", b"source,puzzle,rating\n", b"a;b\n", b"\n\n"])
 def test_a_missing_column_is_named(write_csv: WriteCsv, content: bytes) -> None:
-    missing = "rating" if b"question" in content else "source"
+    missing = "answer" if b"puzzle" in content else "question"
     message = (
-        rf"/puzzles.csv, line 1: column '{missing}' is missing\. "
-        r"The header must name source, question, answer, rating\.$"
+        rf"/puzzles.csv, line 1: column '{missing}' is missing\. The header must name a question "
+        r"\(question, puzzle, quizzes\) and an answer \(answer, solution, solutions\)\.$"
     )
     with pytest.raises(InputError, match=message):
         read_csv(write_csv(content))
+
+
+@pytest.mark.parametrize(
+    "header", ["id,puzzle,solution,clues", "x,quizzes,solutions,y", '"", Question ,ANSWER,z']
+)
+def test_the_usual_other_headers_are_read(
+    csv_lines: Lines, write_csv: WriteCsv, header: str
+) -> None:
+    table = read_csv(write_csv([header, *csv_lines(4)[1:]]))
+    expected = read_csv(write_csv(csv_lines(4)))
+    assert (table.inputs == expected.inputs).all()
+    assert (table.labels == expected.labels).all()
+    assert table.info == {}
+
+
+def test_two_columns_for_one_thing_are_refused(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    lines = ["puzzle,question,answer,rating", *csv_lines(4)[1:]]
+    with pytest.raises(InputError, match=r"line 1: 'puzzle' and 'question' both name the question"):
+        read_csv(write_csv(lines))
+
+
+def test_a_rating_may_be_fractional(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    ratings = [3.25, 0.0, 7.0, 1.0]
+    lines = csv_lines(4)
+    rated = [line.rsplit(",", 1)[0] + f",{r}" for line, r in zip(lines[1:], ratings, strict=True)]
+    assert read_csv(write_csv([lines[0], *rated])).info["rating"].tolist() == ratings
+    whole = read_csv(write_csv([lines[0], *rated[1:]])).info["rating"]
+    assert (whole.dtype, whole.tolist()) == (np.int32, [0, 7, 1])
 
 
 def test_a_file_without_puzzles_is_named(csv_lines: Lines, write_csv: WriteCsv) -> None:
@@ -109,11 +138,15 @@ def changed(lines: list[str], line: int, **cells: str) -> list[str]:
             r"answer has '0' in row 1, column 1, not one of '1234'\. Correct the line\.$",
         ),
         ({"answer": "1" * 16}, r"the answer does not solve the question\. Correct the line\.$"),
-        ({"rating": "hard"}, r"rating 'hard' is not a whole number\. Correct the line\.$"),
-        ({"rating": "-1"}, r"rating '-1' is not a whole number\. Correct the line\.$"),
-        ({"rating": "1.5"}, r"rating '1.5' is not a whole number\. Correct the line\.$"),
-        ({"rating": ""}, r"rating '' is not a whole number\. Correct the line\.$"),
+        ({"rating": "hard"}, r"rating 'hard' is not a number of 0 or more, such as 12 or 0\.5\."),
+        ({"rating": "-1"}, "rating '-1' is not a number"),
+        ({"rating": "1e5"}, "rating '1e5' is not a number"),
+        ({"rating": "nan"}, "rating 'nan' is not a number"),
+        ({"rating": "٣"}, "rating '٣' is not a number"),
+        ({"rating": ""}, "rating '' is not a number"),
         ({"rating": "9" * 12}, r"rating '9{12}' is too large\. Correct the line\.$"),
+        ({"rating": "9" * 5000}, r"rating '9{98} is too large\. Correct the line\.$"),
+        ({"source": "é" * 200}, r"source has 400 bytes, more than 255\. Correct the line\.$"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(
@@ -142,14 +175,51 @@ def test_a_line_that_ends_early_is_told(csv_lines: Lines, write_csv: WriteCsv) -
 def test_a_board_of_no_known_size_is_told(csv_lines: Lines, write_csv: WriteCsv) -> None:
     lines = changed(csv_lines(4), 2, question="." * 25, answer="1" * 25)
     with pytest.raises(
-        InputError, match=r"line 2: question: no Sudoku board has 25 cells: use 16, 36 or 81"
+        InputError, match=r"line 2: question has 25 characters, not 16\. Correct the line\.$"
     ):
         read_csv(write_csv(lines))
+    message = r"line 2: question: no Sudoku board has 25 cells: use 16, 36 or 81"
+    with pytest.raises(InputError, match=message):
+        read_csv(write_csv(lines[:2]))
+
+
+@pytest.mark.parametrize(("row", "column"), [(1, "question"), (1, "answer"), (4, "question")])
+def test_the_board_that_differs_from_most_is_blamed(
+    csv_lines: Lines, write_csv: WriteCsv, row: int, column: str
+) -> None:
+    lines = csv_lines(4)
+    short = changed(lines, row + 1, **{column: "1" * 15})
+    message = rf"line {row + 1}: {column} has 15 characters, not 16\. Correct the line\.$"
+    with pytest.raises(InputError, match=message):
+        read_csv(write_csv(short))
+    other_size = [lines[0], csv_lines(6)[1], *lines[1:]]
+    with pytest.raises(InputError, match=r"line 2: question has 36 characters, not 16\."):
+        read_csv(write_csv(other_size))
+
+
+def test_of_one_puzzle_the_board_of_an_impossible_size_is_blamed(
+    csv_lines: Lines, write_csv: WriteCsv
+) -> None:
+    lines = changed(csv_lines(4)[:2], 2, question="1" * 15)
+    with pytest.raises(InputError, match=r"line 2: question has 15 characters, not 16\."):
+        read_csv(write_csv(lines))
+
+
+def test_boxes_of_6x6_have_two_rows(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    lines = [line.split(",") for line in csv_lines(6)]
+    for line in lines[1:]:
+        line[1:3] = ("".join(board[i::6] for i in range(6)) for board in line[1:3])
+    message = (
+        r"line 2: the answer has boxes of 3 rows x 2 columns, but boxes of 6x6 have 2 rows x 3 "
+        r"columns\. Exchange the rows and columns of all boards\.$"
+    )
+    with pytest.raises(InputError, match=message):
+        read_csv(write_csv([",".join(line) for line in lines]))
 
 
 def test_the_line_is_counted_past_blank_ones(csv_lines: Lines, write_csv: WriteCsv) -> None:
     lines = [*csv_lines(4)[:2], "", "", *changed(csv_lines(4), 3, rating="?")[2:]]
-    with pytest.raises(InputError, match=r"line 5: rating '\?' is not a whole number\."):
+    with pytest.raises(InputError, match=r"line 5: rating '\?' is not a number"):
         read_csv(write_csv(lines))
 
 
@@ -168,3 +238,15 @@ def test_a_cell_without_end_is_told(csv_lines: Lines, write_csv: WriteCsv) -> No
     lines = changed(csv_lines(4), 3, source="x" * 140_000)
     with pytest.raises(InputError, match=r"line 3: not CSV text: field larger than field limit"):
         read_csv(write_csv(lines))
+
+
+def test_a_line_without_end_is_told(csv_lines: Lines, write_csv: WriteCsv) -> None:
+    lines = [*csv_lines(4)[:2], "x," * 600_000]
+    with pytest.raises(InputError, match=r"line 3: .* the line has more than 1,048,576 bytes\."):
+        read_csv(write_csv(lines))
+
+
+def test_a_pipe_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train.csv")
+    with pytest.raises(InputError, match=r"cannot read .*/train.csv: it is not a regular file\."):
+        read_csv(tmp_path / "train.csv")

@@ -49,6 +49,8 @@ def build(out: Path, options: MazeOptions, rng: np.random.Generator) -> DatasetM
         read=lambda file: _read_long(file, options.min_path or 0),
         is_copy=_is_copy,
         generate=lambda count: _generate(count, options, rng),
+        # Most mazes have several shortest paths; the labels follow a rule.
+        is_ambiguous=lambda mazes: np.zeros(len(mazes), bool),
     )
     size = common_size(train, test, options.size)
     meta = board_meta("maze", options, VOCABULARY, size)

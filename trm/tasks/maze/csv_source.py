@@ -1,14 +1,14 @@
 """Mazes from CSV files in the format of the Hub dataset ``sapientinc/maze-30x30-hard-1k``.
 
-A question has ``size * size`` characters of ``# SG``, row by row; an answer also has ``o``. An
-answer may be any valid path, not only the one of the tie-break rule. The column ``rating`` is
-ignored.
+A question has ``size * size`` characters of ``# SG``, row by row; an answer also has ``o``. A dot
+is an open cell too. An answer may be any valid path, not only the one of the tie-break rule. The
+column ``rating`` is ignored.
 """
 
 from pathlib import Path
 
 from trm.errors import InputError
-from trm.tasks.maze.geometry import PATH, VOCABULARY, WALL, size_of
+from trm.tasks.maze.geometry import OPEN, PATH, VOCABULARY, WALL, size_of
 from trm.tasks.maze.solver import is_valid_path, path_cells
 from trm.tasks.puzzle_csv import Symbols, read_boards
 from trm.tasks.solved_puzzles import SolvedPuzzles
@@ -20,7 +20,7 @@ def read_csv(path: Path) -> SolvedPuzzles:
     """Read and check a CSV file.
 
     Returns:
-        Mazes with the info ``source``.
+        Mazes with the info ``source``, if the file has it.
 
     Raises:
         InputError: for an invalid file or row; the message names the line.
@@ -30,12 +30,12 @@ def read_csv(path: Path) -> SolvedPuzzles:
     boards.check(
         is_valid_path(boards.questions, boards.answers), "the answer does not solve the question"
     )
-    return SolvedPuzzles(boards.questions, boards.answers, {"source": boards.sources})
+    return SolvedPuzzles(boards.questions, boards.answers, boards.info)
 
 
 def _symbols(num_cells: int) -> tuple[Symbols, Symbols]:
     size_of(num_cells)  # refuses what is not a square
-    answer = {VOCABULARY[token]: token for token in range(WALL, PATH + 1)}
+    answer = {VOCABULARY[token]: token for token in range(WALL, PATH + 1)} | {".": OPEN}
     return {symbol: token for symbol, token in answer.items() if token != PATH}, answer
 
 

@@ -40,6 +40,7 @@ def build(out: Path, options: SudokuOptions, rng: np.random.Generator) -> Datase
         read=lambda file: _read_rated(file, options.min_rating),
         is_copy=_is_copy,
         generate=lambda count: _generate(count, options, rng),
+        is_ambiguous=_is_ambiguous,
     )
     geometry = Geometry.of(common_size(train, test, options.size))
     meta = board_meta("sudoku", options, vocabulary(geometry), geometry.size)
@@ -55,6 +56,10 @@ def build(out: Path, options: SudokuOptions, rng: np.random.Generator) -> Datase
 
 def _read_rated(file: Path, min_rating: int) -> SolvedPuzzles:
     puzzles = read_csv(file)
+    if not min_rating:
+        return puzzles
+    if "rating" not in puzzles.info:
+        raise InputError(f"{file} has no column 'rating'. Leave --min-rating out.")
     ratings = puzzles.info["rating"]
     if not (ratings >= min_rating).any():
         raise InputError(
@@ -72,6 +77,13 @@ def _is_copy(train: SolvedPuzzles, others: SolvedPuzzles) -> NDArray[np.bool_]:
         invariant(puzzles.inputs - np.uint8(BLANK), geometry) for puzzles in (train, others)
     )
     return np.isin(hashes, known)
+
+
+def _is_ambiguous(puzzles: SolvedPuzzles) -> NDArray[np.bool_]:
+    from trm.tasks.sudoku.solver import has_more_solutions
+
+    geometry = Geometry.from_num_cells(puzzles.inputs.shape[1])
+    return has_more_solutions(puzzles.inputs - np.uint8(BLANK), geometry)
 
 
 def _generate(count: int, options: SudokuOptions, rng: np.random.Generator) -> SolvedPuzzles:

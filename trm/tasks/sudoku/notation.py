@@ -47,8 +47,10 @@ def parse_board(text: str, geometry: Geometry, *, check: bool = True) -> NDArray
     board = np.frombuffer(text.replace(".", "0").encode(), np.uint8) - ord("0")
     conflict = first_conflict(board) if check else None
     if conflict:
+        shape = f" of {geometry.box_rows} rows x {geometry.box_cols} columns"
+        boxes = shape if conflict[0].startswith("box") and geometry.size == 6 else ""
         raise InputError(
-            f"the puzzle has the digit {conflict[1]} twice in {conflict[0]}. Correct it."
+            f"the puzzle has the digit {conflict[1]} twice in {conflict[0]}{boxes}. Correct it."
         )
     return board + np.uint8(BLANK)
 

@@ -253,6 +253,23 @@ def rate(boards: Board, geometry: Geometry) -> NDArray[np.int32]:
     return ratings
 
 
+@njit(cache=True)
+def _count_all(boards: Board, tables: IndexTables) -> NDArray[np.int64]:
+    """The solutions (N,) of boards (N, cells), counted up to 2."""
+    counts = np.empty(len(boards), dtype=np.int64)
+    for index in range(len(boards)):
+        candidates = candidates_of(boards[index], tables.units.shape[1])
+        counts[index] = search(candidates, tables, 2, np.empty_like(boards[index]))[0]
+    return counts
+
+
+def has_more_solutions(boards: Board, geometry: Geometry) -> Flags:
+    """Whether (N,) each of the boards (N, cells) has more than one solution."""
+    check_boards(boards, geometry)
+    several: Flags = _count_all(boards, index_tables(geometry)) > 1
+    return several
+
+
 def check_boards(boards: Board, geometry: Geometry) -> None:
     """Refuse boards (N, cells) with values that the compiled functions cannot use as indices."""
     if boards.ndim != 2 or boards.shape[1] != geometry.num_cells or boards.dtype != np.uint8:
