@@ -202,7 +202,9 @@ def test_votes_that_do_not_belong_together(
         r"^a.npz has answers to data of digest \w+, d has \w+\. Give the data", message
     )
     (tmp_path / "text").write_text("hello")
-    assert "text holds no predictions: it is not an .npz file" in fails("vote", "a.npz", "text")
+    assert "text holds no predictions: it is not an .npz file, or cut short" in fails(
+        "vote", "a.npz", "text"
+    )
     assert "absent: no such file" in fails("vote", "absent")
 
 
@@ -232,8 +234,9 @@ def test_files_are_of_one_checkpoint(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, r"^--all all\.toml: no such file\. Name a TOML file\.$"),
-        ("[[checkpoint", r"^--all all\.toml: not TOML: .* Correct the file\.$"),
+        (None, r"^all\.toml: no such file\. Correct the file\.$"),
+        ("[[checkpoint", r"^all\.toml is damaged: it is not TOML: .* Correct the file\.$"),
+        ("x = " + "[" * 100_000, r"^all\.toml is damaged: it is nested too deeply\. Correct the"),
         ('[[checkpoint]]\nckpt = "absent"', r"^absent: no such run or checkpoint\. See what"),
         (
             '[[checkpoint]]\nckpt = "RUN"\nmetric = "exact"\nmax_examples = 2',

@@ -1,14 +1,14 @@
 """Lists of checkpoints to evaluate, as TOML."""
 
-import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
 from trm.config import first_problem
 from trm.errors import InputError
 from trm.inference.options import InferenceOptions
+from trm.reading import FileReader
 
 
 class ManifestEntry(InferenceOptions):
@@ -40,16 +40,11 @@ def read_manifest(path: Path) -> list[ManifestEntry]:
     Raises:
         InputError: if the file is missing, is not TOML, or has an entry that cannot be used.
     """
-    try:
-        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"--all {path}: no such file. Name a TOML file.") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"--all {path}: not TOML: {error}. Correct the file.") from error
+    raw = FileReader(InputError, "Correct the file.").toml(path)
     entries = raw.get("checkpoint")
     if not isinstance(entries, list) or not entries or raw.keys() != {"checkpoint"}:
         raise InputError(
-            f"--all {path} must hold [[checkpoint]] tables, each with a ckpt, and nothing else."
+            f"{path} must hold [[checkpoint]] tables, each with a ckpt, and nothing else."
         )
     checked = []
     for number, entry in enumerate(entries, 1):
@@ -57,5 +52,5 @@ def read_manifest(path: Path) -> list[ManifestEntry]:
             checked.append(ManifestEntry.model_validate(entry))
         except ValidationError as error:
             reason = first_problem(error).removeprefix("Value error, ").rstrip(".")
-            raise InputError(f"--all {path}: checkpoint {number}: {reason}. Correct it.") from error
+            raise InputError(f"{path}: checkpoint {number}: {reason}. Correct it.") from error
     return checked

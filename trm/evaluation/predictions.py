@@ -1,21 +1,19 @@
 """Saved answers, and votes over them: without the model, or over several models."""
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field
 
-from trm.config import first_problem
 from trm.data import IGNORE_LABEL, PAD, Dataset, Split, with_validation_split
 from trm.errors import InputError
 from trm.inference.choice import majority
 from trm.inference.options import InferenceOptions
+from trm.reading import FileReader, parse_json
 from trm.storage import atomic_file
 from trm.tasks.base import Task
 from trm.tasks.metrics import EvalBatch, Evaluator
@@ -26,10 +24,22 @@ ABOUT = "about"
 _BATCH_SIZE = 8192
 _FIELDS = tuple(field.name for field in fields(EvalBatch))
 _TOKENS = ("inputs", "labels", "answers")
-#: The errors of reading a file that is damaged, or not an ``.npz`` file.
-_UNREADABLE = (
-    KeyError, ValueError, TypeError, AttributeError, OSError, BadZipFile, zlib.error,
-)  # fmt: skip
+_TYPES: dict[str, type[np.generic]] = {
+    **dict.fromkeys(_TOKENS, np.uint8),
+    "halt_logits": np.float32,
+    "halt_steps": np.int32,
+    "puzzle_identifiers": np.int32,
+    "examples": np.int64,
+    "puzzles": np.int64,
+}
+#: The smallest and largest value of an array of a type. Only logits are negative.
+_LIMITS: dict[type[np.generic], tuple[float, float]] = {
+    np.float32: (-np.inf, np.inf),
+    **{kind: (0, int(np.iinfo(kind).max)) for kind in (np.uint8, np.int32, np.int64)},
+}
+_READER = FileReader(
+    InputError, "Name a file of trm eval --save-predictions.", "holds no predictions"
+)
 
 
 class PredictionsInfo(InferenceOptions):
@@ -42,8 +52,8 @@ class PredictionsInfo(InferenceOptions):
 
     task: str
     data: tuple[str, ...]
-    split: str = "test"
-    validation_share: float = 0.0
+    split: str = Field("test", pattern="^(test|validation)$")
+    validation_share: float = Field(0.0, ge=0, lt=1, allow_inf_nan=False)
     digest: str
     checkpoint: str
     step: int
@@ -100,37 +110,30 @@ class Predictions:
         Raises:
             InputError: if the file holds no predictions, or is damaged.
         """
-        if not path.is_file():
-            raise InputError(f"{path}: no such file. Write one: trm eval --save-predictions {path}")
-        try:
-            if not is_zipfile(path):
-                raise ValueError("it is not an .npz file")
-            with np.load(path, allow_pickle=False) as saved:
-                info = PredictionsInfo.model_validate_json(saved[ABOUT].tobytes())
-                arrays = {name: saved[name] for name in _FIELDS}
-            _check_arrays(arrays)
-        except ValidationError as error:
-            reason = first_problem(error)
-            raise InputError(f"{path} is damaged: {reason}. Write it again.") from error
-        except _UNREADABLE as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"{path} holds no predictions: {reason}. Name a file of trm eval "
-                "--save-predictions."
-            ) from error
-        return cls(info, EvalBatch(**arrays))
+        arrays = _READER.archive(path, [ABOUT, *_FIELDS])
+        with _READER.parsing(path):
+            info = PredictionsInfo.model_validate(parse_json(arrays.pop(ABOUT).tobytes()))
+            return cls(info, EvalBatch(**_checked(arrays)))
 
 
-def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse arrays that are not answers."""
+def _checked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays of a file, with the types that :meth:`Predictions.save` gives them.
+
+    Raises:
+        ValueError: if they are not answers.
+    """
     for name, array in arrays.items():
         kinds, dimensions = "f" if name == "halt_logits" else "iu", 2 if name in _TOKENS else 1
         if array.dtype.kind not in kinds or array.ndim != dimensions:
             raise ValueError(f"its {name} are {array.dtype} of shape {array.shape}")
+        least, most = _LIMITS[_TYPES[name]]
+        if array.size and not (array.min() >= least and array.max() <= most):  # also not NaN
+            raise ValueError(f"its {name} go from {array.min()} to {array.max()}")
     if len({len(array) for array in arrays.values()}) > 1:
         raise ValueError("its arrays differ in length")
     if len({arrays[name].shape for name in _TOKENS}) > 1:
         raise ValueError("its answers and labels differ in length")
+    return {name: array.astype(_TYPES[name], copy=False) for name, array in arrays.items()}
 
 
 def compact(batch: EvalBatch) -> EvalBatch:
