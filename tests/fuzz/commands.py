@@ -17,7 +17,7 @@ from trm.tasks.registry import list_tasks
 
 #: Flags that start processes, use the network or a compiler, or are meant to show tracebacks.
 _LEFT_OUT = {"--nproc", "--nnodes", "--rdzv-endpoint", "--max-restarts", "--push-to", "--log-to",
-             "--compile", "--debug", "--device"}  # fmt: skip
+             "--compile", "--debug", "--device", "--format"}  # fmt: skip
 #: Settings that make a run legitimately long.
 _LONG = {"--max-steps", "--epochs", "--set", "--profile", "--config", "--preset"}
 
