@@ -234,9 +234,9 @@ def test_files_are_of_one_checkpoint(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, r"^all\.toml: no such file\. Correct the file\.$"),
-        ("[[checkpoint", r"^all\.toml is damaged: it is not TOML: .* Correct the file\.$"),
-        ("x = " + "[" * 100_000, r"^all\.toml is damaged: it is nested too deeply\. Correct the"),
+        (None, r"^all\.toml: no such file\. Name a correct TOML file\.$"),
+        ("[[checkpoint", r"^all\.toml is damaged: it is not TOML: .* Name a correct TOML file\.$"),
+        ("x = " + "[" * 100_000, r"^all\.toml is damaged: it is nested too deeply\. Name a corr"),
         ('[[checkpoint]]\nckpt = "absent"', r"^absent: no such run or checkpoint\. See what"),
         (
             '[[checkpoint]]\nckpt = "RUN"\nmetric = "exact"\nmax_examples = 2',

@@ -106,5 +106,6 @@ def test_what_is_not_toml_is_refused(file: Path, content: bytes) -> None:
 
 
 def test_no_file_and_a_folder(file: Path, tmp_path: Path) -> None:
-    assert refused(file) == ": no such file. Name a TOML file."
-    assert refused(tmp_path).endswith(". Correct the file.")
+    assert refused(file) == ": no such file. Name a correct TOML file."
+    with pytest.raises(InputError, match=r"^cannot read \S+: it is not a regular file\. Name a"):
+        read_manifest(tmp_path)

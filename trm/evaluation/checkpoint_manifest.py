@@ -40,7 +40,7 @@ def read_manifest(path: Path) -> list[ManifestEntry]:
     Raises:
         InputError: if the file is missing, is not TOML, or has an entry that cannot be used.
     """
-    raw = FileReader(InputError, "Correct the file.").toml(path)
+    raw = FileReader(InputError, "Name a correct TOML file.").toml(path)
     entries = raw.get("checkpoint")
     if not isinstance(entries, list) or not entries or raw.keys() != {"checkpoint"}:
         raise InputError(
