@@ -127,13 +127,15 @@ def test_an_array_that_the_task_needs_is_named(folder: Path) -> None:
     [
         ({"seq_len": -1}, "seq_len"),
         ({"num_puzzle_identifiers": 0}, "num_puzzle_identifiers"),
+        ({"digest": "[/x]"}, "digest is '[/x]', not a SHA-256"),
+        ({"digest": ""}, "digest is '', not a SHA-256"),
         ({"splits": {"../train": {}}}, "splits"),
         ({"splits": {".train": {}}}, "splits"),
         ({"splits": {"train": {"arrays": ["augmentation"]}}}, "splits.train"),
         ({"splits": {"train": {"arrays": ["info_../../secret"]}}}, "splits.train"),
     ],
 )
-def test_a_description_that_leads_elsewhere_is_damaged(
+def test_a_description_that_none_of_ours_has_is_damaged(
     folder: Path, changes: dict[str, Any], field: str
 ) -> None:
     description = json.loads((folder / "dataset.json").read_text())
@@ -170,7 +172,7 @@ def flip_label(folder: Path) -> None:
 def test_a_flipped_label_is_noticed(folder: Path) -> None:
     flip_label(folder)
     built = json.loads((folder / "dataset.json").read_text())["digest"][:12]
-    message = rf"has changed since it was built: its digest is \w{{12}}, dataset.json has '{built}'"
+    message = rf"has changed since it was built: its digest is \w{{12}}, dataset.json has {built}"
     with pytest.raises(DataError, match=message):
         open_dataset(folder)
     assert open_dataset(folder, allow_changed=True).meta.digest.startswith(built)

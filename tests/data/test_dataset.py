@@ -78,6 +78,13 @@ def test_large_arrays_stay_on_disk(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert not any(a.flags.writeable for a in (*small.values(), *large.values()))
 
 
+def test_a_small_file_may_be_cut_short_while_it_is_in_use(folder: Path) -> None:
+    split, rows = open_dataset(folder).split("train"), np.arange(4)
+    before = split.make_batch(rows, rows)
+    os.truncate(folder / "train" / "labels.npy", 130)
+    assert (split.make_batch(rows, rows).labels == before.labels).all()
+
+
 def test_a_file_cut_short_while_it_is_mapped_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +182,10 @@ def read_meta(path: Path) -> DatasetMeta:
         raise DataError(
             f"{path} has no {META_FILE}: it is incomplete or not a dataset. Build it again."
         )
-    return READER.model(file, DatasetMeta)
+    meta = READER.model(file, DatasetMeta)
+    if not re.fullmatch("[0-9a-f]{64}", meta.digest):
+        raise READER.damaged(file, f"digest is {meta.digest!r:.80}, not a SHA-256")
+    return meta
 
 
 def open_dataset(
@@ -229,7 +233,7 @@ def open_dataset(
     if actual != meta.digest and not allow_changed:
         raise DataError(
             f"{path} has changed since it was built: its digest is {actual[:12]}, {META_FILE} has "
-            f"{meta.digest[:12]!r}. Build the data again."
+            f"{meta.digest[:12]}. Build the data again."
         )
     return Dataset(path, meta, splits)
 
