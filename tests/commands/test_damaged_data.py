@@ -102,8 +102,9 @@ sys.exit(run(sys.argv[1:]))
 
 def test_a_file_that_is_cut_short_while_a_run_trains(folder: Path, tmp_path: Path) -> None:
     command = [
-        sys.executable, "-c", MAPPED, "train", "sudoku", "--preset", "mini", "--mlp-t", "--data", "d",
-        "--device", "cpu", "--batch-size", "8", "--max-steps", "2000", "--run-name", "a",
+        sys.executable, "-c", MAPPED, "train", "sudoku", "--preset", "mini", "--mlp-t",
+        "--data", "d", "--device", "cpu", "--batch-size", "8", "--max-steps", "2000",
+        "--run-name", "a",
         "--set", "train.eval_every_steps=2000", "--set", "train.log_every_steps=1",
         "--set", "model.hidden_size=16", "--set", "model.num_heads=1",
         "--set", "model.halt_max_steps=2",
