@@ -86,7 +86,7 @@ class FuzzCase:
         stdin = inner / "STDIN"
         is_file = stdin.exists() and stat.S_ISREG(stdin.stat().st_mode)
         with Sandbox(inner) as sandbox:
-            done = sandbox.run(words, stdin.read_bytes() if is_file else None)
+            done = sandbox.run(words, stdin.read_bytes() if is_file else b"")
         names = self.command.outputs.split()
         pairs = zip(self.command.words, words, strict=False)
         names += [new for old, new in pairs if old in names and new]  # it may have another name

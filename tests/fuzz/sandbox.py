@@ -23,7 +23,7 @@ from trm.cli import run
 TIME_LIMIT = 10
 _WAITING = 4
 #: Bytes of memory that a command line may take in addition to those that are in use already.
-MEMORY_LIMIT = 2 << 30
+MEMORY_LIMIT = 1 << 30
 #: Texts that set the direction of what follows: they can make a line read as something else.
 _BIDI = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _PACKAGE = Path(trm.__file__).parent
@@ -67,11 +67,11 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def run(self, arguments: Sequence[str], stdin: bytes | None = b"") -> Outcome:
-        """Run a command line; ``stdin`` is None if standard input is closed."""
+    def run(self, arguments: Sequence[str], stdin: bytes = b"") -> Outcome:
+        """Run a command line with ``stdin`` on standard input."""
         out, err = io.BytesIO(), io.BytesIO()
         streams = (
-            None if stdin is None else io.TextIOWrapper(io.BytesIO(stdin), "utf-8"),
+            io.TextIOWrapper(io.BytesIO(stdin), "utf-8"),
             io.TextIOWrapper(out, "utf-8", write_through=True),
             io.TextIOWrapper(err, "utf-8", errors="backslashreplace", write_through=True),
         )
@@ -80,7 +80,7 @@ class Sandbox:
         try:
             with _limits(self.seconds), warnings.catch_warnings():
                 warnings.resetwarnings()
-                sys.stdin, sys.stdout, sys.stderr = streams  # type: ignore[assignment]
+                sys.stdin, sys.stdout, sys.stderr = streams
                 code = run(list(arguments))
         except BaseException as error:
             crash = error
