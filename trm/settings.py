@@ -11,32 +11,20 @@ source of a bad value.
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
-from pydantic_settings.exceptions import SettingsError
 
 from trm.config import (
     GROUPS,
-    DataConfig,
-    EvalConfig,
-    ModelConfig,
-    OptimConfig,
     RunConfig,
-    TrainConfig,
     setting_names,
 )
 from trm.errors import ConfigError, did_you_mean
+from trm.reading import FileReader, parse_toml
 
 ENV_PREFIX = "TRM_"
 #: Environment variables that are not settings: they change how the model computes, not the result.
@@ -45,20 +33,8 @@ _OTHER_VARIABLES = ("TRM_KERNELS",)
 FILE_HEADER = ("task", "preset")
 #: Settings by group and name, such as ``{"optim": {"lr": 1e-4}}``.
 Settings = Mapping[str, Mapping[str, Any]]
-
-
-class _Sources(BaseSettings):
-    """Tells pydantic-settings how to read the environment and a TOML file.
-
-    It is never instantiated, because arguments would silently override the environment.
-    """
-
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__")
-    model: ModelConfig = ModelConfig()
-    optim: OptimConfig = OptimConfig()
-    train: TrainConfig = TrainConfig()
-    data: DataConfig = DataConfig()
-    eval: EvalConfig = EvalConfig()
+_FILES = FileReader(ConfigError, "Name a TOML file with settings.", "cannot be used")
+_RUNS = FileReader(ConfigError, "Name a run folder.")
 
 
 @dataclass(frozen=True)
@@ -192,12 +168,7 @@ def _flatten(settings: Settings, source: str) -> Iterator[tuple[str, Any, str]]:
 def _from_run(run: Path, task: str) -> Iterator[tuple[str, Any, str]]:
     if not run.is_dir():
         raise ConfigError(f"{run}: no such run. Name a run folder; see trm runs.")
-    try:
-        config = RunConfig.model_validate_json((run / "config.json").read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ConfigError(
-            f"{run} cannot be resumed: its config.json cannot be read. Name a run folder."
-        ) from error
+    config = _RUNS.model(run / "config.json", RunConfig)
     if config.task != task:
         raise ConfigError(
             f"{run} is a run of task {config.task}, not {task}. To resume it: trm train "
@@ -210,33 +181,24 @@ def read_file(path: Path) -> dict[str, Any]:
     """Read a settings file without checking the names in it.
 
     Raises:
-        ConfigError: if the file is missing or not TOML.
+        ConfigError: if the file cannot be read or is not TOML.
     """
-    if not path.is_file():
-        raise ConfigError(f"--config {path}: no such file. Name a TOML file.")
-    try:
-        return TomlConfigSettingsSource(_Sources, toml_file=path)()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config {path}: not TOML: {error}. Correct the file.") from error
+    return _FILES.toml(path)
 
 
 def _from_environment() -> Iterator[tuple[str, Any, str]]:
     known = {ENV_PREFIX + name.replace(".", "__").upper(): name for name in setting_names()}
-    names = [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]
-    variables = [name for name in names if name not in _OTHER_VARIABLES]
-    for variable in variables:
-        if variable.upper() not in known:
+    for variable, text in os.environ.items():
+        if not variable.upper().startswith(ENV_PREFIX) or variable in _OTHER_VARIABLES:
+            continue
+        name = known.get(variable.upper())
+        if name is None:
             nearest = did_you_mean(variable, known).split(" Known:")[0]
             raise ConfigError(
                 f"unknown environment variable {variable}. {nearest} "
                 "Unset it; `trm config TASK` lists the settings."
             )
-    try:
-        settings = EnvSettingsSource(_Sources)()
-    except SettingsError as error:
-        raise ConfigError(f"environment {', '.join(variables)}: {error}. Correct it.") from error
-    for name, value, _ in _flatten(settings, ""):
-        yield name, value, f"environment {ENV_PREFIX}{name.replace('.', '__').upper()}"
+        yield name, _parse_value(text), f"environment {variable.upper()}"
 
 
 def _parse_assignment(text: str) -> tuple[str, Any, str]:
@@ -249,9 +211,10 @@ def _parse_assignment(text: str) -> tuple[str, Any, str]:
 def _parse_value(value: str) -> Any:
     """Parse TOML; other text is a string."""
     try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        table = parse_toml(f"value = {value}")
+    except ValueError:
         return value.strip()
+    return table["value"] if len(table) == 1 else value.strip()
 
 
 def _is_none(name: str, value: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from trm import __version__
+from trm.config import MOST_EXAMPLES, MOST_STEPS
 from trm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,10 +79,14 @@ Oversubscribe = Annotated[
     bool, typer.Option("--oversubscribe", help="Allow more processes than CPU cores.")
 ]
 NumNodes = Annotated[
-    int | None, typer.Option("--nnodes", min=1, metavar="N", help="Machines that train together.")
+    int | None,
+    typer.Option(
+        "--nnodes", min=1, max=MOST_EXAMPLES, metavar="N", help="Machines that train together."
+    ),
 ]
 NodeRank = Annotated[
-    int, typer.Option(min=0, metavar="R", help="The number of this machine, from 0.")
+    int,
+    typer.Option(min=0, max=MOST_EXAMPLES, metavar="R", help="The number of this machine, from 0."),
 ]
 Endpoint = Annotated[
     str | None,
@@ -92,7 +97,10 @@ Endpoint = Annotated[
 MaxRestarts = Annotated[
     int | None,
     typer.Option(
-        min=0, metavar="N", help="Restarts after a process died. Default: 3 if there are several."
+        min=0,
+        max=MOST_STEPS,
+        metavar="N",
+        help="Restarts after a process died. Default: 3 if there are several.",
     ),
 ]
 Shard = Annotated[
@@ -138,7 +146,8 @@ PushTo = Annotated[
     ),
 ]
 Profile = Annotated[
-    int, typer.Option(min=0, metavar="N", help="Write a profiler trace of N steps.")
+    int,
+    typer.Option(min=0, max=MOST_STEPS, metavar="N", help="Write a profiler trace of N steps."),
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Compile = Annotated[
@@ -175,9 +184,12 @@ Submission = Annotated[
 PerTask = Annotated[
     Path | None, typer.Option(metavar="F", help="Write the metrics of each task as JSON.")
 ]
-EvalBatchSize = Annotated[int | None, typer.Option(min=1, help="Examples at a time.")]
+EvalBatchSize = Annotated[
+    int | None, typer.Option(min=1, max=MOST_EXAMPLES, help="Examples at a time.")
+]
 MaxExamples = Annotated[
-    int | None, typer.Option(min=1, help="Evaluate only this many, always the same ones.")
+    int | None,
+    typer.Option(min=1, max=MOST_STEPS, help="Evaluate only this many, always the same ones."),
 ]
 Save = Annotated[
     Path | None, typer.Option(metavar="F", help="Draw the boards into a .png or .svg file.")
@@ -241,10 +253,15 @@ def with_inference_flags(
 def _flag(name: str, field: "FieldInfo") -> inspect.Parameter:
     """The flag of a field; None if it is not given."""
     extra: Any = field.json_schema_extra or {}
-    lowest = next((rule.ge for rule in field.metadata if hasattr(rule, "ge")), None)
+    bounds = {
+        flag: getattr(rule, bound)
+        for flag, bound in (("min", "ge"), ("max", "le"))
+        for rule in field.metadata
+        if hasattr(rule, bound)
+    }
     flags = [_flag_name(name)] if field.annotation is bool else []  # without a --no- flag
     option = typer.Option(
-        *flags, min=lowest, metavar=extra.get("metavar"), help=field.description,
+        *flags, **bounds, metavar=extra.get("metavar"), help=field.description,
         show_default=False,
     )  # fmt: skip
     value: Any = field.annotation

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trm.commands import options as opt
+from trm.config import MOST_EXAMPLES
 from trm.errors import InputError
 from trm.inference.options import SolveOptions
 from trm.inference.puzzle_file import bounded_lines
@@ -46,7 +47,12 @@ def solve(
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Puzzles at a time, with --out: 16 on a CPU or 64."),
+        typer.Option(
+            min=1,
+            max=MOST_EXAMPLES,
+            metavar="N",
+            help="Puzzles at a time, with --out: 16 on a CPU or 64.",
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start the file of --out again.")

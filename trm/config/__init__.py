@@ -5,7 +5,15 @@ are the published ones in lower case. ``docs/reference/settings.md`` is generate
 descriptions.
 """
 
-from trm.config.base import FORMAT_VERSION, Frozen, first_problem
+from trm.config.base import (
+    FORMAT_VERSION,
+    LARGEST_SEED,
+    MOST_EXAMPLES,
+    MOST_STEPS,
+    Frozen,
+    SettingsGroup,
+    first_problem,
+)
 from trm.config.model import ModelConfig
 from trm.config.optim import OptimConfig
 from trm.config.run import (
@@ -20,12 +28,16 @@ from trm.config.run import (
 __all__ = [
     "FORMAT_VERSION",
     "GROUPS",
+    "LARGEST_SEED",
+    "MOST_EXAMPLES",
+    "MOST_STEPS",
     "DataConfig",
     "EvalConfig",
     "Frozen",
     "ModelConfig",
     "OptimConfig",
     "RunConfig",
+    "SettingsGroup",
     "TrainConfig",
     "first_problem",
     "setting_names",

@@ -4,12 +4,24 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 #: The version of the file formats that this version of trm writes, and the newest one it reads.
 FORMAT_VERSION = 1
+#: The most steps, epochs, evaluations or examples in all.
+MOST_STEPS = 1_000_000_000
+#: The most examples at a time.
+MOST_EXAMPLES = 1_000_000
+#: numpy and torch take seeds of 63 bits.
+LARGEST_SEED = 2**63 - 1
 
 
 class Frozen(BaseModel):
     """An immutable model that rejects unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SettingsGroup(Frozen):
+    """Settings that people choose. Numbers are finite."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 def first_problem(error: ValidationError) -> str:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from trm.config.base import Frozen
+from trm.config.base import SettingsGroup
 
 
 @dataclass(frozen=True)
@@ -17,33 +17,47 @@ class PuzzleSpec:
     num_puzzle_identifiers: int = 1
 
 
-class ModelConfig(Frozen):
+class ModelConfig(SettingsGroup):
     """The network and its recursion (paper section 4, published ``config/arch/trm.yaml``)."""
 
-    hidden_size: int = Field(512, gt=0, description="Size of a token's vector, D.")
-    l_layers: int = Field(2, gt=0, description="Layers of the network.")
-    num_heads: int = Field(8, gt=0, description="Attention heads; must divide hidden_size.")
+    hidden_size: int = Field(512, gt=0, le=65_536, description="Size of a token's vector, D.")
+    l_layers: int = Field(2, gt=0, le=100, description="Layers of the network.")
+    num_heads: int = Field(
+        8, gt=0, le=65_536, description="Attention heads; must divide hidden_size."
+    )
     expansion: float = Field(
-        4.0, gt=0, description="Inner width of a SwiGLU: 2/3 of expansion times its width."
+        4.0, gt=0, le=100, description="Inner width of a SwiGLU: 2/3 of expansion times its width."
     )
     swiglu_multiple: int = Field(
-        256, gt=0, description="Inner widths are rounded up to a multiple of this."
+        256, gt=0, le=65_536, description="Inner widths are rounded up to a multiple of this."
     )
     mlp_t: bool = Field(False, description="Mix tokens with an MLP instead of attention.")
     pos_encodings: Literal["rope", "learned", "none"] = Field(
         "rope", description="Position encodings; an MLP mixer does not need them."
     )
-    rope_theta: float = Field(10000.0, gt=0, description="Base of the rotary frequencies.")
-    rms_norm_eps: float = Field(1e-5, gt=0, description="Added to the mean square in RMSNorm.")
-    h_cycles: int = Field(3, gt=0, description="T: answer updates in a supervision step.")
-    l_cycles: int = Field(6, gt=0, description="n: latent updates before each answer update.")
+    rope_theta: float = Field(10000.0, gt=0, le=1e12, description="Base of the rotary frequencies.")
+    rms_norm_eps: float = Field(
+        1e-5, gt=0, le=1, description="Added to the mean square in RMSNorm."
+    )
+    h_cycles: int = Field(3, gt=0, le=256, description="T: answer updates in a supervision step.")
+    l_cycles: int = Field(
+        6, gt=0, le=256, description="n: latent updates before each answer update."
+    )
     puzzle_emb_dim: int | None = Field(
-        None, ge=0, description="Size of a puzzle's embedding; unset: hidden_size; 0: no embedding."
+        None,
+        ge=0,
+        le=1_048_576,
+        description="Size of a puzzle's embedding; unset: hidden_size; 0: no embedding.",
     )
     puzzle_emb_len: int = Field(
-        16, ge=0, description="Tokens that hold the puzzle embedding; 0: the fewest that hold it."
+        16,
+        ge=0,
+        le=1024,
+        description="Tokens that hold the puzzle embedding; 0: the fewest that hold it.",
     )
-    halt_max_steps: int = Field(16, gt=0, description="N_sup: maximum number of supervision steps.")
+    halt_max_steps: int = Field(
+        16, gt=0, le=10_000, description="N_sup: maximum number of supervision steps."
+    )
     halt_exploration_prob: float = Field(
         0.1,
         ge=0,
@@ -57,6 +71,7 @@ class ModelConfig(Frozen):
     num_latents: int = Field(
         1,
         gt=0,
+        le=100,
         description="Number of latents in training. In each row only the latent with the lowest "
         "loss gets a gradient, and all continue with its answer. Evaluation uses the first.",
     )

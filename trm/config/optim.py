@@ -4,10 +4,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from trm.config.base import Frozen
+from trm.config.base import MOST_STEPS, SettingsGroup
 
 
-class OptimConfig(Frozen):
+class OptimConfig(SettingsGroup):
     """The optimizers of the network and the puzzle embedding, and the EMA of the weights."""
 
     optimizer: Literal["adam_atan2", "muon"] = Field(
@@ -19,7 +19,7 @@ class OptimConfig(Frozen):
         ge=0,
         description="Learning rate of the network; with muon, of what AdamW trains.",
     )
-    lr_warmup_steps: int = Field(2000, ge=0, description="Steps of linear warm-up.")
+    lr_warmup_steps: int = Field(2000, ge=0, le=MOST_STEPS, description="Steps of linear warm-up.")
     lr_schedule: Literal["constant", "cosine", "wsd"] = Field(
         "cosine",
         description="After the warm-up. wsd: constant, then linear decay for lr_decay_share.",

@@ -5,27 +5,35 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from trm.config.base import Frozen
+from trm.config.base import LARGEST_SEED, MOST_EXAMPLES, MOST_STEPS, Frozen, SettingsGroup
 from trm.config.model import ModelConfig
 from trm.config.optim import OptimConfig
 
 
-class TrainConfig(Frozen):
+class TrainConfig(SettingsGroup):
     """Length of the run, batches, loss, schedule of evaluations and checkpoints."""
 
-    batch_size: int = Field(768, gt=0, description="Examples in a training step, over all devices.")
+    batch_size: int = Field(
+        768, gt=0, le=MOST_EXAMPLES, description="Examples in a training step, over all devices."
+    )
     accumulate: int = Field(
         1,
         gt=0,
+        le=MOST_EXAMPLES,
         description="Number of parts in which a device processes its batch, to save memory.",
     )
     epochs: int = Field(
-        100_000, gt=0, description="Passes over the puzzles, not counting their copies."
+        100_000,
+        gt=0,
+        le=MOST_STEPS,
+        description="Passes over the puzzles, not counting their copies.",
     )
     max_steps: int | None = Field(
-        None, gt=0, description="Number of training steps, instead of epochs."
+        None, gt=0, le=MOST_STEPS, description="Number of training steps, instead of epochs."
     )
-    seed: int = Field(0, ge=0, description="Seed of weights, data order and exploration.")
+    seed: int = Field(
+        0, ge=0, le=LARGEST_SEED, description="Seed of weights, data order and exploration."
+    )
     loss: Literal["stablemax", "softmax"] = Field("stablemax", description="Loss of the answer.")
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Share of a cell's target that is spread over all tokens."
@@ -58,29 +66,40 @@ class TrainConfig(Frozen):
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
     compile: bool | None = Field(None, description="Use torch.compile; unset: only on CUDA.")
-    log_every_steps: int = Field(10, gt=0, description="Steps between lines of the log.")
+    log_every_steps: int = Field(
+        10, gt=0, le=MOST_STEPS, description="Steps between lines of the log."
+    )
     eval_every_steps: int | None = Field(
         None,
         gt=0,
+        le=MOST_STEPS,
         description="Steps between evaluations; unset: a tenth of the run, at least 100.",
     )
     save_every_steps: int | None = Field(
         None,
         gt=0,
+        le=MOST_STEPS,
         description="Steps between checkpoints; unset: 1000, or eval_every_steps if smaller.",
     )
     save_every_minutes: float | None = Field(
-        None, gt=0, description="Minutes between additional checkpoints."
+        None, gt=0, le=MOST_STEPS, description="Minutes between additional checkpoints."
     )
     patience: int | None = Field(
-        None, gt=0, description="Stop after this number of evaluations in a row without a new best."
+        None,
+        gt=0,
+        le=MOST_STEPS,
+        description="Stop after this number of evaluations in a row without a new best.",
     )
     keep_checkpoints: int = Field(
-        2, gt=0, description="Number of newest checkpoints to keep, in addition to the best."
+        2,
+        gt=0,
+        le=MOST_STEPS,
+        description="Number of newest checkpoints to keep, in addition to the best.",
     )
     skip_nonfinite: int = Field(
         0,
         ge=0,
+        le=MOST_STEPS,
         description="Maximum number of steps to skip for a loss or gradient that is not finite.",
     )
     shard_puzzle_embedding: bool = Field(
@@ -115,7 +134,7 @@ class TrainConfig(Frozen):
         return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
 
-class DataConfig(Frozen):
+class DataConfig(SettingsGroup):
     """The training and test data."""
 
     paths: tuple[str, ...] | None = Field(
@@ -139,15 +158,19 @@ class DataConfig(Frozen):
         return (value,) if isinstance(value, str) else value or None
 
 
-class EvalConfig(Frozen):
+class EvalConfig(SettingsGroup):
     """Evaluation during training; ``trm eval`` has flags with the same names."""
 
     batch_size: int | None = Field(
-        None, gt=0, description="Examples in an evaluation batch; unset: train.batch_size."
+        None,
+        gt=0,
+        le=MOST_EXAMPLES,
+        description="Examples in an evaluation batch; unset: train.batch_size.",
     )
     max_examples: int | None = Field(
         None,
         gt=0,
+        le=MOST_STEPS,
         description="Number of examples, the same in all evaluations; unset: limited so that an "
         "evaluation takes at most the time of the training since the last one.",
     )

@@ -17,7 +17,7 @@ Choice = Literal["halt", "vote", "first"]
 #: The standard deviation of the noise, if there are several samples; chosen on held-out puzzles of
 #: small Sudokus (docs/experiments.md).
 NOISE = 1.0
-#: The most samples or votes. To find the symmetric copies, a hundred times as many are drawn.
+#: The most steps and rollouts. To find symmetric copies, a hundred times as many are drawn.
 _MOST = 10_000
 #: The halting probability that ends an example with the choice ``first``.
 FIRST_HALT = 0.9
@@ -51,7 +51,8 @@ class InferenceOptions(Frozen):
     """
 
     steps: int | None = Field(
-        None, ge=1, description="At most this many supervision steps. Default: those of training.",
+        None, ge=1, le=_MOST,
+        description="At most this many supervision steps. Default: those of training.",
         examples=["6,12,24"],
     )  # fmt: skip
     samples: int = Field(
@@ -59,7 +60,7 @@ class InferenceOptions(Frozen):
         description="Solve each puzzle this often: once without noise, then with noise.",
     )  # fmt: skip
     noise: float | None = Field(
-        None, ge=0, allow_inf_nan=False,
+        None, ge=0, le=1000, allow_inf_nan=False,
         description=f"Standard deviation of the noise. Default: {NOISE}.",
         examples=["0.1,0.3"], json_schema_extra={"metavar": "S"},
     )  # fmt: skip
@@ -82,6 +83,11 @@ class InferenceOptions(Frozen):
         if self.halt is not None and not 0 < self.halt < 1:
             raise ValueError(
                 f"--halt {self.halt} is not between 0 and 1. Give a probability such as 0.9."
+            )
+        if self.rollouts > _MOST:
+            raise ValueError(
+                f"--votes {self.votes} and --samples {self.samples} are {self.rollouts:,} rollouts "
+                f"of each puzzle. Take at most {_MOST:,}."
             )
         if self.noise is not None and self.samples == 1:
             raise ValueError(

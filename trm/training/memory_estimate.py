@@ -39,8 +39,9 @@ class MemoryEstimate:
 def estimate_memory(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> MemoryEstimate:
     """Measure a training step on the meta device, which has shapes but no numbers."""
     train, local_batch = config.train, config.train.batch_size // num_processes
+    one_cycle = config.model.model_copy(update={"h_cycles": 1})  # the others keep nothing
     with torch.device("meta"):
-        model = TinyRecursiveModel(config.model, spec)
+        model = TinyRecursiveModel(one_cycle, spec)
         size = local_batch // train.accumulate
         tokens = torch.zeros(size, spec.seq_len, dtype=torch.int32)
         puzzles = PuzzleBatch(tokens, tokens, torch.zeros(size, dtype=torch.int32))
