@@ -139,6 +139,8 @@ def pull(name: HubName, choose: Callable[[Sequence[str]], AnyChoice]) -> tuple[P
         try:
             info = HfApi().model_info(**repo)
             files = sorted(file.rfilename for file in info.siblings or ())
+            if not all(isinstance(file, str) for file in files):
+                raise TypeError("a file has a name that is not text")
         except Exception as error:
             if not _is_unreachable(error):
                 raise
@@ -159,10 +161,8 @@ def pull(name: HubName, choose: Callable[[Sequence[str]], AnyChoice]) -> tuple[P
         return Path(snapshot_download(**repo, allow_patterns=patterns)), choice
 
 
-def _stays_inside(file: object) -> bool:
+def _stays_inside(file: str) -> bool:
     """Whether a file of a repository has a name that stays inside of the repository's folder."""
-    if not isinstance(file, str):
-        return False
     path = PurePosixPath(file)
     anchored = path.is_absolute() or not path.parts or ":" in path.parts[0]
     return not anchored and ".." not in path.parts and "\\" not in file
@@ -285,10 +285,9 @@ def _hub_errors(name: HubName, *, writes: bool = False) -> Iterator[None]:
     try:
         yield
     except (json.JSONDecodeError, UnicodeDecodeError, *_MALFORMED) as error:
-        reason = " ".join(str(error).split())[:100]
         raise HubError(
-            f"{name}: the Hub gave an answer that its client cannot read ({type(error).__name__}: "
-            f"{reason}). Try again, and check HF_ENDPOINT if it is set."
+            f"{name}: the Hub gave an answer that its client cannot read ({type(error).__name__}). "
+            "Try again, and check HF_ENDPOINT if it is set."
         ) from error
     # The client raises RuntimeError for a failed upload, and ValueError for an invalid model card.
     except (_http_error(), OSError, RuntimeError, ValueError) as error:
@@ -373,7 +372,7 @@ def _why_unreachable(error: BaseException, *, writes: bool = False) -> str:
     if kind == "OfflineModeIsEnabled":
         return "HF_HUB_OFFLINE is set"
     if "Timeout" in kind:
-        return f"no answer in {_timeout(writes=writes)} seconds, the HF_HUB_ETAG_TIMEOUT"
+        return f"no answer in {_timeout(writes=writes)} s; HF_HUB_ETAG_TIMEOUT sets another time"
     return kind
 
 

@@ -58,7 +58,7 @@ class _Fault:
 
     pattern: str
     times: int
-    refusal: Refusal | None = None
+    answer: Answer | None = None
     after_bytes: int = 0
 
 
@@ -198,7 +198,11 @@ class HubServer:
     ) -> None:
         """Refuse requests whose method and path have ``pattern``, such as ``"POST .*/commit/"``."""
         refusal = Refusal(status, message, headers=headers or {})
-        self._failures.append(_Fault(pattern, times, refusal))
+        self.answer_next(pattern, refusal.answer(), times)
+
+    def answer_next(self, pattern: str, answer: Answer, times: int = 1) -> None:
+        """Give an answer of any form to requests whose method and path have ``pattern``."""
+        self._failures.append(_Fault(pattern, times, answer))
 
     def drop_upload(self, after_bytes: int, times: int = 1, pattern: str = "PUT ") -> None:
         """Close the connection in the body of a large file that is sent."""
@@ -263,8 +267,8 @@ class HubServer:
 
     def _routed(self, call: Call) -> Answer:
         fault = _take(self._failures, call)
-        if fault is not None and fault.refusal is not None:
-            raise fault.refusal
+        if fault is not None and fault.answer is not None:
+            return fault.answer
         account = None if call.storage else self._store.account(call.headers.get("authorization"))
         call = replace(call, account=account)
         asked = f"{call.method.replace('HEAD', 'GET')} {call.path}"
