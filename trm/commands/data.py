@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from trm import datasets
 from trm.commands import options as opt
@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
+class _OncePerFlag(TyperCommand):
+    """Refuses a flag that is given twice, of which click would take the last."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for number, parameter in enumerate(order):
+            if parameter in order[:number]:
+                raise typer.BadParameter("it is given twice. Give it once.", ctx, parameter)
+        return super().parse_args(ctx, args)
+
+
 class _Tasks(TyperGroup):
     """One command per task; plugins are loaded on demand."""
 
@@ -34,7 +45,9 @@ class _Tasks(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         single = typer.Typer(add_completion=False)
         task = get_task(cmd_name)
-        single.command(cmd_name, help=f"Build data. {escape(task.summary)}")(_builder(task))
+        single.command(cmd_name, cls=_OncePerFlag, help=f"Build data. {escape(task.summary)}")(
+            _builder(task)
+        )
         return typer.main.get_command(single)
 
 

