@@ -32,7 +32,9 @@ class _OncePerFlag(TyperCommand):
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         for number, parameter in enumerate(order):
             if parameter in order[:number]:
-                raise typer.BadParameter("it is given twice. Give it once.", ctx, parameter)
+                raise typer.BadParameter(
+                    "it is given twice. Give it once.", param_hint=f"'{parameter.opts[0]}'"
+                )
         return super().parse_args(ctx, args)
 
 
