@@ -7,17 +7,10 @@ import pytest
 from tests.fuzz.cases import expected_of, run_case
 
 FOLDERS = [Path(__file__).parent / name for name in ("damaged", "found")]
-#: Cases that are not right yet.
-TO_DO = pytest.mark.xfail(strict=False, reason="not right yet")
-CASES = [
-    pytest.param(case, id=case.name, marks=TO_DO)
-    for folder in FOLDERS
-    if folder.is_dir()
-    for case in sorted(folder.iterdir())
-]
+CASES = [case for folder in FOLDERS if folder.is_dir() for case in sorted(folder.iterdir())]
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_an_input_ends_in_one_line(case: Path, base: Path, tmp_path: Path) -> None:
     done = run_case(case, base, tmp_path / "work")
     assert done.problems == [], done
