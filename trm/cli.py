@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from trm.commands import data, evaluate, hub, runs, solve, sweep, train
+from trm.commands import data, doctor, evaluate, hub, runs, solve, sweep, train
 from trm.commands import options as opt
 from trm.errors import StorageError, TrmError, TrmWarning
 from trm.runtime.worker import LAUNCHER_SHOWS_ERRORS
@@ -41,6 +41,7 @@ class _OrderedCommands(TyperGroup):
             "push-hub",
             "import",
             "export",
+            "doctor",
         ]
         return sorted(super().list_commands(ctx), key=order.index)
 
@@ -60,6 +61,7 @@ app.add_typer(sweep.app)
 app.add_typer(solve.app)
 app.add_typer(runs.app)
 app.add_typer(hub.app)
+app.add_typer(doctor.app)
 #: click's UsageError, the base class of BadParameter. Typer does not export it.
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
 #: Characters; the middle of a longer error is left out.

@@ -1,0 +1,22 @@
+"""The command ``doctor``: what trm finds on this machine."""
+
+import typer
+from rich.table import Table
+
+from trm.show.text import out
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, devices, memory, disk and optional packages, for a report of a problem."""
+    from trm.runtime.diagnostics import diagnose
+
+    findings = list(diagnose())
+    table = Table.grid("", "", padding=(0, 2))
+    for finding in findings:
+        table.add_row(finding.name, finding.value)
+        if finding.advice:
+            table.add_row("", f"-> {finding.advice}", style="yellow")
+    out.print(table)
