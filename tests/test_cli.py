@@ -199,3 +199,21 @@ def test_dry_run_writes_nothing(trm: Trm, tmp_path: Path) -> None:
     assert re.search(r"^puzzle embedding +16 numbers", done.out, re.M)
     assert re.search(r"^memory .* weights and optimizer", done.out, re.M)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("cause", [KeyboardInterrupt(), None])
+def test_an_interrupt_in_compiled_code(
+    trm: Trm, monkeypatch: pytest.MonkeyPatch, cause: BaseException | None
+) -> None:
+    """Code that numba compiled turns the exception of Ctrl-C into a SystemError."""
+
+    def list_tasks() -> None:
+        raise SystemError("returned a result with an exception set") from cause
+
+    monkeypatch.setattr("trm.cli.list_tasks", list_tasks)
+    if cause is None:
+        with pytest.raises(SystemError):
+            trm("tasks")
+    else:
+        done = trm("tasks")
+        assert (done.code, done.out, done.err) == (130, "", "")

@@ -117,6 +117,10 @@ def run(arguments: list[str]) -> int:
             return 2
         except (KeyboardInterrupt, typer.Abort):
             return 130
+        except SystemError as error:
+            if not isinstance(error.__cause__, KeyboardInterrupt):
+                raise
+            return 130  # Ctrl-C in a function that numba compiled
     return code if isinstance(code, int) else 0
 
 

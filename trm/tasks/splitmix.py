@@ -6,8 +6,9 @@ It uses integers only, so the results are the same on every machine.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from trm.tasks.compiled import njit
 
 Hashes = NDArray[np.uint64]
 
@@ -25,7 +26,7 @@ def scramble(words: Hashes) -> Hashes:
 
 
 #: :func:`scramble` of a single number, for compiled code.
-scramble_word: Any = njit(cache=True)(scramble)
+scramble_word: Any = njit(scramble)
 
 
 def mix(values: Hashes) -> Hashes:
@@ -41,7 +42,7 @@ def hash_columns(*columns: NDArray[np.integer[Any]] | int) -> Hashes:
     return total
 
 
-@njit(cache=True)
+@njit
 def next_word(state: Hashes) -> np.uint64:
     """A random number of 64 bits; advances the state (1,)."""
     state[0] += GOLDEN_GAMMA
@@ -49,7 +50,7 @@ def next_word(state: Hashes) -> np.uint64:
     return word
 
 
-@njit(cache=True)
+@njit
 def next_below(state: Hashes, bound: int) -> int:
     """A random integer from 0 to ``bound - 1``; advances the state (1,)."""
     return int(np.int64(((next_word(state) >> _32) * np.uint64(bound)) >> _32))

@@ -8,13 +8,13 @@ puzzle is not translated.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from trm.data import PAD, Augmentation, BatchTransforms, Transforms, random_permutations
 from trm.errors import DataError
 from trm.tasks.arc.grids import END, FIRST_COLOR, MAX_SIDE, SEQ_LEN, VOCAB_SIZE
 from trm.tasks.arc.symmetry import INVERSE, NUM_SYMMETRIES, SYMMETRIES
+from trm.tasks.compiled import njit
 from trm.tasks.splitmix import Hashes, hash_columns
 
 Tokens = NDArray[np.integer[Any]]
@@ -116,7 +116,7 @@ def _check(transforms: BatchTransforms, *tokens: Tokens) -> None:
         )
 
 
-@njit(cache=True)
+@njit
 def grid_size_at(tokens: Bytes, down: int, right: int) -> tuple[int, int]:
     """The rows and columns of the largest rectangle of colours in tokens (900,) at this cell.
 
@@ -137,7 +137,7 @@ def grid_size_at(tokens: Bytes, down: int, right: int) -> tuple[int, int]:
     return best_rows, best_columns
 
 
-@njit(cache=True)
+@njit
 def _write_grid(
     old: Bytes, start: int, rows: int, columns: int, symmetry: Numbers, permutation: Bytes,
     new: Bytes, down: int, right: int,
@@ -164,7 +164,7 @@ def _write_grid(
         new[below : below + columns] = END
 
 
-@njit(cache=True)
+@njit
 def _changes(symmetry: Numbers, permutation: Bytes) -> bool:
     """Whether this symmetry (3,) and this permutation (12,) change any grid."""
     for token in range(len(permutation)):
@@ -173,7 +173,7 @@ def _changes(symmetry: Numbers, permutation: Bytes) -> bool:
     return bool(symmetry.any())
 
 
-@njit(cache=True)
+@njit
 def _apply(
     inputs: Bytes, labels: Bytes, symmetry: Numbers, permutation: Bytes,
     moves: NDArray[np.bool_], down_random: Numbers, right_random: Numbers,
@@ -217,7 +217,7 @@ def _apply(
         )
 
 
-@njit(cache=True)
+@njit
 def _first_used(tokens: Bytes) -> tuple[int, int]:
     """The first row and the first column of tokens (900,) that are not empty."""
     down = right = MAX_SIDE - 1
@@ -229,7 +229,7 @@ def _first_used(tokens: Bytes) -> tuple[int, int]:
     return down, right
 
 
-@njit(cache=True)
+@njit
 def _undo(
     tokens: Bytes, inverse: Numbers, permutation: Bytes, moves: NDArray[np.bool_], original: Bytes
 ) -> None:
@@ -244,7 +244,7 @@ def _undo(
         _write_grid(tokens[b], start, rows, columns, inverse[b], permutation[b], original[b], 0, 0)
 
 
-@njit(cache=True)
+@njit
 def grid_sizes(tokens: Bytes) -> NDArray[np.uint8]:
     """The rows and columns (batch, 2) of the grids at the top left of tokens (batch, 900)."""
     sizes = np.empty((len(tokens), 2), np.uint8)

@@ -5,9 +5,9 @@ Mazes are (batch, cells) uint8 tokens. ``around`` (cells, 4) is the result of
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from trm.tasks.compiled import njit
 from trm.tasks.maze.geometry import GOAL, OPEN, PATH, START, WALL
 
 Mazes = NDArray[np.uint8]
@@ -15,7 +15,7 @@ Cells = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
 
-@njit(cache=True)
+@njit
 def _find(maze: Mazes, token: int) -> int:
     """The first cell with this token, -1 if there is none."""
     for cell in range(len(maze)):
@@ -24,7 +24,7 @@ def _find(maze: Mazes, token: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@njit
 def _flood(maze: Mazes, around: Cells, moves: Cells, queue: Cells) -> None:
     """Write the moves (cells,) from each cell to G, breadth first."""
     moves[:] = -1
@@ -43,7 +43,7 @@ def _flood(maze: Mazes, around: Cells, moves: Cells, queue: Cells) -> None:
                 last += 1
 
 
-@njit(cache=True)
+@njit
 def distances(mazes: Mazes, around: Cells) -> Cells:
     """Moves (batch, cells) to G; see :func:`trm.tasks.maze.solver.distances`."""
     moves = np.empty(mazes.shape, np.int32)
@@ -53,7 +53,7 @@ def distances(mazes: Mazes, around: Cells) -> Cells:
     return moves
 
 
-@njit(cache=True)
+@njit
 def solve(mazes: Mazes, around: Cells) -> Mazes:
     """Labels (batch, cells); see :func:`trm.tasks.maze.solver.solve`."""
     labels = mazes.copy()
@@ -71,7 +71,7 @@ def solve(mazes: Mazes, around: Cells) -> Mazes:
     return labels
 
 
-@njit(cache=True)
+@njit
 def are_paths(mazes: Mazes, answers: Mazes, around: Cells) -> Flags:
     """Which answers are a path (batch,); see :func:`trm.tasks.maze.solver.is_valid_path`."""
     valid = np.zeros(len(mazes), np.bool_)
@@ -81,7 +81,7 @@ def are_paths(mazes: Mazes, answers: Mazes, around: Cells) -> Flags:
     return valid
 
 
-@njit(cache=True)
+@njit
 def _keeps_maze(maze: Mazes, answer: Mazes) -> bool:
     """Whether an answer (cells,) differs from its maze (cells,) only in marked open cells."""
     for cell in range(len(maze)):
@@ -91,7 +91,7 @@ def _keeps_maze(maze: Mazes, answer: Mazes) -> bool:
     return True
 
 
-@njit(cache=True)
+@njit
 def _is_one_path(answer: Mazes, around: Cells) -> bool:
     """Whether S, G and the marks of an answer (cells,) form one path that never touches itself."""
     total = 0

@@ -14,10 +14,10 @@ generator. So equal generators give equal mazes on every machine.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from trm.errors import InputError
+from trm.tasks.compiled import njit
 from trm.tasks.maze.geometry import (
     GOAL,
     NUM_SYMMETRIES,
@@ -89,7 +89,7 @@ def canonical(maze: Mazes) -> bytes:
     return min(bytes(copy.data) for copy in copies)
 
 
-@njit(cache=True)
+@njit
 def _draw(seed: Rows, size: int, min_path: int, maze: Mazes) -> bool:
     """Write a maze (size * size,) generated from a seed (1,); False if the run found none."""
     stream = seed.copy()
@@ -116,7 +116,7 @@ def _draw(seed: Rows, size: int, min_path: int, maze: Mazes) -> bool:
     return False
 
 
-@njit(cache=True)
+@njit
 def _draw_open_cells(stream: Rows, rows: Rows, size: int) -> bool:
     """Write random open cells; False if there are none.
 
@@ -138,7 +138,7 @@ def _draw_open_cells(stream: Rows, rows: Rows, size: int) -> bool:
     return bool(union != ZERO)
 
 
-@njit(cache=True)
+@njit
 def _keep_far_cells(unvisited: Rows, front: Rows, next_front: Rows, min_path: int) -> int:
     """Keep in `unvisited` only the ends of shortest paths with `min_path` cells or more.
 
@@ -165,7 +165,7 @@ def _keep_far_cells(unvisited: Rows, front: Rows, next_front: Rows, min_path: in
     return total
 
 
-@njit(cache=True)
+@njit
 def _spread(unvisited: Rows, front: Rows, next_front: Rows) -> bool:
     """Move `front` to its neighbours in `unvisited`; False if there are none."""
     for row in range(1, len(unvisited) - 1):
@@ -179,12 +179,12 @@ def _spread(unvisited: Rows, front: Rows, next_front: Rows) -> bool:
     return bool(union != ZERO)
 
 
-@njit(cache=True)
+@njit
 def _has(rows: Rows, cell: int, size: int) -> bool:
     return bool((rows[cell // size + 1] >> np.uint64(cell % size)) & ONE)
 
 
-@njit(cache=True)
+@njit
 def _nth_cell(rows: Rows, index: int, size: int) -> int:
     """The cell at this index among the cells of the set."""
     for cell in range(size * size):

@@ -17,10 +17,10 @@ numpy generator. So equal generators give equal puzzles on every machine.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from trm.errors import InputError
+from trm.tasks.compiled import njit
 from trm.tasks.splitmix import GOLDEN_GAMMA, next_below, scramble_word
 from trm.tasks.sudoku.geometry import Geometry, incidence_graph
 from trm.tasks.sudoku.solver import (
@@ -126,7 +126,7 @@ def invariant(boards: Board, geometry: Geometry) -> Words:
     return hashes
 
 
-@njit(cache=True)
+@njit
 def _refined_hashes(
     boards: Board, units_of_cell: Masks, edges: Masks, first_colours: Words
 ) -> Words:
@@ -142,7 +142,7 @@ def _refined_hashes(
     return hashes
 
 
-@njit(cache=True)
+@njit
 def _refine(
     colours: Words, board: Board, units_of_cell: Masks, edges: Masks, first_digit: int
 ) -> None:
@@ -163,7 +163,7 @@ def _refine(
         colours[node] = scramble_word(colours[node] + scramble_word(around[node]))
 
 
-@njit(cache=True)
+@njit
 def _shuffled(stream: Words, count: int) -> Masks:
     """A random permutation (count,) of the integers below `count`."""
     order = np.arange(count)
@@ -173,7 +173,7 @@ def _shuffled(stream: Words, count: int) -> Masks:
     return order
 
 
-@njit(cache=True)
+@njit
 def _random_solution(board: Board, stream: Words, tables: IndexTables, solution: Board) -> bool:
     """Write a random solution (cells,) of a board (cells,); False if none was found.
 
@@ -199,7 +199,7 @@ def _random_solution(board: Board, stream: Words, tables: IndexTables, solution:
     return True
 
 
-@njit(cache=True)
+@njit
 def _complete(
     clues: Board, stream: Words, tables: IndexTables, board: Board, solution: Board
 ) -> None:
@@ -228,7 +228,7 @@ def _complete(
                 candidates[cell] = own
 
 
-@njit(cache=True)
+@njit
 def _without_some_clues(board: Board, stream: Words) -> Board:
     """The board (cells,) without one to three random clues."""
     clues = board.copy()
@@ -240,7 +240,7 @@ def _without_some_clues(board: Board, stream: Words) -> Board:
     return clues
 
 
-@njit(cache=True)
+@njit
 def _add_clues(board: Board, solution: Board, num_clues: int, stream: Words) -> None:
     """Fill random blank cells of a board (cells,) in place, but never the last one."""
     num_clues = min(num_clues, np.sum(board == 0) - 1)
@@ -250,7 +250,7 @@ def _add_clues(board: Board, solution: Board, num_clues: int, stream: Words) -> 
             num_clues -= 1
 
 
-@njit(cache=True)
+@njit
 def _climb(
     stream: Words, tables: IndexTables, min_rating: int, board: Board, solution: Board
 ) -> tuple[int, int]:
@@ -271,7 +271,7 @@ def _climb(
     return rating, num_made
 
 
-@njit(cache=True)
+@njit
 def _draw(
     seed: Words, tables: IndexTables, min_rating: int, extra_clues: int
 ) -> tuple[Board, Board, int, int]:

@@ -17,10 +17,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from trm.errors import InputError
+from trm.tasks.compiled import njit
 from trm.tasks.sudoku.geometry import Geometry
 
 Board = NDArray[np.uint8]
@@ -65,7 +65,7 @@ def _padded(rows: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.stack([np.append(row, np.full(width - len(row), row[0])) for row in rows])
 
 
-@njit(cache=True)
+@njit
 def candidates_of(board: Board, size: int) -> Masks:
     """The candidates (cells,) of a board (cells,): the digit of a clue, all digits if blank."""
     candidates = np.empty(len(board), dtype=np.int64)
@@ -75,7 +75,7 @@ def candidates_of(board: Board, size: int) -> Masks:
     return candidates
 
 
-@njit(cache=True)
+@njit
 def _naked_singles(candidates: Masks, placed: Flags, peers: Masks) -> bool:
     """Remove every decided digit from its peers; False if a cell has no candidates."""
     progress = True
@@ -93,7 +93,7 @@ def _naked_singles(candidates: Masks, placed: Flags, peers: Masks) -> bool:
     return True
 
 
-@njit(cache=True)
+@njit
 def _hidden_singles(candidates: Masks, placed: Flags, units: Masks) -> int:
     """Decide each cell that is the only one of a unit for a digit."""
     all_digits = (1 << units.shape[1]) - 1
@@ -121,7 +121,7 @@ def _hidden_singles(candidates: Masks, placed: Flags, units: Masks) -> int:
     return outcome
 
 
-@njit(cache=True)
+@njit
 def _union(candidates: Masks, cells: Masks) -> int:
     """The candidates that any of the cells has."""
     union = 0
@@ -130,7 +130,7 @@ def _union(candidates: Masks, cells: Masks) -> int:
     return union
 
 
-@njit(cache=True)
+@njit
 def _locked_candidates(candidates: Masks, tables: IndexTables) -> int:
     """Remove the digits that a box confines to a line, or a line to a box, from the rest."""
     outcome = UNCHANGED
@@ -150,7 +150,7 @@ def _locked_candidates(candidates: Masks, tables: IndexTables) -> int:
     return outcome
 
 
-@njit(cache=True)
+@njit
 def propagate(candidates: Masks, placed: Flags, tables: IndexTables) -> bool:
     """Propagate candidates (cells,) in place until nothing changes; False on a contradiction.
 
@@ -166,7 +166,7 @@ def propagate(candidates: Masks, placed: Flags, tables: IndexTables) -> bool:
             return outcome == UNCHANGED
 
 
-@njit(cache=True)
+@njit
 def _cell_to_guess(candidates: Masks, placed: Flags) -> int:
     """The first open cell with the fewest candidates, -1 if every cell is decided."""
     best_cell, fewest = -1, 64
@@ -184,7 +184,7 @@ def _cell_to_guess(candidates: Masks, placed: Flags) -> int:
     return best_cell
 
 
-@njit(cache=True)
+@njit
 def write_digits(candidates: Masks, board: Board) -> None:
     """Write the digits of decided candidates (cells,) to a board (cells,)."""
     for cell in range(len(board)):
@@ -194,7 +194,7 @@ def write_digits(candidates: Masks, board: Board) -> None:
         board[cell] = digit
 
 
-@njit(cache=True)
+@njit
 def search(start: Masks, tables: IndexTables, limit: int, solution: Board) -> tuple[int, int]:
     """Count the solutions within the candidates `start` (cells,), up to `limit`.
 
@@ -230,14 +230,14 @@ def search(start: Masks, tables: IndexTables, limit: int, solution: Board) -> tu
         consistent = propagate(candidates[depth], placed[depth], tables)
 
 
-@njit(cache=True)
+@njit
 def rating_of(board: Board, tables: IndexTables) -> int:
     """The guesses until the first solution of a board (cells,)."""
     candidates = candidates_of(board, tables.units.shape[1])
     return search(candidates, tables, 1, np.empty_like(board))[1]
 
 
-@njit(cache=True)
+@njit
 def _rate_all(boards: Board, tables: IndexTables) -> NDArray[np.int32]:
     """The guesses (N,) until the first solutions of boards (N, cells)."""
     ratings = np.empty(len(boards), dtype=np.int32)
@@ -253,7 +253,7 @@ def rate(boards: Board, geometry: Geometry) -> NDArray[np.int32]:
     return ratings
 
 
-@njit(cache=True)
+@njit
 def _count_all(boards: Board, tables: IndexTables) -> NDArray[np.int64]:
     """The solutions (N,) of boards (N, cells), counted up to 2."""
     counts = np.empty(len(boards), dtype=np.int64)
@@ -266,7 +266,8 @@ def _count_all(boards: Board, tables: IndexTables) -> NDArray[np.int64]:
 def has_more_solutions(boards: Board, geometry: Geometry) -> Flags:
     """Whether (N,) each of the boards (N, cells) has more than one solution."""
     check_boards(boards, geometry)
-    several: Flags = _count_all(boards, index_tables(geometry)) > 1
+    counts: NDArray[np.int64] = _count_all(boards, index_tables(geometry))
+    several: Flags = counts > 1
     return several
 
 
