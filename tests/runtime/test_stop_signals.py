@@ -1,6 +1,7 @@
 """Signals that ask a run to stop."""
 
 import os
+import queue
 import signal
 import time
 
@@ -20,6 +21,16 @@ def test_a_signal_asks_to_stop_and_handlers_come_back(number: signal.Signals, co
         assert stop()
         assert stop.exit_code == code
     assert signal.getsignal(number) == before
+
+
+def test_an_interrupt_is_acknowledged_once() -> None:
+    calls: queue.SimpleQueue[str] = queue.SimpleQueue()
+    before = signal.set_wakeup_fd(-1)
+    with stop_requests(lambda: calls.put("stopping")):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert calls.get(timeout=60) == "stopping"
+    assert calls.empty()
+    assert signal.set_wakeup_fd(before) == -1
 
 
 def test_a_second_interrupt_ends_it_at_once() -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,19 @@ import pytest
 from safetensors.numpy import load_file
 
 TRM = (sys.executable, "-m", "trm")
+#: Every process of a command inherits this environment variable, with a value of its own.
+MARK = "TEST_COMMAND"
 
 
 class Command:
     """A running ``trm`` command; what it prints is read line by line."""
 
     def __init__(self, folder: Path, arguments: tuple[Any, ...], env: dict[str, str]) -> None:
+        self._mark = uuid.uuid4().hex
         self._process = subprocess.Popen(
             [*TRM, *map(str, arguments)],
             cwd=folder,
-            env={**os.environ, **env},
+            env={**os.environ, MARK: self._mark, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -61,6 +65,16 @@ class Command:
         rest, errors = self._process.communicate()
         self.lines += rest.splitlines(keepends=True)
         return self._process.returncode, errors
+
+    @property
+    def processes(self) -> set[int]:
+        """Every process that lives of this command, also after the first one has ended."""
+        found = set()
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has just ended
+                if f"{MARK}={self._mark}".encode() in (folder / "environ").read_bytes():
+                    found.add(int(folder.name))
+        return found
 
     @property
     def workers(self) -> dict[int, int]:

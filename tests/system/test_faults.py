@@ -1,5 +1,6 @@
 """What happens to long runs, really done to short ones."""
 
+import contextlib
 import os
 import random
 import re
@@ -7,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,65 @@ def test_a_launcher_that_is_killed_takes_its_processes_along_which_save(
     assert int(whole.name[5:]) == stopped["step"]
 
 
+def _wait(condition: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def _is_listening(pid: int) -> bool:
+    """Whether a process waits for others to connect to it."""
+    folder = Path(f"/proc/{pid}")
+    with contextlib.suppress(OSError):
+        own = {str(handle.readlink()) for handle in (folder / "fd").iterdir()}
+        lines = "".join((folder / "net" / name).read_text() for name in ("tcp", "tcp6"))
+        words = map(str.split, lines.splitlines())
+        return any(w[3] == "0A" and f"socket:[{w[9]}]" in own for w in words)
+    return False
+
+
+@pytest.mark.parametrize("moment", ["before torch is imported", "while they wait for each other"])
+def test_processes_end_after_their_launcher_before_they_train(
+    start: Callable[..., Any], tiny_run: tuple[str, ...], moment: str
+) -> None:
+    command = start(*tiny_run, "--max-steps", "100000", "--run-name", "a", "--nproc", "2")
+    stopped = set()
+    if moment == "before torch is imported":
+        _wait(lambda: command.workers, "no process")
+    else:
+        _wait(lambda: len(command.workers) == 2, "no processes")
+        stopped = {command.workers[1]}  # so the first one waits for ever
+        os.kill(*stopped, signal.SIGSTOP)
+        _wait(lambda: _is_listening(command.workers[0]), "the first process does not wait")
+    command.send(signal.SIGKILL)
+    _wait(lambda: command.processes == stopped, "a process lives on")
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    _wait(lambda: not command.processes, "a process lives on")
+
+
+def test_processes_end_after_their_launcher_at_ten_moments(
+    start: Callable[..., Any],
+    tiny_run: tuple[str, ...],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    if not request.config.getoption("--soak"):
+        pytest.skip("takes a minute; with --soak")
+    command = (*tiny_run, "--max-steps", "100000", "--nproc", "2")
+    began = time.monotonic()
+    measured = start(*command, "--run-name", "measured")
+    measured.read_until("checkpoint step 5/")
+    startup = time.monotonic() - began
+    measured.send(signal.SIGKILL)
+    for moment in range(10):
+        killed = start(*command, "--run-name", str(moment))
+        time.sleep(startup * moment / 8)
+        killed.send(signal.SIGKILL)
+        _wait(lambda killed=killed: not killed.processes, "a process lives on")
+
+
 def test_a_run_goes_on_when_nobody_reads_what_it_says(
     tiny_run: tuple[str, ...], tmp_path: Path, records: Records
 ) -> None:
@@ -113,6 +174,20 @@ def test_a_run_goes_on_when_nobody_reads_what_it_says(
     assert records(tmp_path / RUN, "end") == [
         {"event": "end", "step": 9, "finished": True, "error": None}
     ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_run_goes_on_when_what_it_says_cannot_be_written(
+    tiny_run: tuple[str, ...], tmp_path: Path, records: Records
+) -> None:
+    command = [sys.executable, "-m", "trm", *tiny_run, "--max-steps", "5", "--run-name", "a"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert records(tmp_path / RUN, "end")[-1]["finished"]
+    assert (tmp_path / RUN / "checkpoints/step-000005").is_dir()
 
 
 def test_processes_that_die_too_often_are_one_line(
@@ -153,7 +228,8 @@ def test_a_signal_saves_and_the_run_goes_on_with_one_process(
         for worker in command.workers.values():
             os.kill(worker, number)
     command.send(number)
-    assert command.end() == (code, "")
+    said = "stopping after this step; Ctrl-C again to quit now\n"
+    assert command.end() == (code, said if number == signal.SIGINT else "")
     found = re.fullmatch(
         r"stopped at step (\d+); resume with: trm train sudoku --resume runs/sudoku/a --nproc 2\n",
         command.lines[-1],

@@ -1,11 +1,10 @@
 """The commands that measure models: ``eval`` and ``vote``."""
 
-import contextlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,7 @@ import typer
 
 from trm.commands import options as opt
 from trm.commands.options import PerTask, Submission
-from trm.commands.processes import processes_to_start
+from trm.commands.processes import join_processes, processes_to_start
 from trm.errors import InputError, TrmError
 from trm.inference.options import InferenceOptions
 from trm.runtime.worker import elastic_worker
@@ -84,7 +83,7 @@ def evaluate(
     if launch_options is not None:
         return _launch(context.obj or [], launch_options)
     extras = _extras(submission, per_task)
-    with elastic_worker(os.environ), _join_processes(device or "auto") as (own_device, group):
+    with elastic_worker(os.environ), join_processes(device or "auto") as (own_device, group):
         reports: list[Report] = []
         try:
             for entry in entries:
@@ -117,18 +116,6 @@ def _launch(arguments: list[str], options: "LaunchOptions") -> int:
         raise
     shutil.rmtree(folder, ignore_errors=True)
     return code
-
-
-@contextlib.contextmanager
-def _join_processes(device: str) -> "Iterator[tuple[torch.device, ProcessGroup]]":
-    """Join the processes that evaluate; gives the device of this process, and the group."""
-    from trm.runtime.device import pick_device
-    from trm.runtime.process_group import SINGLE_PROCESS, init_process_group, process_group_from_env
-
-    group = process_group_from_env(os.environ) or SINGLE_PROCESS
-    own_device = pick_device(device, group.local_rank)
-    with init_process_group(group, own_device):
-        yield own_device, group
 
 
 def _show(

@@ -4,17 +4,27 @@ import contextlib
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trm.errors import ConfigError, TrainingError
 from trm.runs.layout import BEST, METRICS_FILE
-from trm.runtime.worker import allowed_restarts, is_elastic_worker, num_restarts
-from trm.show.text import out
+from trm.runtime.stop_signals import on_interrupt
+from trm.runtime.worker import (
+    allowed_restarts,
+    handle_interrupts,
+    is_elastic_worker,
+    num_restarts,
+)
+from trm.show.text import Terminal, notes, out
 
 if TYPE_CHECKING:
+    import torch
+
     from trm.config import RunConfig
     from trm.runs.metrics_file import Listener, Record
     from trm.runtime.launcher import LaunchOptions
+    from trm.runtime.process_group import ProcessGroup
     from trm.settings import ResolvedSettings
     from trm.training.loop import TrainResult
     from trm.training.memory_estimate import MemoryEstimate
@@ -99,10 +109,35 @@ def launch_training(
         return f"Resume it with --resume {folder}."
 
     try:
-        return launch(arguments, options, folder, hint=hint, environment=environment)
+        with on_interrupt(acknowledge_interrupt):
+            return launch(arguments, options, folder, hint=hint, environment=environment)
     except TrainingError as error:
         record_crash(folder / METRICS_FILE, str(error))
         raise
+
+
+@contextlib.contextmanager
+def join_processes(device: str) -> "Iterator[tuple[torch.device, ProcessGroup]]":
+    """Join the processes that work together; gives the device of this process, and the group.
+
+    Handle stop signals inside only. A process that is still waiting for the others has to end at
+    once, and no handler runs while it waits.
+    """
+    from trm.runtime.device import pick_device
+    from trm.runtime.process_group import SINGLE_PROCESS, init_process_group, process_group_from_env
+
+    group = process_group_from_env(os.environ) or SINGLE_PROCESS
+    own_device = pick_device(device, group.local_rank)
+    with init_process_group(group, own_device):
+        handle_interrupts()
+        yield own_device, group
+
+
+def acknowledge_interrupt() -> None:
+    """Say that training will stop. In a terminal, the line goes above the bar of this process."""
+    console = out if out.is_terminal else notes
+    with _output_may_fail(console):
+        console.print("stopping after this step; Ctrl-C again to quit now")
 
 
 def plan_from_launcher(environment: Mapping[str, str]) -> "RunPlan | None":
@@ -146,9 +181,7 @@ def training_view() -> Iterator["Listener"]:
 
         def show(record: "Record") -> None:
             nonlocal listen
-            # If nobody reads the output any more (`| head`), rich ends the process. But training
-            # has to continue.
-            with contextlib.suppress(SystemExit, BrokenPipeError):
+            with _output_may_fail():
                 if record["event"] == "start":
                     if restarts := num_restarts(os.environ):
                         out.print(
@@ -166,8 +199,26 @@ def training_view() -> Iterator["Listener"]:
         yield show
 
 
+@contextlib.contextmanager
+def _output_may_fail(console: Terminal = out) -> Iterator[None]:
+    """Training continues without its output: on a full disk, or if nobody reads it (`| head`)."""
+    try:
+        yield
+    except (SystemExit, BrokenPipeError):
+        pass  # rich has replaced stdout by /dev/null
+    except OSError:
+        console.quiet = True
+        with Path(os.devnull).open("w") as nowhere:  # otherwise Python fails at exit, too
+            os.dup2(nowhere.fileno(), console.file.fileno())
+
+
 def print_result(result: "TrainResult", task: str) -> None:
     """Print how a run ended, and what to type next."""
+    with _output_may_fail():
+        _print_result(result, task)
+
+
+def _print_result(result: "TrainResult", task: str) -> None:
     if not result.finished:
         hint = shlex.join(["trm", "train", task, "--resume", str(result.run)])
         if int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1:

@@ -8,6 +8,8 @@ import typer
 
 from trm.commands import options as opt
 from trm.commands.processes import (
+    acknowledge_interrupt,
+    join_processes,
     launch_training,
     plan_from_launcher,
     print_dry_run,
@@ -160,12 +162,14 @@ def train(
 
 def _train(config: "RunConfig", **options: Any) -> int:
     """Train in this process, alone or as one of several, and print how the run ended."""
-    from trm.runtime.process_group import SINGLE_PROCESS, process_group_from_env
     from trm.runtime.stop_signals import stop_requests
     from trm.training.train import train
 
-    with stop_requests() as stop, training_view() as listen:
-        result = train(config, listen=listen, should_stop=stop, **options)
-    if (process_group_from_env(os.environ) or SINGLE_PROCESS).is_first:
-        print_result(result, config.task)
+    with join_processes(config.train.device) as (_, group):
+        says_so = group.is_first and "plan" not in options  # otherwise the launcher does
+        with stop_requests(acknowledge_interrupt if says_so else None) as stop:
+            with training_view() as listen:
+                result = train(config, listen=listen, should_stop=stop, **options)
+            if group.is_first:
+                print_result(result, config.task)
     return 0 if result.finished else stop.exit_code

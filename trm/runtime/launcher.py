@@ -22,7 +22,9 @@ from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from trm.errors import ConfigError, TrainingError, TrmError
-from trm.runtime.worker import LAUNCHER_SHOWS_ERRORS, parse_error
+from trm.runtime.device import num_cores
+from trm.runtime.stop_signals import ignores_hangup
+from trm.runtime.worker import LAUNCHER_PID, LAUNCHER_SHOWS_ERRORS, parse_error
 from trm.storage import storage_errors
 
 #: How long a process may take to finish its step and save after a signal. Before torch 2.12 the
@@ -106,19 +108,19 @@ def launch(
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_GRACE_S))
     # Restarted processes must not read the addresses of the processes before them.
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (cores or 1) // options.num_processes)))
+    threads = max(1, num_cores() // options.num_processes)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     # The first process of each machine has the terminal, for its progress. Everything else goes to
     # files. Only the first of all prints; the order in which machines connect decides which it is.
     redirects = dict.fromkeys(range(options.num_processes), Std.ALL)
     redirects[0] = Std.NONE if shows_errors else Std.ERR
-    for_workers = dict(environment or {})
+    for_workers = {**(environment or {}), LAUNCHER_PID: str(os.getpid())}
     if shows_errors:
         for_workers[LAUNCHER_SHOWS_ERRORS] = "1"
     more: dict[str, Any] = {}
     known = {field.name for field in dataclasses.fields(LaunchConfig)}
-    if "signals_to_handle" in known and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
-        more["signals_to_handle"] = "SIGTERM,SIGINT,SIGQUIT"  # under nohup
+    if "signals_to_handle" in known and ignores_hangup():
+        more["signals_to_handle"] = "SIGTERM,SIGINT,SIGQUIT"
     os.environ.update(for_workers)
     try:
         with storage_errors(folder / "logs"):

@@ -3,8 +3,10 @@
 import contextlib
 import os
 import signal
+import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 #: Signals within this many seconds count as one. A scheduler sends SIGTERM to every process, the
@@ -31,11 +33,15 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """Handle these signals inside the block (main thread only), except SIGHUP under nohup."""
+def stop_requests(acknowledge: Callable[[], None] | None = None) -> Iterator[StopRequest]:
+    """Handle these signals inside the block (main thread only), except SIGHUP under nohup.
+
+    Args:
+        acknowledge: see :func:`on_interrupt`.
+    """
     request = StopRequest()
     handled = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+    if hasattr(signal, "SIGHUP") and not ignores_hangup():  # not on Windows
         handled.append(signal.SIGHUP)
     previous = {number: signal.getsignal(number) for number in handled}
     requested_at = 0.0
@@ -49,10 +55,43 @@ def stop_requests() -> Iterator[StopRequest]:
             signal.signal(number, previous[signal.Signals(number)])
             os.kill(os.getpid(), number)
 
-    try:
+    with contextlib.ExitStack() as stack:
         for number in handled:
+            stack.callback(signal.signal, number, previous[number])
             signal.signal(number, handle)
+        if acknowledge is not None:
+            stack.enter_context(on_interrupt(acknowledge))
         yield request
+
+
+def ignores_hangup() -> bool:
+    """Whether ``nohup`` started this process."""
+    return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+@contextlib.contextmanager
+def on_interrupt(call: Callable[[], None]) -> Iterator[None]:
+    """Call a function at the first SIGINT inside the block (main thread only), in a thread.
+
+    It is called at once. A signal handler would have to wait until Python is back from a step in
+    C++. And it may print, which a handler may not: it could interrupt another print.
+    """
+    receiving, sending = socket.socketpair()
+    sending.setblocking(False)
+
+    def wait() -> None:
+        while numbers := receiving.recv(64):
+            if signal.SIGINT in numbers:
+                call()
+                return
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    previous = signal.set_wakeup_fd(sending.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
     finally:
-        for number in handled:
-            signal.signal(number, previous[number])
+        signal.set_wakeup_fd(previous)
+        sending.close()  # ends the thread
+        thread.join()
+        receiving.close()

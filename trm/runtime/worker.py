@@ -1,4 +1,7 @@
-"""A process that torch's elastic launcher started: trm's own launcher, or torchrun."""
+"""A process that torch's elastic launcher started: trm's own launcher, or torchrun.
+
+It ends within seconds after its launcher, whatever it is doing then; see :func:`end_with_launcher`.
+"""
 
 import contextlib
 import ctypes
@@ -7,7 +10,9 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 
 from trm import errors
@@ -15,8 +20,12 @@ from trm.errors import TrmError
 
 #: Set in the environment of workers whose errors the launcher prints.
 LAUNCHER_SHOWS_ERRORS = "LAUNCHER_SHOWS_ERRORS"
+#: The environment variable with the process ID of trm's own launcher.
+LAUNCHER_PID = "LAUNCHER_PID"
 _ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 _PR_SET_PDEATHSIG = 1
+_POLL_S = 0.5
+_saves = threading.Event()
 
 
 def is_elastic_worker(environment: Mapping[str, str]) -> bool:
@@ -34,9 +43,59 @@ def allowed_restarts(environment: Mapping[str, str]) -> int:
     return int(environment.get("TORCHELASTIC_MAX_RESTARTS", "0"))
 
 
+def end_with_launcher(
+    environment: MutableMapping[str, str], step_s: float = 5.0, save_s: float = 600.0
+) -> None:
+    """Make a worker end with its launcher. Call it first in a process. Nothing else is affected.
+
+    A launcher that is killed cannot end its workers. They get SIGTERM. That ends them at once, or
+    training at its next step, with a checkpoint. A worker that waits for others in C++ notices no
+    signal, so a thread ends it a little later.
+
+    Until :func:`handle_interrupts`, SIGINT ends a worker at once, also while it waits in C++.
+
+    Args:
+        environment: the variables of this process.
+        step_s: how long a worker may take after that to finish its step, in seconds.
+        save_s: how long it may take to save, see :func:`allow_last_save`.
+    """
+    if not is_elastic_worker(environment):
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    launcher = int(environment.pop(LAUNCHER_PID, os.getppid()))  # processes of ours are no workers
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if sys.platform == "win32":  # there a process keeps the ID of its parent
+        return
+    if os.getppid() != launcher:  # it has died already
+        os._exit(128 + signal.SIGTERM)
+
+    def watch() -> None:
+        while os.getppid() == launcher:
+            time.sleep(_POLL_S)
+        if sys.platform != "linux":
+            os.kill(os.getpid(), signal.SIGTERM)
+        if _saves.wait(step_s):
+            time.sleep(save_s)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def handle_interrupts() -> None:
+    """Let SIGINT raise KeyboardInterrupt in a worker from now on."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def allow_last_save() -> None:
+    """Let a worker finish its last checkpoint, even without its launcher."""
+    _saves.set()
+
+
 @contextlib.contextmanager
 def elastic_worker(environment: Mapping[str, str]) -> Iterator[None]:
-    """Inside the block, end with the launcher, and report errors to it.
+    """Inside the block, report errors to the launcher.
 
     Without a launcher nothing happens.
 
@@ -50,9 +109,6 @@ def elastic_worker(environment: Mapping[str, str]) -> Iterator[None]:
     file = environment.get(_ERROR_FILE)
     if file is not None and (attempt := num_restarts(environment)):
         _raise_error_of_attempt(attempt - 1, file)
-    if sys.platform == "linux":
-        # If the launcher dies, its workers get SIGTERM: they save and end.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
     handler = get_error_handler()

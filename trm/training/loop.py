@@ -18,6 +18,7 @@ from trm.runs.metrics_file import Listener, MetricsFile, Record
 from trm.runs.run_folder import last_checkpoint
 from trm.runtime.device import compile_network, copy_to, to_device
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
+from trm.runtime.worker import allow_last_save
 from trm.tasks.metrics import Metric
 from trm.trackers import TrackerGroup, open_trackers
 from trm.training.checkpoint_snapshot import restore, take_snapshot
@@ -123,6 +124,8 @@ class TrainLoop:
                 self.step_metrics.add(sums)
                 end_profiled_step()
                 stop, save_is_due = self._poll()
+                if stop or self._is_over:
+                    allow_last_save()
                 saves = schedule.saves(state.step) or stop or save_is_due
                 if saves or state.step % schedule.log_every == 0:
                     self._log()  # raises if a step was not finite, so nothing broken is saved
