@@ -72,7 +72,8 @@ def open_data(folder: str | Path, *more: str | Path, task: str | None = None) ->
         task: the name of the task; default: the task of the first folder.
 
     Raises:
-        DataError: if a folder is not a dataset, is incomplete, or belongs to another task.
+        DataError: if a folder is not a dataset, is incomplete or damaged, has changed since it was
+            built, or belongs to another task.
     """
     chosen = task_of(Path(folder)) if task is None else get_task(task)
     return chosen.open_data([folder, *more])
