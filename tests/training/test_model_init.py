@@ -56,7 +56,7 @@ def begun(config: RunConfig, group: ProcessGroup | None = None) -> TinyRecursive
     with torch.no_grad():
         more = () if group is None else (group,)
         model = build_model(config, dataset, CPU, *more)
-        load_initial_weights(model, config, *more)
+        load_initial_weights(model, config, dataset, *more)
     return model
 
 
@@ -139,6 +139,30 @@ def test_other_puzzles_may_begin_with_the_mean(
         others = {n: tensor for n, tensor in model.state_dict().items() if n != PUZZLE_EMBEDDING}
         assert all(torch.equal(others[name], saved[name]) for name in others)
         saved = load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_puzzles_that_the_checkpoint_knows_keep_their_embedding(
+    checkpoint: Checkpoint, tiny: Tiny, named_data: Path, shards: int
+) -> None:
+    folder = checkpoint("c", names=["<blank>", "d", "x", "a", "other"])
+    table = load_file(folder / "model.safetensors")[PUZZLE_EMBEDDING]
+    config = tiny(
+        f"train.init_from={folder}", f"data.paths=['{named_data}']",
+        f"train.shard_puzzle_embedding={'true' if shards > 1 else 'false'}",
+    )  # fmt: skip
+    mean = table.mean(dim=0)
+    parts = []
+    for rank in range(shards):
+        found = begun(config, ProcessGroup(rank, shards)).puzzle_embedding
+        assert found is not None
+        parts.append(found.shard if isinstance(found, ShardedPuzzleEmbedding) else found.weight)
+    expected = torch.stack((table[0], table[3], mean, mean, table[1]))  # <blank>, a, bb, ccc, d
+    torch.testing.assert_close(torch.cat(parts), expected, rtol=0, atol=1e-7)
+    assert check_initial_weights(config, opened(config)) == (
+        f"3 of 5 puzzle embeddings are those of {folder}, the other 2 begin with the mean of all "
+        "its puzzle embeddings. To reset all, give --reset-puzzle-embedding."
+    )
 
 
 @pytest.mark.parametrize(

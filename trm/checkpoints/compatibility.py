@@ -66,6 +66,29 @@ class TrainedOn:
             "mean of all puzzle embeddings with --reset-puzzle-embedding."
         )
 
+    def rows_of(self, names: NDArray[Any]) -> NDArray[np.int64]:
+        """The row (n,) of each of these puzzles (n,), -1 for those it was not trained on."""
+        known: NDArray[Any] = np.asarray(self.names)
+        order = np.argsort(known, kind="stable")
+        rows = order[np.searchsorted(known, names, sorter=order).clip(max=len(known) - 1)]
+        return np.where(known[rows] == names, rows, -1)
+
+    def rows_to_keep(self, dataset: Dataset) -> NDArray[np.int64] | None:
+        """The row of each puzzle identifier of a dataset that shares some puzzles, -1 if it is new.
+
+        None if all identifiers are the same.
+
+        Raises:
+            CheckpointError: if no puzzle is known, or nothing says which are.
+        """
+        names: NDArray[Any] | None = dataset.names
+        if self.names is not None and names is not None and not np.array_equal(self.names, names):
+            rows = self.rows_of(names)
+            if (rows[1:] >= 0).any():  # the first is the blank one
+                return rows
+        self.check_puzzle_identifiers(dataset)
+        return None
+
     def with_identifiers(self, split: Split, dataset: Dataset) -> Split:
         """The split with each puzzle's identifier replaced by its row in the checkpoint.
 
@@ -81,9 +104,8 @@ class TrainedOn:
         if np.array_equal(split.names, known):
             return split
         used = np.asarray(split.names)[split.identifiers]
-        order = np.argsort(known, kind="stable")
-        positions = np.searchsorted(known, used, sorter=order).clip(max=len(known) - 1)
-        unknown = known[order[positions]] != used
+        rows = self.rows_of(used)
+        unknown = rows < 0
         if unknown.any():
             examples = ", ".join(name.decode() for name in np.unique(used[unknown])[:3])
             raise CheckpointError(
@@ -91,4 +113,4 @@ class TrainedOn:
                 f"identifiers of {dataset.path}, such as {examples}: it has no embedding "
                 "for them. Give the data that it was trained with, or --reset-puzzle-embedding."
             )
-        return replace(split, names=known, identifiers=order[positions].astype(np.int32))
+        return replace(split, names=known, identifiers=rows.astype(np.int32))

@@ -79,7 +79,7 @@ class TrainLoop:
         plan, group, config = self.plan, self.group, self.plan.config
         model = build_model(config, plan.dataset, self.device, group)
         if plan.checkpoint is None and config.train.init_from is not None:
-            load_initial_weights(model, config, group)
+            load_initial_weights(model, config, plan.dataset, group)
         state = TrainState.create(model, config)
         self.progress = checkpoint.Progress(step=0, position=Position())
         if plan.checkpoint is not None:

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from trm.checkpoints.open_checkpoint import open_checkpoint
+from trm.checkpoints.open_checkpoint import OpenedCheckpoint, open_checkpoint
 from trm.checkpoints.tensors import PUZZLE_EMBEDDING, check_shapes, expected_shapes
 from trm.config import RunConfig
 from trm.data import Dataset
@@ -41,11 +43,15 @@ def build_model(
 
 
 def load_initial_weights(
-    model: TinyRecursiveModel, config: RunConfig, group: ProcessGroup = SINGLE_PROCESS
+    model: TinyRecursiveModel,
+    config: RunConfig,
+    dataset: Dataset,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> None:
     """Load the weights of the checkpoint ``train.init_from`` into a new model.
 
-    If the numbers of latents differ, those that both have are loaded.
+    If the numbers of latents differ, those that both have are loaded. Puzzles that the checkpoint
+    does not know begin with the mean of its puzzle embeddings.
 
     Raises:
         CheckpointError, HubError: if there is no such checkpoint, or it does not fit.
@@ -56,23 +62,42 @@ def load_initial_weights(
     latents, stored_shape = targets.pop(_LATENTS, None), stored.shapes().get(_LATENTS)
     if stored_shape is not None:
         targets[_LATENTS] = torch.empty(stored_shape, device=model.device)
-    table = model.puzzle_embedding
-    stored_table = stored.puzzle_embedding() if config.train.reset_puzzle_embedding else None
-    if table is not None and stored_table is not None:
+    table, count = model.puzzle_embedding, model.spec.num_puzzle_identifiers
+    sharded = isinstance(table, ShardedPuzzleEmbedding)
+    own = group.shard(count) if sharded else slice(count)
+    has_table = table is not None and PUZZLE_EMBEDDING in stored.shapes()
+    rows = _rows_to_keep(config, stored, dataset) if has_table else None
+    if table is not None and rows is not None:
+        stored_table = stored.puzzle_embedding()
+        assert stored_table is not None
         table.weight.copy_(mean_puzzle_embedding(stored_table, len(table.weight)))
+        kept = torch.from_numpy(rows[own])
+        known = torch.nonzero(kept >= 0).squeeze(1)
+        table.weight[known.to(model.device)] = stored_table[kept[known]].to(table.weight)
         targets[PUZZLE_EMBEDDING] = stored_table  # loaded where it is already
     elif isinstance(table, ShardedPuzzleEmbedding):
-        count = model.spec.num_puzzle_identifiers
         targets[PUZZLE_EMBEDDING] = table.shard
-        shards[PUZZLE_EMBEDDING] = (count, group.shard(count))
+        shards[PUZZLE_EMBEDDING] = (count, own)
     stored.load_into(targets, shards)
     if latents is not None and stored_shape is not None:
         both = min(len(latents), stored_shape[0])
         latents[:both].copy_(targets[_LATENTS][:both])
 
 
-def check_initial_weights(config: RunConfig, dataset: Dataset) -> None:
+def _rows_to_keep(
+    config: RunConfig, stored: OpenedCheckpoint, dataset: Dataset
+) -> NDArray[np.int64] | None:
+    """The checkpoint's row of each puzzle identifier, -1 for the mean; None to load the table."""
+    if config.train.reset_puzzle_embedding:
+        return np.full(dataset.meta.num_puzzle_identifiers, -1)
+    return stored.trained_on.rows_to_keep(dataset)
+
+
+def check_initial_weights(config: RunConfig, dataset: Dataset) -> str | None:
     """Check that ``train.init_from`` fits the run, before anything is written.
+
+    Returns:
+        What the user should know: how many puzzle embeddings are kept, if not all are.
 
     Raises:
         CheckpointError, HubError: if there is no such checkpoint, or it does not fit.
@@ -81,15 +106,22 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> None:
     stored.trained_on.check(dataset)
     with torch.device("meta"):
         model = TinyRecursiveModel(config.model, puzzle_spec(dataset.meta))
+    message = None
     expected = expected_shapes(model.state_dict())
     found = stored.shapes()
     expected.pop(_LATENTS, None)
     found.pop(_LATENTS, None)
     if PUZZLE_EMBEDDING in expected and PUZZLE_EMBEDDING in found:
-        if config.train.reset_puzzle_embedding:  # only the width has to match
+        rows = _rows_to_keep(config, stored, dataset)
+        if rows is not None:  # only the width has to match
             found[PUZZLE_EMBEDDING][0] = expected[PUZZLE_EMBEDDING][0]
-        else:
-            stored.trained_on.check_puzzle_identifiers(dataset)
+            num_kept = int((rows >= 0).sum())
+            if num_kept:
+                message = (
+                    f"{num_kept:,} of {len(rows):,} puzzle embeddings are those of {stored.name}, "
+                    f"the other {len(rows) - num_kept:,} begin with the mean of all its puzzle "
+                    "embeddings. To reset all, give --reset-puzzle-embedding."
+                )
     check_shapes(
         expected, found, stored.name,
         settings="this run", advice="Give the model settings that it was trained with.",
@@ -103,3 +135,4 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> None:
                 f"{value}: its weights would mean another network. Give --set "
                 f"model.{setting}={trained}."
             )
+    return message

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import json
 import socket
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from trm.config import RunConfig, setting_names
 from trm.data import Dataset, with_validation_split
-from trm.errors import CheckpointError, ConfigError
+from trm.errors import CheckpointError, ConfigError, TrmWarning
 from trm.runs import checkpoint
 from trm.runs.run_folder import (
     checkpoints,
@@ -152,7 +153,9 @@ def plan_run(
     folder, found, damaged = group.broadcast_from_first(find_start)
     group.run_in_all(lambda: _check_visible(found))
     if found is None and config.train.init_from is not None:
-        group.run_in_all(lambda: check_initial_weights(config, dataset))
+        message = group.run_in_all(lambda: check_initial_weights(config, dataset))
+        if message is not None and group.is_first:
+            warnings.warn(message, TrmWarning, stacklevel=2)
     return RunPlan(task, config, dataset, steps, folder, found, damaged)
 
 
