@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -158,6 +159,57 @@ def test_names_that_are_damaged_are_known_at_once(checkpoint: Checkpoint) -> Non
     shutil.copy(folder / "config.json", folder / "identifiers.npy")
     with pytest.raises(CheckpointError, match=r"identifiers\.npy is damaged: "):
         open_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (np.arange(3), "is damaged: it is not a list of byte strings. Use another checkpoint."),
+        (np.array([[b"a", b"b", b"c"]]), "is damaged: it is not a list of byte strings."),
+        (np.array(["a", "b", "c"]), "is damaged: it is not a list of byte strings."),
+        (np.array([b"a", b"\xc3", b"\xa9"]), "is damaged: 'utf-8' codec can't decode"),
+        (np.array([b"a", b"b"]), "has 2 names, and config.json tells of 3 puzzle identifiers."),
+    ],
+    ids=["numbers", "a table", "text", "not UTF-8", "too few"],
+)
+def test_names_that_do_not_fit(checkpoint: Checkpoint, names: Any, message: str) -> None:
+    folder = checkpoint("c", names=["<blank>", "é", "p2"])
+    assert open_checkpoint(folder).names is not None
+    np.save(folder / "identifiers.npy", names)
+    with pytest.raises(CheckpointError) as caught:
+        open_checkpoint(folder)
+    assert f"identifiers.npy {message}" in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool, torch.float8_e4m3fn, torch.complex64])
+def test_weights_of_another_type(checkpoint: Checkpoint, dtype: torch.dtype) -> None:
+    folder = checkpoint("c")
+    tensors = load_file(folder / WEIGHTS)
+    tensors["answer_init"] = tensors["answer_init"].to(dtype)
+    save_file(tensors, folder / WEIGHTS)
+    with pytest.raises(
+        CheckpointError, match=rf"answer_init is of type {dtype}, not torch\.float32"
+    ):
+        open_checkpoint(folder).model()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a" * 5000, "File name too long"), ("a\0b", "embedded null byte"),
+        (f"{'b/' * 3000}c", "File name too long"), ("loop", "Too many levels of symbolic links"),
+    ],
+    ids=["long", "null", "deep", "loop"],
+)  # fmt: skip
+def test_a_path_that_cannot_be_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    with pytest.raises(CheckpointError) as caught:
+        open_checkpoint(name)
+    assert str(caught.value).endswith(f": {reason}. Name a run or checkpoint.")
+    assert len(str(caught.value)) < 400
 
 
 def test_a_task_that_no_file_tells_is_asked_for(

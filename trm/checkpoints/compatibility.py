@@ -107,7 +107,9 @@ class TrainedOn:
         rows = self.rows_of(used)
         unknown = rows < 0
         if unknown.any():
-            examples = ", ".join(name.decode() for name in np.unique(used[unknown])[:3])
+            examples = ", ".join(
+                name.decode(errors="replace") for name in np.unique(used[unknown])[:3]
+            )
             raise CheckpointError(
                 f"{self.name} does not know {unknown.sum():,} of the {len(used):,} puzzle "
                 f"identifiers of {dataset.path}, such as {examples}: it has no embedding "

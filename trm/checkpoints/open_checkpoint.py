@@ -180,7 +180,12 @@ def open_checkpoint(
     config = read_config(located.path)
     if task not in (None, config.run.task):
         raise CheckpointError(f"{located.name} was trained for task {config.run.task}, not {task}.")
-    names = read_puzzle_names(located.path)
+    names, rows = read_puzzle_names(located.path), config.data.num_puzzle_identifiers
+    if names is not None and len(names) != rows:
+        raise CheckpointError(
+            f"{located.path / NAMES_FILE} has {len(names):,} names, and {CONFIG_FILE} tells of "
+            f"{rows:,} puzzle identifiers. Use another checkpoint."
+        )
     return OpenedCheckpoint(located.name, located.path, config, names)
 
 

@@ -14,6 +14,7 @@ from trm.errors import CheckpointError
 
 #: The name of the puzzle embedding's table in every checkpoint.
 PUZZLE_EMBEDDING = "puzzle_embedding.weight"
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 #: The first bytes of a zip archive, as torch.save writes, and of a bare pickle (protocol 2 to 5).
 ZIP_START = b"PK\x03\x04"
 PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -48,13 +49,20 @@ def load_into(
             rows to load.
 
     Raises:
-        CheckpointError: if the file is missing or damaged, or names or shapes differ.
+        CheckpointError: if the file is missing or damaged, or names, shapes or types differ.
+            One type of float is converted to another.
     """
     with _open(path) as file:
         check_shapes(expected_shapes(targets, row_slices), _shapes(file), path)
         for name, target in targets.items():
             rows = row_slices[name][1] if row_slices and name in row_slices else None
-            target.copy_(file.get_tensor(name) if rows is None else file.get_slice(name)[rows])
+            stored = file.get_tensor(name) if rows is None else file.get_slice(name)[rows]
+            if stored.dtype != target.dtype and not {stored.dtype, target.dtype} <= _FLOATS:
+                raise CheckpointError(
+                    f"{path}: {name} is of type {stored.dtype}, not {target.dtype}. Use another "
+                    "checkpoint."
+                )
+            target.copy_(stored)
 
 
 def load_shapes(path: Path) -> dict[str, list[int]]:

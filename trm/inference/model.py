@@ -79,7 +79,7 @@ class Model:
             raise InputError(
                 f"the model was not trained on a puzzle named {puzzle.name!r}, so it has no "
                 f"embedding that means it. Give one of its {len(self.names) - 1:,}, such as "
-                f"{self.names[1].decode()}."
+                f"{self.names[-1].decode()}."
             )
         return int(found[0])
 

@@ -19,6 +19,7 @@ from trm.config import FORMAT_VERSION, Frozen, RunConfig, first_problem
 from trm.config.model import PuzzleSpec
 from trm.data import DatasetMeta, Position
 from trm.errors import CheckpointError, StorageError
+from trm.reading import FileReader
 from trm.runs.layout import (
     CHECKSUMS_FILE,
     CONFIG_FILE,
@@ -192,11 +193,13 @@ def read_puzzle_names(path: Path) -> PuzzleNames | None:
     file = path / NAMES_FILE
     if not file.is_file():
         return None
-    try:
-        names: PuzzleNames = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{file} is damaged: {reason}. Use another checkpoint.") from error
+    reader = FileReader(CheckpointError, "Use another checkpoint.")
+    names: PuzzleNames = reader.array(file)
+    if names.ndim != 1 or names.dtype.kind != "S":
+        raise reader.damaged(file, "it is not a list of byte strings")
+    with reader.parsing(file):
+        if names.size and names.view(np.uint8).max() >= 128:
+            np.char.decode(names.astype(np.bytes_), "utf-8")
     return names
 
 
