@@ -63,7 +63,7 @@ def import_(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="PATH|USER/NAME", help="A file step_N, its folder, or a repository."
+            metavar="PATH|USER/NAME", help="A file step_N, its folder, or one on the Hub."
         ),
     ],
     folder: NewFolder,

@@ -169,7 +169,8 @@ Assignments = Annotated[
 _CHECKPOINT_OPTION = typer.Option(
     "--ckpt",
     metavar="RUN|CHECKPOINT|USER/NAME",
-    help="A local folder or a Hub repository. Default: the best checkpoint of the newest run.",
+    help="A local folder or file, or a repository, file or address on the Hub. Default: the best "
+    "checkpoint of the newest run.",
 )
 Checkpoint = Annotated[str | None, _CHECKPOINT_OPTION]
 Checkpoints = Annotated[list[str] | None, _CHECKPOINT_OPTION]

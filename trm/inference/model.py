@@ -233,8 +233,8 @@ def load(
 
     Args:
         path: a run folder (its best checkpoint), a checkpoint folder, a file or folder of the
-            published trainer, or ``USER/NAME[@REVISION]`` of the Hub; the newest run in ``runs/``
-            if left out.
+            published trainer, or ``USER/NAME[/FILE][@REVISION]`` or an address on the Hub; the
+            newest run in ``runs/`` if left out.
         task: the task of a published checkpoint that does not name it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or a torch device.
 
