@@ -161,3 +161,8 @@ def test_large_files_are_refused_before_they_are_read(file: Path) -> None:
     with file.open("wb") as sparse:
         sparse.truncate(1 << 40)
     assert "1,099,511,627,776 bytes" in refused(READER.json, file)
+
+
+def test_memory_follows_the_size_of_the_file_not_the_limit(file: Path) -> None:
+    file.write_text("{}")
+    assert READER.json(file, max_bytes=1 << 60) == {}

@@ -109,7 +109,7 @@ class FileReader:
             size = os.fstat(file.fileno()).st_size
             if size > max_bytes:
                 raise ValueError(f"it has {size:,} bytes, more than {max_bytes:,}")
-            return file.read(max_bytes)
+            return file.read(size)  # a larger number would be allocated
 
     def text(self, path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
         """The content of a UTF-8 file, with or without a byte order mark."""

@@ -1,14 +1,17 @@
 """BASE: a folder with small data, runs and files of each task, which the inputs start from.
 
 ======================  ==========================================================================
-data/sudoku, maze       4x4 Sudokus and 6x6 mazes
+data/sudoku, more       4x4 Sudokus, and others
+data/maze               6x6 mazes
 data/arc1               the tasks of ``arc``
-data/published          Sudokus in the published layout
+data/published          Sudokus in the published layout; ``data/parc``: ARC tasks
+csv, kaggle             puzzles with answers in ``train.csv`` and ``test.csv``; Kaggle's ARC files
 runs/sudoku/sud ...     a run of two steps for each of them, with a tiny network
 published               the Sudoku run's checkpoint as the published trainer writes it
-sud.csv, maze.csv       puzzles with answers; ``sud.txt``: one puzzle a line
+sud.csv, maze.csv       puzzles with answers
+sud.txt, maze.txt ...    one puzzle a line
 sud.npz, arc.npz        saved predictions of the run
-sud.json, sweep.json    results of ``trm eval --json`` and ``trm sweep-eval --out``
+eval.json, vote.json    results with ``--json``; ``sweep.json``: of ``trm sweep-eval --out``
 answers.csv             answers to ``sud.txt``
 tiny.toml               the settings of those runs
 recipe.toml, all.toml   other settings, and a manifest of checkpoints
@@ -17,6 +20,7 @@ recipe.toml, all.toml   other settings, and a manifest of checkpoints
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,20 +50,26 @@ max_examples = 4
 """
 SUDOKU = "build-data sudoku --source generate --size 4 --num-train 20 --num-test 6 --num-aug 3"
 MAZE = "build-data maze --source generate --size 6 --min-path 17 --num-train 40 --num-test 10"
+SUD = "--ckpt runs/sudoku/sud --data data/sudoku --device cpu"
 COMMANDS = f"""\
 {SUDOKU} --out data/sudoku
 {SUDOKU} --layout published --out data/published
+{SUDOKU} --seed 1 --out data/more
 {MAZE} --out data/maze
 build-data arc1 --source arc --no-concept --num-aug 2 --out data/arc1
+build-data arc1 --source arc --no-concept --num-aug 2 --layout published --out data/parc
 train sudoku --preset mini --config tiny.toml --run-name sud --data data/sudoku
 train maze --preset mini --config tiny.toml --run-name maze --data data/maze
 train arc1 --preset mini --config tiny.toml --run-name arc --data data/arc1
 export --ckpt runs/sudoku/sud --format published --out published
-eval --ckpt runs/sudoku/sud --data data/sudoku --device cpu --save-predictions sud.npz
+eval {SUD} --save-predictions sud.npz
 eval --ckpt runs/arc1/arc --data data/arc1 --device cpu --save-predictions arc.npz
-sweep-eval --ckpt runs/sudoku/sud --data data/sudoku --samples 1,2 --device cpu --out sweep.json
+sweep-eval {SUD} --samples 1 --max-examples 2 --out sweep.json
 solve --ckpt runs/sudoku/sud sud.txt --steps 1 --device cpu --out answers.csv
-eval --ckpt runs/sudoku/sud --data data/sudoku --device cpu --json
+vote arc.npz --data data/arc1 --json > vote.json
+inspect-data data/maze --text --boards 2 --split test > maze.txt
+inspect-data data/arc1 --text --boards 1 --split test > arc.txt
+eval {SUD} --json > eval.json
 """
 RECIPE = """\
 task = "sudoku"
@@ -95,27 +105,42 @@ def build_base(folder: Path) -> None:
     (folder / "sud.txt").write_text(".1...24114322.1.\n....14323..141..\n1...............\n")
     with Sandbox(folder, seconds=300) as sandbox:
         for line in COMMANDS.splitlines():
-            done = sandbox.run(line.split())
+            done = sandbox.run(line.split(" >")[0].split())
             assert (done.code, done.problems) == (0, []), (line, done)
-            (folder / "sud.json").write_text(done.out)  # of the last command
+            if ">" in line:
+                (folder / line.split("> ")[1]).write_text(done.out)
     _write_csv(folder / "data/sudoku", folder / "sud.csv")
+    for name in ("train", "test"):
+        _write_csv(folder / "data/sudoku", folder / "csv" / f"{name}.csv")
     _write_csv(folder / "data/maze", folder / "maze.csv")
 
 
 def _write_arc_tasks(folder: Path) -> None:
-    """Three training and two evaluation tasks of small random grids."""
+    """Three training and two evaluation tasks of small random grids, also in Kaggle's files."""
     rng = np.random.default_rng(0)
+    parts: dict[str, Any] = {}
     for number, part in enumerate(["training"] * 3 + ["evaluation"] * 2):
         shapes = rng.integers(1, 6, (3, 2))
         pairs = [{side: rng.integers(0, 10, shape).tolist() for side in ("input", "output")}
                  for shape in shapes]  # fmt: skip
         file = folder / part / f"{number:08x}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"train": pairs[:2], "test": pairs[2:]}))
+        task = {"train": pairs[:2], "test": pairs[2:]}
+        file.write_text(json.dumps(task))
+        parts.setdefault(part, {})[file.stem] = task
+    kaggle = folder.with_name("kaggle")
+    kaggle.mkdir()
+    for part, tasks in parts.items():
+        solutions = {
+            name: [pair.pop("output") for pair in task["test"]] for name, task in tasks.items()
+        }
+        for kind, content in (("challenges", tasks), ("solutions", solutions)):
+            (kaggle / f"arc-agi_{part}_{kind}.json").write_text(json.dumps(content))
 
 
 def _write_csv(data: Path, file: Path) -> None:
     """Write the training puzzles of a data folder in the format of the Hub."""
+    file.parent.mkdir(exist_ok=True)
     vocabulary = json.loads((data / "dataset.json").read_text())["vocabulary"]
     columns = [np.load(data / "train" / f"{name}.npy") for name in ("inputs", "labels")]
     rows = ["source,question,answer,rating"]

@@ -106,6 +106,8 @@ def output_problems(outcome: Outcome) -> list[str]:
     text = outcome.out + outcome.err
     if "Traceback (most recent" in text or "Exception ignored" in text:
         problems.append(f"traceback {text.splitlines()[-1][:100]!r}")
+    if "trm: error: not enough memory" in text:
+        problems.append("memory")
     wild = sorted({char for char in text if _is_wild(char)})
     if wild:
         problems.append(f"control {''.join(wild)!r}")
