@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 from rich.console import RenderableType
 
-from trm.config import Frozen
+from trm.config import LARGEST_SEED, Frozen
 from trm.data import (
     Augmentation,
     Dataset,
@@ -28,10 +28,15 @@ from trm.data import (
 )
 from trm.errors import ConfigError, DataError, InputError, did_you_mean
 from trm.storage import storage_errors
+from trm.tasks.build_size import check_build_size
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
 
 Tokens = NDArray[np.integer[Any]]
 Settings = Mapping[str, Mapping[str, Any]]
+
+
+#: Augmented copies of a puzzle, at most.
+MAX_COPIES = 1_000_000
 
 
 class DataOptions(Frozen):
@@ -41,7 +46,7 @@ class DataOptions(Frozen):
     """
 
     source: str = Field("generate", description="Where the puzzles come from.")
-    seed: int = Field(0, ge=0, description="Seed of all random numbers.")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of all random numbers.")
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ class Task(ABC):
             return f"{source}: unknown option {name!r} of task {self.name}. {known}"
         if first["type"] == "missing":
             return f"{flag} is required to build data of task {self.name}. Give it."
-        return f"{source}: {name} = {first['input']!r}: {first['msg']}. Give another value."
+        return f"{source}: {name} = {first['input']!r:.99}: {first['msg']}. Give another value."
 
     @abstractmethod
     def build_data(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
@@ -274,6 +279,13 @@ class Task(ABC):
         with temporary as folder:
             meta = self.build_data(Path(folder) / "native", options, rng)
             dataset = self.open_data([Path(folder) / "native"])
+            examples = sum(s.total_puzzle_examples for s in dataset.splits.values())
+            check_build_size(
+                out,
+                memory=0,
+                disk=2 * examples * meta.seq_len,
+                advice="Lower --num-aug, or build the native layout.",
+            )
             write_published(out, dataset, self.published_files(dataset))
         if self.published_data_meta(meta.vocab_size, meta.seq_len) is None:
             return meta  # this task writes the layout, but cannot read it

@@ -15,6 +15,8 @@ from trm.errors import InputError, TrmWarning
 from trm.tasks.base import DataOptions
 from trm.tasks.puzzle_csv import download
 
+MAX_PUZZLES = 10_000_000
+MAX_GENERATED = 1_000_000
 #: Puzzles of a split whose solutions are counted, at most: a second or two.
 MAX_SOLVED = 10_000
 
@@ -22,9 +24,14 @@ MAX_SOLVED = 10_000
 class SolvedPuzzleOptions(DataOptions):
     """The options of a task with :class:`SolvedPuzzles`."""
 
-    num_train: int = Field(1000, gt=0, description="Training puzzles, before augmentation.")
+    num_train: int = Field(
+        1000, gt=0, le=MAX_PUZZLES, description="Training puzzles, before augmentation."
+    )
     num_test: int | None = Field(
-        None, gt=0, description="Maximum number of test puzzles; unset: all, or 1000 if generated."
+        None,
+        gt=0,
+        le=MAX_PUZZLES,
+        description="Maximum number of test puzzles; unset: all, or 1000 if generated.",
     )
 
 
@@ -87,7 +94,13 @@ def train_and_test_puzzles(
     path = Path(options.source)
     if options.source == "generate":
         num_test = 1000 if options.num_test is None else options.num_test
-        puzzles = generate(options.num_train + num_test)
+        total = options.num_train + num_test
+        if total > MAX_GENERATED:
+            raise InputError(
+                f"{total:,} puzzles were asked for, but at most {MAX_GENERATED:,} are generated. "
+                "Lower --num-train or --num-test."
+            )
+        puzzles = generate(total)
         rows = np.arange(len(puzzles))
         return puzzles.take(rows[: options.num_train]), puzzles.take(rows[options.num_train :])
     if options.source == "hub":

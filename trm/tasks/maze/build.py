@@ -26,10 +26,13 @@ class MazeOptions(SolvedPuzzleOptions):
         description="hub (sapientinc/maze-30x30-hard-1k), generate, a folder with train.csv and "
         "test.csv, or one CSV file, which is divided.",
     )
-    size: int | None = Field(None, ge=2, description="Cells on a side; unset: the source's, or 30.")
+    size: int | None = Field(
+        None, ge=2, le=256, description="Cells on a side; unset: the source's, or 30."
+    )
     min_path: int | None = Field(
         None,
         ge=2,
+        le=1 << 16,
         description="Minimum cells of the shortest path, S and G included; unset: all mazes of a "
         "file, 110 * (size / 30) ** 1.3 if generated.",
     )

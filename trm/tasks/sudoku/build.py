@@ -10,12 +10,15 @@ from pydantic import Field
 from trm import data
 from trm.data import DatasetMeta
 from trm.errors import InputError
+from trm.tasks.base import MAX_COPIES
+from trm.tasks.build_size import check_build_size
 from trm.tasks.solved_puzzles import SolvedPuzzleOptions, SolvedPuzzles, train_and_test_puzzles
 from trm.tasks.square_boards import board_meta, common_size
 from trm.tasks.sudoku import symmetry
 from trm.tasks.sudoku.csv_source import HUB_REPOSITORY, read_csv
-from trm.tasks.sudoku.geometry import BLANK, Geometry
+from trm.tasks.sudoku.geometry import BLANK, BOX_SHAPES, Geometry
 from trm.tasks.sudoku.notation import vocabulary
+from trm.tasks.sudoku.symmetry import FIRST_DIGIT
 
 
 class SudokuOptions(SolvedPuzzleOptions):
@@ -26,13 +29,29 @@ class SudokuOptions(SolvedPuzzleOptions):
         description="hub (sapientinc/sudoku-extreme), generate, a folder with train.csv and "
         "test.csv, or one CSV file, which is divided.",
     )
-    num_aug: int = Field(1000, ge=0, description="Augmented copies of each training puzzle.")
-    min_rating: int = Field(0, ge=0, description="Leave out puzzles that need fewer guesses.")
-    size: int | None = Field(None, description="Board size: 4, 6 or 9; unset: the source's, or 9.")
+    num_aug: int = Field(
+        1000, ge=0, le=MAX_COPIES, description="Augmented copies of each training puzzle."
+    )
+    min_rating: int = Field(
+        0, ge=0, le=10**9, description="Leave out puzzles that need fewer guesses."
+    )
+    size: int | None = Field(
+        None, ge=4, le=9, description="Board size: 4, 6 or 9; unset: the source's, or 9."
+    )
 
 
 def build(out: Path, options: SudokuOptions, rng: np.random.Generator) -> DatasetMeta:
     """Build the dataset in ``out``; see :meth:`trm.tasks.base.Task.build_data`."""
+    # Of each copy, a number for the symmetry and the new token of each token. Drawing needs these
+    # twice.
+    copies = options.num_train * (1 + options.num_aug)
+    num_tokens = FIRST_DIGIT + (options.size or max(BOX_SHAPES))
+    check_build_size(
+        out,
+        memory=copies * (4 + 2 * num_tokens),
+        disk=copies * (4 + num_tokens),
+        advice="Lower --num-aug or --num-train.",
+    )
     train, test = train_and_test_puzzles(
         options,
         rng,
