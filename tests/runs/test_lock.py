@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from trm.errors import ConfigError, StorageError
+from trm.errors import ConfigError, StorageError, TrmWarning
 from trm.runs import lock
 from trm.runs.lock import is_locked, run_lock
 
@@ -176,6 +176,15 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(lock.fcntl, "flock", refuse)
-    message = f"^{tmp_path} is on a file system without locks. Start no second run of that name.$"
-    with pytest.warns(UserWarning, match=message), run_lock(tmp_path):
-        assert not is_locked(tmp_path)
+    _check_that_it_trains_without_a_lock(tmp_path, "a file system")
+
+
+def test_an_operating_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "fcntl", None)
+    _check_that_it_trains_without_a_lock(tmp_path, "an operating system")
+
+
+def _check_that_it_trains_without_a_lock(folder: Path, where: str) -> None:
+    message = f"^{folder} is on {where} without file locks. Start no second run of that name.$"
+    with pytest.warns(TrmWarning, match=message), run_lock(folder):
+        assert not is_locked(folder)

@@ -92,6 +92,23 @@ def test_srun_starts_it_too(
     assert records(tmp_path / RUN, "end")[-1]["finished"]
 
 
+def test_a_system_without_locks_and_hangups(tiny_run: tuple[str, ...], tmp_path: Path) -> None:
+    """What Windows does not have is taken away."""
+    program = (
+        "import os, signal, sys; sys.modules['fcntl'] = None;"
+        "del signal.SIGHUP, os.sched_getaffinity;"
+        "from trm.cli import run; sys.exit(run(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, *tiny_run, "--max-steps", "2", "--run-name", "a"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == (  # before it, a library says what it lacks
+        f"trm: warning: {RUN} is on an operating system without file locks. Start no second run "
+        "of that name."
+    )
+    assert (tmp_path / RUN / "checkpoints/step-000002").is_dir()
+
+
 def test_a_profile_of_each_process(
     start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path
 ) -> None:

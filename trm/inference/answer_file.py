@@ -4,8 +4,8 @@ The file is ``.csv`` or ``.jsonl``, with one answer per line. ``NAME.about.json`
 says which weights gave the answers, so that one file never mixes the answers of two models.
 """
 
+import contextlib
 import csv
-import fcntl
 import itertools
 import json
 import os
@@ -27,6 +27,7 @@ from trm.inference.model import Model, weights_digest
 from trm.inference.options import SolveOptions
 from trm.inference.solution import Solution
 from trm.reading import FileReader
+from trm.runs.lock import try_lock
 from trm.storage import storage_errors, write_text
 
 _WAY_OUT = "Name another --out, or replace it with --overwrite."
@@ -128,16 +129,13 @@ class AnswerFile:
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = FileIO(self.path, "ab+")  # does not truncate an existing file
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise InputError(
-                f"{self.path} is being written by another process. Wait for it, or name another "
-                "--out."
-            ) from None
-        except OSError:
-            pass  # the file system has no locks: write without one
+        with contextlib.suppress(OSError):  # without locks, write without one
+            if not try_lock(self._file):
+                self._file.close()
+                raise InputError(
+                    f"{self.path} is being written by another process. Wait for it, or name "
+                    "another --out."
+                )
         return self
 
     def __exit__(self, *error: object) -> None:

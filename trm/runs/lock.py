@@ -1,14 +1,13 @@
 """The lock of a run folder: only one process trains there at a time.
 
 The operating system holds the lock (``flock``), so it ends with the process, even a killed one. The
-file ``.lock`` stays and means nothing by itself. POSIX systems only.
+file ``.lock`` stays and means nothing by itself. Windows has no such locks.
 
 ``filelock`` does not do this: see "filelock in place of our own lock" in ``docs/experiments.md``.
 """
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 import time
@@ -16,8 +15,14 @@ import warnings
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
+from typing import IO
 
-from trm.errors import ConfigError
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+from trm.errors import ConfigError, TrmWarning
 from trm.storage import storage_errors
 
 LOCK_FILE = ".lock"
@@ -78,7 +83,7 @@ def is_locked(folder: Path) -> bool:
         if not path.is_file():  # opening a pipe would wait for its other end
             return False
         with path.open("rb") as file:
-            return not _try_lock(file.fileno(), fcntl.LOCK_SH)
+            return not try_lock(file, shared=True)
     except OSError:
         return False
 
@@ -86,9 +91,9 @@ def is_locked(folder: Path) -> bool:
 def _acquire(file: FileIO, folder: Path) -> None:
     try:
         for _ in range(_MAX_TRIES):
-            if _try_lock(file.fileno(), fcntl.LOCK_EX):
+            if try_lock(file):
                 return
-            if not _try_lock(file.fileno(), fcntl.LOCK_SH):
+            if not try_lock(file, shared=True):
                 break
             # Nobody trains there. Another process is in is_locked at this moment.
             fcntl.flock(file.fileno(), fcntl.LOCK_UN)
@@ -96,8 +101,10 @@ def _acquire(file: FileIO, folder: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
+        where = "a file system" if fcntl is not None else "an operating system"
         warnings.warn(
-            f"{folder} is on a file system without locks. Start no second run of that name.",
+            f"{folder} is on {where} without file locks. Start no second run of that name.",
+            TrmWarning,
             stacklevel=4,
         )
         return
@@ -106,10 +113,23 @@ def _acquire(file: FileIO, folder: Path) -> None:
     )
 
 
-def _try_lock(handle: int, kind: int) -> bool:
-    """Take a lock without waiting; False if another process holds it."""
+def try_lock(file: IO[bytes] | FileIO, *, shared: bool = False) -> bool:
+    """Lock an open file without waiting. Its end, or that of the process, ends the lock.
+
+    Args:
+        file: the file.
+        shared: let others take a shared lock too.
+
+    Returns:
+        False if another process holds the lock.
+
+    Raises:
+        OSError: if the file system has no locks, or the operating system.
+    """
+    if fcntl is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        fcntl.flock(file.fileno(), (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -131,4 +151,5 @@ def _close_in_child() -> None:
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_close_in_child)
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_close_in_child)
