@@ -84,6 +84,12 @@ def test_it_has_the_weights_of_a_published_checkpoint(
     export_published(folder, tmp_path / "theirs")
     config = tiny("model.swiglu_multiple=256", f"train.init_from={tmp_path / 'theirs'}")
     assert is_equal(begun(config), load_file(folder / "model.safetensors"))
+    assert check_initial_weights(config, opened(config)) == []
+    newer = tmp_path / "theirs" / "step_12"
+    shutil.copy(tmp_path / "theirs" / "step_7", newer)
+    assert check_initial_weights(config, opened(config)) == [
+        f"--init-from {newer.parent}: step_12, the newest of 2 checkpoints."
+    ]
 
 
 def test_another_type_of_numbers(checkpoint: Checkpoint, tiny: Tiny) -> None:
@@ -159,10 +165,10 @@ def test_puzzles_that_the_checkpoint_knows_keep_their_embedding(
         parts.append(found.shard if isinstance(found, ShardedPuzzleEmbedding) else found.weight)
     expected = torch.stack((table[0], table[3], mean, mean, table[1]))  # <blank>, a, bb, ccc, d
     torch.testing.assert_close(torch.cat(parts), expected, rtol=0, atol=1e-7)
-    assert check_initial_weights(config, opened(config)) == (
+    assert check_initial_weights(config, opened(config)) == [
         f"3 of 5 puzzle embeddings are those of {folder}, the other 2 begin with the mean of all "
         "its puzzle embeddings. To reset all, give --reset-puzzle-embedding."
-    )
+    ]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ class OpenedCheckpoint:
         path: its folder, or the published trainer's file.
         config: its settings, and the data it was trained on.
         names: the puzzle of each row of the puzzle embedding, None if unknown.
-        notes: what a published checkpoint leaves out and trm inferred.
+        notes: what trm chose or inferred, as the files of a published checkpoint leave it open.
+        choices: the notes that say what was taken of several.
         tensors: the weights of a published checkpoint, by trm's names; None for one of trm.
     """
 
@@ -54,6 +55,7 @@ class OpenedCheckpoint:
     config: CheckpointConfig
     names: PuzzleNames | None = None
     notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
     tensors: Mapping[str, Tensor] | None = field(default=None, repr=False)
 
     @property
@@ -175,6 +177,7 @@ def open_checkpoint(
             published.config,
             published.names,
             published.notes,
+            published.choices,
             published.weights,
         )
     config = read_config(located.path)

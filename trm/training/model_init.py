@@ -93,11 +93,12 @@ def _rows_to_keep(
     return stored.trained_on.rows_to_keep(dataset)
 
 
-def check_initial_weights(config: RunConfig, dataset: Dataset) -> str | None:
+def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
     """Check that ``train.init_from`` fits the run, before anything is written.
 
     Returns:
-        What the user should know: how many puzzle embeddings are kept, if not all are.
+        What the user should know: which checkpoint was taken of several, and how many puzzle
+        embeddings are kept, if not all are.
 
     Raises:
         CheckpointError, HubError: if there is no such checkpoint, or it does not fit.
@@ -106,7 +107,7 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> str | None:
     stored.trained_on.check(dataset)
     with torch.device("meta"):
         model = TinyRecursiveModel(config.model, puzzle_spec(dataset.meta))
-    message = None
+    messages = [f"--init-from {stored.name}: {choice}." for choice in stored.choices]
     expected = expected_shapes(model.state_dict())
     found = stored.shapes()
     expected.pop(_LATENTS, None)
@@ -117,7 +118,7 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> str | None:
             found[PUZZLE_EMBEDDING][0] = expected[PUZZLE_EMBEDDING][0]
             num_kept = int((rows >= 0).sum())
             if num_kept:
-                message = (
+                messages.append(
                     f"{num_kept:,} of {len(rows):,} puzzle embeddings are those of {stored.name}, "
                     f"the other {len(rows) - num_kept:,} begin with the mean of all its puzzle "
                     "embeddings. To reset all, give --reset-puzzle-embedding."
@@ -135,4 +136,4 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> str | None:
                 f"{value}: its weights would mean another network. Give --set "
                 f"model.{setting}={trained}."
             )
-    return message
+    return messages

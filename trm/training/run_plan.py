@@ -153,8 +153,8 @@ def plan_run(
     folder, found, damaged = group.broadcast_from_first(find_start)
     group.run_in_all(lambda: _check_visible(found))
     if found is None and config.train.init_from is not None:
-        message = group.run_in_all(lambda: check_initial_weights(config, dataset))
-        if message is not None and group.is_first:
+        messages = group.run_in_all(lambda: check_initial_weights(config, dataset))
+        for message in messages if group.is_first else ():
             warnings.warn(message, TrmWarning, stacklevel=2)
     return RunPlan(task, config, dataset, steps, folder, found, damaged)
 

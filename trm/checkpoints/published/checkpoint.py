@@ -62,7 +62,8 @@ class PublishedCheckpoint:
         config: from the files in its folder, else from its tensors, else the task's defaults.
         weights: by trm's names, in float32; the puzzle embedding stays on the disk until used.
         names: the puzzle of each row of the puzzle embedding, if a file lists them.
-        notes: a short phrase for each thing that no file states and trm inferred.
+        notes: the choices, and a short phrase for each thing that trm inferred.
+        choices: which file, and which state dict in it, was taken of several.
     """
 
     file: Path
@@ -70,6 +71,7 @@ class PublishedCheckpoint:
     weights: dict[str, Tensor] = field(repr=False)
     names: PuzzleNames | None
     notes: tuple[str, ...]
+    choices: tuple[str, ...] = ()
 
 
 def read_published(path: Path | PublishedFile, task: str | None = None) -> PublishedCheckpoint:
@@ -118,7 +120,8 @@ def read_published(path: Path | PublishedFile, task: str | None = None) -> Publi
         notes += (f"step {step:,}, as the file says",)
     if step is None:
         notes += (f"step 0, as the file is not called step_N but {short_repr(file.name)}",)
-    return PublishedCheckpoint(file, config, weights, names, (*found.notes, *loaded.notes, *notes))
+    choices = (*found.notes, *loaded.notes)
+    return PublishedCheckpoint(file, config, weights, names, (*choices, *notes), choices)
 
 
 def import_published(
