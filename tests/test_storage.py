@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from trm.errors import StorageError
+from trm.errors import InputError, StorageError
 from trm.storage import (
     atomic_file,
     atomic_folder,
+    check_new,
     check_writable,
-    replace_symlink,
+    point_to,
+    remove_leftovers,
+    replacing,
     storage_errors,
     write_text,
 )
@@ -30,7 +33,7 @@ def names(folder: Path) -> list[str]:
 
 def fill(path: Path, text: str) -> None:
     """Write a folder with one file in a folder."""
-    with atomic_folder(path) as folder:
+    with atomic_folder(path, replace=True) as folder:
         (folder / "part").mkdir()
         (folder / "part" / "file").write_text(text)
 
@@ -51,7 +54,7 @@ def test_a_folder_appears_with_its_parents(tmp_path: Path) -> None:
 def test_a_folder_is_not_there_before_the_block_ends(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "a") as folder:
         assert not (tmp_path / "a").exists()
-        assert folder.parent == tmp_path
+        assert tmp_path in folder.parents
     assert names(tmp_path) == ["a"]
 
 
@@ -67,7 +70,7 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_block_that_raises_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
     def interrupted(path: Path) -> None:
-        with atomic_folder(path) as folder:
+        with atomic_folder(path, replace=True) as folder:
             (folder / "file").write_text("half")
             raise error("stop")
 
@@ -135,7 +138,7 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
     fill(path, "old")
 
     def no_new_folder(source: Path, target: Path) -> Path:
-        if source.suffix == ".tmp":
+        if source.name == "new":
             raise OSError(errno.ENOSPC, "full")
         return rename(source, target)
 
@@ -169,7 +172,7 @@ def test_a_folder_in_the_place_of_a_file_stays(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"/file: a folder of that name is in the way\. Choose"):
         write_text(tmp_path / "file", "new")
     with pytest.raises(StorageError, match=r"/file: a folder of that name is in the way\. Choose"):
-        replace_symlink(tmp_path / "file", tmp_path)
+        point_to(tmp_path / "file", tmp_path)
     assert (tmp_path / "file" / "part" / "file").read_text() == "mine"
     assert names(tmp_path) == ["file"]
 
@@ -214,7 +217,7 @@ def test_a_place_that_may_not_be_written_is_named(locked: Path) -> None:
         with pytest.raises(StorageError, match=message):
             write(locked / "data", "")
     with pytest.raises(StorageError, match=message):
-        replace_symlink(locked / "data", Path("elsewhere"))
+        point_to(locked / "data", Path("elsewhere"))
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
@@ -279,15 +282,117 @@ def test_a_file_block_that_raises_leaves_the_old_file(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file"]
 
 
+def ended(program: str, *arguments: object, code: int = 9) -> None:
+    """Run a program that ends in the middle of writing, as if it were killed."""
+    start = "import os, sys; from pathlib import Path; import trm.storage as storage\n"
+    done = subprocess.run(
+        [sys.executable, "-c", start + program, *map(str, arguments)], check=False
+    )
+    assert done.returncode == code
+
+
+WRITES_FOLDER = """
+with storage.atomic_folder(Path(sys.argv[1]), replace=True) as folder:
+    (folder / "part").mkdir()
+    os._exit(9)
+"""
+
+
 def test_a_killed_process_leaves_the_old_in_place(tmp_path: Path) -> None:
     fill(tmp_path / "folder", "old")
-    program = (
-        "import os, pathlib, sys; from trm.storage import atomic_folder\n"
-        "with atomic_folder(pathlib.Path(sys.argv[1])) as f: (f / 'file').touch(); os._exit(9)"
-    )
-    done = subprocess.run([sys.executable, "-c", program, tmp_path / "folder"], check=False)
-    assert done.returncode == 9
+    ended(WRITES_FOLDER, tmp_path / "folder")
     assert (tmp_path / "folder" / "part" / "file").read_text() == "old"
+
+
+WRITES_FILE = """
+with storage.atomic_file(Path(sys.argv[1])) as file:
+    os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("write", [fill, write_text, lambda path, _: point_to(path, path.parent)])
+def test_what_a_killed_process_left_is_removed_by_the_next(
+    tmp_path: Path, write: Callable[[Path, str], None]
+) -> None:
+    for program in (WRITES_FOLDER, WRITES_FILE):
+        ended(program, tmp_path / "a")
+        assert len(set(names(tmp_path)) - {"b"}) == 1
+        write(tmp_path / "b", "")
+        assert names(tmp_path) == ["b"]
+
+
+def test_what_a_living_process_writes_stays(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "a") as folder:
+        write_text(tmp_path / "b", "")
+        fill(tmp_path / "c", "")
+        (folder / "file").touch()
+    assert names(tmp_path / "a") == ["file"]
+
+
+def test_what_others_left_stays(tmp_path: Path) -> None:
+    """Also that of a process on another machine, until it is known to be dead."""
+    ended(WRITES_FOLDER, tmp_path / "a")
+    (left,) = names(tmp_path)
+    machine = left.split("-")[1]
+    others = [".a", ".trm-x", ".trm-data-1-x", left.replace(machine, "0" * 8)]
+    for name in others:
+        (tmp_path / name).mkdir()
+    write_text(tmp_path / "b", "")
+    assert names(tmp_path) == sorted([*others, "b"])
+    remove_leftovers(tmp_path, of_all=True)
+    assert names(tmp_path) == sorted([*others[:-1], "b"])
+
+
+def test_a_folder_is_put_back_if_its_replacement_was_killed(tmp_path: Path) -> None:
+    fill(tmp_path / "data", "old")
+    program = (
+        "rename = Path.rename\n"
+        "Path.rename = lambda path, to: os._exit(9) if path.name == 'new' else rename(path, to)\n"
+        "with storage.atomic_folder(Path(sys.argv[1]), replace=True): pass"
+    )
+    ended(program, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+    write_text(tmp_path / "other", "")
+    assert names(tmp_path) == ["data", "other"]
+    assert (tmp_path / "data" / "part" / "file").read_text() == "old"
+
+
+def test_of_those_who_write_one_folder_the_first_to_end_has_written_it(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+
+    def second() -> None:
+        with atomic_folder(path) as folder:
+            (folder / "file").write_text("second")
+            with atomic_folder(path) as first:
+                (first / "file").write_text("first")
+
+    with pytest.raises(StorageError, match="/data: a folder of that name is in the way"):
+        second()
+    assert (path / "file").read_text() == "first"
+    with pytest.raises(StorageError, match="is in the way"), atomic_folder(path):
+        pytest.fail("it is refused before it is written")
+    assert names(tmp_path) == ["data"]
+
+
+def test_a_caller_may_let_a_folder_be_replaced(tmp_path: Path) -> None:
+    fill(tmp_path / "data", "old")
+    with replacing(tmp_path / "data"), atomic_folder(tmp_path / "data") as folder:
+        (folder / "new").touch()
+    assert names(tmp_path / "data") == ["new"]
+    with pytest.raises(StorageError, match="is in the way"), atomic_folder(tmp_path / "data"):
+        pass
+
+
+def test_a_new_folder_is_one_that_can_be_made(tmp_path: Path) -> None:
+    check_new(tmp_path / "deep" / "new")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for name in ("dangling", "."):
+        with pytest.raises(
+            InputError, match=r"exists already\. Name another --out, or remove it\.$"
+        ):
+            check_new(tmp_path / name)
+    with pytest.raises(StorageError, match="the name is too long"):
+        check_new(tmp_path / ("x" * 300))
 
 
 def test_a_link_points_relatively_and_is_replaced(tmp_path: Path) -> None:
@@ -295,7 +400,7 @@ def test_a_link_points_relatively_and_is_replaced(tmp_path: Path) -> None:
     for step in ("step-1", "step-2"):
         target = tmp_path / "run" / "checkpoints" / step
         target.mkdir(parents=True)
-        replace_symlink(link, target)
+        point_to(link, target)
         assert link.readlink() == Path("checkpoints") / step
         assert link.resolve() == target.resolve()
     (tmp_path / "run").rename(tmp_path / "moved")
@@ -303,13 +408,7 @@ def test_a_link_points_relatively_and_is_replaced(tmp_path: Path) -> None:
     assert names(tmp_path / "moved") == ["best", "checkpoints"]
 
 
-def test_a_link_is_made_over_what_a_killed_process_left(tmp_path: Path) -> None:
-    (tmp_path / ".last.tmp").symlink_to("nowhere")
-    replace_symlink(tmp_path / "last", tmp_path / "step")
-    assert names(tmp_path) == ["last"]
-
-
 def test_a_link_in_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StorageError, match=r"/file/last: a part of the path is a file"):
-        replace_symlink(tmp_path / "file" / "last", tmp_path)
+        point_to(tmp_path / "file" / "last", tmp_path)

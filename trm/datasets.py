@@ -1,10 +1,12 @@
 """Building and opening datasets: the data half of the Python API."""
 
+import contextlib
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from trm.errors import InputError, TrmWarning
+from trm.storage import replacing
 from trm.tasks.registry import get_task, list_tasks
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ def build_with_options(
             advice = ", or replace it with --overwrite." if is_dataset else "."
             raise InputError(f"{folder} exists already. Name another --out{advice}")
     build = task.build_data if layout == "native" else task.build_published
-    meta = build(folder, options, np.random.default_rng(options.seed))
+    with replacing(folder) if overwrite else contextlib.nullcontext():
+        meta = build(folder, options, np.random.default_rng(options.seed))
     for warning in task.build_warnings(meta):
         warnings.warn(warning, TrmWarning, stacklevel=3)
     return meta

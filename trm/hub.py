@@ -204,6 +204,20 @@ def _from_cache(
         ) from error
 
 
+def cached_repository(folder: Path) -> Path | None:
+    """The folder of the repository in the cache of ``huggingface_hub`` that a folder belongs to.
+
+    The files of a downloaded revision are links to others in there. None for a folder elsewhere.
+    """
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE).resolve()
+    folder = folder.resolve()
+    if not folder.is_relative_to(cache) or folder == cache:
+        return None
+    return cache / folder.relative_to(cache).parts[0]
+
+
 def push(
     folder: Path,
     name: HubName,

@@ -1,15 +1,23 @@
-"""Atomic writing: a file or folder is written under another name, synced, then renamed."""
+"""Atomic writing: a file or folder is written under another name, synced, then renamed.
+
+Everything unfinished has a hidden name that says which process of which machine is writing it. What
+a killed process leaves is removed by the next one that writes into the same folder.
+"""
 
 import contextlib
+import contextvars
 import errno
+import hashlib
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from trm.errors import StorageError
+from trm.errors import InputError, StorageError
 
 #: Read once: reading it changes it for a moment, for all threads.
 _UMASK = os.umask(0)
@@ -24,6 +32,7 @@ _REASONS = {
     errno.EROFS: "the file system is read-only. Choose another place",
     errno.ENOENT: "the folder does not exist and cannot be created. Choose another place",
     errno.EBUSY: "a folder of that name is in the way. Choose another place",
+    errno.ENOTEMPTY: "a folder of that name is in the way. Choose another place",
     errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another place",
     errno.EEXIST: "a file of that name is in the way. Choose another place",
     errno.EISDIR: "a folder of that name is in the way. Choose another place",
@@ -51,29 +60,118 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A new folder to write into; it appears at ``path`` if the block ends without an error.
 
-    It replaces an existing folder, also one behind a symbolic link.
+    Args:
+        path: the folder. Several processes may write the same one: the first to end has written it.
+        replace: replace an existing folder, also one behind a symbolic link. See also
+            :func:`replacing`.
 
     Raises:
-        StorageError: if the disk is full or the folder cannot be written; nothing is left behind.
+        StorageError: if ``path`` exists, the disk is full or the folder cannot be written; nothing
+            is left behind.
     """
+    replace = replace or path == _replaceable.get()
     with storage_errors(path):
         path = path.resolve()
-        if path.exists() and not path.is_dir():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        if path.exists() and not (replace and path.is_dir()):
+            code = errno.ENOTEMPTY if path.is_dir() else errno.EEXIST
+            raise OSError(code, os.strerror(code), str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-        try:
-            yield temporary
-            temporary.chmod(0o777 & ~_UMASK)
-            for part in [*(p for p in temporary.rglob("*") if not p.is_symlink()), temporary]:
+        with temporary_folder(path.parent) as temporary:
+            new = temporary / "new"
+            new.mkdir()
+            yield new
+            for part in [*(p for p in new.rglob("*") if not p.is_symlink()), new]:
                 _sync(part)
-            _replace(temporary, path)
+            if replace and path.exists():
+                _replace(new, path)
+            else:
+                new.rename(path)  # fails if there is a folder now, unless it is empty
             _sync(path.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[None]:
+    """Let :func:`atomic_folder` replace a folder while the block runs, whoever calls it."""
+    token = _replaceable.set(path)
+    try:
+        yield
+    finally:
+        _replaceable.reset(token)
+
+
+_replaceable = contextvars.ContextVar[Path | None]("replaceable", default=None)
+
+
+@contextlib.contextmanager
+def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
+    """A folder for files that are needed while the block runs.
+
+    Args:
+        parent: where to make it; default: the system's folder for temporary files.
+    """
+    parent = Path(tempfile.gettempdir()) if parent is None else parent
+    remove_leftovers(parent)
+    folder = Path(tempfile.mkdtemp(prefix=_own_prefix(), dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, *, of_all: bool = False) -> None:
+    """Remove what killed processes of this machine left unfinished in a folder.
+
+    If one was killed while it replaced a folder, the old folder is put back.
+
+    Args:
+        folder: the folder. What cannot be removed stays.
+        of_all: also of processes on other machines, which are known to be dead.
+    """
+    with contextlib.suppress(OSError):
+        for path in list(folder.iterdir()):
+            owner = _LEFTOVER.match(path.name)
+            if owner and _is_own(path) and (of_all or _is_dead(owner["machine"], owner["pid"])):
+                if path.name.endswith(_OLD):
+                    for old in path.iterdir():
+                        if not os.path.lexists(folder / old.name):
+                            old.rename(folder / old.name)
+                with contextlib.suppress(OSError):
+                    path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+
+
+def _machine() -> str:
+    """This host and, in a container, its own numbering of processes."""
+    namespace = Path("/proc/self/ns/pid")
+    number = namespace.stat().st_ino if namespace.exists() else 0
+    return hashlib.sha256(f"{socket.gethostname()} {number}".encode()).hexdigest()[:8]
+
+
+def _own_prefix() -> str:
+    return f".trm-{_machine()}-{os.getpid()}-"
+
+
+_LEFTOVER = re.compile(r"\.trm-(?P<machine>[0-9a-f]{8})-(?P<pid>[0-9]{1,9})-")
+_OLD = ".old"
+
+
+def _is_own(path: Path) -> bool:
+    return not hasattr(os, "geteuid") or path.lstat().st_uid == os.geteuid()
+
+
+def _is_dead(machine: str, pid: str) -> bool:
+    """Whether a process is known to be dead. Not on Windows, where asking would end it."""
+    if machine != _machine() or os.name == "nt":
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextlib.contextmanager
@@ -84,15 +182,16 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         StorageError: if the disk is full or the file cannot be written; an existing file stays.
     """
     with storage_errors(path):
-        _check_is_file(path)
+        check_is_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        remove_leftovers(path.parent)
+        handle, name = tempfile.mkstemp(prefix=_own_prefix(), dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).chmod(0o666 & ~_UMASK)
+            honour_umask(Path(name))
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)
@@ -105,14 +204,30 @@ def check_writable(path: Path) -> None:
         StorageError: if it cannot.
     """
     with storage_errors(path):
-        _check_is_file(path)
+        check_is_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent):
+        with tempfile.NamedTemporaryFile(prefix=_own_prefix(), dir=path.parent):
             pass
 
 
-def _check_is_file(path: Path) -> None:
-    """Refuse to replace a folder or a device such as /dev/null."""
+def check_new(path: Path) -> None:
+    """Check that a folder can be made, for example before a long computation.
+
+    Raises:
+        InputError: if there is something of that name.
+        StorageError: if it cannot be made.
+    """
+    with storage_errors(path), contextlib.suppress(FileNotFoundError):
+        path.lstat()
+        raise InputError(f"{path} exists already. Name another --out, or remove it.")
+
+
+def check_is_file(path: Path) -> None:
+    """Refuse to replace a folder, a pipe or a device such as /dev/null.
+
+    Raises:
+        OSError: if there is one.
+    """
     if path.exists() and not path.is_file():
         code = errno.EISDIR if path.is_dir() else errno.EEXIST
         raise OSError(code, os.strerror(code), str(path))
@@ -124,34 +239,49 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def replace_symlink(link: Path, target: Path) -> None:
-    """Make ``link`` a relative symbolic link to ``target``, replacing it in one step."""
-    temporary = link.with_name(f".{link.name}.tmp")
-    with storage_errors(link):
-        temporary.unlink(missing_ok=True)
+def honour_umask(file: Path) -> None:
+    """Give a file the permissions of a new one. Some libraries write files for their owner only."""
+    file.chmod(0o666 & ~_UMASK)
+
+
+def point_to(pointer: Path, target: Path) -> None:
+    """Make ``pointer`` a relative symbolic link to ``target``, replacing it in one step.
+
+    Where there are no links, it becomes a text file with the path.
+    """
+    text = Path(os.path.relpath(target, pointer.parent)).as_posix()
+    with storage_errors(pointer):
+        remove_leftovers(pointer.parent)
+        if pointer.is_dir() and not pointer.is_symlink():
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(pointer))
+        temporary = pointer.with_name(f"{_own_prefix()}{pointer.name}")
         try:
-            temporary.symlink_to(os.path.relpath(target, link.parent))
-            temporary.replace(link)
+            try:
+                temporary.symlink_to(text)
+            except OSError:  # on exFAT, on some network drives, without the right on Windows
+                temporary.write_text(f"{text}\n", encoding="utf-8")
+            temporary.replace(pointer)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 def _replace(new: Path, path: Path) -> None:
-    """Rename ``new`` to ``path``. An existing folder is renamed first, and removed afterwards."""
-    if not path.exists():
-        new.rename(path)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    """Rename ``new`` to ``path``. The old folder is renamed first, and removed afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix=_own_prefix(), suffix=_OLD, dir=path.parent))
+    old = folder / path.name  # so that remove_leftovers knows where it belongs
     path.rename(old)
     try:
         new.rename(path)
     except OSError:
         old.rename(path)
+        folder.rmdir()
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
+    if os.name == "nt":  # which syncs only files that are open for writing
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -219,7 +219,7 @@ def test_a_folder_that_is_there_is_left_alone(
     exporter: Callable[[Path, Path], float], checkpoints: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").write_text("mine")
-    with pytest.raises(InputError, match=r"exists already\. Name another folder\.$"):
+    with pytest.raises(InputError, match=r"exists already\. Name another --out"):
         exporter(checkpoints / "mlp", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 

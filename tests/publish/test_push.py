@@ -170,7 +170,7 @@ def test_a_dry_run_writes_what_would_go_and_talks_to_nobody(
     text = succeeded(online(*PUSH, "c", "--dry-run", token=None))
     assert text.endswith("hub/alice/demo holds the files of c for alice/demo\n")
     assert refused(online(*PUSH, "c", "--dry-run")) == (
-        "hub/alice/demo exists. Name a new folder, or remove it."
+        "hub/alice/demo exists already. Name another --out, or remove it."
     )
     more = ("--dry-run", "--out", "there", "--with-training-state", "--license", "gpl-3.0")
     succeeded(online(*PUSH, "c", *more))
@@ -225,7 +225,11 @@ def test_what_cannot_be_pushed(
     published = Path(__file__).parents[1] / "parity" / "data" / "published_checkpoint"
     for arguments, message in (
         (("none",), "none: no such run or checkpoint. See what is in runs/."),
-        (("spoilt",), "spoilt/model.safetensors is damaged: its checksum differs."),
+        (
+            ("spoilt",),
+            "spoilt/model.safetensors is damaged: its checksum differs. Use another checkpoint, "
+            "or remove its SHA256SUMS if you changed it yourself.",
+        ),
         (
             ("stateless", "--with-training-state"),
             "stateless has no training_state. Leave --with-training-state out.",

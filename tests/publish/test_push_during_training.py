@@ -144,7 +144,6 @@ def two(checkpoint: Checkpoint) -> None:
 def test_each_new_best_takes_the_place_of_the_one_before(
     hub: HubServer, online: Online, tmp_path: Path
 ) -> None:
-    (tmp_path / "run" / ".push-of-one-that-was-killed").mkdir()
     text = online.program(TWO.replace("END", "True"))
     assert text.splitlines() == ["pushed 3 ", "pushed 4 ", "end 5 "]
     newest, before, _ = hub.repos["alice/demo"].history()
@@ -152,7 +151,7 @@ def test_each_new_best_takes_the_place_of_the_one_before(
     assert {*PUSHED, "identifiers.npy"} < before.files.keys()
     assert "identifiers.npy" not in newest.files
     assert is_on_hub(hub, tmp_path / "run" / "best")
-    assert not list((tmp_path / "run").glob(".push-*"))
+    assert not list((tmp_path / "run").glob(".*"))
 
 
 @pytest.mark.usefixtures("two")
@@ -203,9 +202,10 @@ def test_a_run_that_was_stopped_says_how_to_push(
 
 @pytest.mark.usefixtures("two")
 def test_a_damaged_best_is_not_pushed(hub: HubServer, online: Online, tmp_path: Path) -> None:
-    (tmp_path / "run" / "checkpoints" / "step-000003" / "model.safetensors").unlink()
+    weights = tmp_path / "run" / "checkpoints" / "step-000003" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     first, second, _ = online.program(TWO.replace("END", "True")).splitlines()
-    assert re.match(r"warning 5 .*/step-000003 is no longer there\.", first)
+    assert re.match(r"warning 5 .*/step-000003/model.safetensors is damaged: its checksum", first)
     assert second == "pushed 4 "
     assert len(hub.repos["alice/demo"].history()) == 2
 

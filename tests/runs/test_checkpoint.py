@@ -21,8 +21,10 @@ from trm.training.step import TrainState
 
 @pytest.fixture
 def copy(trained_run: Path, tmp_path: Path) -> Path:
-    """A checkpoint that a test may damage."""
-    return Path(shutil.copytree((trained_run / layout.LAST).resolve(), tmp_path / "checkpoint"))
+    """A checkpoint that a test may damage; its checksums do not give it away."""
+    folder = shutil.copytree((trained_run / layout.LAST).resolve(), tmp_path / "checkpoint")
+    (folder / layout.CHECKSUMS_FILE).unlink()
+    return Path(folder)
 
 
 def load(folder: Path) -> tuple[TinyRecursiveModel, checkpoint.CheckpointConfig]:
@@ -88,7 +90,7 @@ def test_a_pickle_is_refused_and_not_run(copy: Path, tmp_path: Path, kind: str) 
         ),
         (("run", "model", "l_layers"), 3, r"lacks the tensor core\.layers\.2"),
         (("run", "model", "l_layers"), 1, r"has the tensor core\.layers\.1.* no place"),
-        (("format_version",), 99, r"is of format 99, this trm reads up to 1\. Upgrade"),
+        (("format_version",), 99, r"has format 99, this trm reads up to 1\. Upgrade"),
         (("run", "model", "hidden_size"), "wide", r"config\.json is damaged: .*hidden_size"),
         (("run", "surprise"), 1, r"config\.json is damaged: .*surprise"),
     ],

@@ -1,6 +1,7 @@
 """The summary of a run, from complete and from damaged files."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,8 @@ def write_best(run: Path, step: int, **evaluation: Any) -> Path:
     """Write the evaluation of a checkpoint, and point ``best`` to it."""
     folder = run / "checkpoints" / f"step-{step:06d}"
     folder.mkdir(parents=True)
+    for name in ("model.safetensors", "config.json"):
+        (folder / name).touch()
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     (run / "best").symlink_to(folder.relative_to(run))
     return folder
@@ -164,24 +167,43 @@ def test_folders_in_the_place_of_files_and_links_that_lead_nowhere(write: Write)
         (run / name).mkdir()
     (run / "last").symlink_to("checkpoints/step-000003")
     assert read_run(run).problems == (
-        "config.json cannot be read: Is a directory",
+        "config.json cannot be read: it is not a regular file",
         "last points to no checkpoint",
-        "metrics.jsonl cannot be read: Is a directory",
+        "metrics.jsonl cannot be read: it is not a regular file",
     )
 
 
-def test_a_folder_that_may_not_be_read(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_pipes_in_the_place_of_files(write: Write) -> None:
     run = write(START)
+    (run / "checkpoints" / "step-000003").mkdir(parents=True)
+    for name in ("config.json", "metrics.jsonl", "best", ".lock"):
+        (run / name).unlink(missing_ok=True)
+        os.mkfifo(run / name)
+    assert read_run(run).problems == (
+        "config.json cannot be read: it is not a regular file",
+        "best points to no checkpoint",
+        "metrics.jsonl cannot be read: it is not a regular file",
+    )
 
-    def refuse(path: Path, *_: Any) -> Any:
-        raise PermissionError(13, "Permission denied", str(path))
 
-    for method in ("open", "read_bytes", "stat", "is_file"):
-        monkeypatch.setattr(Path, method, refuse)
-    found = read_run(run)
+def test_a_folder_that_may_not_be_read(write: Write) -> None:
+    run = write(START)
+    is_root = os.geteuid() == 0
+    run.chmod(0)
+    if is_root:  # which may read everything
+        os.seteuid(65534)
+    try:
+        found = read_run(run)
+    finally:
+        if is_root:
+            os.seteuid(0)
+        run.chmod(0o755)
     assert found.state == "broken off"
-    assert "config.json cannot be read: Permission denied" in found.problems
-    assert "metrics.jsonl cannot be read: Permission denied" in found.problems
+    assert found.problems == (
+        "config.json cannot be read: Permission denied",
+        "metrics.jsonl cannot be read: Permission denied",
+    )
 
 
 def test_its_size_is_that_of_all_files(write: Write) -> None:

@@ -10,8 +10,8 @@ import pytest
 from trm.config import RunConfig
 from trm.data import Position
 from trm.errors import StorageError
+from trm.runs.best_and_last import checkpoints
 from trm.runs.checkpoint import Evaluation, Progress
-from trm.runs.run_folder import checkpoints
 from trm.training.checkpoint_snapshot import Snapshot
 from trm.training.checkpoint_writer import CheckpointWriter
 from trm.training.train import train
@@ -29,6 +29,8 @@ class Slow(Snapshot):
         if self.error is not None:
             raise self.error
         path.mkdir(parents=True)
+        for name in ("model.safetensors", "config.json"):
+            (path / name).touch()
 
 
 @pytest.fixture
@@ -38,6 +40,7 @@ def records() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def writer(tmp_path: Path, records: list[dict[str, Any]]) -> CheckpointWriter:
+    (tmp_path / "config.json").touch()
     return CheckpointWriter(tmp_path, 2, None, records.append)  # type: ignore[arg-type]
 
 

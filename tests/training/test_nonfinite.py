@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from trm.config import RunConfig
 from trm.errors import TrainingError
 from trm.models import StepLoss, TinyRecursiveModel
-from trm.runs.run_folder import checkpoint_path
+from trm.runs.best_and_last import checkpoint_path
 from trm.training import step as step_module
 from trm.training.train import train
 

@@ -31,7 +31,13 @@ from trm.errors import CheckpointError
 from trm.hub import HubName, is_address, parse_name, pull
 from trm.models import TinyRecursiveModel
 from trm.models.layers import swiglu_width
-from trm.runs.checkpoint import CheckpointConfig, PuzzleNames, read_config, read_puzzle_names
+from trm.runs.checkpoint import (
+    CheckpointConfig,
+    PuzzleNames,
+    read_config,
+    read_puzzle_names,
+    verify_checksums,
+)
 from trm.runs.layout import CONFIG_FILE, EVALUATION_FILE, NAMES_FILE, WEIGHTS_FILE
 from trm.runs.run_folder import find_checkpoint, is_run
 
@@ -180,6 +186,7 @@ def open_checkpoint(
             published.choices,
             published.weights,
         )
+    verify_checksums(located.path)
     config = read_config(located.path)
     if task not in (None, config.run.task):
         raise CheckpointError(f"{located.name} was trained for task {config.run.task}, not {task}.")
@@ -224,7 +231,7 @@ def locate_checkpoint(name: str | None, runs_folder: Path = Path("runs")) -> Loc
 def _is_meant(on_hub: HubName, name: str, runs_folder: Path) -> bool:
     """Whether a name that may be a local path or one on the Hub means the one on the Hub."""
     first = name.partition("/")[0]
-    if first == runs_folder.name or os.path.lexists(name):
+    if first == runs_folder.name or os.path.lexists(name) or is_run(Path(name).parent):
         return False
     if on_hub.file is None:
         return True

@@ -11,7 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from trm.errors import CheckpointError
+from trm.reading import FileReader
+from trm.storage import honour_umask
 
+_files = FileReader(CheckpointError, "Name a whole checkpoint, such as RUN/best.")
 #: The name of the puzzle embedding's table in every checkpoint.
 PUZZLE_EMBEDDING = "puzzle_embedding.weight"
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
@@ -28,6 +31,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """
     try:
         save_file({n: t.detach().contiguous() for n, t in tensors.items()}, path)
+        honour_umask(path)
     except safetensors.SafetensorError as error:
         # safetensors reports a full disk only as text: "... (os error 28)".
         code = re.search(r"os error (\d+)", str(error))
@@ -108,10 +112,7 @@ class _open:  # noqa: N801
         self._path = path
 
     def __enter__(self) -> Any:
-        if not self._path.is_file():
-            raise CheckpointError(
-                f"{self._path}: no such file. Name a whole checkpoint, such as RUN/best."
-            )
+        _files.open(self._path).close()
         try:
             open_file: Any = safetensors.safe_open
             self._file = open_file(self._path, framework="pt")

@@ -87,13 +87,15 @@ def launch_training(
         arguments: the command line.
         where: ``runs``, ``name`` and ``resume`` of :func:`trm.training.run_plan.plan_run`.
     """
+    from trm.runs.best_and_last import last_checkpoint
     from trm.runs.lock import check_not_locked
     from trm.runs.metrics_file import record_crash
-    from trm.runs.run_folder import last_checkpoint
     from trm.runtime.launcher import launch
-    from trm.training.run_plan import plan_run
+    from trm.training.run_plan import claim_folder, plan_run
 
     plan = plan_run(config, num_processes=options.total_processes, **where)
+    if where["name"] is None and where["resume"] in ("auto", "never"):
+        plan = claim_folder(plan)
     folder, environment = plan.folder, {_PLAN: plan.to_json()}
     del plan  # and its data
     if options.num_nodes == 1:  # a machine that comes back may find the run still locked

@@ -43,11 +43,11 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from trm.checkpoints.open_checkpoint import open_checkpoint
-from trm.errors import CheckpointError, ConfigError, InputError
+from trm.errors import CheckpointError, ConfigError
 from trm.models import LatentState, TinyRecursiveModel
 from trm.models.layers import Hidden
 from trm.runs.layout import CONFIG_FILE, NAMES_FILE
-from trm.storage import atomic_folder
+from trm.storage import atomic_folder, check_new
 
 #: The largest allowed difference, relative to the largest number in the model's output.
 TOLERANCE = 1e-3
@@ -193,8 +193,7 @@ def _export(
     load: Callable[[Path], Program],
 ) -> float:
     """Trace and save both programs, load them again, and compare them with the model."""
-    if out.exists():
-        raise InputError(f"{out} exists already. Name another folder.")
+    check_new(out)
     model = open_checkpoint(checkpoint).model()
     model.dtype = torch.float32
     model.float().eval().requires_grad_(False)

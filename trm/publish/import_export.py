@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from trm.checkpoints.open_checkpoint import locate_checkpoint
 from trm.errors import CheckpointError
+from trm.runs.checkpoint import verify_checksums
 
 if TYPE_CHECKING:
     from trm.checkpoints.published.checkpoint import PublishedCheckpoint
@@ -70,6 +71,7 @@ def export_checkpoint(
             f"{located.name} is a checkpoint of the published trainer. Import it first: trm import."
         )
     if kind == "published":
+        verify_checksums(path)
         published.export_published(path, Path(out))
         return None
     return {

@@ -3,13 +3,12 @@
 import contextlib
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from trm import hub
 from trm.checkpoints.open_checkpoint import open_checkpoint
-from trm.errors import CheckpointError, HubError, InputError
+from trm.errors import CheckpointError, HubError
 from trm.publish.model_card import model_card
 from trm.runs.checkpoint import verify_checksums, write_checksums
 from trm.runs.layout import (
@@ -20,7 +19,7 @@ from trm.runs.layout import (
     STATE_FOLDER,
     WEIGHTS_FILE,
 )
-from trm.storage import atomic_folder
+from trm.storage import atomic_folder, check_new, temporary_folder
 
 CARD_FILE = "README.md"
 #: Files that a checkpoint may lack. A push removes those of an earlier checkpoint.
@@ -82,15 +81,12 @@ def push_hub(
             f"{opened.name} is a checkpoint of the published trainer. Import it first: "
             "trm import, and push what that writes."
         )
-    if (opened.path / CHECKSUMS_FILE).is_file():
-        verify_checksums(opened.path)
     if dry_run is not None:
-        if dry_run.exists():
-            raise InputError(f"{dry_run} exists. Name a new folder, or remove it.")
+        check_new(dry_run)
         write_upload_folder(opened.path, dry_run, name, licence, with_training_state)
         return PushResult(opened.name, str(name), _file_sizes(dry_run), folder=dry_run)
-    with tempfile.TemporaryDirectory(prefix="trm-push-") as temporary:
-        folder = Path(temporary) / "files"
+    with temporary_folder() as temporary:
+        folder = temporary / "files"
         write_upload_folder(opened.path, folder, name, licence, with_training_state)
         url = hub.push(
             folder,
@@ -129,24 +125,46 @@ def write_upload_folder(
         CheckpointError: if the checkpoint is damaged.
         StorageError: if the disk is full or the folder cannot be written.
     """
+    files = _files_to_push(checkpoint, with_training_state)
+    if os.path.lexists(checkpoint / CHECKSUMS_FILE):
+        verify_checksums(checkpoint, all_files=with_training_state)
     card = model_card(checkpoint, name.repo, licence)
+    with atomic_folder(out) as folder:
+        for file in files:
+            (folder / file).parent.mkdir(exist_ok=True)
+            _link_or_copy(checkpoint / file, folder / file)
+        if not (checkpoint / WEIGHTS_FILE).is_file():  # the run removed it in the meantime
+            raise CheckpointError(f"{checkpoint} is no longer there. Push another checkpoint.")
+        (folder / CARD_FILE).write_text(str(card), encoding="utf-8")
+        write_checksums(folder)
+
+
+def _files_to_push(checkpoint: Path, with_training_state: bool) -> list[str]:
+    """The files of a checkpoint that are there. All are regular files, and lie in it.
+
+    Raises:
+        CheckpointError: if one is a link to a file elsewhere, or no regular file.
+    """
     files = [WEIGHTS_FILE, CONFIG_FILE, NAMES_FILE, EVALUATION_FILE]
     if with_training_state:
-        state_files = sorted((checkpoint / STATE_FOLDER).glob("*"))
+        state_files = sorted((checkpoint / STATE_FOLDER).glob("[!.]*"))
         if not state_files:
             raise CheckpointError(
                 f"{checkpoint} has no {STATE_FOLDER}. Leave --with-training-state out."
             )
         files += [f"{STATE_FOLDER}/{path.name}" for path in state_files]
-    with atomic_folder(out) as folder:
-        for file in files:
-            if (checkpoint / file).is_file():
-                (folder / file).parent.mkdir(exist_ok=True)
-                _link_or_copy(checkpoint / file, folder / file)
-        if not (checkpoint / WEIGHTS_FILE).is_file():  # the run removed it in the meantime
-            raise CheckpointError(f"{checkpoint} is no longer there. Push another checkpoint.")
-        (folder / CARD_FILE).write_text(str(card), encoding="utf-8")
-        write_checksums(folder)
+    # In the cache of huggingface_hub, the files of a repository are links to its other folders.
+    allowed = hub.cached_repository(checkpoint) or checkpoint.resolve()
+    found = [file for file in files if os.path.lexists(checkpoint / file)]
+    for path in (checkpoint / file for file in found):
+        if not path.resolve().is_relative_to(allowed):
+            raise CheckpointError(
+                f"{path} is a link to {path.resolve()}, which is not a part of the checkpoint. "
+                "Replace it by the file."
+            )
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"{path} is not a regular file. Remove it.")
+    return found
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

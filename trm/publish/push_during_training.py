@@ -1,8 +1,6 @@
 """Push each new best checkpoint to the Hub while a run trains."""
 
 import contextlib
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +9,9 @@ from trm import hub
 from trm.errors import TrmError
 from trm.plugins import reason_of
 from trm.publish.push import OPTIONAL_FILES, parse_repository, write_upload_folder
-from trm.runs.layout import BEST
+from trm.runs.best_and_last import best_checkpoint
 from trm.runs.metrics_file import Listener, Record
+from trm.storage import temporary_folder
 
 
 @contextlib.contextmanager
@@ -96,11 +95,9 @@ class _BackgroundPush:
 
     def _push(self, best: Path) -> Record | None:
         step = int(best.name.rpartition("-")[2])
-        for leftover in self._run.glob(".push-*"):  # of a killed process
-            shutil.rmtree(leftover, ignore_errors=True)
         # On the run's disk files are linked, not copied. The run may remove the checkpoint.
-        with tempfile.TemporaryDirectory(prefix=".push-", dir=self._run) as temporary:
-            folder = Path(temporary) / "files"
+        with temporary_folder(self._run) as temporary:
+            folder = temporary / "files"
             try:
                 write_upload_folder(best, folder, self._repo)
             except TrmError:
@@ -113,8 +110,7 @@ class _BackgroundPush:
         return {"event": "pushed", "step": step, "url": url}
 
     def _best(self) -> Path | None:
-        link = self._run / BEST
-        return link.resolve() if link.exists() else None
+        return best_checkpoint(self._run)
 
     def _report_result(self) -> None:
         result, self._result = self._result, None

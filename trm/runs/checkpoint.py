@@ -5,17 +5,18 @@ puzzles have names. ``training_state/`` holds what training needs to resume exac
 stopped, see :mod:`trm.training.checkpoint_snapshot`. Nothing is pickled.
 """
 
+import errno
 import hashlib
-import json
+import os
+import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from trm.config import FORMAT_VERSION, Frozen, RunConfig, first_problem
+from trm.config import FORMAT_VERSION, Frozen, RunConfig
 from trm.config.model import PuzzleSpec
 from trm.data import DatasetMeta, Position
 from trm.errors import CheckpointError, StorageError
@@ -27,6 +28,7 @@ from trm.runs.layout import (
     NAMES_FILE,
     PROGRESS_FILE,
     STATE_FOLDER,
+    WEIGHTS_FILE,
 )
 from trm.storage import write_text
 
@@ -37,7 +39,15 @@ PuzzleNames = NDArray[np.character]
 #: More than the largest JSON file that trm writes.
 _MAX_BYTES = 1 << 20
 
-AnyFrozen = TypeVar("AnyFrozen", bound=Frozen)
+#: The files that are enough to use a model.
+_USED_FILES = (WEIGHTS_FILE, CONFIG_FILE, NAMES_FILE)
+#: A line of ``sha256sum``; an asterisk means that the file was read as binary.
+_CHECKSUM = re.compile(r"(?P<sum>[0-9a-f]{64}) [ *](?P<name>.+)")
+
+_ADVICE = "Use another checkpoint."
+_files = FileReader(CheckpointError, _ADVICE)
+#: Reasons why a file cannot be read that do not go away.
+_LASTING = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)
 
 
 class CheckpointConfig(Frozen):
@@ -115,7 +125,7 @@ def read_progress(path: Path) -> Progress:
     Raises:
         CheckpointError: if the checkpoint is damaged or has no training state.
     """
-    progress = _read_json(path / STATE_FOLDER / PROGRESS_FILE, Progress)
+    progress = _files.model(path / STATE_FOLDER / PROGRESS_FILE, Progress, _MAX_BYTES)
     evaluation = read_evaluation(path)
     return progress if evaluation is None else progress.with_evaluation(evaluation)
 
@@ -127,7 +137,7 @@ def read_evaluation(path: Path) -> Evaluation | None:
         CheckpointError: if the file is damaged.
     """
     file = path / EVALUATION_FILE
-    return _read_json(file, Evaluation) if file.is_file() else None
+    return _files.model(file, Evaluation, _MAX_BYTES) if os.path.lexists(file) else None
 
 
 def save_evaluation(path: Path, evaluation: Evaluation) -> None:
@@ -142,37 +152,56 @@ def write_checksums(folder: Path) -> None:
     (folder / CHECKSUMS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
-def verify_checksums(path: Path) -> None:
-    """Read every file of a checkpoint and compare it with its checksum.
+def verify_checksums(path: Path, *, all_files: bool = False) -> None:
+    """Read the files of a checkpoint and compare them with their checksums.
+
+    A checkpoint without ``SHA256SUMS`` is accepted: published ones have none.
+
+    Args:
+        path: the checkpoint.
+        all_files: read every file and demand the checksums, not only those of the files that
+            are enough to use the model.
 
     Raises:
         CheckpointError: naming the file that is missing or has changed.
         StorageError: if a file cannot be read, which may be temporary.
     """
-    checksums = path / CHECKSUMS_FILE
+    if not all_files and not os.path.lexists(path / CHECKSUMS_FILE):
+        return
     try:
-        lines = checksums.read_text(encoding="utf-8").splitlines()
-        for line in lines:
-            expected, name = line.split("  ", 1)
-            if _sha256(path / name) != expected:
-                raise CheckpointError(f"{path / name} is damaged: its checksum differs.")
-        if not lines:
-            raise ValueError("it is empty")
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is damaged: {error.filename} is missing.") from error
-    except OSError as error:
-        raise StorageError(f"cannot read {error.filename}: {error.strerror}. Try again.") from error
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{checksums} is damaged: {reason}.") from error
-    for file, kind in ((CONFIG_FILE, CheckpointConfig), (EVALUATION_FILE, Evaluation)):
-        if (path / file).is_file():
-            _read_json(path / file, kind)
+        _verify(path, all_files)
+        if all_files:
+            read_config(path)
+            read_evaluation(path)
+    except CheckpointError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno not in _LASTING:
+            raise StorageError(str(error).replace(_ADVICE, "Try again.")) from cause
+        raise
+
+
+def _verify(path: Path, all_files: bool) -> None:
+    file = path / CHECKSUMS_FILE
+    lines = _files.text(file, _MAX_BYTES).splitlines()
+    if not lines:
+        raise _files.damaged(file, "it is empty")
+    for number, line in enumerate(lines, 1):
+        match = _CHECKSUM.fullmatch(line)
+        if match is None or not (parts := PurePosixPath(match["name"]).parts):
+            raise _files.damaged(file, f"line {number} is no checksum with a name")
+        if ".." in parts or parts[0] == "/":
+            raise _files.damaged(file, f"line {number} names a file outside of the checkpoint")
+        needed = all_files or match["name"] in _USED_FILES
+        if needed and _sha256(path / match["name"]) != match["sum"]:
+            raise CheckpointError(
+                f"{path / match['name']} is damaged: its checksum differs. Use another checkpoint, "
+                f"or remove its {CHECKSUMS_FILE} if you changed it yourself."
+            )
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with _files.open(path) as file, _files.parsing(path):
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def read_config(path: Path) -> CheckpointConfig:
@@ -181,7 +210,7 @@ def read_config(path: Path) -> CheckpointConfig:
     Raises:
         CheckpointError: if it is missing, damaged, or of a newer format.
     """
-    return _read_json(path / CONFIG_FILE, CheckpointConfig)
+    return _files.model(path / CONFIG_FILE, CheckpointConfig, _MAX_BYTES)
 
 
 def read_puzzle_names(path: Path) -> PuzzleNames | None:
@@ -191,39 +220,12 @@ def read_puzzle_names(path: Path) -> PuzzleNames | None:
         CheckpointError: if the file with the names is damaged.
     """
     file = path / NAMES_FILE
-    if not file.is_file():
+    if not os.path.lexists(file):
         return None
-    reader = FileReader(CheckpointError, "Use another checkpoint.")
-    names: PuzzleNames = reader.array(file)
+    names: PuzzleNames = _files.array(file)
     if names.ndim != 1 or names.dtype.kind != "S":
-        raise reader.damaged(file, "it is not a list of byte strings")
-    with reader.parsing(file):
+        raise _files.damaged(file, "it is not a list of byte strings")
+    with _files.parsing(file):
         if names.size and names.view(np.uint8).max() >= 128:
             np.char.decode(names.astype(np.bytes_), "utf-8")
     return names
-
-
-def _read_json(path: Path, kind: type[AnyFrozen]) -> AnyFrozen:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file. Name a whole checkpoint, such as RUN/best.")
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError(f"it has {path.stat().st_size:,} bytes")
-        raw: Any = json.loads(path.read_text(encoding="utf-8"))
-        version = raw.get("format_version", 0)
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise CheckpointError(
-                f"{path} is of format {version}, this trm reads up to {FORMAT_VERSION}. "
-                "Upgrade trm."
-            )
-        return kind.model_validate(raw)
-    except ValidationError as error:
-        reason = first_problem(error)
-        raise CheckpointError(f"{path} is damaged: {reason}. Use another checkpoint.") from error
-    except RecursionError:
-        raise CheckpointError(
-            f"{path} is damaged: it is nested too deeply. Use another checkpoint."
-        ) from None
-    except (OSError, ValueError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path} is damaged: {reason}. Use another checkpoint.") from error

@@ -4,7 +4,6 @@ Everything comes from the files of a run; neither the model nor the task's plugi
 damaged run is listed with its problems.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trm.errors import InputError
+from trm.reading import FileReader
+from trm.runs.best_and_last import best_checkpoint, last_checkpoint
 from trm.runs.layout import (
     BEST,
     CHECKPOINTS,
@@ -30,6 +31,8 @@ State = Literal["running", "finished", "stopped", "failed", "broken off"]
 HEADLINES = ("pass@2", "exact_accuracy")
 #: A folder with one of these is a run folder, unless it has a WEIGHTS_FILE and is a checkpoint.
 _RUN_FILES = (CONFIG_FILE, METRICS_FILE, LOCK_FILE, CHECKPOINTS)
+_MAX_BYTES = 1 << 20
+_files = FileReader(InputError, "Name another folder.")
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,9 @@ def list_runs(folder: str | Path = "runs") -> list[RunSummary]:
         InputError: if there is no such folder.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    with _files.parsing(folder):
+        is_folder = folder.is_dir()
+    if not is_folder:
         raise InputError(
             f"{folder}: no such folder. Name a folder of runs, or train a model first."
         )
@@ -113,7 +118,7 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
         yield folder
     elif depth:
         for path in paths:
-            if path.is_dir() and not path.name.startswith("."):
+            if not path.name.startswith(".") and os.path.isdir(path):  # noqa: PTH112
                 yield from _run_folders(path, depth - 1)
 
 
@@ -176,7 +181,7 @@ def _read_history(file: Path, problems: list[str], all_evaluations: bool) -> _Hi
                 history.last_start = history.last_start or record
             if history.last_start is not None and not all_evaluations:
                 break
-    except OSError as error:
+    except InputError as error:
         problems.append(f"{file.name} {_reason(error)}")
     return history
 
@@ -192,12 +197,11 @@ def _end(history: _History) -> tuple[State, str | None]:
 
 def _best_from_checkpoint(folder: Path, problems: list[str]) -> BestEvaluation | None:
     """The best evaluation, as the best checkpoint has it."""
-    for link in (BEST, LAST):
-        path = folder / link
-        if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112
-            problems.append(f"{link} points to no checkpoint")
-    file = folder / BEST / EVALUATION_FILE
-    evaluation = _read_json(file, problems) if os.path.lexists(file) else {}
+    best = best_checkpoint(folder)
+    for name, found in ((BEST, best), (LAST, last_checkpoint(folder))):
+        if found is None and os.path.lexists(folder / name):
+            problems.append(f"{name} points to no checkpoint")
+    evaluation = {} if best is None else _read_json(best / EVALUATION_FILE, problems)
     metric, value = evaluation.get("headline"), evaluation.get("best")
     step = _int_or_none(evaluation.get("best_step"))
     if isinstance(metric, str) and isinstance(value, int | float) and step is not None:
@@ -226,12 +230,10 @@ def _split(evaluation: Record) -> str:
 
 def _read_json(file: Path, problems: list[str]) -> dict[str, Any]:
     try:
-        raw = json.loads(file.read_bytes())
-    except OSError as error:
+        raw = _files.json(file, _MAX_BYTES)
+    except InputError as error:
         problems.append(f"{file.name} {_reason(error)}")
         return {}
-    except (ValueError, RecursionError):
-        raw = None
     if not isinstance(raw, dict):
         problems.append(f"{file.name} is damaged")
         return {}
@@ -242,9 +244,12 @@ def _int_or_none(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _reason(error: OSError) -> str:
-    missing = isinstance(error, FileNotFoundError)
-    return "is missing" if missing else f"cannot be read: {error.strerror}"
+def _reason(error: InputError) -> str:
+    cause = error.__cause__
+    if isinstance(cause, OSError):
+        missing = isinstance(cause, FileNotFoundError)
+        return "is missing" if missing else f"cannot be read: {cause.strerror}"
+    return "is damaged"
 
 
 def _updated(folder: Path) -> datetime:

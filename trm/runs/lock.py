@@ -23,7 +23,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from trm.errors import ConfigError, TrmWarning
-from trm.storage import storage_errors
+from trm.storage import check_is_file, storage_errors
 
 LOCK_FILE = ".lock"
 #: The errors of file systems without locks, such as some network file systems.
@@ -50,6 +50,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         with storage_errors(path):
             folder.mkdir(parents=True, exist_ok=True)
+            check_is_file(path)
             file = stack.enter_context(
                 FileIO(path, "ab+")
             )  # creates the file, and keeps its content

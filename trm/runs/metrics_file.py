@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from trm.errors import InputError
+from trm.reading import FileReader, parse_json
 from trm.storage import storage_errors, write_text
 
 #: One logged step (``event: train``), evaluation (``eval``) or checkpoint (``checkpoint``).
 Record = Mapping[str, Any]
 Listener = Callable[[Record], None]
 
+_files = FileReader(InputError, "Name another run.")
 _BLOCK_BYTES = 1 << 20
 #: A longer line is not a record. A crash may leave one, such as zeros.
 _MAX_LINE_BYTES = 1 << 20
@@ -32,7 +35,8 @@ class MetricsFile:
         self._cut_short = False
         lines: list[str] = []
         if path.is_file():
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            with _files.open(path) as file, _files.parsing(path):
+                lines = file.read().decode(errors="replace").splitlines()
         kept = [line for line in lines if _is_kept(line, after_step, evaluated)]
         write_text(path, "".join(f"{line}\n" for line in kept))
 
@@ -72,16 +76,20 @@ def record_crash(path: Path, error: str) -> None:
 
 def _is_kept(line: str, after_step: int, evaluated: bool) -> bool:
     try:
-        record = json.loads(line)
+        record = parse_json(line)
         step, event = int(record["step"]), record["event"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return False  # a line cut short by a crash
     return step < after_step or (step == after_step and (evaluated or event != "eval"))
 
 
 def oldest_first(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file, from its start; invalid lines are skipped."""
-    with path.open("rb") as file:
+    """The records of a file, from its start; invalid lines are skipped.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    with _files.open(path) as file, _files.parsing(path):
         for line in file:
             if record := _parse(line):
                 yield record
@@ -95,6 +103,9 @@ def newest_first(path: Path, skip: str | None = None) -> Iterator[dict[str, Any]
     Args:
         path: the file.
         skip: an event whose records are skipped; this is faster than to parse them.
+
+    Raises:
+        InputError: if it cannot be read.
     """
     skipped = None if skip is None else f'"event": "{skip}"'.encode()
     for line in _lines_backwards(path):
@@ -106,7 +117,7 @@ def newest_first(path: Path, skip: str | None = None) -> Iterator[dict[str, Any]
 
 
 def _lines_backwards(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with _files.open(path) as file, _files.parsing(path):
         end, rest = file.seek(0, os.SEEK_END), b""
         while end:
             start = max(0, end - _BLOCK_BYTES)
@@ -120,7 +131,7 @@ def _lines_backwards(path: Path) -> Iterator[bytes]:
 
 def _parse(line: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
+        record = parse_json(line)
+    except ValueError:
         return {}
     return record if isinstance(record, dict) else {}

@@ -3,18 +3,15 @@
 import datetime
 import itertools
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from trm.config import RunConfig
-from trm.errors import CheckpointError
+from trm.errors import CheckpointError, TrainingError
+from trm.runs.best_and_last import best_checkpoint, checkpoints, last_checkpoint
 from trm.runs.checkpoint import verify_checksums
 from trm.runs.layout import BEST, CHECKPOINTS, CONFIG_FILE, LAST, WEIGHTS_FILE
-from trm.storage import storage_errors
-
-
-def checkpoint_path(run: Path, step: int) -> Path:
-    """The folder of the checkpoint of a step."""
-    return run / CHECKPOINTS / f"step-{step:06d}"
+from trm.storage import remove_leftovers, storage_errors
 
 
 def new_run_name(runs: Path, config: RunConfig, now: datetime.datetime) -> str:
@@ -25,37 +22,62 @@ def new_run_name(runs: Path, config: RunConfig, now: datetime.datetime) -> str:
     return next(name for name in names if not (runs / config.task / name).exists())
 
 
+def claim_run_folder(folder: Path, config: RunConfig) -> Path:
+    """Make the folder of a new run; under another name if another process has just made it.
+
+    Args:
+        folder: ``RUNS/TASK/NAME`` with a name of :func:`new_run_name`.
+        config: the run's settings.
+
+    Raises:
+        StorageError: if it cannot be made.
+    """
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                name = new_run_name(folder.parents[1], config, datetime.datetime.now())
+                folder = folder.with_name(name)
+            else:
+                return folder
+
+
 def is_run(path: Path) -> bool:
     """Whether this is a run folder with a checkpoint."""
-    return (path / LAST / WEIGHTS_FILE).is_file()
+    return last_checkpoint(path) is not None
 
 
 def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
     """The folder of a checkpoint.
 
     Args:
-        name: a run folder (its best checkpoint), a checkpoint folder, or None for the newest run.
+        name: a run folder (its best checkpoint), a checkpoint folder, ``RUN/best``, ``RUN/last``,
+            or None for the newest run.
         runs: where to look for the newest run.
 
     Raises:
         CheckpointError: if there is no such checkpoint.
     """
     if name is None:
-        candidates = [path for path in runs.glob("*/*") if is_run(path)]
-        if not candidates:
+        found = {run: path for run in _runs_below(runs) if (path := _checkpoint_of_run(run, LAST))}
+        if not found:
             raise CheckpointError(f"no run in {runs}/. Train one: trm train TASK, or give --ckpt.")
-        return _best_checkpoint(
-            max(candidates, key=lambda run: (run / LAST / CONFIG_FILE).stat().st_mtime)
-        )
+        newest = max(found, key=lambda run: (found[run] / CONFIG_FILE).stat().st_mtime)
+        return _checkpoint_of_run(newest) or found[newest]
     path = Path(name)
     if path.is_file() and path.name == WEIGHTS_FILE:
         path = path.parent
-    if is_run(path):
-        return _best_checkpoint(path)
+    if found_in_run := _checkpoint_of_run(path):
+        return found_in_run
+    is_pointer = path.name in (BEST, LAST) and not path.is_dir()
+    if is_pointer and (found_in_run := _checkpoint_of_run(path.parent, path.name)):
+        return found_in_run
     if path.is_file():
         raise CheckpointError(
-            f"{path} is a file; a checkpoint is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}. "
-            "Name that folder, or a run."
+            f"{path} is a file; a checkpoint is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}."
+            " Name that folder, or a run."
         )
     if not path.is_dir():
         raise CheckpointError(f"{path}: no such run or checkpoint. See what is in {runs}/.")
@@ -67,15 +89,19 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
     return path
 
 
-def last_checkpoint(run: Path) -> Path | None:
-    """The newest checkpoint of a run, None if it has none yet."""
-    return _link_target(run / LAST) if is_run(run) else None
+def _runs_below(runs: Path) -> Iterator[Path]:
+    """The folders RUNS/TASK/NAME; hidden ones are passed over."""
+    return (
+        path
+        for path in runs.glob("*/*")
+        if not any(part.startswith(".") for part in path.relative_to(runs).parts)
+    )
 
 
-def checkpoints(run: Path) -> list[Path]:
-    """The checkpoints of a run, the oldest first."""
-    paths = (path for path in (run / CHECKPOINTS).glob("step-*") if path.name[5:].isdecimal())
-    return sorted(paths, key=lambda path: int(path.name[5:]))
+def _checkpoint_of_run(run: Path, which: str = BEST) -> Path | None:
+    """The best or the last checkpoint of a run; the last if none is evaluated."""
+    best = best_checkpoint(run) if which == BEST else None
+    return best or last_checkpoint(run)
 
 
 def newest_intact_checkpoint(run: Path) -> tuple[Path | None, dict[Path, str]]:
@@ -92,7 +118,7 @@ def newest_intact_checkpoint(run: Path) -> tuple[Path | None, dict[Path, str]]:
     damaged: dict[Path, str] = {}
     for path in reversed(checkpoints(run)):
         try:
-            verify_checksums(path)
+            verify_checksums(path, all_files=True)
         except CheckpointError as error:
             damaged[path] = str(error)
         else:
@@ -103,6 +129,21 @@ def newest_intact_checkpoint(run: Path) -> tuple[Path | None, dict[Path, str]]:
             "Start a new run with another --run-name."
         )
     return None, damaged
+
+
+def check_still_there(run: Path) -> None:
+    """Check that nobody removed a run folder while it trains. It is not made anew.
+
+    Raises:
+        TrainingError: if it is gone.
+    """
+    try:
+        (run / CONFIG_FILE).stat()
+    except FileNotFoundError:
+        raise TrainingError(
+            f"{run} was removed or renamed while the run trained: nothing more can be saved. Start "
+            "a new run."
+        ) from None
 
 
 def rename_damaged(path: Path) -> None:
@@ -118,7 +159,8 @@ def damaged_path(path: Path) -> Path:
 
 
 def remove_unfinished(run: Path) -> None:
-    """Remove checkpoints that a killed process left incomplete."""
+    """Remove checkpoints that a killed process left incomplete. No other one may train the run."""
+    remove_leftovers(run / CHECKPOINTS, of_all=True)
     for path in (run / CHECKPOINTS).glob(".step-*.*"):
         if path.suffix in (".tmp", ".old"):
             shutil.rmtree(path, ignore_errors=True)
@@ -126,15 +168,5 @@ def remove_unfinished(run: Path) -> None:
 
 def checkpoints_to_remove(run: Path, keep: int) -> list[Path]:
     """The checkpoints that are neither the best, nor the last, nor among the ``keep`` newest."""
-    kept = {(run / BEST).resolve(), (run / LAST).resolve()}
-    return [path for path in checkpoints(run)[:-keep] if path.resolve() not in kept]
-
-
-def _best_checkpoint(run: Path) -> Path:
-    best = run / BEST
-    return _link_target(best if (best / WEIGHTS_FILE).is_file() else run / LAST)
-
-
-def _link_target(link: Path) -> Path:
-    """The checkpoint that ``best`` or ``last`` points to; relative if the run's path is."""
-    return link.parent / link.readlink() if link.is_symlink() else link
+    kept = (best_checkpoint(run), last_checkpoint(run))
+    return [path for path in checkpoints(run)[:-keep] if path not in kept]

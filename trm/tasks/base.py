@@ -1,6 +1,5 @@
 """The base class of tasks: dataset builder, evaluator, default settings, presets, text formats."""
 
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from trm.data import (
     write_published,
 )
 from trm.errors import ConfigError, DataError, InputError, did_you_mean
-from trm.storage import storage_errors
+from trm.storage import storage_errors, temporary_folder
 from trm.tasks.build_size import check_build_size
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
 
@@ -275,10 +274,9 @@ class Task(ABC):
         """Build the dataset in the published layout; see :meth:`build_data`."""
         with storage_errors(out):
             out.parent.mkdir(parents=True, exist_ok=True)
-            temporary = tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
-        with temporary as folder:
-            meta = self.build_data(Path(folder) / "native", options, rng)
-            dataset = self.open_data([Path(folder) / "native"])
+        with temporary_folder(out.parent) as folder:
+            meta = self.build_data(folder / "native", options, rng)
+            dataset = self.open_data([folder / "native"])
             examples = sum(s.total_puzzle_examples for s in dataset.splits.values())
             check_build_size(
                 out,

@@ -53,7 +53,7 @@ class Snapshot:
         Raises:
             StorageError: if the disk is full or the folder is not writable.
         """
-        with atomic_folder(path) as folder:
+        with atomic_folder(path, replace=True) as folder:
             save_tensors(folder / WEIGHTS_FILE, self.weights)
             (folder / CONFIG_FILE).write_text(self.config.model_dump_json(indent=2) + "\n")
             if self.names is not None:

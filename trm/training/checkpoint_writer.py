@@ -9,10 +9,11 @@ from pathlib import Path
 
 from trm.errors import StorageError
 from trm.runs import checkpoint
+from trm.runs.best_and_last import checkpoint_path
 from trm.runs.layout import BEST, LAST
 from trm.runs.metrics_file import Record
-from trm.runs.run_folder import checkpoint_path, checkpoints_to_remove, remove_unfinished
-from trm.storage import replace_symlink
+from trm.runs.run_folder import check_still_there, checkpoints_to_remove, remove_unfinished
+from trm.storage import point_to
 from trm.training.checkpoint_snapshot import Snapshot
 
 
@@ -37,6 +38,7 @@ class CheckpointWriter:
         self._thread: threading.Thread | None = None
         self._step = 0
         self._error: Exception | None = None
+        self._warning: str | None = None
         remove_unfinished(run)
 
     @property
@@ -58,11 +60,20 @@ class CheckpointWriter:
     def _write(self, snapshot: Snapshot) -> None:
         path = checkpoint_path(self._run, snapshot.progress.step)
         try:
+            check_still_there(self._run)
             snapshot.write(path)
-            replace_symlink(self._run / LAST, path)
+            self._warning = self._point(LAST, path)
             self._prune()
         except Exception as error:  # wait raises it, or warns
             self._error = error
+
+    def _point(self, name: str, path: Path) -> str | None:
+        """Make ``best`` or ``last`` name a checkpoint. Returns why not; readers manage without."""
+        try:
+            point_to(self._run / name, path)
+        except StorageError as error:
+            return f"{name} was not updated, the checkpoint is {path}: {error}"
+        return None
 
     def poll(self) -> None:
         """Report a checkpoint if it has been written."""
@@ -77,9 +88,11 @@ class CheckpointWriter:
             path = checkpoint_path(self._run, self._step)
             if self._error is None:
                 self._report({"event": "checkpoint", "step": self._step, "path": str(path)})
+                self._warn(self._step, self._warning)
             elif isinstance(self._error, StorageError):
-                message = f"checkpoint of step {self._step} was not saved: {self._error}"
-                self._report({"event": "warning", "step": self._step, "message": message})
+                self._warn(
+                    self._step, f"checkpoint of step {self._step} was not saved: {self._error}"
+                )
             else:
                 raise self._error
         return self._error is None
@@ -103,16 +116,20 @@ class CheckpointWriter:
         path = checkpoint_path(self._run, evaluation.step)
         if not self.wait() or not path.is_dir():
             return False
+        if evaluation.best_step == evaluation.step:
+            self._warn(evaluation.step, self._point(BEST, path))
         try:
-            if evaluation.best_step == evaluation.step:
-                replace_symlink(self._run / BEST, path)
             checkpoint.save_evaluation(path, evaluation)
         except StorageError as error:
-            message = f"evaluation of step {evaluation.step} was not saved: {error}"
-            self._report({"event": "warning", "step": evaluation.step, "message": message})
+            step = evaluation.step
+            self._warn(step, f"evaluation of step {step} was not saved: {error}")
             return False
         self._prune()
         return True
+
+    def _warn(self, step: int, message: str | None) -> None:
+        if message is not None:
+            self._report({"event": "warning", "step": step, "message": message})
 
     def _prune(self) -> None:
         for old in checkpoints_to_remove(self._run, self._keep):

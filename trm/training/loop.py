@@ -13,9 +13,10 @@ from trm.evaluation.loop import run_evaluation
 from trm.inference.options import InferenceOptions
 from trm.models import PuzzleBatch
 from trm.runs import checkpoint
+from trm.runs.best_and_last import last_checkpoint
 from trm.runs.layout import METRICS_FILE
 from trm.runs.metrics_file import Listener, MetricsFile, Record
-from trm.runs.run_folder import last_checkpoint
+from trm.runs.run_folder import check_still_there
 from trm.runtime.device import compile_network, copy_to, to_device
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.runtime.worker import allow_last_save
@@ -311,7 +312,11 @@ class TrainLoop:
         if not self.group.is_first:
             return
         try:
+            check_still_there(self.plan.folder)
             self._metrics_file(record)
+        except TrainingError:
+            if record["event"] != "end":  # that is recorded also after this error
+                raise
         except StorageError as error:
             is_known, self._disk_is_full = self._disk_is_full, True
             if not is_known:

@@ -15,8 +15,9 @@ from trm.config import RunConfig, setting_names
 from trm.data import Dataset, with_validation_split
 from trm.errors import CheckpointError, ConfigError, TrmWarning
 from trm.runs import checkpoint
+from trm.runs.best_and_last import check_pointers, checkpoints
 from trm.runs.run_folder import (
-    checkpoints,
+    claim_run_folder,
     damaged_path,
     new_run_name,
     newest_intact_checkpoint,
@@ -138,6 +139,7 @@ def plan_run(
 
     def find_start() -> tuple[Path, Path | None, Mapping[Path, str]]:
         folder = _run_folder(config, Path(runs), name, resume)
+        check_pointers(folder)
         found, damaged = newest_intact_checkpoint(folder)
         if found is None and resume not in ("auto", "never"):
             raise CheckpointError(
@@ -157,6 +159,16 @@ def plan_run(
         for message in messages if group.is_first else ():
             warnings.warn(message, TrmWarning, stacklevel=2)
     return RunPlan(task, config, dataset, steps, folder, found, damaged)
+
+
+def claim_folder(plan: RunPlan, group: ProcessGroup = SINGLE_PROCESS) -> RunPlan:
+    """Make the folder of a run without a name, under another name if that has just been taken.
+
+    Raises:
+        StorageError: if it cannot be made.
+    """
+    folder = group.broadcast_from_first(lambda: claim_run_folder(plan.folder, plan.config))
+    return dataclasses.replace(plan, folder=folder)
 
 
 def confirm_plan(plan: RunPlan, group: ProcessGroup) -> RunPlan:

@@ -7,16 +7,17 @@ from pathlib import Path
 
 from trm.config import RunConfig
 from trm.publish.push_during_training import push_best
-from trm.runs.layout import CONFIG_FILE, LAST
+from trm.runs.best_and_last import restore_pointers
+from trm.runs.layout import CONFIG_FILE
 from trm.runs.lock import run_lock
 from trm.runs.metrics_file import Listener
 from trm.runs.run_folder import rename_damaged
 from trm.runtime.device import device_errors, pick_device
 from trm.runtime.process_group import SINGLE_PROCESS, init_process_group, process_group_from_env
 from trm.runtime.worker import num_restarts
-from trm.storage import replace_symlink, write_text
+from trm.storage import write_text
 from trm.training.loop import TrainLoop, TrainResult
-from trm.training.run_plan import RunPlan, confirm_plan, plan_run
+from trm.training.run_plan import RunPlan, claim_folder, confirm_plan, plan_run
 
 
 def train(
@@ -61,6 +62,8 @@ def train(
             if is_restarted and resume == "never":
                 resume = "auto"  # the processes before these have started the run
             plan = plan_run(config, runs=runs, name=name, resume=resume, device=device, group=group)
+            if name is None and resume in ("auto", "never"):
+                plan = claim_folder(plan, group)
         else:
             plan = confirm_plan(plan, group)
         folder, config = plan.folder, plan.config
@@ -71,8 +74,7 @@ def train(
             stack.enter_context(run_lock(folder))
             for path in plan.damaged:
                 rename_damaged(path)
-            if plan.damaged and plan.checkpoint is not None:
-                replace_symlink(folder / LAST, plan.checkpoint)
+            restore_pointers(folder)
             write_text(folder / CONFIG_FILE, config.model_dump_json(indent=2) + "\n")
 
         group.broadcast_from_first(prepare_folder)

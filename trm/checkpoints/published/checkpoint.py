@@ -34,7 +34,7 @@ from trm.checkpoints.published.yaml_config import (
 )
 from trm.checkpoints.tensors import load_into, save_tensors
 from trm.data.published_layout import IDENTIFIERS_FILE
-from trm.errors import CheckpointError, InputError
+from trm.errors import CheckpointError
 from trm.reading import FileReader
 from trm.runs.checkpoint import (
     CheckpointConfig,
@@ -44,7 +44,7 @@ from trm.runs.checkpoint import (
     write_checksums,
 )
 from trm.runs.layout import CONFIG_FILE, NAMES_FILE, WEIGHTS_FILE
-from trm.storage import atomic_folder
+from trm.storage import atomic_folder, check_new
 
 _NAMES_ADVICE = "Remove it, or get the one of the training data."
 #: Far more than the names of the largest published data set, 877 thousand of 50 bytes, take.
@@ -140,7 +140,7 @@ def import_published(
         InputError: if ``out`` exists.
         StorageError: if the disk is full or the folder cannot be written.
     """
-    _refuse_existing(out)
+    check_new(out)
     published = read_published(path, task)
     if source:
         data = published.config.data.model_copy(update={"source": source})
@@ -174,7 +174,7 @@ def export_published(checkpoint: Path, out: Path) -> Path:
         InputError: if ``out`` exists.
         StorageError: if the disk is full or the folder cannot be written.
     """
-    _refuse_existing(out)
+    check_new(out)
     config, names = read_config(checkpoint), read_puzzle_names(checkpoint)
     yaml_text = write_yaml(config)
     weights = {name: torch.empty(shape) for name, shape in model_shapes(config).items()}
@@ -192,11 +192,6 @@ def export_published(checkpoint: Path, out: Path) -> Path:
             text = json.dumps([name.decode() for name in names.tolist()])
             (folder / IDENTIFIERS_FILE).write_text(text, encoding="utf-8")
     return out / file
-
-
-def _refuse_existing(out: Path) -> None:
-    if out.exists() or out.is_symlink():
-        raise InputError(f"{out} exists already. Name another --out, or remove it.")
 
 
 def _nearest_file(name: str, found: PublishedFile) -> Path | None:
