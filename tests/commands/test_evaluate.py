@@ -47,7 +47,7 @@ def test_a_damaged_checkpoint(fails: Fails, trained_run: Path, tmp_path: Path) -
     shutil.copytree((trained_run / "last").resolve(), tmp_path / "c")
     file = tmp_path / "c" / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
-    assert "model.safetensors is damaged or cut short" in fails("eval", "--ckpt", "c")
+    assert "model.safetensors is damaged: its checksum differs" in fails("eval", "--ckpt", "c")
 
 
 def test_votes_are_marked(trm: Trm, trained_run: Path) -> None:

@@ -227,8 +227,8 @@ def test_what_cannot_be_pushed(
         (("none",), "none: no such run or checkpoint. See what is in runs/."),
         (
             ("spoilt",),
-            "spoilt/model.safetensors is damaged: its checksum differs. Use another checkpoint, "
-            "or remove its SHA256SUMS if you changed it yourself.",
+            "spoilt/model.safetensors is damaged: its checksum differs from SHA256SUMS. Use "
+            "another checkpoint.",
         ),
         (
             ("stateless", "--with-training-state"),

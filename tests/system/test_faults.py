@@ -316,8 +316,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
     assert again.end() == (0, "")
     assert again.lines[0] == (
         "warning: runs/sudoku/a/checkpoints/step-000010/training_state/optimizer.safetensors is "
-        "damaged: its checksum differs. It is set aside as damaged-step-000010; the one before it "
-        "is used.\n"
+        "damaged: its checksum differs from SHA256SUMS. It is set aside as damaged-step-000010; "
+        "the one before it is used.\n"
     )
     assert again.lines[1] == f"run {RUN}, from step 5\n"
     assert numbers(run / "checkpoints/step-000010") == whole

@@ -44,8 +44,9 @@ _USED_FILES = (WEIGHTS_FILE, CONFIG_FILE, NAMES_FILE)
 #: A line of ``sha256sum``; an asterisk means that the file was read as binary.
 _CHECKSUM = re.compile(r"(?P<sum>[0-9a-f]{64}) [ *](?P<name>.+)")
 
-_ADVICE = "Use another checkpoint."
-_files = FileReader(CheckpointError, _ADVICE)
+#: The end of the messages about damaged files.
+ADVICE = "Use another checkpoint."
+_files = FileReader(CheckpointError, ADVICE)
 #: Reasons why a file cannot be read that do not go away.
 _LASTING = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)
 
@@ -176,7 +177,7 @@ def verify_checksums(path: Path, *, all_files: bool = False) -> None:
     except CheckpointError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno not in _LASTING:
-            raise StorageError(str(error).replace(_ADVICE, "Try again.")) from cause
+            raise StorageError(str(error).replace(ADVICE, "Try again.")) from cause
         raise
 
 
@@ -193,9 +194,8 @@ def _verify(path: Path, all_files: bool) -> None:
             raise _files.damaged(file, f"line {number} names a file outside of the checkpoint")
         needed = all_files or match["name"] in _USED_FILES
         if needed and _sha256(path / match["name"]) != match["sum"]:
-            raise CheckpointError(
-                f"{path / match['name']} is damaged: its checksum differs. Use another checkpoint, "
-                f"or remove its {CHECKSUMS_FILE} if you changed it yourself."
+            raise _files.damaged(
+                path / match["name"], f"its checksum differs from {CHECKSUMS_FILE}"
             )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from trm.config import RunConfig
 from trm.errors import CheckpointError, TrainingError
 from trm.runs.best_and_last import best_checkpoint, checkpoints, last_checkpoint
-from trm.runs.checkpoint import verify_checksums
+from trm.runs.checkpoint import ADVICE, verify_checksums
 from trm.runs.layout import BEST, CHECKPOINTS, CONFIG_FILE, LAST, WEIGHTS_FILE
 from trm.storage import remove_leftovers, storage_errors
 
@@ -120,7 +120,7 @@ def newest_intact_checkpoint(run: Path) -> tuple[Path | None, dict[Path, str]]:
         try:
             verify_checksums(path, all_files=True)
         except CheckpointError as error:
-            damaged[path] = str(error)
+            damaged[path] = str(error).removesuffix(f" {ADVICE}")
         else:
             return path, damaged
     if damaged:
