@@ -178,6 +178,7 @@ def test_names_that_do_not_fit(checkpoint: Checkpoint, names: Any, message: str)
     folder = checkpoint("c", names=["<blank>", "é", "p2"])
     assert open_checkpoint(folder).names is not None
     np.save(folder / "identifiers.npy", names)
+    (folder / "SHA256SUMS").unlink()
     with pytest.raises(CheckpointError) as caught:
         open_checkpoint(folder)
     assert f"identifiers.npy {message}" in str(caught.value)
@@ -189,6 +190,7 @@ def test_weights_of_another_type(checkpoint: Checkpoint, dtype: torch.dtype) -> 
     tensors = load_file(folder / WEIGHTS)
     tensors["answer_init"] = tensors["answer_init"].to(dtype)
     save_file(tensors, folder / WEIGHTS)
+    (folder / "SHA256SUMS").unlink()
     with pytest.raises(
         CheckpointError, match=rf"answer_init is of type {dtype}, not torch\.float32"
     ):
