@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from rich.console import RenderableType
 
 from trm.config import LARGEST_SEED, Frozen
@@ -46,6 +46,17 @@ class DataOptions(Frozen):
 
     source: str = Field("generate", description="Where the puzzles come from.")
     seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of all random numbers.")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _can_be_recorded(cls, value: object) -> object:
+        """Refuse a path that is not UTF-8: ``dataset.json`` has every option."""
+        if isinstance(value, str | Path):
+            try:
+                str(value).encode()
+            except UnicodeEncodeError:
+                raise ValueError("it is not UTF-8 text") from None
+        return value
 
 
 @dataclass(frozen=True)
@@ -161,8 +172,9 @@ class Task(ABC):
 
     def _explain(self, error: ValidationError, preset: str | None, given: Mapping[str, Any]) -> str:
         first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
         if not first["loc"]:  # a rule about several options
-            return f"{first['msg'].removeprefix('Value error, ')}. Change one of them."
+            return f"{message}. Change one of them."
         name = str(first["loc"][0])
         flag = "--" + name.replace("_", "-")
         source = flag if name in given or preset is None else f"preset {preset}"
@@ -171,7 +183,7 @@ class Task(ABC):
             return f"{source}: unknown option {name!r} of task {self.name}. {known}"
         if first["type"] == "missing":
             return f"{flag} is required to build data of task {self.name}. Give it."
-        return f"{source}: {name} = {first['input']!r:.99}: {first['msg']}. Give another value."
+        return f"{source}: {name} = {first['input']!r:.99}: {message}. Give another value."
 
     @abstractmethod
     def build_data(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:

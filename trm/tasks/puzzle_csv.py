@@ -37,7 +37,7 @@ _MAX_CELLS = 1 << 16
 #: Every puzzle's source takes as much memory as the longest.
 _MAX_SOURCE_BYTES = 255
 
-_FILES = FileReader(InputError, "Name a folder with train.csv and test.csv.")
+FILES = FileReader(InputError, "Name a folder with train.csv and test.csv.")
 
 #: The token of each character.
 Symbols = Mapping[str, int]
@@ -71,7 +71,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         InputError: if the file cannot be read, is not CSV, lacks a column or has no rows; also for
             a row with too few or too many fields. The message names the line.
     """
-    with _FILES.open(path) as file, _FILES.parsing(path):
+    with FILES.open(path) as file, FILES.parsing(path):
         if file.read(3) != codecs.BOM_UTF8:
             file.seek(0)
         reader = csv.reader(_lines(file), strict=True)

@@ -13,7 +13,7 @@ from pydantic import Field
 from trm.data import Split
 from trm.errors import InputError, TrmWarning
 from trm.tasks.base import DataOptions
-from trm.tasks.puzzle_csv import download
+from trm.tasks.puzzle_csv import FILES, download
 
 MAX_PUZZLES = 10_000_000
 MAX_GENERATED = 1_000_000
@@ -103,11 +103,13 @@ def train_and_test_puzzles(
         puzzles = generate(total)
         rows = np.arange(len(puzzles))
         return puzzles.take(rows[: options.num_train]), puzzles.take(rows[options.num_train :])
+    with FILES.parsing(path):
+        is_folder, is_file = path.is_dir(), path.is_file()
     if options.source == "hub":
         files = (download(repository, "train"), download(repository, "test"))
-    elif path.is_dir():
+    elif is_folder:
         files = (path / "train.csv", path / "test.csv")
-    elif path.is_file():
+    elif is_file:
         train, rest = _choose(read(path), options.num_train, rng, path)
         test = rest.take(~is_copy(train, rest))
         if not len(test):

@@ -164,6 +164,20 @@ def test_a_folder_is_read_but_for_the_minimal_tasks(tmp_path: Path, inside: str)
     assert [task.id for task in concept_arc.load(checkout)] == ["Order1"]
 
 
+def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
+    hidden = (
+        ".git/a.json",
+        "Order/.ipynb_checkpoints/Order1-checkpoint.json",
+        "Order/._Order1.json",
+    )
+    for name in ("Order/Order1.json", *hidden):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(TASK)
+    assert [task.id for task in concept_arc.load(tmp_path)] == ["Order1"]
+    names = {"top/corpus/Order/Order1.json": TASK, "top/corpus/Order/._Order1.json": b"\0\5"}
+    assert list(concept_arc.read_archive(packed(names))) == ["Order1.json"]
+
+
 def test_kaggles_form_is_read(tmp_path: Path) -> None:
     (tmp_path / "arc-agi_concept_challenges.json").write_text(f'{{"a": {TASK.decode()}}}')
     assert [task.id for task in concept_arc.load(tmp_path)] == ["a"]

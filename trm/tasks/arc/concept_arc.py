@@ -47,7 +47,9 @@ def load(path: Path | None) -> list[ArcTask]:
     if path is None:
         corpus = _downloaded()
         return sort_tasks(from_bytes(Path(n).stem, text, n) for n, text in corpus.items())
-    if not path.is_dir():
+    with FILES.parsing(path):
+        is_folder = path.is_dir()
+    if not is_folder:
         raise InputError(f"--concept {path}: no such folder. Name one, or use --no-concept.")
     if (path / "arc-agi_concept_challenges.json").is_file():
         return from_folder(path, "concept")

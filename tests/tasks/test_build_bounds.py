@@ -1,5 +1,6 @@
-"""A dataset that cannot fit is refused before it is built."""
+"""A dataset that cannot fit, or cannot be described, is refused before it is built."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,3 +58,19 @@ def test_every_number_is_bounded(
     said = fails("build-data", "sudoku", "--source", "generate", "--out", "d", *arguments.split())
     assert said.startswith(message)
     assert not (tmp_path / "d").exists()
+
+
+def test_a_path_that_is_not_utf_8_is_refused(fails: Callable[..., str], tmp_path: Path) -> None:
+    folder = os.fsdecode(b"\xff")
+    (tmp_path / folder).mkdir()
+    said = fails("build-data", "sudoku", "--source", folder)
+    assert said == r"--source: source = '\udcff': it is not UTF-8 text. Give another value."
+
+
+@pytest.mark.parametrize("task", ["sudoku", "maze", "arc1"])
+def test_a_path_that_cannot_be_asked_about_is_one_line(
+    fails: Callable[..., str], task: str
+) -> None:
+    said = fails("build-data", task, "--source", "x" * 5000)
+    assert "File name too long" in said
+    assert "--debug" not in said
