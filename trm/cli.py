@@ -103,6 +103,8 @@ def run(arguments: list[str]) -> int:
             f"trm: warning: {' '.join(str(message).split())}"
         )
         try:
+            if "\0" in "".join(arguments):  # not from a shell
+                raise typer.BadParameter("an argument has a NUL character.")
             code = app(arguments, standalone_mode=False, obj=arguments)
         except (TrmError, OSError, MemoryError) as error:
             if "--debug" in arguments:

@@ -1,6 +1,8 @@
 """The base class of all settings and stored metadata."""
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 #: The version of the file formats that this version of trm writes, and the newest one it reads.
 FORMAT_VERSION = 1
@@ -16,6 +18,14 @@ class Frozen(BaseModel):
     """An immutable model that rejects unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        for text in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(text, str) and "\0" in text:
+                raise ValueError("it has a NUL character, which no name may have")
+        return value
 
 
 class SettingsGroup(Frozen):
