@@ -219,13 +219,6 @@ def test_an_empty_answer_is_a_candidate_like_others(split: Split) -> None:
     assert evaluator.result()["pass@1"] == Metric.share(0, 1)
 
 
-def test_a_permutation_that_repeats_a_colour_is_refused(split: Split) -> None:
-    permutation = split.permutation.copy()
-    permutation[4, 5] = permutation[4, 6]
-    with pytest.raises(DataError, match=r"^a permutation of colours is invalid\. Build the data"):
-        ArcEvaluator(dataclasses.replace(split, permutation=permutation))
-
-
 def test_puzzles_without_names_cannot_be_told_apart(split: Split) -> None:
     nameless = dataclasses.replace(published(split), names=None)
     with pytest.raises(DataError, match=r"^the puzzles of this split have no identifiers\."):

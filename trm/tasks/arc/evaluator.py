@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from trm.data import BatchTransforms, Split, Transforms
 from trm.errors import DataError
 from trm.tasks.arc.augmentation import ArcAugmentation
-from trm.tasks.arc.grids import VOCAB_SIZE
 from trm.tasks.arc.identifier_names import parse_names
 from trm.tasks.arc.votes import PASS_AT, Votes, grid_from_key, grid_keys, solved_share
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch, Metric
@@ -126,15 +125,11 @@ def _transforms(split: Split) -> Transforms:
     """The symmetries (num_puzzles,) and permutations (num_puzzles, 12) of all puzzles.
 
     Raises:
-        DataError: if a permutation repeats a token, or if they are not stored and the puzzles have
-            no names.
+        DataError: if they are not stored and the puzzles have no names.
     """
     if split.symmetry is None or split.permutation is None:
         _, symmetry, permutation = parse_names(_names(split, np.arange(split.num_puzzles)))
         return Transforms(symmetry, permutation)
-    ordered = np.sort(split.permutation, axis=1)
-    if not np.array_equal(ordered, np.broadcast_to(np.arange(VOCAB_SIZE), ordered.shape)):
-        raise DataError("a permutation of colours is invalid. Build the data again.")
     return Transforms(split.symmetry, split.permutation)
 
 
