@@ -208,6 +208,34 @@ def test_votes_that_do_not_belong_together(
     assert "absent: no such file" in fails("vote", "absent")
 
 
+def test_ctrl_c_says_what_the_same_command_does(
+    trm: Trm, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("eval", "--ckpt", trained_run, "--max-examples", "20", "--batch-size", "5")
+    saving = (*command, "--save-predictions", "p.npz")
+
+    def stop(_: object, done: int, total: int) -> None:
+        if done == 10:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trm.show.progress.EvaluationView.update", stop)
+        assert (found := trm(*command)).code == 130
+        assert found.err == (
+            "stopped; the same command starts over. With --save-predictions it would resume\n"
+        )
+        assert (found := trm(*saving)).code == 130
+        assert found.err == "stopped; the same command resumes p.npz\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["p.npz.partial"]
+    assert trm(*saving).code == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["p.npz"]
+
+
+def test_overwrite_is_for_saved_predictions(fails: Fails, trained_run: Path) -> None:
+    message = fails("eval", "--ckpt", trained_run, "--overwrite")
+    assert message == "--overwrite is for --save-predictions. Add it, or leave this one out."
+
+
 @pytest.mark.parametrize("flag", ["--submission", "--per-task"])
 def test_what_a_task_does_not_have_is_refused_at_once(
     trm: Trm, fails: Fails, trained_run: Path, tmp_path: Path, flag: str

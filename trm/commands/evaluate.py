@@ -1,10 +1,12 @@
 """The commands that measure models: ``eval`` and ``vote``."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +17,7 @@ from trm.commands.options import PerTask, Submission
 from trm.commands.processes import join_processes, processes_to_start
 from trm.errors import InputError, TrmError
 from trm.inference.options import InferenceOptions
-from trm.runtime.worker import elastic_worker
+from trm.runtime.worker import elastic_worker, is_elastic_worker
 from trm.show.text import notes, out
 from trm.storage import check_writable, write_text
 
@@ -60,6 +62,9 @@ def evaluate(
     save_predictions: Annotated[
         Path | None, typer.Option(metavar="F", help="Write every answer to this .npz file.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start again instead of resuming an evaluation.")
+    ] = False,
     submission: Submission = None,
     per_task: PerTask = None,
 ) -> int:
@@ -76,18 +81,26 @@ def evaluate(
              "reset_puzzle_embedding": reset_puzzles or None}  # fmt: skip
     update = options | {name: value for name, value in given.items() if value is not None}
     entries = [entry.of(**entry.model_dump() | update) for entry in entries]
+    if overwrite and save_predictions is None:
+        raise InputError("--overwrite is for --save-predictions. Add it, or leave this one out.")
     _check_files(*files.values())
     launch_options = processes_to_start(
         device or "auto", num_processes, max_restarts=0, oversubscribe=oversubscribe
     )
     if launch_options is not None:
-        return _launch(context.obj or [], launch_options)
-    extras = _extras(submission, per_task)
-    with elastic_worker(os.environ), join_processes(device or "auto") as (own_device, group):
+        with resume_hint("--save-predictions", save_predictions):
+            return _launch(context.obj or [], launch_options)
+    where = {"save_predictions": save_predictions, "overwrite": overwrite, "compiled": compiled,
+             "extras": _extras(submission, per_task)}  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        if not is_elastic_worker(os.environ):
+            stack.enter_context(resume_hint("--save-predictions", save_predictions))
+        stack.enter_context(elastic_worker(os.environ))
+        own_device, group = stack.enter_context(join_processes(device or "auto"))
         reports: list[Report] = []
         try:
             for entry in entries:
-                reports += [_report(entry, own_device, compiled, save_predictions, extras, group)]
+                reports += [_report(entry, own_device, group, where)]
         except TrmError:
             if reports and group.is_first:  # they may have taken hours
                 _show(entries[: len(reports)], reports, one, as_json, as_markdown)
@@ -115,7 +128,28 @@ def _launch(arguments: list[str], options: "LaunchOptions") -> int:
             shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
+    if code == 128 + signal.SIGINT:
+        raise KeyboardInterrupt
     return code
+
+
+@contextlib.contextmanager
+def resume_hint(flag: str, file: Path | None) -> Iterator[None]:
+    """After Ctrl-C, say what the same command will do.
+
+    Args:
+        flag: the flag that names a file to resume.
+        file: the file, None if the flag was not given.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        notes.print(
+            f"stopped; the same command starts over. With {flag} it would resume"
+            if file is None
+            else f"stopped; the same command resumes {file}"
+        )
+        raise
 
 
 def _show(
@@ -176,10 +210,8 @@ def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[Manifes
 def _report(
     entry: "ManifestEntry",
     device: "torch.device",
-    compiled: bool | None,
-    save_predictions: Path | None,
-    extras: Sequence[str],
     group: "ProcessGroup",
+    where: Mapping[str, Any],
 ) -> "Report":
     from trm.evaluation.evaluate import evaluate as evaluate_checkpoint
     from trm.inference.model import load
@@ -196,11 +228,9 @@ def _report(
             batch_size=entry.batch_size,
             max_examples=entry.max_examples,
             reset_puzzle_embedding=entry.reset_puzzle_embedding,
-            save_predictions=save_predictions,
-            extras=extras,
-            compiled=compiled,
             on_progress=progress,
             group=group,
+            **where,
             **entry.options.model_dump(),
         )
 

@@ -1,13 +1,13 @@
 """The command that compares inference options: ``sweep-eval``."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from trm.commands import options as opt
+from trm.commands.evaluate import resume_hint
 from trm.errors import ConfigError
 from trm.inference.options import InferenceOptions
 from trm.show.text import notes, out
@@ -62,7 +62,7 @@ def sweep_eval(
     from trm.show.progress import EvaluationView
 
     sweep.combinations(**values)  # an error before a model is loaded
-    with _resume_hint(file), EvaluationView(notes) as progress:
+    with resume_hint("--out", file), EvaluationView(notes) as progress:
         report = sweep.sweep_eval(
             ckpt, data=tuple(data or ()), split=split or "test", task=task,
             batch_size=batch_size, max_examples=max_examples, out=file, device=device or "auto",
@@ -77,20 +77,6 @@ def sweep_eval(
     for written in (file, plot):
         if written is not None:
             notes.print(f"wrote {written}")
-
-
-@contextlib.contextmanager
-def _resume_hint(file: Path | None) -> Iterator[None]:
-    """After Ctrl-C, say what the same command will do."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        notes.print(
-            "stopped; the same command starts over. With --out it would resume"
-            if file is None
-            else f"stopped; the same command resumes {file}"
-        )
-        raise
 
 
 def _values(name: str, text: str) -> list[Any]:

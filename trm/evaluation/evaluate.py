@@ -6,19 +6,26 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from trm.data import VALIDATION, Dataset, Split, num_eval_examples, with_validation_split
+from trm.data import (
+    VALIDATION,
+    Dataset,
+    Split,
+    eval_indices,
+    num_eval_examples,
+    with_validation_split,
+)
 from trm.errors import InputError
 from trm.evaluation.loop import run_evaluation
-from trm.evaluation.predictions import Predictions, PredictionsInfo, compact
+from trm.evaluation.predictions import PredictionsInfo
 from trm.evaluation.report import Report
-from trm.inference.model import Model, load
+from trm.evaluation.unfinished import EvaluationKey, UnfinishedEvaluation
+from trm.inference.model import Model, load, weights_digest
 from trm.inference.options import InferenceOptions
 from trm.models.flops import eval_step_flops
 from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runtime.device import compile_network, device_errors
 from trm.runtime.peak_flops import measure_peak_flops, utilization
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
-from trm.tasks.metrics import EvalBatch
 
 
 def evaluate(
@@ -31,6 +38,7 @@ def evaluate(
     max_examples: int | None = None,
     reset_puzzle_embedding: bool = False,
     save_predictions: str | Path | None = None,
+    overwrite: bool = False,
     extras: Sequence[str] = (),
     device: str = "auto",
     compiled: bool | None = None,
@@ -49,12 +57,15 @@ def evaluate(
         max_examples: evaluate only this many, always the same. By default all of the test split,
             and as many of the validation split as training did.
         reset_puzzle_embedding: give every puzzle the mean of the puzzle embeddings.
-        save_predictions: write every answer to this ``.npz`` file.
+        save_predictions: write every answer to this ``.npz`` file. If the evaluation is
+            interrupted, the same call resumes it; see :mod:`trm.evaluation.unfinished`.
+        overwrite: start again instead of resuming.
         extras: files that the evaluator will be asked for, see
             :meth:`trm.tasks.metrics.Evaluator.check_has`.
         device: the device, for a model that is not loaded yet.
         compiled: use torch.compile; None: on CUDA.
-        on_progress: called with the examples done and the examples in all.
+        on_progress: called before the first and after each batch, with the examples done and the
+            examples in all.
         group: the processes that evaluate together. The first one has the metrics, and writes.
         options: the flags of ``trm eval``, such as ``samples=4``; see
             :class:`trm.inference.options.InferenceOptions`.
@@ -63,7 +74,9 @@ def evaluate(
         ConfigError: if an option is unknown or out of range, or they contradict each other.
         DataError: if there is no such data.
         CheckpointError: if there is no such checkpoint, or the model does not fit the data.
-        InputError: if the run held no puzzles out, or not of this data.
+        InputError: if the run held no puzzles out, or not of this data; or if the interrupted
+            evaluation to resume differs from this one.
+        StorageError: if the predictions cannot be written.
         HubError: if the checkpoint cannot be downloaded.
     """
     checked = InferenceOptions.of(**options).resolved
@@ -82,8 +95,35 @@ def evaluate(
         chosen = model.trained_on.with_identifiers(chosen, dataset)
     evaluator = model.task.evaluator(dataset.meta, chosen)
     evaluator.check_has(extras)
-    network, batches, steps = model.network, list[EvalBatch](), list[int]()
-    with device_errors(), _mean_embedding(model, dataset, reset_puzzle_embedding):
+    batch_size = batch_size or model.config.eval_batch_size
+    network, steps = model.network, list[int]()
+    unfinished = UnfinishedEvaluation(Path(save_predictions)) if save_predictions else None
+
+    def resume() -> int:
+        """Give the evaluator the batches that are known, and return their number."""
+        assert unfinished is not None
+        key = EvaluationKey(
+            checkpoint=model.name,
+            weights=weights_digest(model),
+            digest=dataset.meta.digest,
+            split=split,
+            max_examples=max_examples,
+            batch_size=batch_size,
+            reset_puzzle_embedding=reset_puzzle_embedding,
+            **checked.model_dump(),
+        )
+        unfinished.open(key, overwrite=overwrite)
+        for batch in unfinished.read(chosen, eval_indices(chosen, batch_size, max_examples)):
+            evaluator.update(batch)
+        return len(unfinished.batches)
+
+    with contextlib.ExitStack() as stack:
+        num_known = 0
+        if unfinished:
+            stack.callback(unfinished.close)
+            num_known = group.broadcast_from_first(resume)
+        stack.enter_context(device_errors())
+        stack.enter_context(_mean_embedding(model, dataset, reset_puzzle_embedding))
         compile_network(network, compiled)
         peak_flops = measure_peak_flops(network.device, network.dtype)
         started = time.perf_counter()
@@ -91,35 +131,36 @@ def evaluate(
             network,
             evaluator,
             chosen,
-            batch_size=batch_size or model.config.eval_batch_size,
+            batch_size=batch_size,
             max_examples=max_examples,
             options=checked,
-            on_batch=(lambda batch: batches.append(compact(batch))) if save_predictions else None,
+            num_known=num_known,
+            on_batch=unfinished.append if unfinished else None,
             on_steps=steps.append,
             on_progress=on_progress,
             group=group,
         )
-    seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        assert metrics is not None  # nothing stopped it
+        if unfinished and group.is_first:
+            info = PredictionsInfo(
+                task=model.task.name,
+                data=paths,
+                split=split,
+                validation_share=model.config.data.validation_share if split == VALIDATION else 0.0,
+                digest=dataset.meta.digest,
+                checkpoint=model.name,
+                step=model.checkpoint.step,
+                **checked.model_dump(),
+            )
+            unfinished.finish(info, chosen.names)
     num_examples, num_steps = num_eval_examples(chosen, max_examples), sum(steps)
     step_flops = eval_step_flops(network.config, network.spec)
     speed = {
         "seconds": seconds,
-        "samples_per_s": num_examples / seconds,
+        "samples_per_s": max(0, num_examples - num_known * batch_size) / seconds,
         **utilization(num_steps / seconds, step_flops, peak_flops),
     }
-    assert metrics is not None  # nothing stopped it
-    if save_predictions and group.is_first:
-        info = PredictionsInfo(
-            task=model.task.name,
-            data=paths,
-            split=split,
-            validation_share=model.config.data.validation_share if split == VALIDATION else 0.0,
-            digest=dataset.meta.digest,
-            checkpoint=model.name,
-            step=model.checkpoint.step,
-            **checked.model_dump(),
-        )
-        Predictions.of(info, batches).save(Path(save_predictions), chosen.names)
     return Report(
         checkpoint=model.name,
         step=model.checkpoint.step,

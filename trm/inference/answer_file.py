@@ -4,7 +4,6 @@ The file is ``.csv`` or ``.jsonl``, with one answer per line. ``NAME.about.json`
 says which weights gave the answers, so that one file never mixes the answers of two models.
 """
 
-import contextlib
 import csv
 import itertools
 import json
@@ -23,11 +22,11 @@ from trm.inference.answer_formats import (
     SourceRow,
     StoredAnswer,
 )
+from trm.inference.file_lock import lock_file
 from trm.inference.model import Model, weights_digest
 from trm.inference.options import SolveOptions
 from trm.inference.solution import Solution
 from trm.reading import FileReader
-from trm.runs.lock import try_lock
 from trm.storage import storage_errors, write_text
 
 _WAY_OUT = "Name another --out, or replace it with --overwrite."
@@ -129,13 +128,11 @@ class AnswerFile:
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = FileIO(self.path, "ab+")  # does not truncate an existing file
-        with contextlib.suppress(OSError):  # without locks, write without one
-            if not try_lock(self._file):
-                self._file.close()
-                raise InputError(
-                    f"{self.path} is being written by another process. Wait for it, or name "
-                    "another --out."
-                )
+        try:
+            lock_file(self._file, self.path, "Wait for it, or name another --out.")
+        except InputError:
+            self._file.close()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
