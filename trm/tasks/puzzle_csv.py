@@ -36,6 +36,7 @@ _MAX_LINE_BYTES = 1 << 20
 _MAX_CELLS = 1 << 16
 #: Every puzzle's source takes as much memory as the longest.
 _MAX_SOURCE_BYTES = 255
+_NO_SOURCE = "unknown"
 
 FILES = FileReader(InputError, "Name a folder with train.csv and test.csv.")
 
@@ -140,19 +141,14 @@ class CsvBoards:
         path: the file.
         lines: the line number of each puzzle.
         questions, answers: (num_puzzles, num_cells) uint8 tokens.
-        sources: (num_puzzles,) byte strings, the column ``source``; None if there is none.
+        sources: (num_puzzles,) byte strings, the column ``source``.
     """
 
     path: Path
     lines: Sequence[int]
     questions: NDArray[np.uint8]
     answers: NDArray[np.uint8]
-    sources: NDArray[np.bytes_] | None
-
-    @property
-    def info(self) -> dict[str, NDArray[np.bytes_]]:
-        """``source``, if the file has it."""
-        return {} if self.sources is None else {"source": self.sources}
+    sources: NDArray[np.bytes_]
 
     def check(
         self, valid: NDArray[np.bool_], problem: str, advice: str = "Correct the line."
@@ -201,19 +197,16 @@ def read_boards(
             text += row[name].encode()
         check_row(row, where)
         lines.append(line)
-        if "source" in row:
-            sources.append(row["source"].encode())
-            if len(sources[-1]) > _MAX_SOURCE_BYTES:
-                raise InputError(
-                    f"{where}: source has {len(sources[-1]):,} bytes, more than "
-                    f"{_MAX_SOURCE_BYTES}. Correct the line."
-                )
+        sources.append(row.get("source", _NO_SOURCE).encode())
+        if len(sources[-1]) > _MAX_SOURCE_BYTES:
+            raise InputError(
+                f"{where}: source has {len(sources[-1]):,} bytes, more than {_MAX_SOURCE_BYTES}. "
+                "Correct the line."
+            )
     questions, answers = (
         _tokens(text, allowed[name]).reshape(len(lines), num_cells) for name, text in texts.items()
     )
-    return CsvBoards(
-        path, lines, questions, answers, np.array(sources, np.bytes_) if sources else None
-    )
+    return CsvBoards(path, lines, questions, answers, np.array(sources, np.bytes_))
 
 
 def _wrong_length(path: Path, symbols: Callable[[int], tuple[Symbols, Symbols]]) -> InputError:

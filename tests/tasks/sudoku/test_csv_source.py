@@ -89,7 +89,8 @@ def test_the_usual_other_headers_are_read(
     expected = read_csv(write_csv(csv_lines(4)))
     assert (table.inputs == expected.inputs).all()
     assert (table.labels == expected.labels).all()
-    assert table.info == {}
+    assert table.info["source"].tolist() == [b"unknown"] * 4
+    assert table.info["rating"].tolist() == [0] * 4
 
 
 def test_two_columns_for_one_thing_are_refused(csv_lines: Lines, write_csv: WriteCsv) -> None:

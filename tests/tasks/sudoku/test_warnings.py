@@ -39,8 +39,8 @@ def test_test_puzzles_that_are_trained_on_are_counted(
         "7 of 11 test puzzles are trained on with their answers: 5 are training puzzles, 2 symm"
     )
     write_csv([lines[0], *lines[6:]], "source/test.csv")
-    assert warned(source, tmp_path / "data", num_train=5) == []
-    assert warned(write_csv([*lines, *copies]), tmp_path / "data", num_train=5) == []
+    assert warned(source, tmp_path / "apart", num_train=5) == []
+    assert warned(write_csv([*lines, *copies]), tmp_path / "one", num_train=5) == []
 
 
 def test_questions_with_several_answers_and_boards_with_several_solutions_are_counted(

@@ -20,7 +20,7 @@ def read_csv(path: Path) -> SolvedPuzzles:
     """Read and check a CSV file.
 
     Returns:
-        Mazes with the info ``source``, if the file has it.
+        Mazes with the info ``source``.
 
     Raises:
         InputError: for an invalid file or row; the message names the line.
@@ -30,7 +30,7 @@ def read_csv(path: Path) -> SolvedPuzzles:
     boards.check(
         is_valid_path(boards.questions, boards.answers), "the answer does not solve the question"
     )
-    return SolvedPuzzles(boards.questions, boards.answers, boards.info)
+    return SolvedPuzzles(boards.questions, boards.answers, {"source": boards.sources})
 
 
 def _symbols(num_cells: int) -> tuple[Symbols, Symbols]:

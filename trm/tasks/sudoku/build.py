@@ -75,10 +75,6 @@ def build(out: Path, options: SudokuOptions, rng: np.random.Generator) -> Datase
 
 def _read_rated(file: Path, min_rating: int) -> SolvedPuzzles:
     puzzles = read_csv(file)
-    if not min_rating:
-        return puzzles
-    if "rating" not in puzzles.info:
-        raise InputError(f"{file} has no column 'rating'. Leave --min-rating out.")
     ratings = puzzles.info["rating"]
     if not (ratings >= min_rating).any():
         raise InputError(

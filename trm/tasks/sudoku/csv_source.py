@@ -3,7 +3,6 @@
 import array
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +25,8 @@ def read_csv(path: Path) -> SolvedPuzzles:
     """Read and check a CSV file.
 
     Returns:
-        Puzzles with the info ``source`` and ``rating``, if the file has them. The rating is the
-        guesses that a solver needs: int32, or float64 if a number in the file is not whole.
+        Puzzles with the info ``source`` and ``rating``, the guesses that a solver needs: int32, or
+        float64 if a number in the file is not whole. Without such a column it is 0.
 
     Raises:
         InputError: for an invalid file or row; the message names the line.
@@ -35,9 +34,7 @@ def read_csv(path: Path) -> SolvedPuzzles:
     ratings = array.array("d")
 
     def read_rating(row: dict[str, str], where: str) -> None:
-        if "rating" not in row:
-            return
-        rating = row["rating"].strip()
+        rating = row.get("rating", "0").strip()
         if not _NUMBER.fullmatch(rating):
             raise InputError(
                 f"{where}: rating {row['rating']!r:.99} is not a number of 0 or more, such as 12 "
@@ -55,11 +52,10 @@ def read_csv(path: Path) -> SolvedPuzzles:
     if not valid.all():
         boards.check(valid | ~(agrees & _has_turned_boxes(boards.answers)), *_TURNED)
     boards.check(valid, "the answer does not solve the question")
-    info: dict[str, NDArray[Any]] = {**boards.info}
-    if ratings:
-        numbers = np.frombuffer(ratings, np.float64)
-        whole = numbers.astype(np.int32)
-        info["rating"] = whole if (whole == numbers).all() else numbers
+    numbers = np.frombuffer(ratings, np.float64)
+    whole = numbers.astype(np.int32)
+    rating = whole if (whole == numbers).all() else numbers
+    info = {"source": boards.sources, "rating": rating}
     return SolvedPuzzles(boards.questions, boards.answers, info)
 
 
