@@ -76,7 +76,12 @@ def test_an_answer_is_read_as_it_is_written(
         ("sudoku", SUDOKU, "\n".join(["." * 16] * 2), "2 puzzles were given"),
         ("maze", MAZE, "Soo", "the maze has 1 row"),
         ("arc2", {}, "[[0, 1], [2]]", "^the answer"),
-        ("arc2", {}, "[[0, 1]", r"^the answer is not JSON: .*\. Give \[\[0, 1\], \[2, 3\]\]\.$"),
+        (
+            "arc2",
+            {},
+            "[[0, 1]",
+            r"^the answer is no grid: it is not JSON: .*\. Give \[\[0, 1\], \[2, 3\]\]\.$",
+        ),
     ],
 )
 def test_an_answer_that_cannot_be_read(

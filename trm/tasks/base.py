@@ -190,7 +190,7 @@ class Task(ABC):
         """Build the dataset in the folder ``out``, completely or not at all.
 
         Args:
-            out: the folder; replaced if it exists.
+            out: the folder, which does not exist yet, or is to be replaced.
             options: an instance of :attr:`data_options`.
             rng: the source of all random numbers.
         """

@@ -10,6 +10,7 @@ import pytest
 
 from trm.data import Dataset, DatasetMeta, open_dataset, with_validation_split
 from trm.errors import ConfigError, DataError, InputError
+from trm.storage import replacing
 from trm.tasks.arc import concept_arc
 from trm.tasks.arc.augmentation import ArcAugmentation
 from trm.tasks.arc.build import ArcOptions, build
@@ -52,7 +53,8 @@ def built(tmp_path: Path, folder: Path) -> Build:
     def make(name: str = "data", seed: int = 0, **options: Any) -> DatasetMeta:
         given = {"source": str(folder), "concept": folder / "concept", "num_aug": 5, "seed": seed}
         chosen = ArcOptions.model_validate({**given, **options})
-        return build(tmp_path / name, "arc1", chosen, np.random.default_rng(seed))
+        with replacing(tmp_path / name):
+            return build(tmp_path / name, "arc1", chosen, np.random.default_rng(seed))
 
     return make
 

@@ -134,10 +134,13 @@ FORM = '{"ID": {"test": [{"input": [[0, 1], [2, 3]]}]}}'
             f"task 'a', test 1 is not an object with an 'input'. Give {FORM}.",
         ),
         ('{"a": {"test": [{"output": 1}]}}', "task 'a', test 1 is not an object with an 'input'."),
-        ("{'a': 1}", "not JSON: Expecting property name enclosed in double quotes: line 1"),
-        (kaggle(a=[GRID]) + "\n{'a': 1}", "line 2: not JSON: Expecting property name enclosed"),
+        ("{'a': 1}", "it is not JSON: Expecting property name enclosed in double quotes: line 1"),
+        (
+            kaggle(a=[GRID]) + "\n{'a': 1}",
+            "line 2: it is not JSON: Expecting property name enclosed",
+        ),
         (kaggle(a=[GRID]) + "\n\n[5]", "line 3: not a JSON object. Give"),
-        ("[" * 100_000, "not JSON: "),
+        ("[" * 100_000, "it is nested too deeply. Give"),
     ],
 )
 def test_what_is_no_task_is_refused(text: str, message: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from trm.data import Dataset, open_dataset
 from trm.errors import InputError, TrmWarning
+from trm.storage import replacing
 from trm.tasks.arc.build import ArcOptions, build
 
 Pairs = list[dict[str, Any]]
@@ -35,7 +36,7 @@ def built(tmp_path: Path) -> Callable[..., tuple[Dataset, list[str]]]:
     def make(**options: Any) -> tuple[Dataset, list[str]]:
         given = {"source": str(tmp_path), "no_concept": True, "num_aug": 0, **options}
         chosen, rng = ArcOptions.model_validate(given), np.random.default_rng(0)
-        with warnings.catch_warnings(record=True) as caught:
+        with replacing(tmp_path / "data"), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             build(tmp_path / "data", "arc2", chosen, rng)
         assert all(warning.category is TrmWarning for warning in caught)

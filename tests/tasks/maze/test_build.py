@@ -8,6 +8,7 @@ import pytest
 
 from trm.data import DatasetMeta, Split
 from trm.errors import InputError
+from trm.storage import replacing
 from trm.tasks import solved_puzzles
 from trm.tasks.maze.build import MazeOptions, build
 from trm.tasks.maze.generate import canonical
@@ -21,7 +22,8 @@ WriteCsv = Callable[..., Path]
 
 def built(out: Path, seed: int = 0, **options: object) -> DatasetMeta:
     chosen = MazeOptions.model_validate({"seed": seed, **options})
-    return build(out, chosen, np.random.default_rng(seed))
+    with replacing(out):
+        return build(out, chosen, np.random.default_rng(seed))
 
 
 def splits_of(out: Path) -> tuple[Split, Split]:

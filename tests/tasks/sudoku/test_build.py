@@ -8,6 +8,7 @@ import pytest
 
 from trm.data import DatasetMeta, Split
 from trm.errors import InputError, StorageError
+from trm.storage import replacing
 from trm.tasks import solved_puzzles
 from trm.tasks.sudoku.build import SudokuOptions, build
 from trm.tasks.sudoku.generate import invariant
@@ -23,7 +24,8 @@ WriteCsv = Callable[..., Path]
 def built(out: Path, seed: int = 0, **options: object) -> DatasetMeta:
     """Build a dataset; two copies of each puzzle unless told otherwise."""
     chosen = SudokuOptions.model_validate({"num_aug": 2, "seed": seed, **options})
-    return build(out, chosen, np.random.default_rng(seed))
+    with replacing(out):
+        return build(out, chosen, np.random.default_rng(seed))
 
 
 def splits_of(out: Path) -> tuple[Split, Split]:

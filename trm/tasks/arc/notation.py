@@ -10,6 +10,7 @@ from rich.text import Text
 
 from trm.data import PAD, Split
 from trm.errors import InputError
+from trm.reading import parse_json
 from trm.tasks.arc.grids import FIRST_COLOR, MAX_SIDE, VOCAB_SIZE, decode, encode, parse_grid
 from trm.tasks.base import Board, Puzzle
 
@@ -57,9 +58,9 @@ def parse_answer(text: str) -> Tokens:
         InputError: if the text is not a grid.
     """
     try:
-        grid = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"the answer is not JSON: {error}. Give [[0, 1], [2, 3]].") from error
+        grid = parse_json(text)
+    except ValueError as error:
+        raise InputError(f"the answer is no grid: {error}. Give [[0, 1], [2, 3]].") from error
     return encode(parse_grid(grid, "the answer"))
 
 
@@ -151,9 +152,9 @@ def _json_objects(text: str) -> Iterator[Mapping[str, Any]]:
         parts = [("", text)] if lines else []
     for where, part in parts:
         try:
-            value = json.loads(part)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{where}not JSON: {error}. Give {_FORM}.") from error
+            value = parse_json(part)
+        except ValueError as error:
+            raise InputError(f"{where}{error}. Give {_FORM}.") from error
         if not isinstance(value, dict):
             raise InputError(
                 f"{where}not a JSON object. Give {_FORM}, or ARC's JSON file of a task."
@@ -163,8 +164,8 @@ def _json_objects(text: str) -> Iterator[Mapping[str, Any]]:
 
 def _is_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
+        return isinstance(parse_json(text), dict)
+    except ValueError:
         return False
 
 
@@ -183,9 +184,9 @@ def _tasks_by_id(tasks: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _test_inputs(task_id: str, task: object) -> Iterator[Puzzle]:
     pairs = task.get("test") if isinstance(task, dict) else None
     if not isinstance(pairs, list) or not pairs:
-        raise InputError(f"task {task_id!r} has no list 'test' of test inputs. Give {_FORM}.")
+        raise InputError(f"task {task_id!r:.99} has no list 'test' of test inputs. Give {_FORM}.")
     for number, pair in enumerate(pairs, 1):
-        where = f"task {task_id!r}, test {number}"
+        where = f"task {task_id!r:.99}, test {number}"
         if not isinstance(pair, dict) or "input" not in pair:
             raise InputError(f"{where} is not an object with an 'input'. Give {_FORM}.")
         yield Puzzle(encode(parse_grid(pair["input"], f"{where}, input")), task_id)
