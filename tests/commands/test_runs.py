@@ -199,7 +199,10 @@ def test_runs_are_drawn_by_the_same_metric(trm: Trm, fails: Fails, tmp_path: Pat
         ("RUN --metric exact", r" has no metric 'exact'\. .*Known: .*exact_accuracy"),
         ("RUN --out p.gif", r"^cannot draw to p\.gif: unknown file extension\. Use \.png"),
         ("RUN --pass-at-k", r" has no pass@k: its task has no voting\. Give an ARC run or file\.$"),
-        ("RUN/config.json", r"config\.json is neither a run nor a file from trm eval --json"),
+        (
+            "RUN/config.json",
+            r"config\.json holds no evaluation: metrics: Field required\. Give a run, or a file",
+        ),
     ],
 )
 def test_what_cannot_be_drawn(

@@ -1,6 +1,7 @@
 """Sweeps: every combination once, as an evaluation of its own gives it, and gone on with."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +116,14 @@ def test_a_file_of_something_else_is_refused(
     file.write_text(whole.replace(json.loads(whole)["digest"], "0" * 64))
     refused(r"has a sweep of data of digest 0{12}, not of data of digest \w{12}")
     file.write_text(whole.replace('"samples": 1', '"samples": 0'))
-    refused(r"is damaged: lines\.0\.samples: Input should be greater than or equal to 1")
-    for text in ("my notes", "[]", "{}"):
+    refused(r"holds no sweep: lines\.0\.samples: Input should be greater than or equal to 1")
+    file.write_text(re.sub(r'("exact_accuracy": \{\s*"value"): [\d.]+', r"\1: NaN", whole))
+    refused("holds no sweep: a line of it has no exact_accuracy")
+    for text in ("my notes", "[]", "{}", "[" * 100_000):
         file.write_text(text)
-        refused("holds no sweep")
+        refused("holds no sweep: .+")
     assert len(evaluated) == 1
-    assert file.read_text() == "{}"
+    assert file.read_text() == text
 
 
 def test_the_best_and_the_cheapest_of_those_about_as_good() -> None:

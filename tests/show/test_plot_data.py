@@ -172,14 +172,13 @@ def test_of_several_checkpoints_one_has_to_have_pass_at_k_curves(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[3]", "3", '[{"metrics": {}}]', '[{"name": "a"}]', '{"metrics": 3}',
-             '{"metrics": {"pass@1": 3}}', '{"metrics": {"pass@1": {"value": "x"}}}'],
+    "text", ["", "{", "[3]", "3", "[" * 100_000, '[{"name": "a"}]', '{"metrics": 3}',
+             '{"metrics": {"pass@1": 3}}', '{"metrics": {"pass@1": {"value": "x"}}}',
+             '{"metrics": {"pass@1": {"value": 1e999}}}'],
 )  # fmt: skip
 def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "e.json").write_text(text)
-    assert "/e.json is neither a run nor a file from trm eval --json. Give" in refused(
-        pass_at_k_curves, tmp_path / "e.json", "e"
-    )
+    assert "/e.json holds no evaluation: " in refused(pass_at_k_curves, tmp_path / "e.json", "e")
 
 
 def test_what_is_not_voted_on_has_no_pass_at_k_curves(make_run: MakeRun, tmp_path: Path) -> None:

@@ -1,25 +1,28 @@
 """Evaluating one model with many inference options, to compare cost and accuracy."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ConfigDict
 
-from trm.config import Frozen, first_problem
+from trm.config import Frozen
 from trm.errors import ConfigError, InputError
 from trm.evaluation.evaluate import default_max_examples, evaluate
 from trm.evaluation.report import Report
 from trm.inference.model import Model, load, weights_digest
 from trm.inference.options import InferenceOptions
 from trm.models.flops import eval_step_flops
+from trm.reading import FileReader
 from trm.storage import check_writable, write_text
 from trm.tasks.metrics import Metric
 
 #: The numbers of samples to try by default.
 SAMPLES = (1, 4, 16)
+_READER = FileReader(InputError, "Name another --out, or remove it.", "holds no sweep")
 
 
 class SweepLine(InferenceOptions):
@@ -90,6 +93,12 @@ class SweepReport(Frozen):
         lines = [line.as_json() for line in self.lines]
         ends = {"best": self.best.options.flags, "cheapest": self.cheapest.options.flags}
         return self.model_dump(mode="json", exclude={"lines"}) | {"lines": lines, **ends}
+
+
+class _StoredSweep(SweepReport):
+    """What a file holds: a sweep, and more that follows from it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 def combinations(**values: Any) -> list[InferenceOptions]:
@@ -251,13 +260,13 @@ def _read_lines(file: Path, sweep: SweepReport) -> tuple[SweepLine, ...]:
     """
     if not file.is_file():
         return ()
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        stored = SweepReport(**{name: found[name] for name in SweepReport.model_fields})
-    except ValidationError as error:
-        raise _mismatch(file, f"is damaged: {first_problem(error)}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise _mismatch(file, "holds no sweep") from error
+    raw = _READER.json(file)
+    with _READER.parsing(file):
+        stored = _StoredSweep.model_validate(raw)
+        for line in stored.lines:
+            measured = line.metrics.get(sweep.metric)
+            if measured is None or not math.isfinite(measured.value):
+                raise ValueError(f"a line of it has no {sweep.metric}")
     for name, text in (
         ("weights", lambda one: one.checkpoint),
         ("digest", lambda one: f"data of digest {one.digest[:12]}"),
@@ -265,9 +274,7 @@ def _read_lines(file: Path, sweep: SweepReport) -> tuple[SweepLine, ...]:
         ("max_examples", lambda one: f"{one.max_examples or 'all'} examples"),
     ):
         if getattr(stored, name) != getattr(sweep, name):
-            raise _mismatch(file, f"has a sweep of {text(stored)}, not of {text(sweep)}")
+            raise InputError(
+                f"{file} has a sweep of {text(stored)}, not of {text(sweep)}. {_READER.advice}"
+            )
     return stored.lines
-
-
-def _mismatch(file: Path, problem: str) -> InputError:
-    return InputError(f"{file} {problem}. Name another --out, or remove it.")

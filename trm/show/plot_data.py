@@ -1,13 +1,15 @@
 """The numbers behind a plot, read from runs and from files that ``trm eval --json`` wrote."""
 
 import itertools
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, FiniteFloat
+
 from trm.errors import InputError, did_you_mean
+from trm.reading import FileReader
 from trm.runs.layout import METRICS_FILE
 from trm.runs.metrics_file import newest_first, oldest_first
 from trm.show.plots import Curve
@@ -16,7 +18,11 @@ from trm.show.plots import Curve
 TRAIN_PREFIX = "train/"
 _MEASURED_TWICE = ("exact_accuracy", "cell_accuracy", "halting_accuracy", "mean_steps")
 _NO_METRICS = ("step", "examples", "elapsed_s", "eta_s")
-_PASS_AT_K = re.compile(r"pass@(\d+)")
+_INFINITE = 1e300
+_READER = FileReader(
+    InputError, "Give a run, or a file from trm eval --json.", "holds no evaluation"
+)
+_PASS_AT_K = re.compile(r"pass@(\d{1,9})")
 
 
 def metric_over_steps(run: Path, metric: str | None) -> tuple[str, Curve]:
@@ -35,7 +41,7 @@ def metric_over_steps(run: Path, metric: str | None) -> tuple[str, Curve]:
         InputError: if the run does not have the metric.
     """
     try:
-        records = [r for r in oldest_first(_metrics_file(run)) if type(r.get("step")) is int]
+        records = [r for r in oldest_first(_metrics_file(run)) if _is_step(r.get("step"))]
     except OSError as error:
         raise InputError(f"cannot read {error.filename}: {error.strerror}.") from error
     eval_records = [record for record in records if record.get("event") == "eval"]
@@ -125,21 +131,33 @@ def _metric_names(records: Iterable[Mapping[str, Any]]) -> dict[str, None]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a value is a number that can be drawn."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _INFINITE
+
+
+def _is_step(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+class _Value(BaseModel):
+    value: FiniteFloat
+
+
+class _Evaluation(BaseModel):
+    """What is drawn of an entry of a JSON file; one evaluation has no name."""
+
+    name: str = ""
+    metrics: dict[str, _Value]
 
 
 def _read_evaluations(path: Path) -> list[tuple[str, dict[str, float]]]:
-    """The name and metrics of each evaluation in a JSON file; one evaluation has no name."""
-
-    def metrics(report: Mapping[str, Any]) -> dict[str, float]:
-        return {name: float(metric["value"]) for name, metric in report["metrics"].items()}
-
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(raw, list):
-            return [("", metrics(raw))]
-        return [(entry["name"], metrics(entry)) for entry in raw]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(
-            f"{path} is neither a run nor a file from trm eval --json. Give one of them."
-        ) from None
+    """The name and metrics of each evaluation in a JSON file."""
+    raw = _READER.json(path)
+    with _READER.parsing(path):
+        entries = [
+            _Evaluation.model_validate(entry) for entry in (raw if isinstance(raw, list) else [raw])
+        ]
+    return [
+        (entry.name, {name: metric.value for name, metric in entry.metrics.items()})
+        for entry in entries
+    ]
