@@ -1,6 +1,7 @@
 """The command line, called as ``trm`` calls it: exit codes, stdout, and errors of one line."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,11 @@ def test_errors_are_one_line(fails: Fails, tmp_path: Path, arguments: str, messa
 )
 def test_wrong_usage_exits_with_2(fails: Fails, arguments: str, message: str) -> None:
     assert re.search(message, fails(*arguments.split(), code=2))
+
+
+def test_an_argument_that_is_not_text_is_refused(fails: Fails) -> None:
+    message = fails("inspect-data", os.fsdecode(b"caf\xe9"), code=2)
+    assert message == r"'caf\udce9' is not UTF-8 text. Rename it."
 
 
 def test_debug_shows_the_traceback(trm: Trm) -> None:

@@ -126,6 +126,15 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _check_text(arguments: list[str]) -> None:
+    """Refuse what is not UTF-8 text: it could not be written into the files that name it."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise typer.BadParameter(f"{argument!r} is not UTF-8 text. Rename it.") from None
+
+
 def _fail(message: str) -> int:
     """Print an error, and give the exit code. What makes it very long is left out."""
     if len(message) > _LONGEST_ERROR:

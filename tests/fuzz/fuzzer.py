@@ -112,13 +112,15 @@ def _damage(rng: random.Random, mutator: str, path: Path) -> None:
     """Damage a file. Where an earlier damage keeps a mutator from reading it, change its bytes."""
     if not os.path.lexists(path):
         return
-    if mutator == "replace_file" or path.is_symlink() or not path.is_file():
-        MUTATORS["replace_file"](rng, path)
-        return
-    try:
+    if mutator == "rename_file":
         MUTATORS[mutator](rng, path)
-    except Exception:
-        edit_bytes(rng, path)
+    elif mutator == "replace_file" or path.is_symlink() or not path.is_file():
+        MUTATORS["replace_file"](rng, path)
+    else:
+        try:
+            MUTATORS[mutator](rng, path)
+        except Exception:
+            edit_bytes(rng, path)
 
 
 def kind_of(case: FuzzCase, outcome: Outcome) -> str:

@@ -24,7 +24,7 @@ def mutators_of(path: Path) -> list[Mutator]:
     special = next(
         (found for suffix, found in _BY_SUFFIX.items() if name.endswith(suffix)), (edit_text,)
     )
-    return [*special * 4, edit_bytes, edit_bytes, replace_file]
+    return [*special * 5, edit_bytes, edit_bytes, replace_file, rename_file]
 
 
 def edit_bytes(rng: random.Random, path: Path) -> None:
@@ -204,6 +204,15 @@ def replace_file(rng: random.Random, path: Path) -> None:
         path.symlink_to({"link": "missing", "loop": path.name, "zero": "/dev/zero"}[kind])
     elif kind == "empty":
         path.touch()
+
+
+def rename_file(rng: random.Random, path: Path) -> None:
+    """Give a file a hostile name with the same suffix; the names of some files are data."""
+    names = [text for text in hostile.TEXTS if len(text) < 200 and "/" not in text]
+    name = rng.choice(names)
+    target = path.with_name(f"{name}{path.suffix}")
+    if name.strip(".") and "\ud800" not in name and not os.path.lexists(target):
+        path.rename(target)
 
 
 _BY_SUFFIX: dict[str, tuple[Mutator, ...]] = {
