@@ -214,7 +214,10 @@ def test_an_interrupt_in_compiled_code(
     """Code that numba compiled turns the exception of Ctrl-C into a SystemError."""
 
     def list_tasks() -> None:
-        raise SystemError("returned a result with an exception set") from cause
+        try:
+            raise SystemError("_numba_unpickle returned a result with an exception set") from cause
+        except SystemError as error:
+            raise SystemError("_draw returned a result with an exception set") from error
 
     monkeypatch.setattr("trm.cli.list_tasks", list_tasks)
     if cause is None:

@@ -120,7 +120,10 @@ def run(arguments: list[str]) -> int:
         except (KeyboardInterrupt, typer.Abort):
             return 130
         except SystemError as error:
-            if not isinstance(error.__cause__, KeyboardInterrupt):
+            cause: BaseException | None = error
+            while isinstance(cause, SystemError):  # one for each call that Ctrl-C went through
+                cause = cause.__cause__
+            if not isinstance(cause, KeyboardInterrupt):
                 raise
             return 130  # Ctrl-C in a function that numba compiled
     return code if isinstance(code, int) else 0
