@@ -213,10 +213,13 @@ def test_a_puzzle_to_solve_is_known_by_its_name(named: trm.Model) -> None:
     assert named.identifier(Puzzle(tokens, "p3")) == 4
     assert named.identifier(Puzzle(tokens, "<blank>")) == 0
     message = (
-        r"^the model was not trained on a puzzle named 'p99', .* Give one of its 14, such as p0\.$"
+        r"^the model was not trained on a puzzle named 'p99', .* Give one of its 14, such as p13\.$"
     )
     with pytest.raises(InputError, match=message):
         list(named.solve_steps(Puzzle(tokens, "p99")))
+    for name, shown in (("\ud800", r"'\\ud800'"), ("x" * 100_000, "'x{98}")):
+        with pytest.raises(InputError, match=f"named {shown}, so it"):
+            named.identifier(Puzzle(tokens, name))
     first, second = (list(named.solve_steps(Puzzle(tokens, name))) for name in ("p1", "p2"))
     assert first[-1].halt_probability != second[-1].halt_probability
 

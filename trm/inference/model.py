@@ -77,7 +77,7 @@ class Model:
         found = np.flatnonzero(self.names == puzzle.name.encode(errors="surrogatepass"))
         if not len(found):
             raise InputError(
-                f"the model was not trained on a puzzle named {puzzle.name!r}, so it has no "
+                f"the model was not trained on a puzzle named {puzzle.name!r:.99}, so it has no "
                 f"embedding that means it. Give one of its {len(self.names) - 1:,}, such as "
                 f"{self.names[-1].decode()}."
             )
