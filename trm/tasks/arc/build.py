@@ -93,11 +93,13 @@ class _AugmentedTasks(NamedTuple):
 def build(out: Path, task_name: str, options: ArcOptions, rng: np.random.Generator) -> DatasetMeta:
     """Build the dataset of ``arc1`` or ``arc2``; see :meth:`trm.tasks.base.Task.build_data`."""
     training, concepts, evaluation, twins = _load_tasks(task_name, options)
-    copies = (len(training) + len(concepts) + len(evaluation)) * (1 + options.num_aug)
+    given = [*training, *concepts, *evaluation]
+    copies = len(given) * (1 + options.num_aug)
+    boards = 2 * SEQ_LEN * sum(len(task.train) + len(task.test) for task in given)
     check_build_size(
         out,
-        memory=copies * _COPY_BYTES_MEMORY,
-        disk=copies * _COPY_BYTES_DISK,
+        memory=copies * _COPY_BYTES_MEMORY + 2 * boards,
+        disk=copies * _COPY_BYTES_DISK + boards,
         advice="Lower --num-aug, --num-train or --num-test.",
     )
     draw = _draw_as_published if options.published_order else _draw
