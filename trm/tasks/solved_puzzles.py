@@ -1,6 +1,7 @@
 """Training and test puzzles with their solutions: from the Hub, from CSV files, or generated."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from trm.tasks.base import DataOptions
 from trm.tasks.puzzle_csv import FILES, download
 
 MAX_PUZZLES = 10_000_000
+#: Sources that are named one by one; of more, the most frequent.
+MAX_SOURCES = 20
 MAX_GENERATED = 1_000_000
 #: Puzzles of a split whose solutions are counted, at most: a second or two.
 MAX_SOLVED = 10_000
@@ -206,5 +209,8 @@ def describe_sources(split: Split) -> dict[str, str]:
     """The number of puzzles of each source; empty in the published layout, which has no sources."""
     if "source" not in split.info:
         return {}
-    names, counts = np.unique(split.info["source"], return_counts=True)
-    return {"sources": ", ".join(f"{n.decode()} {c}" for n, c in zip(names, counts, strict=True))}
+    counts = Counter(split.info["source"].tolist())
+    named = sorted(dict(counts.most_common(MAX_SOURCES)))
+    parts = [f"{name.decode()} {counts[name]}" for name in named]
+    others = len(counts) - len(named)
+    return {"sources": ", ".join(parts) + (f" and {others:,} others" if others else "")}

@@ -7,6 +7,7 @@ import pytest
 
 from trm.data import Split
 from trm.tasks.metrics import EvalBatch, Metric
+from trm.tasks.solved_puzzles import describe_sources
 from trm.tasks.sudoku.evaluator import SudokuEvaluator
 
 Solved = Callable[[int], np.ndarray]
@@ -61,6 +62,17 @@ def test_each_source_has_its_accuracy(split: Split) -> None:
     assert found["exact_accuracy/hard"] == Metric.share(1, 3)
     assert found["exact_accuracy/数独"] == Metric.share(0, 1)
     assert found["valid_sudoku"] == Metric.share(2, 4)
+
+
+def test_of_many_sources_the_largest_are_named(solved: Solved) -> None:
+    labels = np.tile(solved(4) + np.uint8(1), (30, 1))
+    sources = np.array([f"s{number % 25:02}".encode() for number in range(30)])
+    split = Split.of_single_examples(labels, labels, info={"source": sources})
+    evaluator = SudokuEvaluator(split)
+    evaluator.update(batch(split, labels, list(range(30))))
+    named = [name for name in evaluator.result() if name.startswith("exact_accuracy/")]
+    assert named == [f"exact_accuracy/s{number:02}" for number in range(20)]
+    assert describe_sources(split)["sources"].endswith("s19 1 and 5 others")
 
 
 def test_the_common_numbers_are_there_too(split: Split) -> None:

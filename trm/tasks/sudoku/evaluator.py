@@ -7,11 +7,12 @@ import numpy as np
 
 from trm.data import Split
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch, Metric
+from trm.tasks.solved_puzzles import MAX_SOURCES
 from trm.tasks.sudoku.geometry import BLANK, is_valid_solution
 
 
 class SudokuEvaluator(AccuracyEvaluator):
-    """Adds the share of valid Sudokus, and exact accuracy for each source of puzzles.
+    """Adds the share of valid Sudokus, and exact accuracy for each of the largest sources.
 
     ``valid_sudoku`` counts the answers with every digit once in each row, column and box. Such an
     answer is wrong only if it changes a clue.
@@ -42,7 +43,7 @@ class SudokuEvaluator(AccuracyEvaluator):
         common = super().result()
         per_source = {
             f"exact_accuracy/{source}": Metric.share(self._hits[source], self._counts[source])
-            for source in sorted(self._counts)
+            for source in sorted(dict(self._counts.most_common(MAX_SOURCES)))
         }
         if len(per_source) == 1:  # the same as exact_accuracy
             per_source = {}
