@@ -124,7 +124,7 @@ def test_wrong_usage_exits_with_2(fails: Fails, arguments: str, message: str) ->
 
 def test_an_argument_that_is_not_text_is_refused(fails: Fails) -> None:
     message = fails("inspect-data", os.fsdecode(b"caf\xe9"), code=2)
-    assert message == r"'caf\udce9' is not UTF-8 text. Rename it."
+    assert message == r"Invalid value: 'caf\udce9' is not UTF-8 text. Rename it."
 
 
 def test_debug_shows_the_traceback(trm: Trm) -> None:

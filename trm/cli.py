@@ -103,8 +103,7 @@ def run(arguments: list[str]) -> int:
             f"trm: warning: {' '.join(str(message).split())}"
         )
         try:
-            if "\0" in "".join(arguments):  # not from a shell
-                raise typer.BadParameter("an argument has a NUL character.")
+            _check_text(arguments)
             code = app(arguments, standalone_mode=False, obj=arguments)
         except (TrmError, OSError, MemoryError) as error:
             if "--debug" in arguments:
@@ -131,6 +130,8 @@ def run(arguments: list[str]) -> int:
 
 def _check_text(arguments: list[str]) -> None:
     """Refuse what is not UTF-8 text: it could not be written into the files that name it."""
+    if "\0" in "".join(arguments):  # not from a shell
+        raise typer.BadParameter("an argument has a NUL character.")
     for argument in arguments:
         try:
             argument.encode()

@@ -74,7 +74,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     replace = replace or path == _replaceable.get()
     with storage_errors(path):
-        path = path.resolve()
+        path = Path(os.path.realpath(path))  # unlike resolve(), also of a link to itself
         if path.exists() and not (replace and path.is_dir()):
             code = errno.ENOTEMPTY if path.is_dir() else errno.EEXIST
             raise OSError(code, os.strerror(code), str(path))

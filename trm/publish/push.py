@@ -157,9 +157,10 @@ def _files_to_push(checkpoint: Path, with_training_state: bool) -> list[str]:
     allowed = hub.cached_repository(checkpoint) or checkpoint.resolve()
     found = [file for file in files if os.path.lexists(checkpoint / file)]
     for path in (checkpoint / file for file in found):
-        if not path.resolve().is_relative_to(allowed):
+        target = Path(os.path.realpath(path))
+        if not target.is_relative_to(allowed):
             raise CheckpointError(
-                f"{path} is a link to {path.resolve()}, which is not a part of the checkpoint. "
+                f"{path} is a link to {target}, which is not a part of the checkpoint. "
                 "Replace it by the file."
             )
         if path.exists() and not path.is_file():
@@ -170,7 +171,7 @@ def _files_to_push(checkpoint: Path, with_training_state: bool) -> list[str]:
 def _link_or_copy(source: Path, target: Path) -> None:
     """Hard-link a file on the same disk; the link stays if the source is removed."""
     with contextlib.suppress(OSError):
-        os.link(source.resolve(), target)
+        os.link(os.path.realpath(source), target)
         return
     shutil.copyfile(source, target)
 

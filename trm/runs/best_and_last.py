@@ -72,7 +72,7 @@ def restore_pointers(run: Path) -> None:
     check_pointers(run)
     for name, found in ((BEST, best_checkpoint(run)), (LAST, last_checkpoint(run))):
         pointer = run / name
-        if found is not None and pointer.resolve() != found.resolve():
+        if found is not None and os.path.realpath(pointer) != os.path.realpath(found):
             with storage_errors(pointer), temporary_folder(run) as removed:
                 if pointer.is_dir() and not pointer.is_symlink():
                     pointer.rename(removed / name)
