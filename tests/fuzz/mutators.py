@@ -223,9 +223,7 @@ _BY_SUFFIX: dict[str, tuple[Mutator, ...]] = {
 MUTATORS: dict[str, Mutator] = {
     mutator.__name__: mutator
     for mutator in (
-        edit_bytes,
-        edit_text,
-        replace_file,
-        *(m for s in _BY_SUFFIX.values() for m in s),
+        edit_bytes, edit_text, replace_file, rename_file,
+        *(special for found in _BY_SUFFIX.values() for special in found),
     )
-}
+}  # fmt: skip
