@@ -1,6 +1,7 @@
 """Published checkpoints that are damaged, hostile or of another network: one line, nothing run."""
 
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,13 @@ def test_cut_short(example: Callable[..., Any], share: float, zipped: bool) -> N
     assert "cut short, or not a state_dict" in refusal(made.file)
 
 
+def nested() -> Tensor:
+    """A tensor whose rows have several lengths, which torch warns about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.nested.nested_tensor([torch.zeros(1), torch.zeros(2)])
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -86,7 +94,10 @@ def test_cut_short(example: Callable[..., Any], share: float, zipped: bool) -> N
         ({"q_head.bias": 3.0}, "q_head.bias is a float, not a tensor"),
         ({"q_head.bias": torch.zeros(2, device="meta")}, "without numbers of its own"),
         ({"q_head.bias": torch.zeros(2).to_sparse()}, "without numbers of its own"),
+        ({"q_head.bias": nested()}, "without numbers of its own"),
         ({"q_head.bias": torch.zeros(2, dtype=torch.float64)}, "of type torch.float64"),
+        ({"q_head.bias": torch.zeros(2, dtype=torch.complex64)}, "of type torch.complex64"),
+        ({"q_head.bias": torch.zeros(2).to(torch.float8_e5m2)}, "of type torch.float8_e5m2"),
         ({"q_head.bias": torch.zeros(1).expand(10**9)}, "is smaller than the tensors it describes"),
         ({"q_head.bias": torch.zeros(2), "inner.q_head.bias": torch.zeros(2)}, "twice"),
         ({"L_level.layers.0.conv.weight": torch.zeros(2)}, "L_level.layers.0.conv.weight"),

@@ -180,7 +180,7 @@ def _checked_tensor(file: Path, name: str, tensor: object) -> Tensor:
             f"{file}: {name} is a {type(tensor).__name__}, not a tensor. Name another checkpoint."
         )
     problem = None
-    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+    if tensor.layout != torch.strided or tensor.is_nested or tensor.device.type != "cpu":
         problem = f"a tensor without numbers of its own ({tensor.layout}, {tensor.device})"
     elif tensor.dtype not in _DTYPES:
         problem = f"of type {tensor.dtype}; float32, bfloat16 and float16 are read"
