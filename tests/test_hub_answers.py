@@ -15,6 +15,8 @@ from tests.hub import HubServer
 from tests.hub.calls import Answer
 from tests.hub.commands import Online, refused
 from tests.made_checkpoints import files_of
+from trm.checkpoints.open_checkpoint import open_checkpoint
+from trm.errors import HubError
 
 Checkpoint = Callable[..., Path]
 EVAL = ("eval", "--json", "--device", "cpu", "--max-examples", "4", "--ckpt", "bob/odd")
@@ -97,6 +99,14 @@ try:
 except HubError as error:
     print(error)
 """
+
+
+@pytest.mark.parametrize("endpoint", ["http://[", "http://127.0.0.1:99999"])
+def test_an_endpoint_that_is_no_address(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    message = rf"^HF_ENDPOINT is '{re.escape(endpoint)}', which is not an address: .*unset it\.$"
+    with pytest.raises(HubError, match=message):
+        open_checkpoint("bob/odd")
 
 
 def test_a_hub_that_says_nothing(tmp_path: Path) -> None:

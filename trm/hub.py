@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from trm.errors import HubError, TrmError
 
@@ -132,12 +132,11 @@ def pull(name: HubName, choose: Callable[[Sequence[str]], AnyChoice]) -> tuple[P
     Raises:
         HubError: if the repository cannot be read.
     """
-    from huggingface_hub import HfApi, snapshot_download
-
+    client = _client()
     repo: dict[str, Any] = {"repo_id": name.repo, "revision": name.revision}
     with _hub_errors(name):
         try:
-            info = HfApi().model_info(**repo)
+            info = client.HfApi().model_info(**repo)
             files = sorted(file.rfilename for file in info.siblings or ())
             if not all(isinstance(file, str) for file in files):
                 raise TypeError("a file has a name that is not text")
@@ -158,7 +157,7 @@ def pull(name: HubName, choose: Callable[[Sequence[str]], AnyChoice]) -> tuple[P
     choice = choose(files)
     patterns = [glob.escape(file) for file in choice.files]
     with _hub_errors(name):
-        return Path(snapshot_download(**repo, allow_patterns=patterns)), choice
+        return Path(client.snapshot_download(**repo, allow_patterns=patterns)), choice
 
 
 def _stays_inside(file: str) -> bool:
@@ -245,10 +244,8 @@ def push(
     Raises:
         HubError: if the upload fails.
     """
-    from huggingface_hub import HfApi
-
     create_repository(name, private=private)
-    api = HfApi()
+    api = _client().HfApi()
     with _hub_errors(name, writes=True):
         if tag in {existing.name for existing in api.list_repo_refs(name.repo).tags}:
             raise HubError(f"{name.repo} already has the tag {tag}. Choose another --tag.")
@@ -274,9 +271,7 @@ def create_repository(name: HubName, *, private: bool = False) -> None:
     Raises:
         HubError: if it cannot be created, or should be private and exists as a public one.
     """
-    from huggingface_hub import HfApi
-
-    api = HfApi()
+    api = _client().HfApi()
     with _hub_errors(name, writes=True):
         api.create_repo(name.repo, private=private, exist_ok=True)
         if private and not api.model_info(name.repo).private:
@@ -288,14 +283,30 @@ def create_repository(name: HubName, *, private: bool = False) -> None:
             api.create_branch(name.repo, branch=name.revision, exist_ok=True)
 
 
-@contextlib.contextmanager
-def _hub_errors(name: HubName, *, writes: bool = False) -> Iterator[None]:
-    """Turn an error of the client into a :class:`HubError`, and let no request wait for ever."""
-    from huggingface_hub import get_session
+def _client() -> Any:
+    """The module ``huggingface_hub``, whose requests do not wait for ever.
 
-    hooks = get_session().event_hooks["request"]
+    Raises:
+        HubError: if ``HF_ENDPOINT`` is not an address.
+    """
+    endpoint = os.environ.get("HF_ENDPOINT", "")
+    try:
+        urlsplit(endpoint).port  # noqa: B018
+    except ValueError as error:
+        raise HubError(
+            f"HF_ENDPOINT is {endpoint!r}, which is not an address: {error}. Correct or unset it."
+        ) from error
+    import huggingface_hub
+
+    hooks = huggingface_hub.get_session().event_hooks["request"]
     if _limit_waiting not in hooks:
         hooks.append(_limit_waiting)
+    return huggingface_hub
+
+
+@contextlib.contextmanager
+def _hub_errors(name: HubName, *, writes: bool = False) -> Iterator[None]:
+    """Turn an error of the client into a :class:`HubError`."""
     try:
         yield
     except (json.JSONDecodeError, UnicodeDecodeError, *_MALFORMED) as error:
