@@ -27,6 +27,7 @@ LAYERS = (
     {"plugins", "settings"},
     {"reading"},
     {"config", "hub", "storage"},
+    {"hub_names"},
     {"errors"},
 )
 #: The types that the hook specifications name.

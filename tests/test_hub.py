@@ -12,7 +12,7 @@ from tests.hub import HubServer
 from tests.hub.commands import Commands, Done, Online, refused, succeeded
 from tests.made_checkpoints import files_of
 from trm.errors import HubError
-from trm.hub import HubName, parse_name
+from trm.hub_names import HubName, parse_name
 
 Checkpoint = Callable[..., Path]
 EVAL = ("eval", "--json", "--device", "cpu", "--max-examples", "20", "--ckpt")

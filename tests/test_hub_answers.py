@@ -93,7 +93,8 @@ def test_a_download_that_is_answered_oddly(
 
 SILENT = """
 from trm.errors import HubError
-from trm.hub import HubName, pull
+from trm.hub import pull
+from trm.hub_names import HubName
 try:
     pull(HubName("bob/odd"), print)
 except HubError as error:

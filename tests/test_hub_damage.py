@@ -72,10 +72,10 @@ CASES: dict[str, tuple[Callable[[Files], Files], str]] = {
         lambda _: {"config.json": BERT}, r"/config\.json is damaged: step: Field required\."
     ),
     "a list": (lambda _: {"config.json": b"[1]"}, r"/config\.json is damaged: "),
-    "empty": (lambda _: {"config.json": b""}, r"/config\.json is damaged: Expecting value: "),
+    "empty": (lambda _: {"config.json": b""}, r"damaged: it is not JSON: Expecting value: "),
     "two megabytes": (
         config(lambda raw: raw.update(pad=" " * 2**21)),
-        r"/config\.json is damaged: it has 2,\d{3},\d{3} bytes\.",
+        r"/config\.json is damaged: it has 2,\d{3},\d{3} bytes, more than 1,048,576\.",
     ),
     "nested": (
         lambda _: {"config.json": b"[" * 500_000},
@@ -83,7 +83,7 @@ CASES: dict[str, tuple[Callable[[Files], Files], str]] = {
     ),
     "of a newer format": (
         config(lambda raw: raw.update(format_version=999)),
-        r"/config\.json is of format 999, this trm reads up to 1\. Upgrade trm\.$",
+        r"/config\.json has format 999, this trm reads up to 1\. Upgrade trm\.$",
     ),
     "of an unknown task": (
         config(lambda raw: raw["run"].update(task="sudokoo")),

@@ -9,7 +9,7 @@ import pytest
 import trm
 from trm.config import RunConfig
 from trm.evaluation.checkpoint_manifest import ManifestEntry, read_manifest
-from trm.hub import parse_name
+from trm.hub_names import parse_name
 from trm.tasks.arc.evaluator import ArcEvaluator
 from trm.tasks.metrics import AccuracyEvaluator
 

@@ -28,7 +28,8 @@ from trm.checkpoints.tensors import (
     load_tensor,
 )
 from trm.errors import CheckpointError
-from trm.hub import HubName, is_address, parse_name, pull
+from trm.hub import pull
+from trm.hub_names import HubName, is_address, parse_name
 from trm.models import TinyRecursiveModel
 from trm.models.layers import swiglu_width
 from trm.runs.checkpoint import (

@@ -9,6 +9,7 @@ from pathlib import Path
 from trm import hub
 from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.errors import CheckpointError, HubError
+from trm.hub_names import HubName, parse_name
 from trm.publish.model_card import model_card
 from trm.runs.checkpoint import verify_checksums, write_checksums
 from trm.runs.layout import (
@@ -99,23 +100,23 @@ def push_hub(
         return PushResult(opened.name, str(name), _file_sizes(folder), url)
 
 
-def parse_repository(repo: str, revision: str | None = None) -> hub.HubName:
+def parse_repository(repo: str, revision: str | None = None) -> HubName:
     """The repository and branch of ``USER/NAME[@BRANCH]``, or of ``USER/NAME`` and a revision.
 
     Raises:
         HubError: if the text does not name a repository.
     """
-    name = hub.parse_name(repo)
+    name = parse_name(repo)
     twice = name is not None and revision is not None and name.revision is not None
     if name is None or name.file is not None or twice:
         raise HubError(f"{repo!r} does not name a repository on the Hub. Give USER/NAME.")
-    return hub.HubName(name.repo, revision or name.revision)
+    return HubName(name.repo, revision or name.revision)
 
 
 def write_upload_folder(
     checkpoint: Path,
     out: Path,
-    name: hub.HubName,
+    name: HubName,
     licence: str = "mit",
     with_training_state: bool = False,
 ) -> None:

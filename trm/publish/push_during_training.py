@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trm import hub
 from trm.errors import TrmError
+from trm.hub_names import HubName
 from trm.plugins import reason_of
 from trm.publish.push import OPTIONAL_FILES, parse_repository, write_upload_folder
 from trm.runs.best_and_last import best_checkpoint
@@ -42,7 +43,7 @@ def push_best(run: Path, repo: str, listen: Listener) -> Iterator[Listener]:
 class _BackgroundPush:
     """Uploads one checkpoint at a time in a thread."""
 
-    def __init__(self, run: Path, repo: hub.HubName, listen: Listener) -> None:
+    def __init__(self, run: Path, repo: HubName, listen: Listener) -> None:
         self._run, self._repo, self._listen = run, repo, listen
         self._last_tried: Path | None = None
         self._last_pushed: Path | None = None
