@@ -412,3 +412,12 @@ def test_a_link_in_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StorageError, match=r"/file/last: a part of the path is a file"):
         point_to(tmp_path / "file" / "last", tmp_path)
+
+
+def test_files_of_other_libraries_obey_the_umask(tmp_path: Path) -> None:
+    program = (
+        "import torch; from pathlib import Path; from trm.checkpoints.tensors import save_tensors\n"
+        "save_tensors(Path('file'), {'a': torch.zeros(1)})"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, umask=0o027, check=True)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640

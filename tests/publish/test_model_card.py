@@ -111,6 +111,32 @@ def test_the_text(checkpoint: Checkpoint) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("a\n# Title\n\n<b>x</b>", r"a \# Title \<b\>x\</b\>"),
+        ("![x](y) `z` | w\\", r"!\[x\](y) \`z\` \| w\\"),
+        ("\x1b]0;t\x07 a_b\u2028---", r"\]0;t a\_b ---"),
+    ],
+)
+def test_a_source_is_text_and_no_markup(
+    checkpoint: Checkpoint, tmp_path: Path, source: str, shown: str
+) -> None:
+    folder = checkpoint("c", source=source)
+    for digest in ("", "1`</code>2"):
+        config = json.loads((folder / "config.json").read_text())
+        config["data"]["digest"] = digest
+        (folder / "config.json").write_text(json.dumps(config))
+        card = model_card(folder, "alice/demo")
+        assert f"| {'data' if digest else 'origin'} | {shown} |" in card.content
+        titles = re.findall(r"^#.*", card.content, re.MULTILINE)
+        assert titles == ["# demo", *(f"## {name}" for name in (
+            "Use", "Model", "Results", "Training", "Citation"
+        ))]  # fmt: skip
+        assert "<" not in card.text.replace(r"\<", "")
+        ModelCard(str(card))
+
+
 def test_held_out_training_puzzles_are_not_called_the_test_split(checkpoint: Checkpoint) -> None:
     folder = checkpoint("c", "data.validation_share=0.1")
     file = folder / "evaluation.json"

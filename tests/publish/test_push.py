@@ -1,8 +1,12 @@
 """``trm push-hub``: what is on the Hub afterwards, what is refused, and uploads that break off."""
 
 import hashlib
+import os
 import re
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +15,7 @@ import pytest
 from tests.hub import HubServer
 from tests.hub.commands import Online, refused, succeeded
 from tests.made_checkpoints import files_of
+from trm.storage import temporary_folder
 
 Checkpoint = Callable[..., Path]
 COPIED = ("config.json", "evaluation.json", "model.safetensors")
@@ -332,3 +337,50 @@ except trm.TrmError as error:
     url = f"{hub.url}/alice/demo/commit/{oid}"
     assert first == f"alice/demo c {url} None {sorted(on_hub(hub))}"
     assert second == WRITES.format("bob/demo")
+
+
+def test_only_regular_files_of_the_checkpoint_go(
+    hub: HubServer, online: Online, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("mine")
+    for name in ("evaluation.json", "training_state/progress.json", "training_state/x"):
+        folder = checkpoint("c")
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(tmp_path / "secret")
+        for more in (("--dry-run",), ()):
+            message = refused(online(*PUSH, "c", "--with-training-state", *more))
+            assert message == (
+                f"c/{name} is a link to {tmp_path}/secret, which is not a part of the checkpoint. "
+                "Replace it by the file."
+            )
+        shutil.rmtree(folder)
+    assert hub.requests == []
+    folder = checkpoint("c")
+    (folder / "training_state" / "._progress.json").write_text("a side file")
+    (folder / "notes.txt").write_text("mine")
+    succeeded(online(*PUSH, "c", "--with-training-state"))
+    assert set(on_hub(hub)) == {"README.md", "SHA256SUMS", *COPIED, *STATE}
+
+
+def test_what_a_killed_push_left_is_removed_by_the_next(
+    online: Online, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    checkpoint("c")
+    program = """
+import os, trm
+from trm import hub
+hub.push = lambda *arguments, **options: os._exit(9)
+trm.push_hub("c", repo="alice/demo")
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "t")}
+    (tmp_path / "t").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, check=False
+    )
+    assert done.returncode == 9
+    (left,) = (tmp_path / "t").iterdir()
+    assert (left / "files" / "model.safetensors").is_file()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "t"))
+        with temporary_folder() as folder:
+            assert list((tmp_path / "t").iterdir()) == [folder]

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,3 +182,45 @@ def test_a_run_that_is_removed_while_it_trains_ends(tiny: Tiny, tmp_path: Path) 
     assert not run.exists()
     assert seen.count("train") == 2
     assert seen[-1] == "end"
+
+
+BUILD = """
+import sys, threading
+import trm
+from trm.data import dataset
+name, folder = sys.argv[1:]
+digest = dataset.digest
+
+def wait(*arguments):
+    print(name, flush=True)
+    sys.stdin.readline()  # until all have got here
+    return digest(*arguments)
+
+dataset.digest = wait
+try:
+    trm.build_data("sudoku", out=folder, source="generate", size=4, num_train=2, num_test=2,
+                   num_aug=1, seed=int(name))
+except trm.TrmError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_of_three_builds_into_one_folder_one_succeeds(tmp_path: Path) -> None:
+    builds = [
+        subprocess.Popen(
+            [sys.executable, "-c", BUILD, str(seed), "d"], cwd=tmp_path, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for seed in range(3)
+    ]  # fmt: skip
+    for build in builds:
+        assert build.stdout is not None
+        assert build.stdout.readline()
+    ended = [(build.communicate("\n" * 9), build.returncode) for build in builds]
+    assert sorted(code for _, code in ended) == [0, 1, 1]
+    for (_, errors), code in ended:
+        message = "cannot write d: a folder of that name is in the way. Choose another place.\n"
+        assert errors == (message if code else "")
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+    winner = next(seed for seed, (_, code) in enumerate(ended) if code == 0)
+    assert json.loads((tmp_path / "d" / "dataset.json").read_text())["seed"] == winner

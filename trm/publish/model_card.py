@@ -1,5 +1,6 @@
 """The model card: a checkpoint's description, results and use."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,8 +90,8 @@ def model_card(checkpoint: Path, repo: str, licence: str = "mit") -> ModelCard:
         header=header.to_yaml(),
         title=repo.split("/")[-1],
         size=f"{network / 1e6:.1f}",
-        task=task.name,
-        summary=task.summary,
+        task=_text(task.name),
+        summary=_text(task.summary),
         repo=repo,
         model=_table(("", ""), _model_rows(config, network, table)),
         results=_results_text(evaluation),
@@ -111,7 +112,7 @@ def _model_rows(config: CheckpointConfig, network: int, table: int) -> list[tupl
     model, data = config.run.model, config.data
     mixer = "MLP" if model.mlp_t else f"attention, {model.num_heads} heads"
     return [
-        ("task", config.run.task),
+        ("task", _text(config.run.task)),
         ("architecture", f"TRM, {model.l_layers} layers of width {model.hidden_size}"),
         ("mixer", f"{mixer}; positions: {model.pos_encodings}"),
         ("parameters of the network", f"{network:,}"),
@@ -129,7 +130,7 @@ def _results_text(evaluation: Evaluation | None) -> str:
     if evaluation is None:
         return "It was not evaluated."
     rows = [
-        (_label(name), f"{value:.4f}", " to ".join(f"{end:.4f}" for end in interval))
+        (_text(_label(name)), f"{value:.4f}", " to ".join(f"{end:.4f}" for end in interval))
         for name, value in evaluation.metrics.items()
         for interval in (evaluation.intervals.get(name, ()),)
     ]
@@ -173,17 +174,26 @@ def _label(name: str, interval: tuple[float, float] | None = None) -> str:
 def _training_text(config: CheckpointConfig, task: Task, dataset: str | None) -> str:
     data = config.data
     counts = {name: f"{split.groups:,} puzzles" for name, split in data.splits.items()}
-    source = f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else data.source
-    rows = [("data", source), ("digest of the data", f"`{data.digest}`")] if data.digest else []
-    rows += [(f"{name} split", count) for name, count in counts.items()]
+    source = _text(data.source)
+    if dataset:
+        source = f"[{dataset}](https://huggingface.co/datasets/{dataset})"
+    digest = "".join(character for character in data.digest if character.isalnum())
+    rows = [("data", source), ("digest of the data", f"`{digest}`")] if digest else []
+    rows += [(f"{_text(name)} split", count) for name, count in counts.items()]
     if share := config.run.data.validation_share:
         rows += [("held out to choose the checkpoint by", f"{share:g} of the train split")]
     rows += [("training steps", f"{config.step:,} of {config.run.train.batch_size:,} examples")]
-    if not data.digest:
-        return _table(("", ""), [("origin", data.source), *rows])
+    if not digest:
+        return _table(("", ""), [("origin", source), *rows])
     presets = {name: preset.settings for name, preset in task.presets.items()}
     command = settings.train_command(config.run, task.defaults, presets)
     return f"{_table(('', ''), rows)}\n\n```sh\n{shlex.join(command)}\n```"
+
+
+def _text(text: str) -> str:
+    """Text from outside, such as the name of a source: one line, and neither Markdown nor HTML."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return re.sub(r"[\\`*_{}\[\]<>#~&]", r"\\\g<0>", line)  # _table escapes the | of every cell
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
