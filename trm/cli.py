@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from trm.commands import data, doctor, evaluate, hub, runs, solve, sweep, train
 from trm.commands import options as opt
 from trm.errors import StorageError, TrmError, TrmWarning
+from trm.runtime.stop_signals import remember_interrupts
 from trm.runtime.worker import LAUNCHER_SHOWS_ERRORS
 from trm.show.streams import prepare_streams
 from trm.show.text import notes, out
@@ -64,6 +65,8 @@ app.add_typer(hub.app)
 app.add_typer(doctor.app)
 #: click's UsageError, the base class of BadParameter. Typer does not export it.
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
+#: The module that connects processes. It is imported only where torch is.
+_PROCESS_GROUP = "trm.runtime.process_group"
 #: Characters; the middle of a longer error is left out.
 _LONGEST_ERROR = 4000
 
@@ -77,18 +80,22 @@ def main() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     prepare_streams()
+    interrupted = remember_interrupts()
     try:
         code = run(sys.argv[1:])
     except Exception:
-        if "torch.distributed" not in sys.modules:
+        if interrupted():  # compiled code and imports turn KeyboardInterrupt into other exceptions
+            code = 130
+        elif _PROCESS_GROUP not in sys.modules:
             raise
-        traceback.print_exc()
-        code = 1
+        else:
+            traceback.print_exc()
+            code = 1
     try:
         sys.stdout.flush()
     except OSError as error:
         code = code or _fail(_system_problem(error))
-    if "torch.distributed" in sys.modules:
+    if _PROCESS_GROUP in sys.modules:
         from trm.runtime.process_group import exit_process
 
         exit_process(code)
@@ -118,13 +125,6 @@ def run(arguments: list[str]) -> int:
             return 2
         except (KeyboardInterrupt, typer.Abort):
             return 130
-        except SystemError as error:
-            cause: BaseException | None = error
-            while isinstance(cause, SystemError):  # one for each call that Ctrl-C went through
-                cause = cause.__cause__
-            if not isinstance(cause, KeyboardInterrupt):
-                raise
-            return 130  # Ctrl-C in a function that numba compiled
     return code if isinstance(code, int) else 0
 
 

@@ -64,6 +64,23 @@ def stop_requests(acknowledge: Callable[[], None] | None = None) -> Iterator[Sto
         yield request
 
 
+def remember_interrupts() -> Callable[[], bool]:
+    """Let the function that this returns say whether SIGINT has come, in the rest of the process.
+
+    It raises KeyboardInterrupt as before. Nothing changes if it has another handler.
+    """
+    count = 0
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, handle)
+    return lambda: count > 0
+
+
 def ignores_hangup() -> bool:
     """Whether ``nohup`` started this process."""
     return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
