@@ -230,7 +230,7 @@ def test_all_invalid_lines_of_a_file_are_named_at_once(
 
 #: A clash, a field too few, no text, and a label that is not one.
 MIXED = [
-    "# mine", "puzzle,answer", f"{PUZZLES[0]},{SOLVED}", f"11{'.' * 14},{SOLVED}", "12",
+    "# mine", "puzzle,answer", f"{PUZZLES[0]},{SOLVED}", f"11{'.' * 14},{SOLVED}", '1\r2"',
     f"{PUZZLES[1]},{SOLVED}", f"caf\xe9,{SOLVED}", f"{PUZZLES[2]},12", f"{PUZZLES[3]},",
 ]  # fmt: skip
 
@@ -254,7 +254,7 @@ def test_invalid_lines_are_marked_and_the_others_solved(
     if name == "a.csv":
         rows = answers(tmp_path / name)
         expected = [
-            PUZZLES[0], "11" + "." * 14, "12", PUZZLES[1], f"caf\\udce9,{SOLVED}", PUZZLES[2],
+            PUZZLES[0], "11" + "." * 14, '1\r2"', PUZZLES[1], f"caf\\udce9,{SOLVED}", PUZZLES[2],
             PUZZLES[3],
         ]  # fmt: skip
         assert [row["puzzle"] for row in rows] == expected
@@ -266,8 +266,9 @@ def test_invalid_lines_are_marked_and_the_others_solved(
         solved = [json.loads(line)["answer"] for line in few.read_text().splitlines()]
         rows = [row | {"answer": row["answer"] or ""} for row in values]
         assert values[2] == {
-            "puzzle": "12", "answer": None, "valid": None, "correct": None,
-            "error": "1 fields, but the header has 2. Correct the line.",
+            "puzzle": '1\r2"', "answer": None, "valid": None, "correct": None,
+            "error": "not CSV: new-line character seen in unquoted field - do you need to open the "
+            "file in universal-newline mode?. Correct the line.",
         }  # fmt: skip
     assert is_invalid == [False, True, True, False, True, True, False]
     assert [row["answer"] for row in rows if row["answer"]] == solved

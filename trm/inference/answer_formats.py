@@ -110,9 +110,11 @@ class CsvFormat:
 
     def _row(self, values: Mapping[str, object]) -> str:
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(values.get(name, "") for name in self._columns)
-        return text.getvalue()
+        # This end of a line makes the writer quote a carriage return in an invalid puzzle.
+        csv.writer(text, lineterminator="\r\n").writerow(
+            values.get(name, "") for name in self._columns
+        )
+        return text.getvalue().removesuffix("\r\n") + "\n"
 
     def read(self, lines: Iterator[str]) -> Iterator[StoredAnswer]:
         """Read the lines after the header. Raises ValueError or csv.Error for an invalid line."""
