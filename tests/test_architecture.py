@@ -75,6 +75,14 @@ def test_imports_go_down(file: Path) -> None:
     assert {name for name in others if layer_of(part_of(name)) <= layer_of(own)} == set()
 
 
+@pytest.mark.parametrize("file", MODULES, ids=name_of)
+def test_only_one_module_makes_a_console(file: Path) -> None:
+    nodes = ast.walk(ast.parse(file.read_text()))
+    calls = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
+    names = {call.split(".")[-1] for call in calls}
+    assert "Console" not in names
+
+
 def test_a_task_imports_no_other_task() -> None:
     tasks = {path.name for path in (PACKAGE / "tasks").iterdir() if path.is_dir()}
     for file in (PACKAGE / "tasks").rglob("*/*.py"):

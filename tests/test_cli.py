@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -127,6 +129,43 @@ def test_wrong_usage_exits_with_2(fails: Fails, arguments: str, message: str) ->
 def test_an_argument_that_is_not_text_is_refused(fails: Fails) -> None:
     message = fails("inspect-data", os.fsdecode(b"caf\xe9"), code=2)
     assert message == r"Invalid value: 'caf\udce9' is not UTF-8 text. Rename it."
+
+
+def test_what_is_in_a_name_is_shown_and_not_obeyed(fails: Fails) -> None:
+    assert fails("runs", "[/x]\x1b[31m\n\u202eb").startswith(r"[/x]\x1b[31m\n\u202eb: no such")
+    assert fails("runs", "a\0b", code=2) == "Invalid value: an argument has a NUL character."
+    long = fails("config", "sudoku", "--set", f"model.hidden_size={'9' * 50_000}")
+    assert long.startswith("--set model.hidden_size: model.hidden_size = '999")
+    assert long.endswith("Give another value.")
+    assert len(long) < 5000
+
+
+def test_a_hostile_name_of_a_run_is_one_line_of_a_table(trm: Trm, trained_run: Path) -> None:
+    name = "a\n[red]\x1b[31m"
+    run = Path("runs", "sudoku", name)
+    run.parent.mkdir(parents=True)
+    shutil.copytree(trained_run, run, symlinks=True)
+    (line,) = [line for line in trm("runs").out.splitlines() if "finished" in line]
+    assert r" a\n[red]\x1b[31m " in line
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError(5, "Input/output error", "a[/x]\nb"),
+            r"a[/x]\nb: Input/output error. --debug shows",
+        ),
+        (MemoryError("Unable to allocate 9 GiB"), "not enough memory: Unable to allocate 9 GiB."),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(
+    trm: Trm, fails: Fails, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    monkeypatch.setattr("trm.runs.listing.list_runs", mock.Mock(side_effect=error))
+    assert fails("runs").startswith(message)
+    with pytest.raises(type(error)):
+        trm("--debug", "runs")
 
 
 def test_debug_shows_the_traceback(trm: Trm) -> None:

@@ -13,7 +13,6 @@ FAILING = {
     "trm tasks >&-": "trm: error: standard output: Bad file descriptor.",
     "trm runs nosuch 2>&-": "",
     "mkdir gone; cd gone; rmdir ../gone; trm runs": "trm: error: the current folder was deleted.",
-    "trm runs \"$(printf '[/x]\\033[31m\\nb')\"": r"trm: error: [/x]\x1b[31m\nb: no such folder.",
 }  # fmt: skip
 #: Variables under which all commands print as usual.
 ODD = (
@@ -44,6 +43,12 @@ def test_odd_encodings_and_sizes_of_a_terminal_still_print(tmp_path: Path) -> No
 def test_nobody_reads_the_output(tmp_path: Path) -> None:
     (result,) = run(["trm tasks | true"], tmp_path).values()
     assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_what_libraries_log_is_escaped(tmp_path: Path) -> None:
+    code = "import logging, trm.show.streams as s; s.prepare_streams(); logging.error('%s', '\x1b')"
+    command = f'"{sys.executable}" -c "{code}"'
+    assert run([command], tmp_path)[command].stderr == "ERROR:root:\\x1b\n"
 
 
 def run(commands: Iterable[str], folder: Path) -> dict[str, "subprocess.CompletedProcess[str]"]:

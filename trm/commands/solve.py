@@ -112,7 +112,7 @@ def _show(
     for puzzle in puzzles:
         if as_json:
             (solution,) = model.solve_batch([puzzle], **options)
-            print(json.dumps(solution.as_json()))  # noqa: T201
+            out.print(json.dumps(solution.as_json()))
         else:
             steps = model.solve_steps(puzzle, **options)
             solution = show_solution_steps(
