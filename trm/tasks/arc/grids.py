@@ -15,6 +15,8 @@ from trm.data import PAD
 from trm.errors import InputError
 
 MAX_SIDE = 30
+#: The most demonstrations, and the most test pairs, of a task.
+MAX_PAIRS = 10_000
 SEQ_LEN = MAX_SIDE * MAX_SIDE
 #: The end marker.
 END = 1
@@ -93,6 +95,10 @@ def parse_task(name: str, raw: object, source: str) -> ArcTask:
         pairs = raw.get(part)
         if not isinstance(pairs, list) or not pairs:
             raise InputError(f"{where} is not an ARC task: it has no list {part!r} of pairs.")
+        if len(pairs) > MAX_PAIRS:
+            raise InputError(
+                f"{where} has {len(pairs):,} {part} pairs, more than {MAX_PAIRS:,}. Leave some out."
+            )
         parts[part] = tuple(
             _parse_pair(pair, f"{where}, {part} pair {number}", answered=part == "train")
             for number, pair in enumerate(pairs, 1)

