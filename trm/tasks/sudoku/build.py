@@ -39,7 +39,8 @@ class SudokuOptions(SolvedPuzzleOptions):
         None,
         ge=4,
         le=9,
-        description="Board size: 4, 6 (boxes of 2 rows and 3 columns) or 9; unset: the source's, or 9.",
+        description="Board size: 4, 6 (boxes of 2 rows and 3 columns) or 9; unset: the source's, "
+        "or 9.",
     )
 
 
