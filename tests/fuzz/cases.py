@@ -25,6 +25,7 @@ _COPY = re.compile(r"# (\S+) is BASE/(\S+)")
 #: Takes the power to read everything away from root; other users never had it.
 _UNPRIVILEGED = "setpriv --bounding-set -all --inh-caps -all --no-new-privs "
 _PROCESS_LIMIT = 60
+_STDIN = " < STDIN"
 
 
 def expected_of(case: Path) -> tuple[tuple[int, ...], str]:
@@ -49,9 +50,11 @@ def run_case(case: Path, base: Path, folder: Path) -> Outcome:
     if start:
         subprocess.run(["sh", "-ec", "".join(lines[:start])], cwd=folder, check=True)
     command = "".join(lines[start:])
-    if command.startswith("trm ") and not _redirects(command):
+    plain = command.rstrip().removesuffix(_STDIN)
+    if plain.startswith("trm ") and not _redirects(plain):
+        stdin = (folder / "STDIN").read_bytes() if plain != command.rstrip() else b""
         with Sandbox(folder) as sandbox:
-            return sandbox.run(shlex.split(command)[1:])
+            return sandbox.run(shlex.split(plain)[1:], stdin)
     return _run_in_shell(command, folder)
 
 

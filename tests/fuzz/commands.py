@@ -113,7 +113,8 @@ COMMANDS = (
             f"fixed.toml=tiny.toml D=data/sudoku {_SUD}", "runs", 2),
     Command(f"train sudoku {_TRAIN} --data D --data E",
             "fixed.toml=tiny.toml D=data/sudoku E=data/more", "runs", 1),
-    Command(f"train sudoku {_TRAIN} --data D --dry-run", "fixed.toml=tiny.toml D=data/sudoku", "", 3),
+    Command(f"train sudoku {_TRAIN} --data D --dry-run", "fixed.toml=tiny.toml D=data/sudoku", "",
+            3),
     Command("train sudoku --resume R --data D --max-steps 3", f"{_SUD} D=data/sudoku", "R", 3),
     Command("train maze --resume R --data D --max-steps 3", f"{_MAZE} D=data/maze", "R", 1),
 )  # fmt: skip

@@ -208,10 +208,10 @@ def replace_file(rng: random.Random, path: Path) -> None:
 
 def rename_file(rng: random.Random, path: Path) -> None:
     """Give a file a hostile name with the same suffix; the names of some files are data."""
-    names = [text for text in hostile.TEXTS if len(text) < 200 and "/" not in text]
-    name = rng.choice(names)
-    target = path.with_name(f"{name}{path.suffix}")
-    if name.strip(".") and "\ud800" not in name and not os.path.lexists(target):
+    name = rng.choice(hostile.TEXTS) + path.suffix
+    fits = "/" not in name and len(name.encode("utf-8", "surrogatepass")) < 200
+    target = path.parent / name
+    if fits and name.strip(".") and "\ud800" not in name and not os.path.lexists(target):
         path.rename(target)
 
 
