@@ -27,7 +27,7 @@ from trm.inference.model import Model, weights_digest
 from trm.inference.options import SolveOptions
 from trm.inference.solution import Solution
 from trm.reading import FileReader
-from trm.storage import storage_errors, write_text
+from trm.storage import check_writable, storage_errors, write_text
 
 _WAY_OUT = "Name another --out, or replace it with --overwrite."
 _READER = FileReader(InputError, _WAY_OUT)
@@ -125,8 +125,8 @@ class AnswerFile:
         self._end = 0
 
     def __enter__(self) -> "AnswerFile":
+        check_writable(self.path)  # refuses pipes and devices, which have no end
         with storage_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = FileIO(self.path, "ab+")  # does not truncate an existing file
         try:
             lock_file(self._file, self.path, "Wait for it, or name another --out.")
