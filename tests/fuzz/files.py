@@ -123,7 +123,7 @@ def sign(folder: Path) -> None:
                 sha = hashlib.sha256(path.read_bytes()).hexdigest()
                 lines.append(f"{sha}  {path.relative_to(file.parent).as_posix()}\n")
         if stat.S_ISREG(file.lstat().st_mode):
-            file.write_text("".join(lines))
+            file.write_bytes(os.fsencode("".join(lines)))
     for file in folder.rglob("dataset.json"):
         if not (stat.S_ISREG(file.lstat().st_mode) and file.parent.name not in ("train", "test")):
             continue
