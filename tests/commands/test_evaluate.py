@@ -231,6 +231,12 @@ def test_ctrl_c_says_what_the_same_command_does(
     assert [file.name for file in tmp_path.iterdir()] == ["p.npz"]
 
 
+def test_two_outputs_in_one_file_are_refused(fails: Fails, trained_run: Path) -> None:
+    flags = ("--save-predictions", "a", "--per-task", "./a")
+    message = fails("eval", "--ckpt", trained_run, *flags)
+    assert message == "a is named for two outputs. Name two files."
+
+
 def test_overwrite_is_for_saved_predictions(fails: Fails, trained_run: Path) -> None:
     message = fails("eval", "--ckpt", trained_run, "--overwrite")
     assert message == "--overwrite is for --save-predictions. Add it, or leave this one out."

@@ -1,6 +1,7 @@
 """An evaluation that was interrupted, and is resumed as if nothing had happened."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -155,6 +156,25 @@ def test_a_file_that_cannot_be_written_is_said_before_the_evaluation(
     (tmp_path / "a.npz.partial").mkdir()
     with pytest.raises(StorageError, match=r"cannot write \S+/a\.npz\.partial: a folder of that"):
         resumed(model, tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("size", [10, 1000])
+def test_a_full_disk_is_one_error_and_keeps_whole_batches(
+    model: trm.Model, tmp_path: Path, size: int
+) -> None:
+    expected, _ = whole(model, tmp_path / "a.npz")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        with pytest.raises(StorageError, match=r"cannot write \S+/b\.npz\.partial: the file would"):
+            evaluate(model, save_predictions=tmp_path / "b.npz", **HOW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, previous)
+    assert (tmp_path / "b.npz.partial").exists() == (size > 100)
+    assert (resumed(model, tmp_path / "b.npz")[0] > 0) == (size > 100)
+    assert (tmp_path / "b.npz").read_bytes() == expected
 
 
 def test_ctrl_c_of_several_processes(trained_run: Path, tmp_path: Path) -> None:

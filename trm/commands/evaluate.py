@@ -191,9 +191,11 @@ def _note_written(*files: Path | None) -> None:
 
 def _check_files(*files: Path | None) -> None:
     """Refuse files that cannot be written, before the evaluation rather than after it."""
-    for file in files:
-        if file is not None:
-            check_writable(file)
+    given = [file for file in files if file is not None]
+    for number, file in enumerate(given):
+        check_writable(file)
+        if file.resolve() in [other.resolve() for other in given[:number]]:
+            raise InputError(f"{file} is named for two outputs. Name two files.")
 
 
 def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[ManifestEntry]":

@@ -98,6 +98,11 @@ def evaluate(
     batch_size = batch_size or model.config.eval_batch_size
     network, steps = model.network, list[int]()
     unfinished = UnfinishedEvaluation(Path(save_predictions)) if save_predictions else None
+    if unfinished and dataset.meta.vocab_size > 256:
+        raise InputError(
+            f"{dataset.path} has {dataset.meta.vocab_size} symbols, a file of predictions at most "
+            "256. Leave it out."
+        )
 
     def resume() -> int:
         """Give the evaluator the batches that are known, and return their number."""

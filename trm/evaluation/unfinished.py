@@ -5,7 +5,6 @@ evaluation it is of. Then come the batches in their order: of each a checksum, t
 halting logits and the halting steps. Batches that are cut short or damaged are evaluated again.
 """
 
-import contextlib
 import os
 import zlib
 from collections.abc import Iterable, Iterator
@@ -101,17 +100,21 @@ class UnfinishedEvaluation:
             StorageError: if it cannot be written.
         """
         header = (key.model_dump_json() + "\n").encode()
-        with storage_errors(self.path), contextlib.ExitStack() as stack:
+        with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # This mode does not truncate an existing file.
-            file = stack.enter_context(FileIO(self.path, "ab+"))
-            lock_file(file, self.path, "Wait for it, or name another file.")
-            self._start = self._end = 0 if overwrite else self._header_size(file, key, header)
-            self._file = file
-            if not self._end:
-                self._write(header)
-                self._start = self._end
-            stack.pop_all()
+            self._file = file = FileIO(self.path, "ab+")  # does not truncate an existing file
+            try:
+                lock_file(file, self.path, "Wait for it, or name another file.")
+                self._end = 0 if overwrite else self._header_size(file, key, header)
+                self._start = self._end or len(header)
+                if not self._end:
+                    self._write(header)
+            except BaseException as error:
+                file.close()
+                self._file = None
+                if isinstance(error, OSError):  # of writing the first line
+                    self.remove()
+                raise
 
     def close(self) -> None:
         """Close the file. It is removed if it has no batch."""
