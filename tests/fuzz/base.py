@@ -10,7 +10,7 @@ runs/sudoku/sud ...     a run of two steps for each of them, with a tiny network
 published               the Sudoku run's checkpoint as the published trainer writes it
 sud.csv, maze.csv       puzzles with answers
 sud.txt, maze.txt ...    one puzzle a line
-sud.npz, arc.npz        saved predictions of the run
+sud.npz, arc.npz        saved predictions of the run; ``cut.npz.partial``: of half an evaluation
 eval.json, vote.json    results with ``--json``; ``sweep.json``: of ``trm sweep-eval --out``
 answers.csv             answers to ``sud.txt``
 tiny.toml               the settings of those runs
@@ -18,6 +18,7 @@ recipe.toml, all.toml   other settings, and a manifest of checkpoints
 ======================  ==========================================================================
 """
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.sandbox import Sandbox
+from trm import evaluate
 
 TINY = """\
 [model]
@@ -109,10 +111,18 @@ def build_base(folder: Path) -> None:
             assert (done.code, done.problems) == (0, []), (line, done)
             if ">" in line:
                 (folder / line.split("> ")[1]).write_text(done.out)
+        with contextlib.suppress(KeyboardInterrupt):
+            evaluate("runs/sudoku/sud", data=["data/sudoku"], batch_size=2, device="cpu",
+                     save_predictions="cut.npz", on_progress=_interrupt)  # fmt: skip
     _write_csv(folder / "data/sudoku", folder / "sud.csv")
     for name in ("train", "test"):
         _write_csv(folder / "data/sudoku", folder / "csv" / f"{name}.csv")
     _write_csv(folder / "data/maze", folder / "maze.csv")
+
+
+def _interrupt(done: int, total: int) -> None:
+    if done == 4:
+        raise KeyboardInterrupt
 
 
 def _write_arc_tasks(folder: Path) -> None:

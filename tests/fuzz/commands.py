@@ -80,6 +80,8 @@ COMMANDS = (
     Command(f"eval --ckpt R --data D {_TWO}", f"{_SUD} D=data/published", weight=2),
     Command("eval --ckpt R --data D --max-examples 1 --device cpu", f"{_ARC} D=data/parc", "", 1),
     Command(f"eval --ckpt K --data D {_TWO}", "K=published D=data/sudoku", weight=5),
+    Command("eval --ckpt R --data D --batch-size 2 --device cpu --save-predictions o.npz",
+            f"{_SUD} D=data/sudoku o.npz.partial=cut.npz.partial", "o.npz o.npz.partial", 4),
     Command("eval --all M.toml --device cpu",
             "M.toml=all.toml runs/sudoku/sud=runs/sudoku/sud data/sudoku=data/sudoku "
             "runs/maze/maze=runs/maze/maze data/maze=data/maze", weight=3),
