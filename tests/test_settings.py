@@ -286,6 +286,10 @@ def test_every_whole_number_has_a_bound_that_its_error_says() -> None:
     for name in [n for n, f in fields if f.annotation in (int, int | None)]:
         with pytest.raises(ConfigError, match=r"less than or equal to \d+\. Give another value"):
             load("maze", assignments=[f"{name}={2**63}"])
+        with pytest.raises(
+            ConfigError, match=r"= 1e\+30: .* less than or equal to \d+\. Give anoth"
+        ):
+            load("maze", assignments=[f"{name}=1e30"])
 
 
 def test_the_largest_seed_works() -> None:

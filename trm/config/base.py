@@ -1,5 +1,6 @@
 """The base class of all settings and stored metadata."""
 
+import math
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -32,6 +33,13 @@ class SettingsGroup(Frozen):
     """Settings that people choose. Numbers are finite."""
 
     model_config = ConfigDict(allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _large_numbers_are_whole(cls, value: Any) -> Any:
+        """1e30 is compared with the bound of an integer; pydantic only says that it is large."""
+        is_large = isinstance(value, float) and math.isfinite(value) and abs(value) >= 2**53
+        return int(value) if is_large else value
 
 
 def first_problem(error: ValidationError) -> str:
