@@ -202,6 +202,7 @@ def test_a_folder_that_may_not_be_read(write: Write) -> None:
     assert found.state == "broken off"
     assert found.problems == (
         "config.json cannot be read: Permission denied",
+        "checkpoints cannot be read: Permission denied",
         "metrics.jsonl cannot be read: Permission denied",
     )
 

@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path, PureWindowsPath
 
-from trm.errors import ConfigError, InputError
+from trm.errors import CheckpointError, ConfigError, InputError
 from trm.reading import FileReader
 from trm.runs.layout import BEST, CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE, LAST, WEIGHTS_FILE
 from trm.storage import point_to, storage_errors, temporary_folder
@@ -26,9 +26,18 @@ def checkpoint_path(run: Path, step: int) -> Path:
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """The checkpoints of a run, the oldest first; also damaged ones."""
+    """The checkpoints of a run, the oldest first; also damaged ones.
+
+    Raises:
+        CheckpointError: if the folder may not be read.
+    """
+    folder = run / CHECKPOINTS
     try:
-        names = [path.name for path in (run / CHECKPOINTS).iterdir()]
+        names = [path.name for path in folder.iterdir()]
+    except PermissionError as error:
+        raise CheckpointError(
+            f"cannot read {folder}: {error.strerror}. Use another run."
+        ) from error
     except OSError:
         return []
     steps = ((int(match[1]), name) for name in names if (match := _STEP_FOLDER.fullmatch(name)))

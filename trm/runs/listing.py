@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from trm.errors import InputError
+from trm.errors import CheckpointError, InputError
 from trm.reading import FileReader
 from trm.runs.best_and_last import best_checkpoint, last_checkpoint
 from trm.runs.layout import (
@@ -197,8 +197,13 @@ def _end(history: _History) -> tuple[State, str | None]:
 
 def _best_from_checkpoint(folder: Path, problems: list[str]) -> BestEvaluation | None:
     """The best evaluation, as the best checkpoint has it."""
-    best = best_checkpoint(folder)
-    for name, found in ((BEST, best), (LAST, last_checkpoint(folder))):
+    try:
+        best, last = best_checkpoint(folder), last_checkpoint(folder)
+    except CheckpointError as error:
+        cause = error.__cause__
+        problems.append(f"{CHECKPOINTS} cannot be read: {getattr(cause, 'strerror', error)}")
+        return None
+    for name, found in ((BEST, best), (LAST, last)):
         if found is None and os.path.lexists(folder / name):
             problems.append(f"{name} points to no checkpoint")
     evaluation = {} if best is None else _read_json(best / EVALUATION_FILE, problems)

@@ -1,9 +1,9 @@
 """Run folders: their names, and the checkpoints in them."""
 
+import contextlib
 import datetime
 import itertools
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from trm.config import RunConfig
@@ -61,7 +61,7 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
         CheckpointError: if there is no such checkpoint.
     """
     if name is None:
-        found = {run: path for run in _runs_below(runs) if (path := _checkpoint_of_run(run, LAST))}
+        found = _newest_checkpoints(runs)
         if not found:
             raise CheckpointError(f"no run in {runs}/. Train one: trm train TASK, or give --ckpt.")
         newest = max(found, key=lambda run: (found[run] / CONFIG_FILE).stat().st_mtime)
@@ -89,13 +89,15 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
     return path
 
 
-def _runs_below(runs: Path) -> Iterator[Path]:
-    """The folders RUNS/TASK/NAME; hidden ones are passed over."""
-    return (
-        path
-        for path in runs.glob("*/*")
-        if not any(part.startswith(".") for part in path.relative_to(runs).parts)
-    )
+def _newest_checkpoints(runs: Path) -> dict[Path, Path]:
+    """The newest checkpoint of each run RUNS/TASK/NAME; hidden and unreadable ones are skipped."""
+    found = {}
+    for run in runs.glob("*/*"):
+        if not run.name.startswith(".") and not run.parent.name.startswith("."):
+            with contextlib.suppress(CheckpointError):
+                if (path := last_checkpoint(run)) is not None:
+                    found[run] = path
+    return found
 
 
 def _checkpoint_of_run(run: Path, which: str = BEST) -> Path | None:
