@@ -86,7 +86,7 @@ def test_a_wrong_character_says_where_it_is(size: int, character: str) -> None:
         (placed(9, r3c1=7, r3c9=7), "7 twice in row 3"),
         (placed(9, r1c5=2, r9c5=2), "2 twice in column 5"),
         (placed(9, r7c7=9, r8c8=9), "9 twice in box 9"),
-        (placed(6, r1c1=4, r2c3=4), "4 twice in box 1"),
+        (placed(6, r1c1=4, r2c3=4), "4 twice in box 1 of 2 rows x 3 columns"),
     ],
 )
 def test_a_digit_that_stands_twice_is_named(board: str, where: str) -> None:
