@@ -109,8 +109,11 @@ def _damage_of_folder(path: Path) -> str:
             verify_checksums(sums.parent)
         return ""
     if path.name == "runs":
-        bad = [run for run in path.glob("*/*") if not (run / "config.json").is_file()]
-        return f"{bad[0]} has no config.json" if bad else ""
+        for run in path.glob("*/*"):
+            for file in ("config.json", "checkpoints"):
+                if not (run / file).exists():
+                    return f"{run} has no {file}"
+        return ""
     raise _UncheckedError
 
 

@@ -11,6 +11,7 @@ import random
 import shlex
 import shutil
 import stat
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -120,10 +121,11 @@ def _damage(rng: random.Random, mutator: str, path: Path) -> None:
     elif mutator == "replace_file" or path.is_symlink() or not path.is_file():
         MUTATORS["replace_file"](rng, path)
     else:
-        try:
-            MUTATORS[mutator](rng, path)
-        except Exception:
-            edit_bytes(rng, path)
+        with warnings.catch_warnings(action="ignore"):
+            try:
+                MUTATORS[mutator](rng, path)
+            except Exception:
+                edit_bytes(rng, path)
 
 
 def kind_of(case: FuzzCase, outcome: Outcome) -> str:

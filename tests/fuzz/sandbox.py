@@ -116,7 +116,7 @@ def output_problems(outcome: Outcome) -> list[str]:
     if outcome.code == 0 and errors:
         problems.append("error although the exit code is 0")
     if outcome.code in (1, 2) and errors != [len(lines) - 1]:
-        problems.append(f"lines: not one error at the end but {lines[-3:]!r:.300}")
+        problems.append(f"lines not one error at the end but {lines[-3:]!r:.300}")
     return problems
 
 
