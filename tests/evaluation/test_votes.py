@@ -155,7 +155,7 @@ def test_progress_counts_examples_and_not_copies(
     solver(3)
     seen: list[tuple[int, int]] = []
     judged(network, split, votes=3, on_progress=lambda *numbers: seen.append(numbers))
-    assert seen == [(32, 50), (50, 50)]
+    assert seen == [(0, 50), (32, 50), (50, 50)]
 
 
 @pytest.mark.parametrize(
