@@ -17,10 +17,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from trm.config import (
     GROUPS,
+    DataConfig,
+    EvalConfig,
+    ModelConfig,
+    OptimConfig,
     RunConfig,
+    TrainConfig,
     setting_names,
 )
 from trm.errors import ConfigError, did_you_mean
@@ -35,6 +41,28 @@ FILE_HEADER = ("task", "preset")
 Settings = Mapping[str, Mapping[str, Any]]
 _FILES = FileReader(ConfigError, "Name a TOML file with settings.", "cannot be used")
 _RUNS = FileReader(ConfigError, "Name a run folder.")
+
+
+class _Sources(BaseSettings):
+    """Tells pydantic-settings the names of the environment variables.
+
+    It is never instantiated, because arguments would silently override the environment.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__")
+    model: ModelConfig = ModelConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+    data: DataConfig = DataConfig()
+    eval: EvalConfig = EvalConfig()
+
+
+class _Environment(EnvSettingsSource):
+    """The environment variables as text, which is parsed as that of ``--set``."""
+
+    def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
+        """Leave a list as text, instead of parsing JSON."""
+        return value
 
 
 @dataclass(frozen=True)
@@ -188,17 +216,17 @@ def read_file(path: Path) -> dict[str, Any]:
 
 def _from_environment() -> Iterator[tuple[str, Any, str]]:
     known = {ENV_PREFIX + name.replace(".", "__").upper(): name for name in setting_names()}
-    for variable, text in os.environ.items():
-        if not variable.upper().startswith(ENV_PREFIX) or variable in _OTHER_VARIABLES:
-            continue
-        name = known.get(variable.upper())
-        if name is None:
+    variables = [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]
+    for variable in variables:
+        if variable not in _OTHER_VARIABLES and variable.upper() not in known:
             nearest = did_you_mean(variable, known).split(" Known:")[0]
             raise ConfigError(
                 f"unknown environment variable {variable}. {nearest} "
                 "Unset it; `trm config TASK` lists the settings."
             )
-        yield name, _parse_value(text), f"environment {variable.upper()}"
+    for name, text, _ in _flatten(_Environment(_Sources)(), ""):
+        variable = f"{ENV_PREFIX}{name.replace('.', '__').upper()}"
+        yield name, _parse_value(text), f"environment {variable}"
 
 
 def _parse_assignment(text: str) -> tuple[str, Any, str]:
