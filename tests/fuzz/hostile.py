@@ -22,7 +22,7 @@ TEXTS = (
     "\u202egnp.exe", "\u2066x", "\ufeff", "\u200b", "\u2028", "e\u0301", "日本語", "😀", "\ud800",
     "\udcff",
     "None", "null", "true", "NaN", "0", "1e5", "con", "a:b", "a@b", "a/b", "a/b@c", "https://x/y",
-    "hf://a/b", ".hidden", ".x.tmp", "x.json", "x.npz", "x.csv", "x/", "*", "?", "<pad>", "|||",
+    "hf://a/b", ".hidden", "x.json", "x.npz", "x.csv", "x/", "*", "?", "<pad>", "|||",
 )  # fmt: skip
 #: JSON texts in the place of any value.
 JSON_VALUES = (
