@@ -211,6 +211,13 @@ def test_every_message_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_text_that_no_file_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRM_DATA__PATHS", '["data", "caf\udce9"]')
+    message = r"^environment TRM_DATA__PATHS: data\.paths is not UTF-8 text\."
+    with pytest.raises(ConfigError, match=message):
+        load("maze")
+
+
 @pytest.mark.parametrize("text", ["[train", "batch_size: 2", b"\xff\xfe"])
 def test_a_file_that_is_not_toml_is_named(
     config_file: Callable[[str | bytes], Path], text: str | bytes

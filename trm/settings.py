@@ -264,11 +264,22 @@ def _check_name(name: str, source: str) -> None:
     raise ConfigError(f"{source}: unknown setting {name!r}. {hint}")
 
 
+def _is_text(value: Any) -> bool:
+    """Whether all text in a value can be written into ``config.json``."""
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _validate(task: str, values: Mapping[str, Any], sources: Mapping[str, str]) -> RunConfig:
     nested: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         group, key = name.split(".")
         nested.setdefault(group, {})[key] = value
+        if not _is_text(value):
+            raise ConfigError(f"{sources[name]}: {name} is not UTF-8 text. Give another value.")
     try:
         return RunConfig.model_validate({"task": task, **nested})
     except ValidationError as error:
