@@ -203,6 +203,17 @@ def parse_json(content: str | bytes, **options: Any) -> Any:
     return value
 
 
+def finite_number(value: Any) -> float | None:
+    """A value of a parsed file as a finite number; None if it is something else.
+
+    >>> finite_number(2), finite_number(True), finite_number(10**400), finite_number("2")
+    (2.0, None, None, None)
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
+        return float(value)
+    return None
+
+
 def parse_toml(text: str) -> dict[str, Any]:
     """The table of a TOML text. Integers have at most 64 bits, as TOML demands.
 

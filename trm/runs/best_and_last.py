@@ -11,7 +11,7 @@ import re
 from pathlib import Path, PureWindowsPath
 
 from trm.errors import CheckpointError, ConfigError, InputError
-from trm.reading import FileReader
+from trm.reading import FileReader, finite_number
 from trm.runs.layout import BEST, CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE, LAST, WEIGHTS_FILE
 from trm.storage import point_to, storage_errors, temporary_folder
 
@@ -138,8 +138,9 @@ def _headline(path: Path) -> float | None:
     """The headline metric in the evaluation of a checkpoint, None if it has none."""
     metrics = _field(path / EVALUATION_FILE, "metrics")
     headline = _field(path / EVALUATION_FILE, "headline")
-    value = metrics.get(headline) if isinstance(metrics, dict) else None
-    return float(value) if isinstance(value, int | float) else None
+    if not isinstance(metrics, dict) or not isinstance(headline, str):
+        return None
+    return finite_number(metrics.get(headline))
 
 
 def _field(file: Path, name: str) -> object:

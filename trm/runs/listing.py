@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trm.errors import CheckpointError, InputError
-from trm.reading import FileReader
+from trm.reading import FileReader, finite_number
 from trm.runs.best_and_last import best_checkpoint, last_checkpoint
 from trm.runs.layout import (
     BEST,
@@ -207,10 +207,10 @@ def _best_from_checkpoint(folder: Path, problems: list[str]) -> BestEvaluation |
         if found is None and os.path.lexists(folder / name):
             problems.append(f"{name} points to no checkpoint")
     evaluation = {} if best is None else _read_json(best / EVALUATION_FILE, problems)
-    metric, value = evaluation.get("headline"), evaluation.get("best")
+    metric, value = evaluation.get("headline"), finite_number(evaluation.get("best"))
     step = _int_or_none(evaluation.get("best_step"))
-    if isinstance(metric, str) and isinstance(value, int | float) and step is not None:
-        return BestEvaluation(metric, float(value), step, _split(evaluation))
+    if isinstance(metric, str) and value is not None and step is not None:
+        return BestEvaluation(metric, value, step, _split(evaluation))
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, FiniteFloat
 
 from trm.errors import InputError, did_you_mean
-from trm.reading import FileReader
+from trm.reading import FileReader, finite_number
 from trm.runs.layout import METRICS_FILE
 from trm.runs.metrics_file import newest_first, oldest_first
 from trm.show.plots import Curve
@@ -18,7 +18,6 @@ from trm.show.plots import Curve
 TRAIN_PREFIX = "train/"
 _MEASURED_TWICE = ("exact_accuracy", "cell_accuracy", "halting_accuracy", "mean_steps")
 _NO_METRICS = ("step", "examples", "elapsed_s", "eta_s")
-_INFINITE = 1e300
 _READER = FileReader(
     InputError, "Give a run, or a file from trm eval --json.", "holds no evaluation"
 )
@@ -131,8 +130,7 @@ def _metric_names(records: Iterable[Mapping[str, Any]]) -> dict[str, None]:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is a number that can be drawn."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _INFINITE
+    return finite_number(value) is not None
 
 
 def _is_step(value: Any) -> bool:
