@@ -85,6 +85,7 @@ def test_a_property_of_another_type(
     assert fails("inspect-data", "d") == expected
     # A checkpoint has the properties too.
     copy = shutil.copytree((trained_run / "best").resolve(), tmp_path / "c")
+    (copy / "SHA256SUMS").unlink()
     change_meta(copy / "config.json", lambda c: c["data"]["properties"].update(size=size))
     said = fails("solve", "123434122143.321", "--ckpt", "c")
     assert said == f"c: the data in config.json are damaged: {problem}. Use another checkpoint."

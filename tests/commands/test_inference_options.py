@@ -59,7 +59,7 @@ def test_a_manifest_may_say_it_and_flags_come_before(
     assert fails(*command, "--samples", "1").startswith("--noise 0.1 disturbs all samples but the")
     (tmp_path / "all.toml").write_text(entry.replace("samples = 2\n", ""))
     assert fails(*command) == (
-        "--all all.toml: checkpoint 1: --noise 0.1 disturbs all samples but the first, and there "
+        "all.toml: checkpoint 1: --noise 0.1 disturbs all samples but the first, and there "
         "is one. Add --samples 2 or more. Correct it."
     )
 

@@ -142,7 +142,7 @@ def test_the_answers_of_two_models_or_datasets_are_not_mixed(
         b"my notes\n",
         b"{}\n",
         b"[" * 100_000 + b"\n",
-        content.replace(b"test", b"x", 1),
+        content.replace(b'"split":"test"', b'"split":"x"', 1),
     ):
         partial.write_bytes(damage)
         with pytest.raises(InputError, match=r"/a\.npz\.partial (is not of an inter|has answers)"):

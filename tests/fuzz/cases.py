@@ -90,7 +90,7 @@ def _run_in_shell(command: str, folder: Path) -> Outcome:
     source = Path(__file__).parents[2]
     paths = {
         "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": f"{source}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        "PYTHONPATH": str(source),
     }
     done = subprocess.run(
         ["sh", "-c", command], cwd=folder, env={**os.environ, **ENVIRONMENT, **paths},

@@ -277,7 +277,7 @@ def test_an_import_names_its_origin_and_no_command(tmp_path: Path) -> None:
     import_published(PUBLISHED, tmp_path / "c", source="published checkpoint bob/trm | step_65104")
     card = model_card(tmp_path / "c", "alice/demo")
     rows = {name.replace("\\", ""): cells for name, cells in table(card, "Training").items()}
-    assert rows["origin"] == ["published checkpoint bob/trm \\", "step_65104"]
+    assert rows["origin"] == ["published checkpoint bob/trm \\", r"step\_65104"]
     assert rows["training steps"] == ["65,104 of 768 examples"]
     assert "digest of the data" not in rows
     assert "```sh" not in card.content

@@ -77,7 +77,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert re.fullmatch(r"trm: error: cannot write \S+/data: no space left .*\n", done.stderr)
+    assert re.fullmatch(
+        r"trm: error: .* but the disk of \S+/data has 0\.1 MB free\..*\n", done.stderr
+    )
     assert done.stdout == ""
 
 

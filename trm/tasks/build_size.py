@@ -32,8 +32,8 @@ def check_build_size(out: Path, *, memory: int, disk: int, advice: str) -> None:
     for needed, there, place in places:
         if there is not None and needed > there:
             raise InputError(
-                f"the dataset would take about {_gigabytes(needed)}, but "
-                f"{place.format(_gigabytes(there))}. {advice}"
+                f"the dataset would take about {_size(needed)}, but "
+                f"{place.format(_size(there))}. {advice}"
             )
 
 
@@ -48,5 +48,5 @@ def _total_memory() -> int | None:
     return total
 
 
-def _gigabytes(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:,.1f} GB"
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:,.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"
