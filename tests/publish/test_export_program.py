@@ -1,5 +1,6 @@
 """Exported steps, asked as a program that has no trm would ask them."""
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -68,15 +69,16 @@ def write_checkpoint(folder: Path, settings: dict[str, object], num_puzzles: int
 
 
 @pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkpoints")
-    for name, (settings, num_puzzles) in MODELS.items():
-        write_checkpoint(folder / name, settings, num_puzzles)
-    return folder
+def checkpoints(make_once: Callable[..., Path]) -> Path:
+    def fill(folder: Path) -> None:
+        for name, (settings, num_puzzles) in MODELS.items():
+            write_checkpoint(folder / name, settings, num_puzzles)
+
+    return make_once("export-checkpoints", fill)
 
 
 @pytest.fixture(scope="module")
-def process(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+def process(checkpoints: Path, make_once: Callable[..., Path]) -> Done:
     """Exporting as users do, in a process of its own, whose last file is too large for the disk."""
     program = (
         "import resource, sys; from pathlib import Path\n"
@@ -88,9 +90,18 @@ def process(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Done
         "except Exception as error: print(type(error).__name__, error)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, whole)\n"  # room for a coverage report
     )
-    folder = tmp_path_factory.mktemp("process")
     command = [sys.executable, "-c", program, *(str(checkpoints / name) for name in MODELS)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder), folder
+
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+        folder.with_suffix(".json").write_text(
+            json.dumps([done.returncode, done.stdout, done.stderr])
+        )
+
+    folder = make_once("export-process", fill)
+    ended = json.loads(folder.with_suffix(".json").read_text())
+    return subprocess.CompletedProcess(command, *ended), folder
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -100,14 +111,16 @@ def checkpoint(request: pytest.FixtureRequest, checkpoints: Path) -> Path:
 
 @pytest.fixture(scope="module", params=["onnx", "pt2"])
 def exported(
-    request: pytest.FixtureRequest, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, checkpoint: Path, make_once: Callable[..., Path]
 ) -> Path:
     if request.param == "onnx":
         done: Done = request.getfixturevalue("process")
         return done[1] / checkpoint.name
-    folder = tmp_path_factory.mktemp("exported") / checkpoint.name
-    assert 0 <= export_program.export_torch(checkpoint, folder) < 1e-4
-    return folder
+
+    def fill(folder: Path) -> None:
+        assert 0 <= export_program.export_torch(checkpoint, folder) < 1e-4
+
+    return make_once(f"exported-{checkpoint.name}", fill)
 
 
 @pytest.fixture(scope="module")
