@@ -102,6 +102,20 @@ def test_only_the_command_line_prints() -> None:
         assert "print" not in calls or file.parent.name == "commands" or file.stem == "cli", file
 
 
+def test_files_from_outside_are_parsed_by_the_reader() -> None:
+    """Only what trm's own processes hand to each other is parsed elsewhere."""
+    parsers = {
+        f"{module}.{load}" for module in ("json", "tomllib", "np") for load in ("load", "loads")
+    }
+    found = {
+        name_of(file)
+        for file in MODULES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in parsers
+    }
+    assert found == {"trm.reading", "trm.runtime.worker", "trm.training.run_plan"}
+
+
 def test_models_import_torch_and_nothing_of_the_rest() -> None:
     program = (
         "import sys, trm.models; print(*sorted(m for m in sys.modules if m.startswith('trm')))"
