@@ -12,11 +12,12 @@ import pytest
 from trm.data import CellAugmentation, DatasetMeta, Split, open_dataset, write
 from trm.errors import DataError
 
+from tests.data.array_changes import Change, with_row  # isort: skip
+
 META = DatasetMeta(
     task="toy", source="made up", seed=3, vocabulary=tuple("_.abc"), seq_len=6,
     num_puzzle_identifiers=50,
 )  # fmt: skip
-Change = Callable[[np.ndarray], np.ndarray]
 
 
 @pytest.fixture
@@ -37,14 +38,6 @@ def error(folder: Path, augmentation: CellAugmentation | None = None) -> str:
 
 def change_array(file: Path, change: Change) -> None:
     np.save(file, change(np.load(file)))
-
-
-def with_row(row: int, value: Any) -> Change:
-    def change(array: np.ndarray) -> np.ndarray:
-        array[row] = value
-        return array
-
-    return change
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ import pytest
 from trm.data import DatasetMeta, open_published
 from trm.errors import DataError
 
+from tests.data.array_changes import with_row  # isort: skip
+
 ARRAYS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")
 META = DatasetMeta(task="toy", source="", seed=0, vocabulary=tuple("_.abc"), seq_len=6)
 
@@ -78,16 +80,6 @@ NO_ROW = "not a row of two or more integers"
 
 def without_last(array: np.ndarray) -> np.ndarray:
     return array[:-1]
-
-
-def with_row(row: int, value: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Change a row of an array."""
-
-    def change(array: np.ndarray) -> np.ndarray:
-        array[row] = value
-        return array
-
-    return change
 
 
 @pytest.mark.parametrize(

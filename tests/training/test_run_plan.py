@@ -1,7 +1,6 @@
 """What is decided before a run starts: its length, its data and its folder."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from trm.tasks.sudoku.task import Sudoku
 from trm.training.run_plan import RunPlan, plan_run
 from trm.training.schedule import eval_examples, total_steps
 from trm.training.train import train
+
+from tests.made_checkpoints import write_named_data  # isort: skip
 
 Tiny = Callable[..., RunConfig]
 
@@ -117,14 +118,7 @@ def test_new_copies_need_symmetries(tiny: Tiny) -> None:
 
 
 def test_new_copies_of_puzzles_with_a_name_each_are_refused(tiny: Tiny, tmp_path: Path) -> None:
-    dataset = Sudoku().open_data([build(tmp_path / "a")])
-    names = np.array([b"<blank>", b"p1"])
-    splits = {
-        name: replace(split, names=names, identifiers=np.ones(split.num_puzzles, np.int32))
-        for name, split in dataset.splits.items()
-    }
-    meta = dataset.meta.model_copy(update={"num_puzzle_identifiers": 2})
-    write(tmp_path / "named", meta, splits)
+    write_named_data(tmp_path / "named", build(tmp_path / "a"), ["<blank>", "p1"], ["p1"])
     message = (
         r"online: \S+/named has an identifier for each stored copy, or only .* Train on the st"
     )

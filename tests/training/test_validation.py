@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ from trm.runs.checkpoint import read_evaluation
 from trm.tasks.registry import get_task
 from trm.training.run_plan import plan_run
 from trm.training.train import train
+
+from tests.made_checkpoints import write_named_data  # isort: skip
 
 Tiny = Callable[..., RunConfig]
 SHARE = "data.validation_share=0.1"
@@ -113,14 +114,7 @@ def test_the_share_may_not_change(tiny: Tiny, tmp_path: Path) -> None:
 def test_puzzles_with_embeddings_of_their_own_are_refused(
     tiny: Tiny, mini_data: Path, tmp_path: Path
 ) -> None:
-    dataset = get_task("sudoku").open_data([mini_data])
-    names = np.array([b"<blank>", b"p"])
-    splits = {
-        name: replace(split, names=names, identifiers=np.ones(split.num_puzzles, np.int32))
-        for name, split in dataset.splits.items()
-    }
-    meta = dataset.meta.model_copy(update={"num_puzzle_identifiers": 2})
-    write(tmp_path / "named", meta, splits)
+    write_named_data(tmp_path / "named", mini_data, ["<blank>", "p"], ["p"])
     with pytest.raises(
         ConfigError, match=r"named have identifiers, and the embedding of a validation"
     ):
