@@ -12,7 +12,7 @@ TRM := $(BIN_PATH)/trm
 demo: $(INSTALLED)
 	@mkdir -p demo
 	cd demo && $(TRM) build-data sudoku --preset mini --overwrite
-	cd demo && $(TRM) train sudoku --preset mini --mlp-t
+	cd demo && $(TRM) train sudoku --preset mini
 	cd demo && $(TRM) eval
 	cd demo && $(TRM) inspect-data data/sudoku --split test --boards 1 --text | $(TRM) solve -
 
@@ -70,7 +70,7 @@ package: $(INSTALLED)
 		test "$$($(BIN_PATH)/python -c 'import trm; print(trm.__file__)')" \
 			= $(CURDIR)/build/installed/trm/__init__.py && \
 		$(BIN_PATH)/python -m trm build-data sudoku --preset mini --out mini --overwrite && \
-		$(BIN_PATH)/python -m trm train sudoku --preset mini --mlp-t --data mini --dry-run >/dev/null
+		$(BIN_PATH)/python -m trm train sudoku --preset mini --data mini --dry-run >/dev/null
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -156,8 +156,8 @@ def part_config(part: str, data: Path, seed: int, steps: int) -> RunConfig:
     """The preset's settings, changed by those of a part."""
     task = get_task("sudoku")
     common = (
-        "model.mlp_t=true", "model.pos_encodings=none", "train.device=cpu", f"train.seed={seed}",
-        f"train.max_steps={steps}", f"train.eval_every_steps={steps}", "eval.max_examples=100000",
+        "train.device=cpu", f"train.seed={seed}", f"train.max_steps={steps}",
+        f"train.eval_every_steps={steps}", "eval.max_examples=100000",
         "eval.batch_size=500", f"data.paths=['{data}']",
     )  # fmt: skip
     resolved = settings.load(

@@ -94,7 +94,7 @@ class Setting:
 
 
 def small_model(width: int, batch: int) -> Model:
-    flags = ("--preset", "mini", "--mlp-t", "--set", f"model.hidden_size={width}")
+    flags = ("--preset", "mini", "--set", f"model.hidden_size={width}")
     return Model(f"sudoku, 9x9, width {width}", GENERATED, flags, batch, batch)
 
 

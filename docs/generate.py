@@ -16,9 +16,9 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from trm import settings
-from trm.config import GROUPS
-from trm.settings import ENV_PREFIX, ResolvedSettings
+from trm.config import GROUPS, RunConfig
+from trm.recipes import run_config
+from trm.settings import ENV_PREFIX
 from trm.tasks.registry import get_task
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -80,9 +80,9 @@ SETTINGS_HEAD = f"""\
 <!-- Written by docs/generate.py. Do not edit. -->
 
 Every setting of a run. *Default* is the default of the published code. *sudoku* and *mini* are the
-values of `trm config sudoku --mlp-t` and `trm config sudoku --preset mini --mlp-t`. They are bold
-if they differ from the default. *sudoku* is the published Sudoku-Extreme recipe with the MLP
-mixer. Without `--mlp-t`, `model.mlp_t` is false and `model.pos_encodings` is rope. The
+values of `trm config sudoku --mlp-t` and `trm config sudoku --preset mini`. They are bold if they
+differ from the default. *sudoku* is the published Sudoku-Extreme recipe with the MLP mixer. Without
+`--mlp-t` and without a preset, `model.mlp_t` is false and `model.pos_encodings` is rope. The
 [table of tasks](#tasks) shows the values of the other tasks.
 
 A setting can be given with `--set model.hidden_size=384`, in a TOML file, or as the environment
@@ -114,7 +114,7 @@ def cli_page() -> str:
 
 def settings_page() -> str:
     """The text of ``reference/settings.md``."""
-    chosen = [_resolved(), _resolved("mini")]
+    chosen = [_resolved(mlp_t=True), _resolved("mini")]
     groups = (_group(name, chosen) for name in GROUPS)
     return "\n".join([SETTINGS_HEAD, *groups, _tasks()])
 
@@ -140,25 +140,16 @@ def _tasks() -> str:
     return "\n".join([*rows, ""])
 
 
-def _resolved(preset: str | None = None) -> ResolvedSettings:
-    """The settings of ``sudoku --mlp-t``, without those from the environment."""
-    task = get_task("sudoku")
+def _resolved(preset: str | None = None, *, mlp_t: bool | None = None) -> RunConfig:
+    """Settings of ``sudoku``, without those from the environment."""
     given = {n: os.environ.pop(n) for n in list(os.environ) if n.upper().startswith(ENV_PREFIX)}
     try:
-        return settings.load(
-            task.name,
-            defaults=task.defaults,
-            preset=task.presets[preset].settings if preset else None,
-            flags={
-                "model.mlp_t": (True, "--mlp-t"),
-                "model.pos_encodings": ("none", "--mlp-t"),
-            },
-        )
+        return run_config("sudoku", preset=preset, mlp_t=mlp_t)
     finally:
         os.environ.update(given)
 
 
-def _group(group: str, chosen: list[ResolvedSettings]) -> str:
+def _group(group: str, chosen: list[RunConfig]) -> str:
     cls = GROUPS[group]
     rows = [
         f"## {group}",
@@ -169,7 +160,7 @@ def _group(group: str, chosen: list[ResolvedSettings]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for name, field in cls.model_fields.items():
-        values = [getattr(getattr(resolved.config, group), name) for resolved in chosen]
+        values = [getattr(getattr(config, group), name) for config in chosen]
         cells = [
             f"`{group}.{name}`",
             _type(field),

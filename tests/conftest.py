@@ -108,8 +108,6 @@ def trained_run(mini_data: Path, make_once: Callable[..., Path]) -> Path:
         defaults=task.defaults,
         preset=task.presets["mini"].settings,
         assignments=[
-            "model.mlp_t=true",
-            "model.pos_encodings=none",
             "model.forward_dtype=float32",
             "model.hidden_size=64",
             "model.num_heads=2",
@@ -140,7 +138,7 @@ def tiny(mini_data: Path) -> Callable[..., RunConfig]:
         small = (
             "model.forward_dtype=float32", "model.hidden_size=32", "model.num_heads=2",
             "model.h_cycles=2", "model.l_cycles=2",
-            "model.halt_max_steps=3", "model.mlp_t=true", "model.pos_encodings=none",
+            "model.halt_max_steps=3",
             "train.batch_size=8", "train.max_steps=6", "train.log_every_steps=1",
             "train.eval_every_steps=6", "train.device=cpu", "optim.lr_warmup_steps=2",
             "optim.lr=0.001",

@@ -48,15 +48,41 @@ def test_tasks(trm: Trm) -> None:
 def test_config_says_where_settings_come_from(trm: Trm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRM_OPTIM__LR", "0.5")
     found = {}
-    for line in trm("config", "sudoku", "--preset", "mini", "--mlp-t").out.splitlines():
+    for line in trm("config", "sudoku", "--preset", "mini").out.splitlines():
         if match := re.fullmatch(r" ([a-z_.0-9]+) +(\S+) +(.+?) *", line):
             found[match[1]] = (match[2], match[3])
     assert found["model.hidden_size"][1] == "preset mini"
-    assert found["model.mlp_t"] == ("true", "--mlp-t")
-    assert found["model.pos_encodings"] == ("none", "--mlp-t")
+    assert found["model.mlp_t"] == ("true", "preset mini")
+    assert found["model.pos_encodings"] == ("none", "preset mini")
     assert found["optim.lr"] == ("0.5", "environment TRM_OPTIM__LR")
     assert found["optim.weight_decay"] == ("1.0", "task sudoku")
     assert found["optim.beta1"] == ("0.9", "default")
+
+
+@pytest.mark.parametrize(
+    ("flags", "mlp_t", "positions"),
+    [
+        ((), ("false", "default"), ("rope", "default")),
+        (("--mlp-t",), ("true", "--mlp-t"), ("none", "--mlp-t")),
+        (("--preset", "mini", "--no-mlp-t"), ("false", "--no-mlp-t"), ("rope", "--no-mlp-t")),
+        (
+            ("--preset", "mini", "--no-mlp-t", "--set", "model.pos_encodings=learned"),
+            ("false", "--no-mlp-t"),
+            ("learned", "--set model.pos_encodings"),
+        ),
+    ],
+)
+def test_a_flag_chooses_the_mixer(
+    trm: Trm, flags: tuple[str, ...], mlp_t: tuple[str, str], positions: tuple[str, str]
+) -> None:
+    lines = trm("config", "sudoku", *flags).out.splitlines()
+    rows = {
+        name: tuple(re.split("  +", line.strip())[1:])
+        for line in lines
+        if (name := line.strip().partition(" ")[0])
+    }
+    assert rows["model.mlp_t"] == mlp_t
+    assert rows["model.pos_encodings"] == positions
 
 
 def test_published_sudoku_recipe(trm: Trm) -> None:
@@ -209,7 +235,7 @@ BUILD = "build-data sudoku --source generate --size 4 --num-train 30 --num-test 
 
 
 TINY = (
-    "--preset", "mini", "--mlp-t", "--device", "cpu", "--batch-size", "4",
+    "--preset", "mini", "--device", "cpu", "--batch-size", "4",
     "--set", "model.hidden_size=16", "--set", "model.num_heads=1", "--set",
     "train.log_every_steps=1", "--set", "model.halt_max_steps=2", "--set", "eval.max_examples=4",
     "--run-name", "a",

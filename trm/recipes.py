@@ -13,7 +13,7 @@ from trm.tasks.registry import get_task
 def resolve_settings(
     task_name: str | None,
     preset: str | None,
-    mlp_t: bool,
+    mlp_t: bool | None,
     config_file: Path | None,
     assignments: Sequence[str] = (),
     flags: Mapping[str, tuple[Any, str]] | None = None,
@@ -24,7 +24,8 @@ def resolve_settings(
     Args:
         task_name: the name of the task; None for the task of ``config_file``.
         preset: the name of the preset; None for the preset of ``config_file``, if any.
-        mlp_t: mix tokens with an MLP, without position encodings.
+        mlp_t: True: mix tokens with an MLP, without position encodings; False: with attention
+            and rotary positions; None: as the task, the preset or the file says.
         config_file, assignments, flags, run: see :func:`trm.settings.load`.
 
     Raises:
@@ -41,8 +42,9 @@ def resolve_settings(
     if task_name is None:
         raise ConfigError("no task given. Name a task, or a settings file that names one.")
     task = get_task(task_name)
-    if mlp_t:
-        mixer = {"model.mlp_t": (True, "--mlp-t"), "model.pos_encodings": ("none", "--mlp-t")}
+    if mlp_t is not None:
+        flag = "--mlp-t" if mlp_t else "--no-mlp-t"
+        mixer = {f"model.{key}": (value, flag) for key, value in settings.MIXERS[mlp_t].items()}
         flags = {**mixer, **(flags or {})}
     return settings.load(
         task.name,
@@ -73,7 +75,7 @@ def run_config(
     task: str | None = None,
     *,
     preset: str | None = None,
-    mlp_t: bool = False,
+    mlp_t: bool | None = None,
     config_file: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> RunConfig:
@@ -82,7 +84,8 @@ def run_config(
     Args:
         task: the name of the task; default: the task of ``config_file``.
         preset: the name of a preset; default: the preset of ``config_file``, if any.
-        mlp_t: mix tokens with an MLP, without position encodings.
+        mlp_t: True: mix tokens with an MLP, without position encodings; False: with attention
+            and rotary positions; None: as the task, the preset or the file says.
         config_file: a TOML file, such as a recipe.
         settings: values by dotted name, such as ``{"train.max_steps": 1000}``; these win.
 

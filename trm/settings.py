@@ -37,6 +37,11 @@ ENV_PREFIX = "TRM_"
 _OTHER_VARIABLES = ("TRM_KERNELS",)
 #: The keys of a settings file that are not settings: its task and the preset that it changes.
 FILE_HEADER = ("task", "preset")
+#: The settings of ``--mlp-t`` and of ``--no-mlp-t``.
+MIXERS: Mapping[bool, Mapping[str, Any]] = {
+    True: {"mlp_t": True, "pos_encodings": "none"},
+    False: {"mlp_t": False, "pos_encodings": "rope"},
+}
 #: Settings by group and name, such as ``{"optim": {"lr": 1e-4}}``.
 Settings = Mapping[str, Mapping[str, Any]]
 _FILES = FileReader(ConfigError, "Name a TOML file with settings.", "cannot be used")
@@ -145,17 +150,16 @@ def train_command(
     """
     commands = []
     for preset, chosen in {"": {}, **presets}.items():
-        for mlp_t in (False, True):
-            mixer: Settings = {"model": {"mlp_t": True, "pos_encodings": "none"}} if mlp_t else {}
+        for flag, mixer in (([], {}), (["--mlp-t"], MIXERS[True]), (["--no-mlp-t"], MIXERS[False])):
             values = {
                 name: value
-                for source in (defaults, chosen, mixer)
+                for source in (defaults, chosen, {"model": mixer})
                 for name, value, _ in _flatten(source, "")
             }
             commands.append(
                 ["trm", "train", config.task]
                 + (["--preset", preset] if preset else [])
-                + (["--mlp-t"] if mlp_t else [])
+                + flag
                 + _assignments(config, _validate(config.task, values, {}))
             )
     return min(commands, key=len)

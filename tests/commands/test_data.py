@@ -66,7 +66,7 @@ def test_data_of_another_task(fails: Fails, trm: Trm, tmp_path: Path) -> None:
 
 
 TRAIN = (
-    "train", "sudoku", "--preset", "mini", "--mlp-t", "--device", "cpu", "--batch-size", "4",
+    "train", "sudoku", "--preset", "mini", "--device", "cpu", "--batch-size", "4",
     "--set", "model.hidden_size=16", "--set", "model.num_heads=1", "--set",
     "train.log_every_steps=1", "--set", "model.halt_max_steps=2", "--set", "eval.max_examples=4",
     "--run-name", "a", "--max-steps", "3",

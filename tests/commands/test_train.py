@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 Fails = Callable[..., str]
 TINY = (
-    "--preset", "mini", "--mlp-t", "--device", "cpu", "--batch-size", "8",
+    "--preset", "mini", "--device", "cpu", "--batch-size", "8",
     "--set", "model.hidden_size=16", "--set", "model.num_heads=1", "--set", "eval.max_examples=4",
     "--set", "model.l_cycles=1", "--set", "model.halt_max_steps=2", "--max-steps", "4",
 )  # fmt: skip

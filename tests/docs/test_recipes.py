@@ -104,4 +104,4 @@ def test_the_published_recipe_equals_the_defaults_of_the_task() -> None:
 @pytest.mark.parametrize("preset", ["fast", "strong"])
 def test_a_recipe_of_a_preset_equals_that_preset(preset: str) -> None:
     recipe = trm.run_config(config_file=FILE.parent / f"sudoku-{preset}.toml")
-    assert recipe == trm.run_config("sudoku", preset=preset, mlp_t=True)
+    assert recipe == trm.run_config("sudoku", preset=preset)

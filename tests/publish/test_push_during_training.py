@@ -28,7 +28,7 @@ def train(online: Online, mini_data: Path) -> Train:
 
     def run(*more: str | Path, name: str = "a", token: str | None = "hf_alice") -> Done:
         return online(
-            "train", "sudoku", "--preset", "mini", "--mlp-t", "--batch-size", "8", "--device",
+            "train", "sudoku", "--preset", "mini", "--batch-size", "8", "--device",
             "cpu", "--data", mini_data, "--max-steps", "6", *sets, "--run-name", name, *more,
             token=token,
         )  # fmt: skip

@@ -153,7 +153,7 @@ def srun(start: Callable[..., Command], ports: Iterator[int]) -> Callable[..., l
 def tiny_run(mini_data: Path) -> tuple[str, ...]:
     """A command line that trains a sudoku model of seconds; a checkpoint every five steps."""
     return (
-        "train", "sudoku", "--preset", "mini", "--mlp-t", "--device", "cpu", "--batch-size", "8",
+        "train", "sudoku", "--preset", "mini", "--device", "cpu", "--batch-size", "8",
         "--data", str(mini_data), "--save-every", "5",
         "--set", "model.forward_dtype=float32",
         "--set", "model.hidden_size=16", "--set", "model.num_heads=1",

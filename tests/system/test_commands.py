@@ -12,7 +12,7 @@ import pytest
 
 TRM = (sys.executable, "-m", "trm")
 TINY = (
-    "train", "sudoku", "--preset", "mini", "--mlp-t", "--device", "cpu", "--batch-size", "8",
+    "train", "sudoku", "--preset", "mini", "--device", "cpu", "--batch-size", "8",
     "--set", "model.hidden_size=16", "--set", "model.num_heads=1", "--set",
     "train.log_every_steps=1", "--set", "eval.max_examples=4", "--run-name", "a",
 )  # fmt: skip

@@ -241,7 +241,7 @@ def train_arguments(data: Path, *assignments: str) -> list[str]:
     )  # fmt: skip
     sets = [part for setting in settings for part in ("--set", setting)]
     return [
-        "train", "sudoku", "--preset", "mini", "--mlp-t", "--batch-size", "8", "--device", "cpu",
+        "train", "sudoku", "--preset", "mini", "--batch-size", "8", "--device", "cpu",
         "--data", str(data), *sets,
     ]  # fmt: skip
 

@@ -41,8 +41,11 @@ TaskName = Annotated[
 ]
 Preset = Annotated[str | None, typer.Option(help="A named set of settings for the task.")]
 MlpT = Annotated[
-    bool,
-    typer.Option("--mlp-t", help="Use an MLP instead of attention, without position encodings."),
+    bool | None,
+    typer.Option(
+        "--mlp-t/--no-mlp-t",
+        help="Mix tokens with an MLP, or with attention and rotary positions.",
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Decides weights, data order and exploration.")]
 Data = Annotated[

@@ -31,7 +31,7 @@ app = typer.Typer()
 def config(
     task: opt.TaskName = None,
     preset: opt.Preset = None,
-    mlp_t: opt.MlpT = False,
+    mlp_t: opt.MlpT = None,
     config_file: opt.ConfigFile = None,
     assignments: opt.Assignments = None,
     as_json: Annotated[bool, typer.Option("--json", help="The settings as JSON.")] = False,
@@ -53,7 +53,7 @@ def train(
     context: typer.Context,
     task: opt.TaskName = None,
     preset: opt.Preset = None,
-    mlp_t: opt.MlpT = False,
+    mlp_t: opt.MlpT = None,
     data: opt.Data = None,
     runs: Annotated[Path, typer.Option("--out", metavar="RUNS", help="Folder of runs.")] = Path(
         "runs"

@@ -24,12 +24,12 @@ from trm.tasks.sudoku.notation import (
 )
 from trm.tasks.sudoku.symmetry import FIRST_DIGIT, augmentation
 
+_MLP = {"mlp_t": True, "pos_encodings": "none"}
 #: "Speed is Confidence" (Dillon 2026, arXiv 2601.19085) with the published depth and a prefix of
 #: one token. 5% of the training puzzles choose the best checkpoint.
 _QUICK: dict[str, dict[str, Any]] = {
     "model": {
-        "mlp_t": True,
-        "pos_encodings": "none",
+        **_MLP,
         "swiglu": "normed",
         "puzzle_emb_len": 1,
     },
@@ -78,10 +78,11 @@ class Sudoku(SquareBoardTask):
             },
         ),
         "mini": Preset(
-            summary="Generated 6x6 boards and a small network: minutes on a CPU.",
+            summary="Generated 6x6 boards and a small MLP mixer: minutes on a CPU.",
             data={"source": "generate", "size": 6, "num_aug": 500, "num_test": 600},
             settings={
                 "model": {
+                    **_MLP,
                     "hidden_size": 96,
                     "num_heads": 4,
                     "h_cycles": 2,
