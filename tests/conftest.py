@@ -259,6 +259,7 @@ def batch() -> Callable[..., EvalBatch]:
             answers=tokens,
             halt_logits=np.array(logits or [0.0] * len(rows), np.float32),
             halt_steps=np.array(steps or [1] * len(rows), np.int32),
+            steps=np.full(len(rows), 6, np.float32),
             puzzle_identifiers=rows.astype(np.int32),
             examples=rows,
             puzzles=rows,

@@ -153,12 +153,19 @@ class FileReader:
             array.filename = str(path)  # numpy has seen only the open file
             return array
 
-    def archive(self, path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
-        """The arrays of these names in a ``.npz`` file."""
+    def archive(
+        self, path: Path, names: Collection[str], *, optional: Collection[str] = ()
+    ) -> dict[str, NDArray[Any]]:
+        """The arrays of these names in a ``.npz`` file. Those in ``optional`` may be missing."""
         with self.open(path) as file, self.parsing(path):
             try:
                 with zipfile.ZipFile(file) as archive:
-                    return {name: _read_member(archive, name) for name in names}
+                    there = set(archive.namelist())
+                    return {
+                        name: _read_member(archive, name)
+                        for name in names
+                        if name not in optional or f"{name}.npy" in there
+                    }
             except zipfile.BadZipFile as error:
                 raise ValueError(f"it is not an .npz file, or cut short: {error}") from error
             except (zlib.error, EOFError, NotImplementedError, OverflowError) as error:

@@ -19,7 +19,8 @@ def test_eval_table(trm: Trm, trained_run: Path) -> None:
     text = trm("eval", "--ckpt", trained_run, "--max-examples", "40").out
     assert re.search(r"exact_accuracy +[01]\.\d{4} +0\.\d{4} to [01]\.\d{4} +40", text)
     assert re.search(r"valid_sudoku +[01]\.\d{4}", text)
-    assert re.search(r"mean_steps +\d\.\d{4} +40", text)
+    assert re.search(r"mean_steps +8\.0000 +40", text)
+    assert re.search(r"would_halt_at +\d\.\d{4} +40", text)
 
 
 def test_eval_that_halts(trm: Trm, fails: Fails, trained_run: Path) -> None:
@@ -28,6 +29,7 @@ def test_eval_that_halts(trm: Trm, fails: Fails, trained_run: Path) -> None:
     found = json.loads(trm(*command, "0.999999", "--json").out)
     assert found["halt"] == 0.999999
     assert found["metrics"]["mean_steps"]["value"] == 8
+    assert found["metrics"]["would_halt_at"]["value"] == 8
     assert "--halt 1.0 is not between 0 and 1" in fails(*command, "1")
 
 

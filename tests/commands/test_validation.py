@@ -73,7 +73,7 @@ def test_what_it_held_out_is_evaluated_on_demand(trm: Trm, runs: Path) -> None:
     assert re.match(r"v\.npz: \S+, validation\n", trm("vote", "v.npz").out)
     found = json.loads(trm(*command, "--split", "validation", "--json").out)
     noted = json.loads((runs / "runs/sudoku/a/best/evaluation.json").read_text())["metrics"]
-    for name in ("cell_accuracy", "halting_accuracy", "mean_steps"):
+    for name in ("cell_accuracy", "halting_accuracy", "mean_steps", "would_halt_at"):
         assert found["metrics"][name]["value"] == noted[name]
     assert found["split"] == "validation"
     assert (

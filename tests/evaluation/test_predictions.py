@@ -74,7 +74,7 @@ def test_the_majority_is_that_of_a_count(
         assert found.halt_steps[row] == steps_of
     for name in FIELDS:
         assert getattr(found, name).dtype == getattr(rollouts[0], name).dtype
-        if name not in ("answers", "halt_logits", "halt_steps"):
+        if name not in ("answers", "halt_logits", "halt_steps", "steps"):
             assert np.array_equal(getattr(found, name), getattr(rollouts[0], name))
 
 
@@ -138,6 +138,12 @@ def file(batch: Make, tmp_path: Path) -> Path:
     return tmp_path / "p.npz"
 
 
+def test_a_file_of_an_older_version_does_not_say_the_steps(file: Path) -> None:
+    with np.load(file) as saved:
+        np.savez(file, **{name: saved[name] for name in saved if name != "steps"})
+    assert np.isnan(Predictions.load(file).answers.steps).all()
+
+
 def refused(path: Path) -> str:
     with pytest.raises(InputError) as caught:
         Predictions.load(path)
@@ -184,6 +190,7 @@ def about(change: bytes) -> dict[str, Any]:
         ({"puzzles": np.array({}, object)}, "its header is not that of a plain array"),
         ({"answers": np.full((50, 40), 256)}, "its answers go from 256 to 256"),
         ({"halt_steps": np.full(50, -1)}, "its halt_steps go from -1 to -1"),
+        ({"steps": np.full(50, -1.0)}, "its steps go from -1.0 to -1.0"),
         ({"puzzles": np.full(50, 2**63, "u8")}, f"its puzzles go from {2**63} to {2**63}"),
         ({"halt_logits": np.full(50, np.nan, "f4")}, "its halt_logits go from nan to nan"),
         (about(b"{"), "holds no predictions: it is not JSON: "),

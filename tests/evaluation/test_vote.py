@@ -67,7 +67,7 @@ def test_one_file_gives_the_numbers_of_its_evaluation(batch: Make, dataset: Data
     expected.update(answers)
     assert found == expected.result()
     assert found["exact_accuracy"].value == pytest.approx(2 / 3)
-    assert found["mean_steps"].value == 3
+    assert (found["mean_steps"].value, found["would_halt_at"].value) == (6, 3)
 
 
 def test_several_files_are_judged_by_the_majority(batch: Make, dataset: Dataset) -> None:

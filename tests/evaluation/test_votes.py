@@ -62,6 +62,7 @@ def solver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Batch]]:
                         answers=spoil(copy, batch.labels.copy()),
                         halt_logits=np.full(len(batch), 1.0 - copy, np.float32),
                         halt_steps=np.full(len(batch), 1 + copy, np.int32),
+                        steps=np.full(len(batch), 8, np.float32),
                         puzzle_identifiers=batch.puzzle_identifiers,
                         examples=batch.examples,
                         puzzles=batch.puzzles,

@@ -56,7 +56,9 @@ def test_each_row_has_the_answer_of_the_step_at_which_it_ends(
         halted = np.array([halt_logits > 0 for _, halt_logits in steps])
         first = np.where(halted.any(axis=0), halted.argmax(axis=0) + 1, MAX_STEPS)
         assert answered.halt_steps.tolist() == first.tolist()
-        for row, step in enumerate(first if threshold else [MAX_STEPS] * len(batch)):
+        taken = first.tolist() if threshold else [MAX_STEPS] * len(batch)
+        assert answered.steps.tolist() == taken
+        for row, step in enumerate(taken):
             answers, halt_logits = steps[step - 1]
             assert answered.answers[row].tolist() == answers[row].tolist()
             assert answered.halt_logits[row] == pytest.approx(halt_logits[row])
@@ -126,10 +128,18 @@ def test_a_request_is_taken_when_a_slot_is_idle(
 @pytest.mark.parametrize("votes", [1, 3])
 def test_a_report_that_halts(trained_run: Path, votes: int) -> None:
     model = trm.load(trained_run, device="cpu")
-    whole, halted = (evaluate(model, batch_size=16, votes=votes, halt=halt) for halt in (None, 0.5))
-    steps = [report.metrics["mean_steps"].value for report in (whole, halted)]
-    assert steps[0] == pytest.approx(steps[1]) or votes > 1
-    assert halted.as_json()["halt"] == 0.5
+    whole, halted = (
+        evaluate(model, batch_size=16, votes=votes, halt=halt) for halt in (None, 0.002)
+    )
+    taken, sure = (
+        [report.metrics[name].value for report in (whole, halted)]
+        for name in ("mean_steps", "would_halt_at")
+    )
+    assert taken[0] == model.config.model.halt_max_steps > taken[1]
+    assert taken[1] == sure[1] or votes > 1
+    for report, mean in zip((whole, halted), taken, strict=True):
+        assert report.num_steps == pytest.approx(mean * report.num_examples * votes)
+    assert halted.as_json()["halt"] == 0.002
     assert halted.metrics["exact_accuracy"].count == whole.metrics["exact_accuracy"].count
 
 

@@ -50,6 +50,7 @@ def test_steps_may_be_more_or_fewer_than_in_training(
     assert np.array_equal(found.answers, answers)
     assert np.array_equal(found.halt_logits, logits)
     assert (found.halt_steps <= steps).all()
+    assert (found.steps == steps).all()
 
 
 def test_noise_changes_answers_and_is_that_of_its_sample(model: TinyRecursiveModel) -> None:
@@ -130,7 +131,7 @@ def test_rollouts_end_with_the_first_of_them(
         logits = np.array([[halting for _, halting in steps] for steps in each])
         sure = (logits > 0).any(axis=0)  # (steps, batch)
         ends = np.where(sure.any(axis=0), sure.argmax(axis=0), 7)
-        assert answered.halt_steps.tolist() == (ends + 1).tolist()
+        assert answered.halt_steps.tolist() == answered.steps.tolist() == (ends + 1).tolist()
         for row, step in enumerate(ends):
             winner = int(logits[:, step, row].argmax())
             assert rollout[row] == winner
@@ -265,6 +266,7 @@ def test_answers_to_copies_are_restored(split: Split) -> None:
     found = EvalBatch(
         inputs=original.inputs, labels=original.labels, answers=answers,
         halt_logits=np.zeros(6, np.float32), halt_steps=np.ones(6, np.int32),
+        steps=np.ones(6, np.float32),
         puzzle_identifiers=original.puzzle_identifiers, examples=examples, puzzles=examples,
     )  # fmt: skip
     assert (answers != original.labels).any()

@@ -54,6 +54,7 @@ def evaluated(arc: Path, dataset: Dataset, batch_size: int) -> ArcEvaluator:
                 answers=saved["predictions"][rows].astype(np.int32),
                 halt_logits=saved["halt_logits"][rows],
                 halt_steps=np.ones(len(batch), np.int32),
+                steps=np.ones(len(batch), np.float32),
                 puzzle_identifiers=batch.puzzle_identifiers,
                 examples=batch.examples,
                 puzzles=batch.puzzles,

@@ -1,5 +1,7 @@
 """The numbers of an evaluation, against hand counts and published intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -64,6 +66,7 @@ def batch(
         answers=np.array(answers, np.int32),
         halt_logits=np.array(logits, np.float32),
         halt_steps=np.array(steps, np.int32),
+        steps=np.full(count, 16, np.float32),
         puzzle_identifiers=np.zeros(count, np.int32),
         examples=np.arange(count),
         puzzles=np.arange(count),
@@ -87,7 +90,8 @@ def test_the_common_numbers_are_those_counted_by_hand() -> None:
         "exact_accuracy": 1 / 3,  # the last row has nothing to score: it does not count
         "cell_accuracy": (1 + 3 / 4 + 1 / 2) / 3,
         "halting_accuracy": 2 / 3,  # a logit of 0 halts
-        "mean_steps": 21 / 3,
+        "mean_steps": 16,
+        "would_halt_at": 21 / 3,
     }
     assert {metric.count for metric in found.values()} == {3}
     assert found["exact_accuracy"].interval == wilson(1, 3)
@@ -100,6 +104,15 @@ def test_batches_add_up_to_one() -> None:
     for rows in (slice(0, 1), slice(1, 4)):
         parts.update(batch(LABELS[rows], ANSWERS[rows], LOGITS[rows], STEPS[rows]))
     assert parts.result() == whole.result()
+
+
+def test_mean_steps_is_left_out_if_an_answer_does_not_say_its_steps() -> None:
+    evaluator, known = AccuracyEvaluator(), batch(LABELS, ANSWERS, LOGITS, STEPS)
+    evaluator.update(known)
+    evaluator.update(replace(known, steps=np.full(4, np.nan, np.float32)))
+    found = evaluator.result()
+    assert "mean_steps" not in found
+    assert found["would_halt_at"].value == 21 / 3
 
 
 def test_without_batches_the_numbers_are_0_of_0() -> None:

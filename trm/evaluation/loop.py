@@ -83,7 +83,7 @@ def run_evaluation(
         if should_stop():
             return None
         parts = [next(responses) for _ in range(1 if together else options.rollouts)]
-        on_steps(sum(_num_steps(model, part, options) for part in parts))
+        on_steps(sum(_num_steps(part) for part in parts))
         original = parts[0].request.batches[0]
         answers = [restored(part, original, copies) for part in parts]
         own = chosen(options.choose or "vote", answers)
@@ -123,11 +123,9 @@ def _requests(
             yield from (Request((batch,), (sample,)) for batch, sample in each)
 
 
-def _num_steps(model: TinyRecursiveModel, part: Response, options: InferenceOptions) -> int:
+def _num_steps(part: Response) -> int:
     """The supervision steps that all rollouts of a batch took together."""
-    if options.halt is None:
-        return len(part.rollouts) * (options.steps or model.config.halt_max_steps)
-    return int(part.answers.halt_steps.sum()) * len(part.request.batches)
+    return int(part.answers.steps.sum(dtype=np.float64)) * len(part.request.batches)
 
 
 def restored(response: Response, original: Batch, copies: SymmetricCopies) -> EvalBatch:
@@ -157,7 +155,7 @@ def _gathered(
         name: group.gather_to_first(
             torch.from_numpy(getattr(own, name)[: share.stop - share.start]), count
         ).numpy()
-        for name in ("answers", "halt_logits", "halt_steps")
+        for name in ("answers", "halt_logits", "halt_steps", "steps")
     }
     if not group.is_first:
         return own

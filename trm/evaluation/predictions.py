@@ -28,14 +28,15 @@ _TYPES: dict[str, type[np.generic]] = {
     **dict.fromkeys(_TOKENS, np.uint8),
     "halt_logits": np.float32,
     "halt_steps": np.int32,
+    "steps": np.float32,
     "puzzle_identifiers": np.int32,
     "examples": np.int64,
     "puzzles": np.int64,
 }
-#: The smallest and largest value of an array of a type. Only logits are negative.
-_LIMITS: dict[type[np.generic], tuple[float, float]] = {
-    np.float32: (-np.inf, np.inf),
-    **{kind: (0, int(np.iinfo(kind).max)) for kind in (np.uint8, np.int32, np.int64)},
+#: The largest value of an array of a type.
+_LARGEST: dict[type[np.generic], float] = {
+    np.float32: np.inf,
+    **{kind: int(np.iinfo(kind).max) for kind in (np.uint8, np.int32, np.int64)},
 }
 _READER = FileReader(
     InputError, "Name a file of trm eval --save-predictions.", "holds no predictions"
@@ -105,15 +106,17 @@ class Predictions:
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":
-        """Read a file that :meth:`save` wrote.
+        """Read a file that :meth:`save` wrote. The steps are NaN if an older version wrote it.
 
         Raises:
             InputError: if the file holds no predictions, or is damaged.
         """
-        arrays = _READER.archive(path, [ABOUT, *_FIELDS])
+        arrays = _READER.archive(path, [ABOUT, *_FIELDS], optional=["steps"])
         with _READER.parsing(path):
             info = PredictionsInfo.model_validate(parse_json(arrays.pop(ABOUT).tobytes()))
-            return cls(info, EvalBatch(**_checked(arrays)))
+            arrays = _checked(arrays)
+            arrays.setdefault("steps", np.full(len(arrays["answers"]), np.nan, np.float32))
+            return cls(info, EvalBatch(**arrays))
 
 
 def _checked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -123,10 +126,11 @@ def _checked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         ValueError: if they are not answers.
     """
     for name, array in arrays.items():
-        kinds, dimensions = "f" if name == "halt_logits" else "iu", 2 if name in _TOKENS else 1
+        kinds = "f" if _TYPES[name] is np.float32 else "iu"
+        dimensions = 2 if name in _TOKENS else 1
         if array.dtype.kind not in kinds or array.ndim != dimensions:
             raise ValueError(f"its {name} are {array.dtype} of shape {array.shape}")
-        least, most = _LIMITS[_TYPES[name]]
+        least, most = -np.inf if name == "halt_logits" else 0, _LARGEST[_TYPES[name]]
         if array.size and not (array.min() >= least and array.max() <= most):  # also not NaN
             raise ValueError(f"its {name} go from {array.min()} to {array.max()}")
     if len({len(array) for array in arrays.values()}) > 1:

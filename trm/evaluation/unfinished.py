@@ -2,7 +2,8 @@
 
 ``F.partial`` lies beside the file of predictions F until that is written. Its first line says which
 evaluation it is of. Then come the batches in their order: of each a checksum, the answers, the
-halting logits and the halting steps. Batches that are cut short or damaged are evaluated again.
+halting logits, the halting steps and the steps taken. Batches that are cut short or damaged are
+evaluated again.
 """
 
 import os
@@ -137,18 +138,23 @@ class UnfinishedEvaluation:
         for examples, puzzles in rows:
             batch = split.make_batch(examples, puzzles)
             count, cells = batch.inputs.shape
-            content = self._file.read(_CRC_BYTES + count * (cells + 8))
+            content = self._file.read(_CRC_BYTES + count * (cells + 12))
             body = content[_CRC_BYTES:]
-            if len(body) < count * (cells + 8) or content[:_CRC_BYTES] != _checksum(body):
+            if len(body) < count * (cells + 12) or content[:_CRC_BYTES] != _checksum(body):
                 return
             self._end += len(content)
             answers = np.frombuffer(body, np.uint8, count * cells).reshape(count, cells)
+            logits, halt_steps, steps = (
+                np.frombuffer(body, kind, count, count * (cells + start)).astype(kind[1:])
+                for kind, start in (("<f4", 0), ("<i4", 4), ("<f4", 8))
+            )
             known = EvalBatch(
                 inputs=batch.inputs,
                 labels=batch.labels,
                 answers=answers.astype(np.int32),
-                halt_logits=np.frombuffer(body, "<f4", count, count * cells).astype(np.float32),
-                halt_steps=np.frombuffer(body, "<i4", count, count * (cells + 4)).astype(np.int32),
+                halt_logits=logits,
+                halt_steps=halt_steps,
+                steps=steps,
                 puzzle_identifiers=batch.puzzle_identifiers,
                 examples=batch.examples,
                 puzzles=batch.puzzles,
@@ -163,7 +169,10 @@ class UnfinishedEvaluation:
             StorageError: if the disk is full, or the file cannot be written.
         """
         small = compact(batch)
-        columns = ((small.answers, "u1"), (small.halt_logits, "<f4"), (small.halt_steps, "<i4"))
+        columns = (
+            (small.answers, "u1"), (small.halt_logits, "<f4"), (small.halt_steps, "<i4"),
+            (small.steps, "<f4"),
+        )  # fmt: skip
         body = b"".join(array.astype(kind).tobytes() for array, kind in columns)
         with storage_errors(self.path):
             self._write(_checksum(body) + body)

@@ -42,7 +42,7 @@ def chosen(choose: Choice, batches: Sequence[EvalBatch]) -> EvalBatch:
     """The chosen answers among those of several rollouts of a batch; see :func:`winners`.
 
     Their halting logit is the mean, and their halting step the first, of the rollouts that gave
-    them.
+    them. Their steps are the mean of all rollouts.
     """
     first = batches[0]
     if len(batches) == 1:
@@ -55,7 +55,8 @@ def chosen(choose: Choice, batches: Sequence[EvalBatch]) -> EvalBatch:
         best[row] = answers[rollouts[0], row]
         logit[row] = logits[rollouts, row].mean()
         step[row] = steps[rollouts, row].min()
-    return replace(first, answers=best, halt_logits=logit, halt_steps=step)
+    taken = np.stack([batch.steps for batch in batches]).mean(axis=0)
+    return replace(first, answers=best, halt_logits=logit, halt_steps=step, steps=taken)
 
 
 def majority(batches: Sequence[EvalBatch]) -> EvalBatch:

@@ -67,6 +67,7 @@ class _Pending:
             answers=np.zeros_like(batch.inputs),
             halt_logits=np.zeros(count, np.float32),
             halt_steps=np.zeros(count, np.int32),
+            steps=np.zeros(count, np.float32),
             puzzle_identifiers=batch.puzzle_identifiers,
             examples=batch.examples,
             puzzles=batch.puzzles,
@@ -211,6 +212,7 @@ class RolloutPool:
             response.answers.answers[row] = answers[of_request]
             response.answers.halt_logits[row] = halting[-1].max(axis=1)[own]
             response.answers.halt_steps[row] = halt_steps[own]
+            response.answers.steps[row] = self._steps[own]
             response.rollouts[row] = best[of_request]
             pending.missing -= len(own)
         self._serves[slots] = -1

@@ -21,7 +21,10 @@ class EvalBatch:
         inputs, labels: (batch, seq_len) int32; labels are ``IGNORE_LABEL`` where not scored.
         answers: (batch, seq_len) int32, the tokens after the last supervision step.
         halt_logits: (batch,), after the last supervision step.
-        halt_steps: (batch,), the first step at which the model would have halted.
+        halt_steps: (batch,), the first step at which the model halts or would have halted, or the
+            last step.
+        steps: (batch,), the supervision steps taken, as a mean over the rollouts of an example;
+            NaN if unknown.
         puzzle_identifiers, examples, puzzles: (batch,), as in :class:`trm.data.Batch`.
     """
 
@@ -30,6 +33,7 @@ class EvalBatch:
     answers: NDArray[np.int32]
     halt_logits: NDArray[np.float32]
     halt_steps: NDArray[np.int32]
+    steps: NDArray[np.float32]
     puzzle_identifiers: NDArray[np.int32]
     examples: NDArray[np.int64]
     puzzles: NDArray[np.int64]
@@ -135,11 +139,23 @@ class _Totals:
     exact: int = 0
     cells: float = 0.0
     halting: int = 0
-    steps: int = 0
+    steps: float = 0.0
+    halt_steps: int = 0
 
 
 class AccuracyEvaluator(Evaluator):
-    """Exact, cell and halting accuracy and mean steps, as the published loss head defines them."""
+    """The metrics that all tasks report, for the examples with at least one scored cell.
+
+    - ``exact_accuracy``: the share of answers that are correct in every scored cell.
+    - ``cell_accuracy``: the mean over examples of the share of correct cells.
+    - ``halting_accuracy``: the share of answers whose halting logit is 0 or more if and only if
+      they are correct.
+    - ``mean_steps``: the mean number of supervision steps taken; left out if unknown.
+    - ``would_halt_at``: the mean of the first step at which the model halts or would have halted,
+      or of the last step. With ``halt``, examples end at that step.
+
+    The published loss head defines all but the last in the same way.
+    """
 
     def __init__(self) -> None:
         self._totals = _Totals()
@@ -157,15 +173,18 @@ class AccuracyEvaluator(Evaluator):
             exact=old.exact + int(exact.sum()),
             cells=old.cells + float((correct / np.maximum(scored.sum(axis=1), 1)).sum()),
             halting=old.halting + int((((batch.halt_logits >= 0) == exact) & counts).sum()),
-            steps=old.steps + int(batch.halt_steps[counts].sum()),
+            steps=old.steps + float(batch.steps[counts].sum(dtype=np.float64)),
+            halt_steps=old.halt_steps + int(batch.halt_steps[counts].sum()),
         )
 
     def result(self) -> Mapping[str, Metric]:
         """See :meth:`Evaluator.result`."""
         totals, count = self._totals, self._totals.count
+        taken = {"mean_steps": Metric(totals.steps / max(count, 1), count)}
         return {
             "exact_accuracy": Metric.share(totals.exact, count),
             "cell_accuracy": Metric(totals.cells / max(count, 1), count),
             "halting_accuracy": Metric.share(totals.halting, count),
-            "mean_steps": Metric(totals.steps / max(count, 1), count),
+            **({} if math.isnan(totals.steps) else taken),
+            "would_halt_at": Metric(totals.halt_steps / max(count, 1), count),
         }

@@ -104,6 +104,7 @@ def test_right_answers_to_all_copies_solve_everything(dataset: Dataset) -> None:
             answers=np.maximum(rows.labels, 0),
             halt_logits=np.ones(len(rows), np.float32),
             halt_steps=np.ones(len(rows), np.int32),
+            steps=np.ones(len(rows), np.float32),
             puzzle_identifiers=rows.puzzle_identifiers,
             examples=rows.examples,
             puzzles=rows.puzzles,
