@@ -40,6 +40,17 @@ def test_without_arguments_the_help_is_shown(trm: Trm) -> None:
     assert "error" not in done.err
 
 
+@pytest.mark.parametrize("flags", ["-q {} -v", "-v {} -q", "-v -q {}", "{} -v -q"])
+def test_verbose_and_quiet_exclude_each_other(fails: Fails, flags: str) -> None:
+    message = "--verbose and --quiet exclude each other. Give one of them."
+    assert fails(*flags.format("vote no.npz").split(), code=2) == message
+
+
+def test_one_command_line_does_not_change_the_next(trm: Trm) -> None:
+    assert re.fullmatch(r"took [\d.]+ s\n", trm("-v", "tasks").err)
+    assert trm("tasks").err == ""
+
+
 def test_tasks(trm: Trm) -> None:
     line = next(line for line in trm("tasks").out.splitlines() if "sudoku" in line)
     assert re.search(r"^ sudoku .* mini .* built in", line)
@@ -154,12 +165,12 @@ def test_wrong_usage_exits_with_2(fails: Fails, arguments: str, message: str) ->
 
 def test_an_argument_that_is_not_text_is_refused(fails: Fails) -> None:
     message = fails("inspect-data", os.fsdecode(b"caf\xe9"), code=2)
-    assert message == r"Invalid value: 'caf\udce9' is not UTF-8 text. Rename it."
+    assert message == r"'caf\udce9' is not UTF-8 text. Rename it."
 
 
 def test_what_is_in_a_name_is_shown_and_not_obeyed(fails: Fails) -> None:
     assert fails("runs", "[/x]\x1b[31m\n\u202eb").startswith(r"[/x]\x1b[31m\n\u202eb: no such")
-    assert fails("runs", "a\0b", code=2) == "Invalid value: an argument has a NUL character."
+    assert fails("runs", "a\0b", code=2) == "an argument has a NUL character."
     long = fails("config", "sudoku", "--set", f"model.hidden_size={'9' * 50_000}")
     assert long.startswith("--set model.hidden_size: model.hidden_size = '999")
     assert long.endswith("Give another value.")

@@ -5,6 +5,7 @@ Commands import torch inside their function, so that ``trm --help`` answers at o
 
 import os
 import sys
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -17,9 +18,9 @@ from trm.commands import data, doctor, evaluate, hub, runs, solve, sweep, train
 from trm.commands import options as opt
 from trm.errors import StorageError, TrmError, TrmWarning
 from trm.runtime.stop_signals import remember_interrupts
-from trm.runtime.worker import LAUNCHER_SHOWS_ERRORS
+from trm.runtime.worker import LAUNCHER_SHOWS_ERRORS, is_elastic_worker
 from trm.show.streams import prepare_streams
-from trm.show.text import notes, out
+from trm.show.text import Terminal, notes, out
 from trm.tasks.registry import list_tasks
 
 
@@ -111,7 +112,11 @@ def run(arguments: list[str]) -> int:
         )
         try:
             _check_text(arguments)
+            Terminal.verbosity = "normal"  # until the flags are read
+            started = time.monotonic()
             code = app(arguments, standalone_mode=False, obj=arguments)
+            if not is_elastic_worker(os.environ):
+                notes.detail(f"took {time.monotonic() - started:.1f} s")
         except (TrmError, OSError, MemoryError) as error:
             if "--debug" in arguments:
                 raise
@@ -120,6 +125,7 @@ def run(arguments: list[str]) -> int:
             return 1
         except UsageError as error:
             message = " ".join(error.format_message().split()).replace("Value error, ", "")
+            message = message.removeprefix("Invalid value: ")
             if message:  # empty if a command without arguments has printed its help
                 _fail(message)
             return 2
@@ -161,8 +167,11 @@ def _system_problem(error: OSError | MemoryError) -> str:
 def options(
     version: opt.Version = False,
     debug: opt.Debug = False,
+    verbose: opt.Verbose = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Tiny Recursive Models: build data, train, evaluate and use them."""
+    opt.set_verbosity(verbose, quiet)
     try:
         Path.cwd()
     except FileNotFoundError:

@@ -34,9 +34,15 @@ def test_eval_that_halts(trm: Trm, fails: Fails, trained_run: Path) -> None:
 
 
 def test_eval_saves_predictions(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
-    done = trm("eval", "--ckpt", trained_run, "--max-examples", "8", "--save-predictions", "p.npz")
+    command = ("eval", "--ckpt", trained_run, "--max-examples", "8", "--save-predictions", "p.npz")
+    assert re.search("^wrote p.npz$", trm(*command).err, re.M)
     assert (tmp_path / "p.npz").stat().st_size > 500
-    assert re.search(r": [\d,.]+ samples/s, \S+ TFLOP/s, MFU [\d.]+%\nwrote p\.npz\n$", done.err)
+    shown = trm(*command, "--overwrite", "--verbose").err
+    speed = r": [\d,.]+ samples/s, \S+ TFLOP/s, MFU [\d.]+%\n"
+    assert re.search(speed + r"wrote p\.npz\ntook [\d.]+ s\n$", shown)
+    quiet = trm("-q", *command, "--overwrite")
+    assert (quiet.code, quiet.err) == (0, "")
+    assert "exact_accuracy" in quiet.out
 
 
 def test_eval_of_other_data(fails: Fails, trm: Trm, trained_run: Path) -> None:

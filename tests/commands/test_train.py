@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -165,3 +166,9 @@ def test_a_run_logs_to_trackers(
     events.Reload()
     assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3, 4]
     assert [event.step for event in events.Scalars("eval/exact_accuracy")] == [4]
+
+
+def test_a_quiet_run_says_how_it_ended(trm: Callable[..., Any], mini_data: Path) -> None:
+    done = trm("train", "sudoku", *TINY, "--data", str(mini_data), "-q")
+    assert (done.code, done.err) == (0, "")
+    assert re.fullmatch(r"done: best \d\.\d{4} at step \d+\n", done.out)

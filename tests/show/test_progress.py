@@ -50,6 +50,18 @@ def test_a_terminal_has_a_bar_and_keeps_evaluations() -> None:
     assert "eval step 20/40 exact_accuracy 0.5\n" in shown
 
 
+@pytest.mark.parametrize("terminal", [False, True], ids=["file", "terminal"])
+def test_quiet_shows_warnings_only(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Terminal, "verbosity", "quiet")
+    view = console(terminal)
+    with TrainingView(view, 40) as listen:
+        for record in (TRAIN, {"event": "warning", "step": 20, "message": "slow"}):
+            listen(record)
+    with EvaluationView(view) as update:
+        update(1, 2)
+    assert text(view) == "warning: slow\n"
+
+
 def test_a_narrow_terminal_has_room_for_less() -> None:
     view = console(terminal=True, width=110)
     with TrainingView(view, 40) as listen:

@@ -36,6 +36,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="The metrics as JSON.")]
 
 
 @app.command("eval")
+@opt.with_verbosity
 @opt.with_inference_flags(InferenceOptions)
 def evaluate(
     context: typer.Context,
@@ -144,7 +145,7 @@ def resume_hint(flag: str, file: Path | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        notes.print(
+        notes.remark(
             f"stopped; the same command starts over. With {flag} it would resume"
             if file is None
             else f"stopped; the same command resumes {file}"
@@ -180,13 +181,13 @@ def _show(
         out.print(results_table(rows))
     if not as_json:
         for row, report in zip(rows, reports, strict=True):
-            notes.print(f"{row.name}: {speed_text(report.speed)}")
+            notes.detail(f"{row.name}: {speed_text(report.speed)}")
 
 
 def _note_written(*files: Path | None) -> None:
     for file in files:
         if file is not None:
-            notes.print(f"wrote {file}")
+            notes.remark(f"wrote {file}")
 
 
 def _check_files(*files: Path | None) -> None:
@@ -221,7 +222,7 @@ def _report(
 
     model = load(entry.ckpt, task=entry.task, device=device)
     if group.is_first and model.notes:
-        notes.print(f"{model.name}: inferred {'; '.join(model.notes)}")
+        notes.remark(f"{model.name}: inferred {'; '.join(model.notes)}")
     with EvaluationView(notes) as progress:
         return evaluate_checkpoint(
             model,
@@ -251,6 +252,7 @@ def _write_extras(evaluator: "Evaluator", submission: Path | None, per_task: Pat
 
 
 @app.command()
+@opt.with_verbosity
 def vote(
     predictions: Annotated[
         list[Path], typer.Argument(metavar="PREDICTIONS...", help="Files of trm eval.")

@@ -14,6 +14,7 @@ NewFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="The new f
 
 
 @app.command("push-hub")
+@opt.with_verbosity
 def push_hub(
     repo: Annotated[str, typer.Option(metavar="USER/NAME", help="Created if missing.")],
     ckpt: opt.Checkpoint = None,
@@ -55,10 +56,11 @@ def push_hub(
         out.print(f"{result.folder} holds the files of {result.checkpoint} for {result.repo}")
     else:
         out.print(f"pushed {result.checkpoint}: {result.url}")
-        out.print(f"next: trm eval --ckpt {result.repo}")
+        out.remark(f"next: trm eval --ckpt {result.repo}")
 
 
 @app.command("import")
+@opt.with_verbosity
 def import_(
     source: Annotated[
         str,
@@ -74,11 +76,12 @@ def import_(
 
     published = import_checkpoint(source, out=folder, task=task)
     for note in published.notes:
-        out.print(f"inferred: {note}")
+        out.remark(f"inferred: {note}")
     out.print(f"{folder}: {published.config.run.task}, step {published.config.step:,}")
 
 
 @app.command()
+@opt.with_verbosity
 def export(
     folder: NewFolder,
     kind: Annotated[opt.Kind, typer.Option("--format", help="Format to write.")],
@@ -89,4 +92,4 @@ def export(
 
     difference = export_checkpoint(ckpt, kind=kind, out=folder)
     accuracy = "" if difference is None else f", its logits within {difference:.1e} of torch's"
-    out.print(f"wrote {folder}{accuracy}")
+    out.remark(f"wrote {folder}{accuracy}")

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +12,7 @@ import typer
 from trm import __version__
 from trm.config import MOST_EXAMPLES, MOST_STEPS
 from trm.errors import ConfigError
+from trm.show.text import Terminal
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -33,6 +35,11 @@ Version = Annotated[
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more: times and speeds.")]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="No progress and no remarks: warnings and results only."),
+]
 TaskName = Annotated[
     str | None,
     typer.Argument(
@@ -198,6 +205,36 @@ MaxExamples = Annotated[
 Save = Annotated[
     Path | None, typer.Option(metavar="F", help="Draw the boards into a .png or .svg file.")
 ]
+
+
+def set_verbosity(verbose: bool, quiet: bool) -> None:
+    """Set how much is printed. The flags may stand before and after the name of the command."""
+    if quiet and Terminal.verbosity != "verbose" and not verbose:
+        Terminal.verbosity = "quiet"
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # of huggingface_hub
+    elif verbose and Terminal.verbosity != "quiet" and not quiet:
+        Terminal.verbosity = "verbose"
+    elif verbose or quiet:
+        raise typer.BadParameter("--verbose and --quiet exclude each other. Give one of them.")
+
+
+def with_verbosity(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--verbose`` and ``--quiet`` to a command. See :mod:`trm.show.text`."""
+
+    @functools.wraps(command)
+    def run(*, verbose: bool, quiet: bool, **arguments: Any) -> Any:
+        set_verbosity(verbose, quiet)
+        return command(**arguments)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    flags = [
+        inspect.Parameter(name, keyword, default=False, annotation=kind)
+        for name, kind in (("verbose", Verbose), ("quiet", Quiet))
+    ]
+    own = inspect.signature(command).parameters.values()
+    parameters = [*(parameter.replace(kind=keyword) for parameter in own), *flags]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
 
 
 def check_named(task: str | None, config_file: Path | None) -> None:

@@ -103,7 +103,7 @@ def launch_training(
     else:
         others = options.num_nodes - 1
         machines = f"{others} more machine{'s' if others > 1 else ''}"
-        out.print(f"waiting for {machines} at {options.endpoint}")
+        out.remark(f"waiting for {machines} at {options.endpoint}")
 
     def hint() -> str:
         if last_checkpoint(folder) is None:
@@ -237,7 +237,7 @@ def _print_result(result: "TrainResult", task: str) -> None:
         ended = f"ended early at step {result.step}: no evaluation since step {result.best_step}"
         out.print(f"{ended} was as good; the best is {result.run / BEST}")
     hint = shlex.join(["trm", "eval", "--ckpt", str(result.run)])
-    out.print(f"done:{best} next: {hint}")
+    out.print(f"done:{best}".rstrip(":;") if out.is_quiet else f"done:{best} next: {hint}")
 
 
 def memory_lines(found: "MemoryEstimate", total_steps: int, num_processes: int) -> Iterable[str]:

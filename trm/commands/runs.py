@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from trm.commands import options as opt
 from trm.show.text import Terminal, out
 
 app = typer.Typer()
@@ -37,6 +38,7 @@ def runs(
 
 
 @app.command()
+@opt.with_verbosity
 def plot(
     paths: Annotated[
         list[Path],
@@ -63,4 +65,4 @@ def plot(
     from trm.show import plots
 
     file = plots.plot(paths, out=picture, metric=metric, pass_at_k=pass_at_k)
-    out.print(f"wrote {file}")
+    out.remark(f"wrote {file}")

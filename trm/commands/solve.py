@@ -27,6 +27,7 @@ _READER = FileReader(InputError, "Name a text file with a puzzle a line.", "hold
 
 
 @app.command()
+@opt.with_verbosity
 @opt.with_inference_flags(SolveOptions)
 def solve(
     puzzle: Annotated[str, typer.Argument(metavar="PUZZLE|FILE|-", help="- reads from stdin.")],
@@ -74,7 +75,7 @@ def solve(
         check_picture_path(save)
     model = load(ckpt, task=task, device=device or "auto")
     if model.notes:
-        notes.print(f"{model.name}: inferred {'; '.join(model.notes)}")
+        notes.remark(f"{model.name}: inferred {'; '.join(model.notes)}")
     if answers is None:
         _show(model, puzzle, options, as_json, save)
     else:
@@ -135,7 +136,7 @@ def _solve_file(model: "Model", argument: str, answers: Path, options: dict[str,
         with SolvingView(notes) as progress:
             result = solve_file(model, source=lines, out=answers, on_progress=progress, **options)
     except KeyboardInterrupt:
-        notes.print(f"stopped; the same command resumes {answers}")
+        notes.remark(f"stopped; the same command resumes {answers}")
         raise
     out.print(f"{answers}: {_summary(result)}")
 

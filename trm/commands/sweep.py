@@ -20,6 +20,7 @@ app = typer.Typer()
 
 
 @app.command("sweep-eval")
+@opt.with_verbosity
 @opt.with_inference_flags(InferenceOptions, several=True)
 def sweep_eval(
     ckpt: opt.Checkpoint = None,
@@ -76,7 +77,7 @@ def sweep_eval(
         plot_sweep(plot, report)
     for written in (file, plot):
         if written is not None:
-            notes.print(f"wrote {written}")
+            notes.remark(f"wrote {written}")
 
 
 def _values(name: str, text: str) -> list[Any]:
@@ -101,7 +102,7 @@ def _values(name: str, text: str) -> list[Any]:
 def _print_line(sweep: "SweepReport", line: "SweepLine", number: int, total: int) -> None:
     from trm.show.sweeps import sweep_line_text
 
-    notes.print(f"{number}/{total} {sweep_line_text(sweep, line)}")
+    notes.remark(f"{number}/{total} {sweep_line_text(sweep, line)}")
 
 
 def _common(

@@ -49,6 +49,7 @@ def config(
 
 
 @app.command()
+@opt.with_verbosity
 def train(
     context: typer.Context,
     task: opt.TaskName = None,

@@ -62,7 +62,7 @@ class TrainingView:
     def __init__(self, console: Terminal, total: int, start: int = 0) -> None:
         self._console, self._total = console, total
         self._progress: Progress | None = None
-        if console.is_terminal:
+        if console.is_terminal and not console.is_quiet:
             self._progress = Progress(
                 TextColumn("step {task.completed:.0f}/{task.total:.0f}", markup=False),
                 BarColumn(bar_width=None),
@@ -88,8 +88,10 @@ class TrainingView:
         """Show a record. The command prints how the run ended, so ``end`` is skipped."""
         if record["event"] == "end":
             return
-        if self._progress is None:
+        if record["event"] == "warning" and self._progress is None:
             self._console.print(record_line(record, self._total))
+        elif self._progress is None:
+            self._console.remark(record_line(record, self._total))
         elif record["event"] == "train":
             numbers = _bar_text(record, self._console.width >= _WIDE_TERMINAL)
             self._progress.update(self._bar, completed=record["step"], numbers=numbers)
@@ -119,7 +121,7 @@ class _CountView:
             TaskProgressColumn(),
             TimeElapsedColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or console.is_quiet,
         )
         self._task = self._bar.add_task("", total=None, numbers=f"first {noun}")
         #: The first count and share: what was done before does not count for the speed.
@@ -152,7 +154,7 @@ class _CountView:
     def _print_line(self, text: str) -> None:
         """Print a line where there is no bar."""
         if not self._console.is_terminal:
-            self._console.print(text)
+            self._console.remark(text)
         self._last_line = self._clock()
 
 

@@ -1,5 +1,9 @@
 """Text for a terminal. Everything that trm prints goes through :data:`out` or :data:`notes`.
 
+How much a command prints is decided here, by :attr:`Terminal.verbosity`. ``--quiet`` and
+``--verbose`` set it. A result, a warning or an error is printed with ``print``. Everything else
+goes through ``remark`` (not if quiet) or ``detail`` (only if verbose), on either console.
+
 Names come from files, runs, checkpoints, repositories and the command line. They may hold rich
 markup, escape sequences or line breaks, and are data all the same: they are shown, not obeyed.
 """
@@ -7,7 +11,7 @@ markup, escape sequences or line breaks, and are data all the same: they are sho
 import os
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -45,6 +49,9 @@ class Terminal(Console):
         options: see :class:`rich.console.Console`.
     """
 
+    #: How much the process prints. It is the same for all consoles.
+    verbosity: ClassVar[Literal["quiet", "normal", "verbose"]] = "normal"
+
     def __init__(self, *, stderr: bool = False, **options: Any) -> None:
         super().__init__(stderr=stderr, markup=False, highlight=False, emoji=False, **options)
 
@@ -58,6 +65,21 @@ class Terminal(Console):
             if not self.stderr:
                 raise
             self.quiet = True  # remarks are not worth the end of the command
+
+    def remark(self, *objects: Any, **options: Any) -> None:
+        """Print what ``--quiet`` leaves out: "wrote ...", "next: ...", lines of progress."""
+        if not self.is_quiet:
+            self.print(*objects, **options)
+
+    def detail(self, *objects: Any, **options: Any) -> None:
+        """Print what only ``--verbose`` shows."""
+        if self.verbosity == "verbose":
+            self.print(*objects, **options)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there are no remarks, and so no progress bar."""
+        return self.verbosity == "quiet"
 
     def on_broken_pipe(self) -> None:
         """Nobody reads any more: the command ends, unless these are only its remarks."""
