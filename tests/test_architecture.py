@@ -21,7 +21,7 @@ LAYERS = (
     {"inference"},
     {"checkpoints"},
     {"runs", "runtime"},
-    {"recipes", "datasets"},
+    {"recipes", "datasets", "pictures"},
     {"tasks", "trackers"},
     {"data", "models"},
     {"plugins", "settings"},

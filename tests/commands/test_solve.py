@@ -64,6 +64,18 @@ def test_solve_what_is_no_puzzle(fails: Fails, trained_run: Path, text: str, mes
     assert re.search(message, fails("solve", text, "--ckpt", trained_run))
 
 
+def test_the_steps_as_a_moving_picture(
+    trm: Trm, fails: Fails, trained_run: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    done = trm("solve", PUZZLE, "--ckpt", trained_run, "--save", "a.gif")
+    assert done.err == "wrote a.gif\n"
+    assert (tmp_path / "a.gif").read_bytes().startswith(b"GIF89a")
+    assert fails("solve", PUZZLE, "--ckpt", "absent", "--save", "a.jpg") == (
+        "cannot draw to a.jpg: unknown file extension. Use .png, .svg, .gif or .apng."
+    )
+
+
 def test_solve_a_picture(fails: Fails, trained_run: Path, tmp_path: Path) -> None:
     (tmp_path / "p.png").write_bytes(b"\x89PNG\xff\xfe")
     assert "p.png holds no puzzles: it is not UTF-8 text (byte 0). Name" in fails(

@@ -27,13 +27,17 @@ class Toy(Task):
     def build_data(self, out: Path, options: Any, rng: np.random.Generator) -> DatasetMeta:
         raise NotImplementedError
 
-    def render(self, tokens: Tokens, *, given: Tokens | None = None) -> Text:
+    def render(
+        self, tokens: Tokens, *, given: Tokens | None = None, before: Tokens | None = None
+    ) -> Text:
         mark = "" if given is None else "*"
         return Text("\n".join(f"{token}{mark}" for token in tokens.tolist()))
 
 
 class Drawn(Toy):
-    def board(self, tokens: Tokens, *, given: Tokens | None = None) -> Board:
+    def board(
+        self, tokens: Tokens, *, given: Tokens | None = None, before: Tokens | None = None
+    ) -> Board:
         return Board(np.zeros((2, 2, 3), np.uint8), tuple(map(str, tokens.tolist())))
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from trm.errors import ConfigError, InputError
-from trm.show.plots import COLORS, plot_pass_at_k, plot_runs, plot_style
+from trm.pictures.figures import plot_style
+from trm.show.plots import COLORS, plot_pass_at_k, plot_runs
 
 pytest.importorskip("matplotlib")
 from matplotlib.image import imread

@@ -13,7 +13,7 @@ from trm import datasets
 from trm.commands import options as opt
 from trm.datasets import Layout
 from trm.errors import InputError
-from trm.show.text import out
+from trm.show.text import notes, out
 from trm.tasks.registry import get_task, list_tasks
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def inspect_data(
     save: opt.Save = None,
 ) -> None:
     """Show the contents of a dataset: counts, digest and a few boards."""
-    from trm.show.board_pictures import save_pictures
+    from trm.pictures.boards import save_pictures
     from trm.show.dataset_examples import DatasetExample, select_examples, show_example
 
     task = datasets.task_of(folder)
@@ -153,6 +153,7 @@ def inspect_data(
         raise InputError(f"{folder} has no puzzle named {puzzle!r}. trm inspect-data shows some.")
     if save is not None:
         save_pictures(save, [picture for example in shown for picture in example.pictures()])
+        notes.print(f"wrote {save}")
     if as_text:
         for example in shown:
             out.print(example.text)

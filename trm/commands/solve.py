@@ -65,14 +65,14 @@ def solve(
 ) -> None:
     """Solve puzzles, and show the board as it changes from step to step."""
     from trm.inference.model import load
-    from trm.show.board_pictures import check_picture_path
+    from trm.inference.solution import check_solution_path
 
     _check_flags(answers, {"--json": as_json, "--save": save is not None},
                  {"--batch-size": batch_size is not None, "--overwrite": overwrite,
                   "--skip-invalid": skip_invalid})  # fmt: skip
     SolveOptions.of(**options)  # an error before a model is loaded
     if save is not None:
-        check_picture_path(save)
+        check_solution_path(save)
     model = load(ckpt, task=task, device=device or "auto")
     if model.notes:
         notes.remark(f"{model.name}: inferred {'; '.join(model.notes)}")
@@ -102,7 +102,7 @@ def _show(
     model: "Model", argument: str, options: dict[str, Any], as_json: bool, save: Path | None
 ) -> None:
     """Solve puzzles one by one, and show each."""
-    from trm.show.board_pictures import save_pictures
+    from trm.inference.solution import save_solutions
     from trm.show.solution import show_solution_steps, solution_summary
 
     text, name = _puzzle_text(_source(model, argument))
@@ -122,7 +122,8 @@ def _show(
             out.print(solution_summary(solution))
         solutions.append(solution)
     if save is not None:
-        save_pictures(save, [picture for solution in solutions for picture in solution.pictures()])
+        save_solutions(save, solutions)
+        notes.print(f"wrote {save}")
 
 
 def _solve_file(model: "Model", argument: str, answers: Path, options: dict[str, Any]) -> None:

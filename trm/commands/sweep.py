@@ -55,7 +55,7 @@ def sweep_eval(
     """
     values = {name: _values(name, text) for name, text in options.items()}
     if plot is not None:
-        from trm.show.plots import check_extension
+        from trm.pictures.figures import check_extension
 
         check_extension(plot)
         check_writable(plot)

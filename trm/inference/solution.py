@@ -1,9 +1,13 @@
 """The solution of a puzzle: the answer, and the boards on the way to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from trm.inference.options import SolveOptions
+from trm.pictures.boards import BOARD_EXTENSIONS, check_picture_path, save_pictures
+from trm.pictures.moving import MOVING_EXTENSIONS, Frame, save_moving_picture
 from trm.tasks.base import Board, Puzzle, Task, Tokens
 
 
@@ -58,6 +62,43 @@ class Solution:
         titles = (f"puzzle {self.puzzle.name}".strip(), f"answer after {len(self.steps)} steps")
         return [(title, board) for title, board in zip(titles, drawn, strict=True) if board]
 
+    def frames(self) -> list[Frame]:
+        """The puzzle, each step that changes the board, and the answer, for a moving picture.
+
+        Empty if the task has no pictures.
+        """
+        given = before = self.puzzle.tokens
+        board = self.task.board(given, given=given)
+        frames = [Frame(f"puzzle {self.puzzle.name}".strip(), board)] if board else []
+        for step in self.steps:
+            changed = int((before != step.board).sum())
+            is_last = step is self.steps[-1]
+            board = self.task.board(step.board, given=given, before=before)
+            before = step.board
+            if board and (changed or is_last):
+                notes = [cells_changed(changed)] if changed else []
+                if is_last and self.valid is not None:
+                    notes.append("valid" if self.valid else "not valid")
+                title = f"step {step.step} of {len(self.steps)}: {', '.join(notes)}"
+                frames.append(
+                    Frame(title.removesuffix(": "), board, step.halt_probability, is_last)
+                )
+        return frames
+
+    def save(self, path: str | Path) -> Path:
+        """Draw the puzzle and the answer, or all steps as a moving picture.
+
+        Args:
+            path: ends in ``.png`` or ``.svg``, or in ``.gif`` or ``.apng`` for the steps.
+
+        Raises:
+            ConfigError: if matplotlib is not installed.
+            InputError: if the extension is unknown, or the task draws no boards.
+            StorageError: if the file cannot be written.
+        """
+        save_solutions(Path(path), [self])
+        return Path(path)
+
     @property
     def valid(self) -> bool | None:
         """Whether the answer keeps the puzzle's rules; None if only a label can tell."""
@@ -88,3 +129,31 @@ class Solution:
             **self.options.resolved.model_dump(exclude_defaults=True),
             **(found if self.options.until_valid else {}),
         }
+
+
+def cells_changed(count: int) -> str:
+    """A number of cells in words.
+
+    >>> cells_changed(1), cells_changed(12)
+    ('1 cell changed', '12 cells changed')
+    """
+    return "1 cell changed" if count == 1 else f"{count} cells changed"
+
+
+def check_solution_path(path: Path) -> None:
+    """Check before puzzles are solved that :func:`save_solutions` can write to this path.
+
+    Raises:
+        InputError: if the extension is unknown.
+        StorageError: if the file cannot be written.
+    """
+    check_picture_path(path, BOARD_EXTENSIONS + MOVING_EXTENSIONS)
+
+
+def save_solutions(path: Path, solutions: Sequence[Solution]) -> None:
+    """Draw solutions into one file; see :meth:`Solution.save`."""
+    check_solution_path(path)
+    if path.suffix.lower() in MOVING_EXTENSIONS:
+        save_moving_picture(path, [frame for one in solutions for frame in one.frames()])
+    else:
+        save_pictures(path, [picture for one in solutions for picture in one.pictures()])

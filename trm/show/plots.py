@@ -4,16 +4,13 @@ matplotlib is imported only to draw. ``pyplot`` is never imported, so no window 
 The same numbers give the same bytes.
 """
 
-import contextlib
-import io
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from trm.errors import ConfigError, InputError
-from trm.storage import atomic_file
+from trm.errors import InputError
+from trm.pictures.figures import check_extension, plot_style, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,43 +24,12 @@ Curve = Sequence[tuple[float, float]]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", "--", ":", "-.")
-PLOT_EXTENSIONS = (".png", ".svg", ".pdf")
 _WIDTH, _HEIGHT = 6.4, 3.8  # inches
 _LEGEND_LINE = 0.21  # inches
 _LEGEND_CHARACTERS = 80  # that fit the width of a plot
 _LARGEST_K = 1000
 _MAX_MARKERS = 30  # a line with more points has no markers
 _MAX_POINTS = 200  # a line with more points is averaged, over a pale line of all its points
-
-_STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib
-    "font.size": 10,
-    "axes.edgecolor": "#555555",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.8,
-    "xtick.color": "#555555",
-    "ytick.color": "#555555",
-    "xtick.labelcolor": "black",
-    "ytick.labelcolor": "black",
-    "text.parse_math": False,  # a $ in a name is a $
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 5,
-    "figure.constrained_layout.w_pad": 0.08,
-    "figure.constrained_layout.h_pad": 0.06,
-    "svg.hashsalt": "trm",
-    "pdf.fonttype": 42,
-}
-#: No date and no version, so that the same picture is the same file.
-_METADATA: dict[str, dict[str, Any]] = {
-    ".png": {"Software": None},
-    ".svg": {"Date": None, "Creator": None},
-    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
 
 
 def plot(
@@ -185,54 +151,6 @@ def plot_runs(
         axes.set_xlabel("training step")
         axes.set_ylabel(metric.replace("_", " ") if ylabel is None else ylabel)
         save_figure(path, figure)
-
-
-def check_extension(path: Path, extensions: Sequence[str] = PLOT_EXTENSIONS) -> None:
-    """Check the extension of a picture file.
-
-    Raises:
-        InputError: if it is not one of ``extensions``.
-    """
-    if path.suffix.lower() not in extensions:
-        known = f"{', '.join(extensions[:-1])} or {extensions[-1]}"
-        raise InputError(f"cannot draw to {path}: unknown file extension. Use {known}.")
-
-
-@contextlib.contextmanager
-def plot_style() -> Iterator[None]:
-    """Use our matplotlib settings instead of the user's. Draw and save inside the block.
-
-    Raises:
-        ConfigError: if matplotlib is not installed.
-    """
-    try:
-        import matplotlib
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        raise ConfigError(
-            'drawing needs matplotlib, which is not installed. Run: pip install "trm[plot]"'
-        ) from None
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
-        yield
-
-
-def save_figure(path: Path, figure: "Figure", dpi: int = 160) -> None:
-    """Write a figure to a file. The extension decides the format.
-
-    Raises:
-        StorageError: if the file cannot be written. No partial file is left.
-    """
-    extension = path.suffix.lower()
-    data = io.BytesIO()
-    with warnings.catch_warnings():
-        # Characters that the font does not have are drawn as boxes.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(data, format=extension[1:], dpi=dpi, metadata=_METADATA[extension])
-    with atomic_file(path) as file:
-        file.write(data.getvalue())
 
 
 def _check_lines(word: str, lines: Mapping[str, Curve]) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from trm.show.plots import COLORS, check_extension, line_figure, plot_style, save_figure
+from trm.pictures.figures import check_extension, plot_style, save_figure
+from trm.show.plots import COLORS, line_figure
 from trm.show.tables import new_table
 
 if TYPE_CHECKING:

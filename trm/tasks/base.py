@@ -111,10 +111,17 @@ class Board:
     Attributes:
         colors: (rows, columns, 3) uint8, red, green and blue of each cell.
         symbols: the text in each cell, row by row; empty if colours are enough.
+        filled_in: (rows, columns), the cells of an answer that the puzzle leaves open. Their
+            symbols are blue, those of the other cells bold. None: all symbols look the same.
+        changed: (rows, columns), the cells that get a frame, because they have just changed.
+        box: the rows and columns of the boxes that thick lines enclose, if there are boxes.
     """
 
     colors: NDArray[np.uint8]
     symbols: tuple[str, ...] = ()
+    filled_in: NDArray[np.bool_] | None = None
+    changed: NDArray[np.bool_] | None = None
+    box: tuple[int, int] | None = None
 
 
 class Task(ABC):
@@ -130,6 +137,7 @@ class Task(ABC):
         info_kinds: the arrays in :attr:`trm.data.Split.info` that the task needs, and numpy's kinds
             of types that each may have, such as ``{"source": "S"}`` for byte strings. A dataset
             without them is not opened, except in the published layout.
+        legend: what the styles of :meth:`render` mean: by meaning, the style.
         published_names: other names of the task in configurations of the published trainer.
         published_seq_len: the length of the puzzles of published checkpoints, if the checkpoint
             does not contain it.
@@ -142,6 +150,7 @@ class Task(ABC):
     presets: ClassVar[Mapping[str, Preset]] = {}
     hub_dataset: ClassVar[str | None] = None
     info_kinds: ClassVar[Mapping[str, str]] = {}
+    legend: ClassVar[Mapping[str, str]] = {}
     published_names: ClassVar[tuple[str, ...]] = ()
     published_seq_len: ClassVar[int | None] = None
 
@@ -246,16 +255,21 @@ class Task(ABC):
         """A board (seq_len,) in the notation that :meth:`parse` reads."""
         return " ".join(map(str, tokens.tolist()))
 
-    def render(self, tokens: Tokens, *, given: Tokens | None = None) -> RenderableType:
+    def render(
+        self, tokens: Tokens, *, given: Tokens | None = None, before: Tokens | None = None
+    ) -> RenderableType:
         """A board (seq_len,) for a terminal.
 
         Args:
             tokens: the board.
             given: the puzzle, if the board is an answer.
+            before: an earlier board. Cells that differ from it are highlighted.
         """
         return self.format(tokens)
 
-    def board(self, tokens: Tokens, *, given: Tokens | None = None) -> Board | None:
+    def board(
+        self, tokens: Tokens, *, given: Tokens | None = None, before: Tokens | None = None
+    ) -> Board | None:
         """A picture of a board (seq_len,), None if the task has none; see :meth:`render`."""
         return None
 

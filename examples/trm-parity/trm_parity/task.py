@@ -137,7 +137,9 @@ class Parity(Task):
         """See :meth:`trm.tasks.base.Task.format`."""
         return "".join(VOCABULARY[token] if token else "." for token in tokens.tolist())
 
-    def render(self, tokens: Tokens, *, given: Tokens | None = None) -> RenderableType:
+    def render(
+        self, tokens: Tokens, *, given: Tokens | None = None, before: Tokens | None = None
+    ) -> RenderableType:
         """See :meth:`trm.tasks.base.Task.render`. Wrong bits of an answer are red."""
         text = Text(self.format(tokens))
         if given is not None:

@@ -161,7 +161,7 @@ def test_a_puzzle_alone_is_all_clues() -> None:
     assert style_of(text, 0, 0, Geometry.of(4)).bold
 
 
-WHITE, GREY, RED = [255, 255, 255], [224, 224, 224], [255, 176, 176]
+WHITE, GREY, ORANGE = [255, 255, 255], [224, 224, 224], [245, 165, 115]
 
 
 def test_a_picture_has_the_digits_and_no_blanks() -> None:
@@ -188,11 +188,11 @@ def test_a_picture_shows_clashes() -> None:
     answer[[3, 15]] = puzzle[0]  # in the clue's row, and over the other clue
     for clues in (None, puzzle):
         colors = board_of(answer, clues).colors
-        assert (colors[[0, 0, 3], [0, 3, 3]] == RED).all()
+        assert (colors[[0, 0, 3], [0, 3, 3]] == ORANGE).all()
     answer[3] = 1  # a blank
     assert board_of(answer).colors[3, 3].tolist() == WHITE
     colors = board_of(answer, puzzle).colors
-    assert [colors[0, 0].tolist(), colors[3, 3].tolist()] == [GREY, RED]
+    assert [colors[0, 0].tolist(), colors[3, 3].tolist()] == [GREY, ORANGE]
 
 
 def test_the_task_draws_its_boards() -> None:

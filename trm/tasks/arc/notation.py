@@ -25,6 +25,10 @@ COLORS = (
 _DARK = (0, 1, 2, 6, 9)
 #: A cell without a colour.
 _NO_COLOR, _NO_SYMBOL = "#ffffff", "·"
+#: What follows a cell that has just changed, in a terminal.
+_CHANGED = "•"
+#: What the marks of :func:`render_grid` mean.
+LEGEND = {f"{_CHANGED} just changed": "bold"}
 
 _FORM = '{"ID": {"test": [{"input": [[0, 1], [2, 3]]}]}}'
 
@@ -89,58 +93,73 @@ def cropped(tokens: Tokens) -> NDArray[np.uint8]:
     It is the largest rectangle of colours at the first row and the first column that are not empty.
     Answers are evaluated in the same way.
     """
-    from trm.tasks.arc.augmentation import grid_size_at  # compiled
-
-    cells: NDArray[np.uint8] = np.ascontiguousarray(tokens, np.uint8)
-    board = cells.reshape(MAX_SIDE, MAX_SIDE)
-    used = board != PAD
-    down, right = int(used.any(axis=1).argmax()), int(used.any(axis=0).argmax())
-    height, width = grid_size_at(cells, down, right)
-    grid: NDArray[np.uint8] = board[down : down + height, right : right + width] - FIRST_COLOR
+    board = np.asarray(tokens, np.uint8).reshape(MAX_SIDE, MAX_SIDE)
+    grid: NDArray[np.uint8] = board[_grid_area(tokens)] - FIRST_COLOR
     return grid
 
 
-def render_grid(tokens: Tokens) -> Text:
-    """A grid in its colours. Each cell is its digit and a space; see :func:`_visible_grid`."""
+def render_grid(tokens: Tokens, before: Tokens | None = None) -> Text:
+    """A grid in its colours; see :func:`_visible_grid`.
+
+    Each cell is its digit and a space, or a dot if the cell differs from ``before``.
+    """
     text = Text()
-    grid = _visible_grid(tokens)
+    grid, changed = _visible_grid(tokens, before)
     for number, row in enumerate(grid.tolist()):
-        for color in row:
+        for color, is_changed in zip(row, changed[number].tolist(), strict=True):
+            mark = _CHANGED if is_changed else " "
             if color < 0:
-                text.append(f"{_NO_SYMBOL} ", style="dim")
+                text.append(f"{_NO_SYMBOL}{mark}", style="dim")
             else:
                 digit = "#ffffff" if color in _DARK else "#000000"
-                text.append(f"{color} ", style=f"{digit} on {COLORS[color]}")
+                text.append(f"{color}{mark}", style=f"{digit} on {COLORS[color]}")
         text.append("\n" if number < len(grid) - 1 else "")
     return text
 
 
-def board_of(tokens: Tokens) -> Board:
+def board_of(tokens: Tokens, before: Tokens | None = None) -> Board:
     """A grid as a picture; see :func:`_visible_grid`."""
-    grid = _visible_grid(tokens)
+    grid, changed = _visible_grid(tokens, before)
     palette = [list(bytes.fromhex(color[1:])) for color in (*COLORS, _NO_COLOR)]
     colors = np.array(palette, np.uint8)[grid]
-    if (grid >= 0).all():
-        return Board(colors)
-    return Board(colors, tuple(_NO_SYMBOL if cell < 0 else "" for cell in grid.reshape(-1)))
+    symbols = tuple(_NO_SYMBOL if cell < 0 else "" for cell in grid.reshape(-1))
+    return Board(colors, symbols if (grid < 0).any() else (), changed=changed)
 
 
-def _visible_grid(tokens: Tokens) -> NDArray[np.int64]:
-    """The colours (rows, columns) of tokens (900,) to show, -1 for a cell without a colour.
+def _visible_grid(
+    tokens: Tokens, before: Tokens | None
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The part of tokens (900,) to show.
 
     This is the grid. Tokens after the end markers are left out, because they are not trained. If
     the grid is empty, it is the area of all colours, or a single cell.
+
+    Returns:
+        The colours (rows, columns), -1 for a cell without a colour, and which cells differ from
+        the tokens ``before``.
     """
-    grid = cropped(tokens).astype(np.int64)
-    if grid.size:
-        return grid
+    area = _grid_area(tokens)
     board = tokens.reshape(MAX_SIDE, MAX_SIDE).astype(np.int64)
     colored = (board >= FIRST_COLOR) & (board < VOCAB_SIZE)
-    rows, columns = (np.flatnonzero(colored.any(axis=axis)) for axis in (1, 0))
+    if not board[area].size:
+        rows, columns = (np.flatnonzero(colored.any(axis=axis)) for axis in (1, 0))
+        area = (slice(0, 1), slice(0, 1))
+        if len(rows):
+            area = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    changed = tokens != (tokens if before is None else before)
     colors = np.where(colored, board - FIRST_COLOR, -1)
-    if not len(rows):
-        return colors[:1, :1]
-    return colors[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return colors[area], changed.reshape(MAX_SIDE, MAX_SIDE)[area]
+
+
+def _grid_area(tokens: Tokens) -> tuple[slice, slice]:
+    """The rows and columns of the grid in tokens (900,); see :func:`cropped`."""
+    from trm.tasks.arc.augmentation import grid_size_at  # compiled
+
+    cells: NDArray[np.uint8] = np.ascontiguousarray(tokens, np.uint8)
+    used = cells.reshape(MAX_SIDE, MAX_SIDE) != PAD
+    down, right = int(used.any(axis=1).argmax()), int(used.any(axis=0).argmax())
+    height, width = grid_size_at(cells, down, right)
+    return slice(down, down + height), slice(right, right + width)
 
 
 def _json_objects(text: str) -> Iterator[Mapping[str, Any]]:

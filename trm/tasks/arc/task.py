@@ -12,6 +12,7 @@ from trm.errors import InputError
 from trm.tasks.arc.build import ArcOptions, build
 from trm.tasks.arc.grids import SEQ_LEN, VOCABULARY
 from trm.tasks.arc.notation import (
+    LEGEND,
     board_of,
     format_grid,
     format_puzzle,
@@ -64,6 +65,7 @@ class Arc(Task):
     data_options = ArcOptions
     published_seq_len = SEQ_LEN
     info_kinds = {"name": "S", "solved": "b"}
+    legend = LEGEND
     defaults = _PUBLISHED
     presets = {"8gpu": EIGHT_GPUS, "mini": _MINI, "published": _PUBLISHED_ORDER}
 
@@ -110,13 +112,17 @@ class Arc(Task):
         """See :meth:`trm.tasks.base.Task.format_puzzle`."""
         return format_puzzle(puzzle)
 
-    def render(self, tokens: Tokens, *, given: Tokens | None = None) -> RenderableType:
+    def render(
+        self, tokens: Tokens, *, given: Tokens | None = None, before: Tokens | None = None
+    ) -> RenderableType:
         """See :meth:`trm.tasks.base.Task.render`."""
-        return render_grid(tokens)
+        return render_grid(tokens, before)
 
-    def board(self, tokens: Tokens, *, given: Tokens | None = None) -> Board:
+    def board(
+        self, tokens: Tokens, *, given: Tokens | None = None, before: Tokens | None = None
+    ) -> Board:
         """See :meth:`trm.tasks.base.Task.board`."""
-        return board_of(tokens)
+        return board_of(tokens, before)
 
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
         """See :meth:`trm.tasks.base.Task.describe`."""

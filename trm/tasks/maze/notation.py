@@ -22,6 +22,8 @@ _SYMBOLS = "?#.SGo"
 #: What a terminal shows for each token; two characters are about a square.
 _TERMINAL_CELLS = ("? ", "██", "  ", "S ", "G ", "• ")
 _STYLES = ("dim", "bright_black", "", "bold green", "bold magenta", "bold cyan")
+#: What the styles of :func:`render_maze` mean.
+LEGEND = {"path": "bold cyan", "just changed": "bold black on yellow", "wrong": "on red"}
 _COLORS = np.array(
     [
         (200, 200, 200),
@@ -143,33 +145,38 @@ def format_maze(tokens: Tokens) -> str:
     return "".join(_SYMBOLS[token] for token in tokens.tolist())
 
 
-def _changed(tokens: Tokens, given: Tokens | None) -> NDArray[np.bool_]:
-    """The cells (num_cells,) of an answer that differ from the given maze, except the path."""
-    if given is None:
-        return np.zeros(len(tokens), np.bool_)
-    marked = (given == OPEN) & (tokens == PATH)
-    changed: NDArray[np.bool_] = (tokens != given) & ~marked
-    return changed
-
-
-def render_maze(tokens: Tokens, given: Tokens | None = None) -> Text:
-    """A maze (num_cells,) for a terminal. Walls, S and G that differ from ``given`` are red."""
-    size, changed = size_of(len(tokens)), _changed(tokens, given)
+def render_maze(tokens: Tokens, given: Tokens | None = None, before: Tokens | None = None) -> Text:
+    """A maze (num_cells,) for a terminal. :data:`LEGEND` explains its colours."""
+    size, wrong, changed = size_of(len(tokens)), _wrong(tokens, given), _differs(tokens, before)
     text = Text()
     for cell, token in enumerate(tokens.tolist()):
         if cell and cell % size == 0:
             text.append("\n")
-        red = "red" if token == WALL else "on red"
-        text.append(_TERMINAL_CELLS[token], style=red if changed[cell] else _STYLES[token])
+        style = "bold black on yellow" if changed[cell] else _STYLES[token]
+        if wrong[cell]:
+            style = "red" if token == WALL else "on red"
+        text.append(_TERMINAL_CELLS[token], style=style)
     return text
 
 
-def maze_board(tokens: Tokens, given: Tokens | None = None) -> Board:
+def maze_board(tokens: Tokens, given: Tokens | None = None, before: Tokens | None = None) -> Board:
     """A picture of a maze (num_cells,). Walls, S and G that differ from ``given`` are red."""
     size = size_of(len(tokens))
     colors = _COLORS[tokens]
-    colors[_changed(tokens, given)] = _WRONG
+    colors[_wrong(tokens, given)] = _WRONG
     letters = tuple(
         _SYMBOLS[token] if token in (PAD, START, GOAL) else "" for token in tokens.tolist()
     )
-    return Board(colors.reshape(size, size, 3), letters)
+    changed = _differs(tokens, before).reshape(size, size)
+    return Board(colors.reshape(size, size, 3), letters, changed=changed)
+
+
+def _wrong(tokens: Tokens, given: Tokens | None) -> NDArray[np.bool_]:
+    """The cells (num_cells,) of an answer that differ from the given maze, except the path."""
+    path: NDArray[np.bool_] = tokens == PATH
+    return _differs(tokens, given) & ~(path if given is None else path & (given == OPEN))
+
+
+def _differs(tokens: Tokens, other: Tokens | None) -> NDArray[np.bool_]:
+    differs: NDArray[np.bool_] = tokens != (tokens if other is None else other)
+    return differs

@@ -13,7 +13,7 @@ from trm.tasks.maze.build import MazeOptions, build
 from trm.tasks.maze.csv_source import HUB_REPOSITORY
 from trm.tasks.maze.evaluator import MazeEvaluator
 from trm.tasks.maze.geometry import PATH, VOCABULARY, WALL, size_of
-from trm.tasks.maze.notation import format_maze, maze_board, parse_mazes, render_maze
+from trm.tasks.maze.notation import LEGEND, format_maze, maze_board, parse_mazes, render_maze
 from trm.tasks.maze.solver import is_valid_path
 from trm.tasks.maze.symmetry import MazeAugmentation
 from trm.tasks.solved_puzzles import describe_sources
@@ -29,6 +29,7 @@ class Maze(SquareBoardTask):
     hub_dataset = HUB_REPOSITORY
     published_seq_len = 900
     info_kinds = {"source": "S"}
+    legend = LEGEND
     defaults = published_settings(l_cycles=4)
     presets = {
         "8gpu": EIGHT_GPUS,
@@ -99,13 +100,17 @@ class Maze(SquareBoardTask):
         """See :meth:`trm.tasks.base.Task.format`."""
         return format_maze(tokens)
 
-    def render(self, tokens: Tokens, *, given: Tokens | None = None) -> RenderableType:
+    def render(
+        self, tokens: Tokens, *, given: Tokens | None = None, before: Tokens | None = None
+    ) -> RenderableType:
         """See :meth:`trm.tasks.base.Task.render`."""
-        return render_maze(tokens, given)
+        return render_maze(tokens, given, before)
 
-    def board(self, tokens: Tokens, *, given: Tokens | None = None) -> Board:
+    def board(
+        self, tokens: Tokens, *, given: Tokens | None = None, before: Tokens | None = None
+    ) -> Board:
         """See :meth:`trm.tasks.base.Task.board`."""
-        return maze_board(tokens, given)
+        return maze_board(tokens, given, before)
 
     def is_valid(self, puzzle: Tokens, answer: Tokens) -> bool:
         """Whether ``answer`` marks a path through ``puzzle``, shortest or not."""

@@ -15,8 +15,17 @@ from trm.tasks.sudoku.symmetry import FIRST_DIGIT
 #: The symbols of padding and of a blank cell in :func:`format_board`.
 _SYMBOLS = " ."
 
-#: The colours of cells in a picture: empty or filled in, clues of the puzzle, and conflicts.
-_PLAIN, _CLUE, _CONFLICT = (255, 255, 255), (224, 224, 224), (255, 176, 176)
+#: What the styles of :func:`render_board` mean.
+LEGEND = {
+    "given": "bold",
+    "filled in": "cyan",
+    "just changed": "bold black on yellow",
+    "wrong": "red",
+}
+
+#: The colours of cells in a picture: empty or filled in, clues of the puzzle, and wrong digits.
+#: Their brightness differs too.
+_PLAIN, _CLUE, _CONFLICT = (255, 255, 255), (224, 224, 224), (245, 165, 115)
 
 
 def vocabulary(geometry: Geometry) -> tuple[str, ...]:
@@ -80,11 +89,14 @@ def format_board(tokens: NDArray[np.integer[Any]]) -> str:
 
 
 def render_board(
-    tokens: NDArray[np.integer[Any]], given: NDArray[np.integer[Any]] | None = None
+    tokens: NDArray[np.integer[Any]],
+    given: NDArray[np.integer[Any]] | None = None,
+    before: NDArray[np.integer[Any]] | None = None,
 ) -> Text:
-    """A board with its boxes. Digits of the puzzle are bold, conflicting digits red."""
+    """A board with its boxes. :data:`LEGEND` explains its colours."""
     geometry = Geometry.from_num_cells(len(tokens))
     size, symbols = geometry.size, format_board(tokens)
+    clues, conflicts, changed = _marks(geometry, tokens, given, before)
     bar = "+".join("-" * (2 * geometry.box_cols + 1) for _ in range(size // geometry.box_cols))
     text = Text()
     for row in range(size):
@@ -94,34 +106,56 @@ def render_board(
             if column and column % geometry.box_cols == 0:
                 text.append(" |", style="dim")
             cell = row * size + column
-            text.append(f" {symbols[cell]}", style=_style(cell, tokens, given))
+            clue, conflict = bool(clues[cell]), bool(conflicts[cell])
+            text.append(" ")
+            text.append(symbols[cell], _style(symbols[cell], clue, conflict, bool(changed[cell])))
         text.append("\n" if row < size - 1 else "")
     return text
 
 
 def board_of(
-    tokens: NDArray[np.integer[Any]], given: NDArray[np.integer[Any]] | None = None
+    tokens: NDArray[np.integer[Any]],
+    given: NDArray[np.integer[Any]] | None = None,
+    before: NDArray[np.integer[Any]] | None = None,
 ) -> Board:
-    """A picture of a board. Clues of the puzzle are grey, conflicting digits red."""
+    """A picture of a board. Clues of the puzzle are grey, wrong digits orange."""
     geometry = Geometry.from_num_cells(len(tokens))
-    digits = tokens >= FIRST_DIGIT
-    conflicts = digits & (tokens[geometry.peers] == tokens[:, None]).any(axis=1)
+    clues, conflicts, changed = _marks(geometry, tokens, given, before)
     colors = np.full((geometry.num_cells, 3), _PLAIN, np.uint8)
     if given is not None:
-        clues = given >= FIRST_DIGIT
-        colors[clues & (tokens == given)] = _CLUE
-        conflicts |= digits & clues & (tokens != given)
+        colors[clues] = _CLUE
     colors[conflicts] = _CONFLICT
     symbols = tuple("" if symbol in _SYMBOLS else symbol for symbol in format_board(tokens))
-    return Board(colors.reshape(geometry.size, geometry.size, 3), symbols)
+    shape = (geometry.size, geometry.size)
+    return Board(
+        colors.reshape(*shape, 3),
+        symbols,
+        filled_in=~clues.reshape(shape),
+        changed=changed.reshape(shape),
+        box=(geometry.box_rows, geometry.box_cols),
+    )
 
 
-def _style(
-    cell: int, tokens: NDArray[np.integer[Any]], given: NDArray[np.integer[Any]] | None
-) -> str:
-    if tokens[cell] < FIRST_DIGIT:
+def _marks(
+    geometry: Geometry,
+    tokens: NDArray[np.integer[Any]],
+    given: NDArray[np.integer[Any]] | None,
+    before: NDArray[np.integer[Any]] | None,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """The clues that are kept, the wrong digits and the changed cells of a board, (num_cells,).
+
+    A digit is wrong if a row, column or box has it twice, or if it replaces a clue.
+    """
+    puzzle = tokens if given is None else given
+    clues = (puzzle >= FIRST_DIGIT) & (tokens == puzzle)
+    repeated = (tokens[geometry.peers] == tokens[:, None]).any(axis=1)
+    conflicts = (tokens >= FIRST_DIGIT) & (repeated | (puzzle >= FIRST_DIGIT) & ~clues)
+    return clues, conflicts, tokens != (tokens if before is None else before)
+
+
+def _style(symbol: str, clue: bool, conflict: bool, changed: bool) -> str:
+    if changed:
+        return "bold red on yellow" if conflict else "bold black on yellow"
+    if symbol in _SYMBOLS:
         return "dim"
-    peers = Geometry.from_num_cells(len(tokens)).peers[cell]
-    conflict = bool((tokens[peers] == tokens[cell]).any())
-    clue = given is None or bool(given[cell] >= FIRST_DIGIT)
     return ("bold " if clue else "") + ("red" if conflict else "default" if clue else "cyan")

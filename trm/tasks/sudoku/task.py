@@ -16,6 +16,7 @@ from trm.tasks.sudoku.csv_source import HUB_REPOSITORY
 from trm.tasks.sudoku.evaluator import SudokuEvaluator
 from trm.tasks.sudoku.geometry import BLANK, BOX_SHAPES, Geometry, is_valid_solution
 from trm.tasks.sudoku.notation import (
+    LEGEND,
     board_of,
     format_board,
     parse_boards,
@@ -62,6 +63,7 @@ class Sudoku(SquareBoardTask):
     hub_dataset = HUB_REPOSITORY
     published_seq_len = 81
     info_kinds = {"source": "S", "rating": "iuf"}
+    legend = LEGEND
     defaults = published_settings(l_cycles=6)
     presets = {
         "8gpu": EIGHT_GPUS,
@@ -132,13 +134,17 @@ class Sudoku(SquareBoardTask):
         """See :meth:`trm.tasks.base.Task.format`."""
         return format_board(tokens)
 
-    def render(self, tokens: Tokens, *, given: Tokens | None = None) -> RenderableType:
+    def render(
+        self, tokens: Tokens, *, given: Tokens | None = None, before: Tokens | None = None
+    ) -> RenderableType:
         """See :meth:`trm.tasks.base.Task.render`."""
-        return render_board(tokens, given)
+        return render_board(tokens, given, before)
 
-    def board(self, tokens: Tokens, *, given: Tokens | None = None) -> Board:
+    def board(
+        self, tokens: Tokens, *, given: Tokens | None = None, before: Tokens | None = None
+    ) -> Board:
         """See :meth:`trm.tasks.base.Task.board`."""
-        return board_of(tokens, given)
+        return board_of(tokens, given, before)
 
     def is_valid(self, puzzle: Tokens, answer: Tokens) -> bool:
         """Whether ``answer`` is a valid Sudoku that keeps the clues of ``puzzle``."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trm.errors import ConfigError, InputError, StorageError
-from trm.show.board_pictures import save_pictures
+from trm.pictures.boards import save_pictures
 from trm.tasks.base import Board
 
 pytest.importorskip("matplotlib")
@@ -150,7 +150,7 @@ def test_the_same_boards_are_the_same_bytes(tmp_path: Path, ending: str) -> None
         save_pictures(path, boards)
     program = (
         "import sys, numpy as np; from pathlib import Path; from trm.tasks.base import Board;"
-        "from trm.show.board_pictures import save_pictures;"
+        "from trm.pictures.boards import save_pictures;"
         "read = lambda n: np.load(sys.argv[2])[n];"
         "save_pictures(Path(sys.argv[1]), [('a', Board(read('a'), tuple('123456789' * 9))),"
         "('b', Board(read('b')))]); print('matplotlib.pyplot' in sys.modules)"
@@ -247,10 +247,31 @@ def test_without_matplotlib_the_message_says_what_to_install(
 
 def test_matplotlib_is_imported_only_to_draw() -> None:
     program = (
-        "import sys, trm.show.board_pictures, trm.show.plots;"
+        "import sys, trm.pictures.boards, trm.show.plots;"
         "print([m for m in ('matplotlib', 'torch') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_boxes_and_changed_cells_are_framed(tmp_path: Path) -> None:
+    path, marks = tmp_path / "board.png", np.zeros((4, 4), bool)
+    marks[0, 3] = True
+    white = np.full((4, 4, 3), 255, np.uint8)
+    filled_in = np.zeros((4, 4), bool)
+    filled_in[3] = True
+    symbols = tuple("1" if row in (1, 3) else "" for row in range(4) for _ in range(4))
+    save_pictures(path, [("", Board(white, symbols, filled_in, marks, box=(2, 2)))])
+    picture, cell = pixels(path), 72
+    row = picture[32 + cell // 2 - 8, 32 : 32 + 4 * cell]
+    thick = np.flatnonzero((row < 50).all(axis=1))
+    assert {int(place) // (cell // 2) for place in thick} <= {0, 3, 4, 7}  # at the boxes alone
+    assert np.abs(thick - 2 * cell).min() == 0
+    (orange,) = np.where((row == (213, 94, 0)).all(axis=1))
+    assert (orange // cell == 3).all()
+    assert len(orange) > 6
+    bold, light = (picture[32 + n * cell + 8 : 32 + (n + 1) * cell - 8] for n in (1, 3))
+    assert (bold[:, 40:96] < 30).all(axis=2).sum() > (bold[:, 40:96] == (0, 75, 145)).all(2).sum()
+    assert (light == (0, 75, 145)).all(axis=2).sum() > 100

@@ -1,15 +1,16 @@
-"""Boards as PNG or SVG pictures. Needs matplotlib (``trm[plot]``)."""
+"""Boards as PNG or SVG pictures, side by side."""
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trm.errors import InputError
-from trm.show.plots import check_extension, plot_style, save_figure
+from trm.pictures.figures import check_extension, plot_style, save_figure
 from trm.storage import check_writable
 from trm.tasks.base import Board
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_DPI = 144  # two pixels per point, so that cells begin and end on whole pixels
+#: The extensions of pictures of boards.
+BOARD_EXTENSIONS = (".png", ".svg")
+DPI = 144  # two pixels per point, so that cells begin and end on whole pixels
 _MAX_PIXELS = 30_000  # on each side of a picture
 
 # Lengths in points.
@@ -27,16 +30,21 @@ _MIN_PANEL_WIDTH = 110  # leaves room for a title above a small board
 _GAP = 16
 _TITLE_SIZE, _TITLE_LINE, _TITLE_CHARACTER = 9, 13, 5.6
 _GRID_COLOR, _GRID_WIDTH = "#8a8a8a", 0.5
+_BOX_COLOR, _BOX_WIDTH = "#202020", 2
+#: Symbols that are filled in. It is dark enough on white and on orange.
+_FILLED_IN_COLOR = "#004b91"
+#: The frames of changed cells, and their width as a share of a cell.
+_CHANGED_COLOR, _CHANGED_WIDTH = "#d55e00", 0.09
 
 
-def check_picture_path(path: Path) -> None:
+def check_picture_path(path: Path, extensions: Sequence[str] = BOARD_EXTENSIONS) -> None:
     """Check before the work is done that a picture can be saved to this path.
 
     Raises:
-        InputError: if the extension is neither ``.png`` nor ``.svg``.
+        InputError: if the extension is not one of ``extensions``.
         StorageError: if the file cannot be written.
     """
-    check_extension(path, (".png", ".svg"))
+    check_extension(path, extensions)
     check_writable(path)
 
 
@@ -59,16 +67,16 @@ def save_pictures(path: Path, boards: Sequence[tuple[str, Board]], *, columns: i
         raise InputError("no board was given to draw. Give one or more.")
     if columns < 1:
         raise InputError(f"columns is {columns}. Give 1 or more.")
-    panels, size = _lay_out(boards, columns)
+    panels, size = lay_out(boards, columns)
     with plot_style():
-        figure = _empty_figure(size)
+        figure = empty_figure(size)
         for number, panel in enumerate(panels, 1):
-            _draw(figure, size, panel, f"board-{number}")
-        save_figure(path, figure, _DPI)
+            draw_panel(figure, size, panel, f"board-{number}")
+        save_figure(path, figure, DPI)
 
 
 @dataclass(frozen=True)
-class _Panel:
+class Panel:
     """A board, its title and its position, in points from the picture's upper left corner."""
 
     board: Board
@@ -81,10 +89,14 @@ class _Panel:
     def shape(self) -> tuple[int, int]:
         return self.board.colors.shape[0], self.board.colors.shape[1]
 
+    def moved(self, right: int) -> "Panel":
+        """The panel at another place."""
+        return replace(self, left=self.left + right)
 
-def _lay_out(
+
+def lay_out(
     boards: Sequence[tuple[str, Board]], columns: int
-) -> tuple[list[_Panel], tuple[int, int]]:
+) -> tuple[list[Panel], tuple[int, int]]:
     """The position of each board, and the width and height of the picture."""
     columns = min(columns, len(boards))
     sides = [max(1, *board.colors.shape[:2]) for _, board in boards]
@@ -92,22 +104,22 @@ def _lay_out(
     widths = [cell * board.colors.shape[1] for cell, (_, board) in zip(cells, boards, strict=True)]
     width = max(_MIN_PANEL_WIDTH, *widths)
     titles = [textwrap.wrap(title, int(width / _TITLE_CHARACTER)) for title, _ in boards]
-    panels: list[_Panel] = []
+    panels: list[Panel] = []
     top = _GAP
     for start in range(0, len(boards), columns):
         row = range(start, min(start + columns, len(boards)))
         top += _TITLE_LINE * max(len(titles[index]) for index in row)
         for index in row:
             left = _GAP + (index - start) * (width + _GAP) + (width - widths[index]) // 2
-            panels.append(_Panel(boards[index][1], titles[index], left, top, cells[index]))
+            panels.append(Panel(boards[index][1], titles[index], left, top, cells[index]))
         top += max(panel.shape[0] * panel.cell for panel in panels[start:]) + _GAP
     return panels, (_GAP + columns * (width + _GAP), top)
 
 
-def _empty_figure(size: tuple[int, int]) -> "Figure":
+def empty_figure(size: tuple[int, int]) -> "Figure":
     from matplotlib.figure import Figure
 
-    pixels = [length * _DPI // 72 for length in size]
+    pixels = [length * DPI // 72 for length in size]
     if max(pixels) > _MAX_PIXELS:
         raise InputError(
             f"the picture would have {pixels[0]} x {pixels[1]} pixels, more than {_MAX_PIXELS} "
@@ -116,7 +128,7 @@ def _empty_figure(size: tuple[int, int]) -> "Figure":
     return Figure(figsize=(size[0] / 72, size[1] / 72))
 
 
-def _draw(figure: "Figure", size: tuple[int, int], panel: _Panel, name: str) -> None:
+def draw_panel(figure: "Figure", size: tuple[int, int], panel: Panel, name: str) -> None:
     """Draw a board and its title. ``name`` is the id of the group in an SVG."""
     (width, height), (rows, columns) = size, panel.shape
     board_width, board_height = columns * panel.cell, rows * panel.cell
@@ -145,19 +157,56 @@ def _draw(figure: "Figure", size: tuple[int, int], panel: _Panel, name: str) -> 
     axes.set_ylim(rows, 0)
     if panel.board.symbols:
         _write_symbols(axes, panel)
+    if panel.board.box is not None:
+        _draw_boxes(axes, panel, panel.board.box)
+    if panel.board.changed is not None and panel.board.changed.any():
+        _frame_cells(axes, panel, panel.board.changed)
 
 
-def _write_symbols(axes: "Axes", panel: _Panel) -> None:
+def _write_symbols(axes: "Axes", panel: Panel) -> None:
     longest = max(1, *map(len, panel.board.symbols))
     size = panel.cell * min(0.55, 0.95 / longest)
     is_light = panel.board.colors @ np.array([0.299, 0.587, 0.114]) > 128  # ITU-R BT.601
+    filled_in = panel.board.filled_in
     for cell, symbol in zip(np.ndindex(panel.shape), panel.board.symbols, strict=True):
+        is_filled_in = filled_in is not None and bool(filled_in[cell])
+        color = _FILLED_IN_COLOR if is_filled_in else "black"
         axes.text(
             cell[1] + 0.5,
             cell[0] + 0.5,
             symbol,
             fontsize=size,
-            color="black" if is_light[cell] else "white",
+            fontweight="normal" if is_filled_in or filled_in is None else "bold",
+            color=color if is_light[cell] else "white",
             ha="center",
             va="center_baseline",
         )
+
+
+def _draw_boxes(axes: "Axes", panel: Panel, box: tuple[int, int]) -> None:
+    """Draw the lines around the boxes."""
+    (rows, columns), (box_rows, box_columns) = panel.shape, box
+    style: dict[str, Any] = {
+        "colors": _BOX_COLOR, "linewidth": _BOX_WIDTH, "clip_on": False, "capstyle": "projecting",
+    }  # fmt: skip
+    axes.hlines(np.arange(0, rows + 1, box_rows), 0, columns, **style)
+    axes.vlines(np.arange(0, columns + 1, box_columns), 0, rows, **style)
+
+
+def _frame_cells(axes: "Axes", panel: Panel, changed: NDArray[np.bool_]) -> None:
+    """Draw a frame into each changed cell."""
+    from matplotlib.collections import PolyCollection
+
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
+    inset = _CHANGED_WIDTH / 2 + _BOX_WIDTH / 2 / panel.cell
+    square = inset + corners * (1 - 2 * inset)
+    squares = np.argwhere(changed)[:, None, ::-1] + square  # x is the column
+    axes.add_collection(
+        PolyCollection(
+            list(squares),
+            facecolors="none",
+            edgecolors=_CHANGED_COLOR,
+            linewidths=panel.cell * _CHANGED_WIDTH,
+            joinstyle="miter",
+        )
+    )

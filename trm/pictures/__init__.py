@@ -1,0 +1,1 @@
+"""Boards and figures as picture files. Needs matplotlib (``trm[plot]``)."""
