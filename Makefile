@@ -71,6 +71,7 @@ package: $(INSTALLED)
 			= $(CURDIR)/build/installed/trm/__init__.py && \
 		$(BIN_PATH)/python -m trm build-data sudoku --preset mini --out mini --overwrite && \
 		$(BIN_PATH)/python -m trm train sudoku --preset mini --data mini --dry-run >/dev/null
+	$(BIN)/python examples/rented-gpus/check.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
