@@ -17,6 +17,8 @@ from tests.hub.commands import Online, refused
 from tests.made_checkpoints import files_of
 from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.errors import HubError
+from trm.hub import _hub_errors
+from trm.hub_names import HubName
 
 Checkpoint = Callable[..., Path]
 EVAL = ("eval", "--json", "--device", "cpu", "--max-examples", "4", "--ckpt", "bob/odd")
@@ -93,6 +95,8 @@ def test_a_download_that_is_answered_oddly(
 
 SILENT = """
 from trm.errors import HubError
+from trm.hub import _hub_errors
+from trm.hub_names import HubName
 from trm.hub import pull
 from trm.hub_names import HubName
 try:
@@ -108,6 +112,19 @@ def test_an_endpoint_that_is_no_address(monkeypatch: pytest.MonkeyPatch, endpoin
     message = rf"^HF_ENDPOINT is '{re.escape(endpoint)}', which is not an address: .*unset it\.$"
     with pytest.raises(HubError, match=message):
         open_checkpoint("bob/odd")
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        ("401 Unauthorized", "the token for the Hub is missing or invalid. Log in with `hf auth"),
+        ("403 Forbidden", "your token may not write to bob/odd. Use a repository and a token that"),
+    ],
+)
+def test_the_storage_of_large_files_has_its_status_in_the_text(status: str, message: str) -> None:
+    text = f"Network error: Request error: HTTP status client error ({status}), domain: http://x/y"
+    with pytest.raises(HubError, match=f"^{message}"), _hub_errors(HubName("bob/odd"), writes=True):
+        raise ConnectionError(text)
 
 
 def test_a_hub_that_says_nothing(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import glob
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar
@@ -18,6 +19,7 @@ from trm.hub_names import HubName
 
 #: An upload may take this many times as long as a download before its answer begins.
 _PATIENCE_FOR_WRITES = 6
+_XET_STATUS = re.compile(r"HTTP status \w+ error \((\d{3})\b")
 #: What the client raises when it takes an answer apart that has another form than it expects.
 _MALFORMED = (TypeError, LookupError, AttributeError, AssertionError, RecursionError)
 
@@ -74,6 +76,26 @@ def pull(name: HubName, choose: Callable[[Sequence[str]], AnyChoice]) -> tuple[P
     patterns = [glob.escape(file) for file in choice.files]
     with _hub_errors(name):
         return Path(client.snapshot_download(**repo, allow_patterns=patterns)), choice
+
+
+def download_data(repo: str, file: str) -> Path:
+    """Download a file of a dataset into the cache of ``huggingface_hub``, or find it there.
+
+    The Hub is asked once: the client's own download would repeat a request that gets no answer.
+
+    Raises:
+        HubError: if the Hub cannot be read, and the file is not in the cache.
+    """
+    client = _client()
+    with _hub_errors(HubName(repo)):
+        try:
+            client.HfApi().dataset_info(repo)
+        except Exception:
+            cached = client.try_to_load_from_cache(repo, file, repo_type="dataset")
+            if not isinstance(cached, str):
+                raise
+            return Path(cached)
+        return Path(client.hf_hub_download(repo, file, repo_type="dataset"))
 
 
 def _stays_inside(file: str) -> bool:
@@ -269,7 +291,9 @@ def _message(error: BaseException, name: HubName, writes: bool) -> str:
         return f"no token for the Hub was found. {log_in}."
     if isinstance(error, errors.OfflineModeIsEnabled) and writes:
         return f"{name}: HF_HUB_OFFLINE is set, so nothing can be uploaded. Unset it."
-    if isinstance(error, errors.OfflineModeIsEnabled | errors.LocalEntryNotFoundError):
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return f"{name} is not complete in the cache, and HF_HUB_OFFLINE is set. Unset it."
+    if isinstance(error, errors.LocalEntryNotFoundError):
         return f"{name} is not complete in the cache, and the Hub cannot be reached. Go online."
     if isinstance(error, errors.GatedRepoError):
         return f"{name.repo} is gated. Ask its owner for access on its page. {log_in}."
@@ -299,6 +323,10 @@ def _message(error: BaseException, name: HubName, writes: bool) -> str:
 
 
 def _status(error: BaseException) -> int | None:
+    """The status that the Hub answered with; its storage (Xet) has it only in the text."""
+    in_text = _XET_STATUS.search(str(error)) if isinstance(error, ConnectionError) else None
+    if in_text is not None:
+        return int(in_text[1])
     return getattr(getattr(error, "response", None), "status_code", None)
 
 

@@ -1,5 +1,6 @@
 """Files of puzzles from the Hub."""
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -7,38 +8,54 @@ from pathlib import Path
 
 import pytest
 
+from tests.hub import HubServer
+from tests.hub.calls import Answer
+from tests.hub.commands import Online, refused
 from trm.errors import DataError
 from trm.tasks.puzzle_csv import download
 
-
-@pytest.fixture
-def _no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """A Hub of which nobody answers, an empty cache, and no pause before the Hub's retries."""
-    from huggingface_hub import close_session, constants
-
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.setattr("time.sleep", lambda seconds: None)
-        close_session()
-        yield
-        close_session()
-
-
 SOURCES = (
-    r"Use puzzles of your own with --source FOLDER \(train.csv and test.csv\) or generated ones "
-    r"with --source generate\.$"
+    " Without the Hub, --source generate makes puzzles, and --source FOLDER (with train.csv and "
+    "test.csv) or --source FILE reads your own."
 )
+ABOUT = "GET /api/datasets/someone/puzzles"
+FILE = "/datasets/someone/puzzles/resolve/main/test.csv"
+FETCH = """
+from trm.errors import DataError
+from trm.tasks.puzzle_csv import download
+try:
+    print(download("someone/puzzles", "test").read_text())
+except DataError as error:
+    print(error)
+"""
 
 
-@pytest.mark.usefixtures("_no_hub")
-def test_without_a_network_the_other_sources_are_named() -> None:
-    message = rf"^cannot download someone/puzzles from the Hub \(\w+\)\. {SOURCES}"
-    with pytest.raises(DataError, match=message):
-        download("someone/puzzles", "train")
+def test_without_an_answer_the_hub_is_asked_once(hub: HubServer, online: Online) -> None:
+    hub.fail_next(ABOUT, 503, times=50, message="too busy")
+    message = refused(online("build-data", "sudoku"))
+    name = "sapientinc/sudoku-extreme"
+    assert [request.path for request in hub.requests] == [f"/api/datasets/{name}"]
+    assert message.startswith(f"{name}: ")
+    hub.requests.clear()
+    assert online.program(FETCH) == (
+        f"someone/puzzles: the Hub answered 503: too busy. Try again.{SOURCES}\n"
+    )
+    assert len(hub.requests) == 1
+    hub.stop()
+    unreachable = "someone/puzzles: the Hub cannot be reached (ConnectError). Try again."
+    assert online.program(FETCH) == f"{unreachable}{SOURCES}\n"
+
+
+def test_a_file_is_fetched_once_and_then_in_the_cache(hub: HubServer, online: Online) -> None:
+    about = {"id": "someone/puzzles", "sha": "0" * 40, "siblings": []}
+    headers = {"ETag": '"tag"', "X-Repo-Commit": "0" * 40}
+    hub.answer_next(ABOUT, Answer(body=json.dumps(about).encode()), times=2)
+    hub.answer_next(f" {FILE}", Answer(body=b"question,answer", headers=headers), times=3)
+    for _ in range(2):
+        assert online.program(FETCH) == "question,answer\n"
+    assert [r.method for r in hub.requests if r.path == FILE] == ["HEAD", "GET", "HEAD"]
+    hub.stop()
+    assert online.program(FETCH) == "question,answer\n"
 
 
 @pytest.fixture
@@ -64,9 +81,8 @@ def refusing_proxy() -> Iterator[str]:
     thread.join()
 
 
-@pytest.mark.usefixtures("_no_hub")
 def test_a_proxy_that_refuses_is_no_different(
-    monkeypatch: pytest.MonkeyPatch, refusing_proxy: str
+    monkeypatch: pytest.MonkeyPatch, refusing_proxy: str, tmp_path: Path
 ) -> None:
     from huggingface_hub import close_session, constants
 
@@ -75,20 +91,11 @@ def test_a_proxy_that_refuses_is_no_different(
     for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     close_session()
-    with pytest.raises(DataError, match=rf"from the Hub \(\w+\)\. {SOURCES}"):
+    with pytest.raises(DataError) as error:
         download("someone/puzzles", "train")
-
-
-def test_the_files_of_the_hub_are_asked_for_by_name(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    asked = []
-
-    def fetch(repository: str, file: str, *, repo_type: str) -> str:
-        asked.append((repository, file, repo_type))
-        return str(tmp_path / file)
-
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
-    assert download("someone/puzzles", "test") == tmp_path / "test.csv"
-    assert asked == [("someone/puzzles", "test.csv", "dataset")]
+    close_session()
+    assert str(error.value) == (
+        f"someone/puzzles: the Hub cannot be reached (ProxyError). Try again.{SOURCES}"
+    )

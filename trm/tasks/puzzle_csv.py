@@ -17,7 +17,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from trm.errors import DataError, InputError
+from trm.errors import DataError, HubError, InputError
+from trm.hub import download_data
 from trm.reading import FileReader
 
 QUESTION_COLUMNS = ("question", "puzzle", "quizzes")
@@ -50,15 +51,12 @@ def download(repository: str, split: str) -> Path:
     Raises:
         DataError: if the Hub cannot be reached; the message names the other sources.
     """
-    from huggingface_hub import hf_hub_download
-
     try:
-        return Path(hf_hub_download(repository, f"{split}.csv", repo_type="dataset"))
-    except Exception as error:  # the errors of its HTTP library, which differs between versions
+        return download_data(repository, f"{split}.csv")
+    except HubError as error:
         raise DataError(
-            f"cannot download {repository} from the Hub ({type(error).__name__}). Use puzzles "
-            "of your own with --source FOLDER (train.csv and test.csv) or generated ones with "
-            "--source generate."
+            f"{error} Without the Hub, --source generate makes puzzles, and --source FOLDER (with "
+            "train.csv and test.csv) or --source FILE reads your own."
         ) from error
 
 
