@@ -239,7 +239,7 @@ def test_without_matplotlib_the_message_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    message = r'^drawing needs matplotlib, which is not installed\. Run: pip install "trm\[plot\]"$'
+    message = r"^drawing needs matplotlib, which is not installed\. Run: pip install matplotlib$"
     with pytest.raises(ConfigError, match=message):
         save_pictures(tmp_path / "a.png", [("", board(2, 2))])
     assert not list(tmp_path.iterdir())

@@ -251,7 +251,10 @@ def test_a_missing_package_is_named(
     name: str, checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, name, None)
-    message = f'{name} is not installed; exporting to ONNX needs it. Run: pip install "trm[onnx]"'
+    message = (
+        f"{name} is not installed; exporting to ONNX needs it. Run: pip install onnx onnxscript "
+        "onnxruntime"
+    )
     with pytest.raises(ConfigError) as caught:
         export_program.export_onnx(checkpoints / "mlp", tmp_path / "out")
     assert str(caught.value) == message

@@ -203,13 +203,12 @@ def test_what_is_installed_is_fine(install: Install) -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_a_missing_library_names_the_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, get_tracker(name).library, None)  # importing it fails
     with pytest.raises(ConfigError) as caught:
         check_trackers([name])
     assert str(caught.value) == (
-        f"tracker {name} needs {name}, which is not installed. "
-        f'Install it: pip install "trm[{name}]"'
+        f"tracker {name} needs {name}, which is not installed. Install it: pip install {name}"
     )
 
 

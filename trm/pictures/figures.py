@@ -74,7 +74,7 @@ def plot_style() -> Iterator[None]:
         if error.name != "matplotlib":
             raise
         raise ConfigError(
-            'drawing needs matplotlib, which is not installed. Run: pip install "trm[plot]"'
+            "drawing needs matplotlib, which is not installed. Run: pip install matplotlib"
         ) from None
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

@@ -275,7 +275,8 @@ def _import_package(name: str) -> ModuleType:
         if error.name != name:
             raise
         raise ConfigError(
-            f'{name} is not installed; exporting to ONNX needs it. Run: pip install "trm[onnx]"'
+            f"{name} is not installed; exporting to ONNX needs it. Run: pip install onnx "
+            "onnxscript onnxruntime"
         ) from None
 
 

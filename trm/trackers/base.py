@@ -21,7 +21,7 @@ class Tracker(ABC):
         summary: one line that describes the tracker.
         library: the module that :meth:`start` imports, or empty. Import it nowhere else, because
             it may not be installed.
-        extra: what to ``pip install`` for the library, such as ``trm[wandb]``.
+        extra: what to ``pip install`` for the library, if that is not the name of the module.
     """
 
     name: ClassVar[str]

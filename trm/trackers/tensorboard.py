@@ -17,7 +17,6 @@ class TensorBoard(Tracker):
     name = "tensorboard"
     summary = "Event files in RUN/tensorboard. View them with tensorboard --logdir runs."
     library = "tensorboard"
-    extra = "trm[tensorboard]"
 
     def start(self, run: Path, config: RunConfig, step: int) -> None:
         """Open a new event file. TensorBoard ignores steps after ``step`` in older files."""

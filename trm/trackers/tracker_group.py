@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def check_trackers(names: Iterable[str]) -> None:
             extra = tracker.extra or tracker.library
             raise ConfigError(
                 f"tracker {name} needs {tracker.library}, which is not installed. "
-                f'Install it: pip install "{extra}"'
+                f"Install it: pip install {shlex.quote(extra)}"
             )
 
 

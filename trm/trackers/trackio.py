@@ -16,7 +16,6 @@ class Trackio(Tracker):
     name = "trackio"
     summary = "Trackio's local database. View it with trackio show."
     library = "trackio"
-    extra = "trm[trackio]"
 
     def start(self, run: Path, config: RunConfig, step: int) -> None:
         """Start a Trackio run, or resume the newest one with this name."""

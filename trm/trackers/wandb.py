@@ -21,7 +21,6 @@ class WandB(Tracker):
     name = "wandb"
     summary = "Weights & Biases. Without a login, offline in RUN/wandb."
     library = "wandb"
-    extra = "trm[wandb]"
 
     def start(self, run: Path, config: RunConfig, step: int) -> None:
         """Start a W&B run, or resume the one whose id is in the run folder."""
