@@ -6,63 +6,34 @@
     python docs/generate.py --check    # exit with 1 if a page is not current
 """
 
-import json
 import os
-import subprocess
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+import typer
 from pydantic.fields import FieldInfo
 
+import trm.plugins
+from trm import cli
+from trm.commands.help import help_page
 from trm.config import GROUPS, RunConfig
 from trm.recipes import run_config
 from trm.settings import ENV_PREFIX
 from trm.tasks.registry import get_task
 
 REFERENCE = Path(__file__).parent / "reference"
-
-#: Prints a JSON list of (command, help) pairs. Installed plugins are ignored.
-HELP_SCRIPT = """
-import contextlib, io, json, sys
-import trm.plugins
-trm.plugins.entry_points = lambda group: ()
-import typer
-from trm import cli
-sys.argv = ["trm"]
-
-def walk(command, path):
-    yield path
-    if hasattr(command, "list_commands"):
-        context = typer.Context(command)
-        for name in sorted(command.list_commands(context)):
-            yield from walk(command.get_command(context, name), [*path, name])
-
-pages = []
-for path in walk(typer.main.get_command(cli.app), []):
-    with contextlib.redirect_stdout(io.StringIO()) as text:
-        cli.app([*path, "--help"], standalone_mode=False, prog_name="trm", max_content_width=88)
-    pages.append((" ".join(["trm", *path]), text.getvalue()))
-print(json.dumps(pages))
-"""
-
-#: Gives plain text of one width in every terminal and in CI.
-PLAIN_ENVIRONMENT = {
-    "COLUMNS": "88",
-    "TERMINAL_WIDTH": "88",
-    "NO_COLOR": "1",
-    "TYPER_USE_RICH": "0",
-}
-COLOUR_VARIABLES = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
+trm.plugins.entry_points = lambda group: ()  # installed plugins are ignored
 
 CLI_HEAD = """\
 # Command line
 
 <!-- Written by docs/generate.py. Do not edit. -->
 
-The `--help` of each command. `python -m trm` is the same as `trm`. A task from a plugin adds its
-own `trm build-data TASK`.
+What `--help` says, of each command. `python -m trm` is the same as `trm`. A task from a plugin adds
+its own `trm build-data TASK`.
 
 | exit code | meaning |
 |---|---|
@@ -71,7 +42,9 @@ own `trm build-data TASK`.
 | 2 | a mistake in the command line |
 | 130, 143 | Ctrl-C, SIGTERM; a run saves a checkpoint before it stops |
 
-`trm --debug COMMAND ...` shows the traceback of an error.
+`trm --debug COMMAND ...` shows the traceback of an error. `-v` and `-q` may stand before the
+command or after it. `-q` leaves out progress and remarks: warnings, errors and results remain. `-v`
+adds times and speeds.
 """
 
 SETTINGS_HEAD = f"""\
@@ -101,15 +74,45 @@ all settings.
 
 def cli_page() -> str:
     """The text of ``reference/cli.md``."""
-    environment = {k: v for k, v in os.environ.items() if k not in COLOUR_VARIABLES}
-    environment |= PLAIN_ENVIRONMENT
-    script = [sys.executable, "-c", HELP_SCRIPT]
-    done = subprocess.run(script, env=environment, stdout=subprocess.PIPE, check=True)
-    parts = [CLI_HEAD]
-    for command, text in json.loads(done.stdout):
-        lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
-        parts.append(f"## {command}\n\n```text\n{lines}\n```\n")
-    return "\n".join(parts)
+    context = typer.Context(typer.main.get_command(cli.app), info_name="trm")
+    context.help_option_names = ["-h", "--help"]
+    return "\n".join([CLI_HEAD, *_commands(context)])
+
+
+def _commands(context: typer.Context) -> Iterator[str]:
+    """The sections of a command and the commands that it has."""
+    command: Any = context.command
+    page = help_page(command, context)
+    yield f"## {context.command_path}\n"
+    yield from (f"{_plain(text)}\n" for text in page.paragraphs)
+    yield _block([page.usage])
+    for title, entries in page.commands.items():
+        yield f"**{title}**\n"
+        for entry in entries:
+            name = f"{context.command_path} {entry.name}"
+            yield f"- [`{name}`](#{name.replace(' ', '-')}): {_plain(entry.text)}"
+        yield ""
+    for title, entries in page.options.items():
+        yield f"**{title}**\n"
+        for entry in entries:
+            yield f"- `{f'{entry.name} {entry.value}'.strip()}`: {_plain(entry.text)}"
+        yield ""
+    if page.examples:
+        yield f"{page.examples_title}:\n"
+        yield _block(page.examples)
+    for names in page.commands.values():
+        for name in names:
+            child = command.get_command(context, name.name)
+            yield from _commands(typer.Context(child, parent=context, info_name=name.name))
+
+
+def _block(lines: Sequence[str]) -> str:
+    return "\n".join(["```text", *lines, "```", ""])
+
+
+def _plain(text: str) -> str:
+    """Text whose characters mean nothing in Markdown."""
+    return re.sub(r"[*<\[\]]", r"\\\g<0>", text)
 
 
 def settings_page() -> str:

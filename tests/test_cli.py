@@ -27,7 +27,7 @@ def test_version(trm: Trm) -> None:
 
 def test_help_lists_the_commands_in_order_of_use(trm: Trm) -> None:
     text = trm("--help").out
-    order = ["tasks", "config", "build-data", "inspect-data", "train", "eval", "solve"]
+    order = ["tasks", "build-data", "inspect-data", "train", "config", "solve", "eval"]
     places = [re.search(rf"^│ {name} ", text, re.M) for name in order]
     assert all(places)
     assert sorted(places, key=lambda m: m.start() if m else 0) == places

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from trm.commands import data, doctor, evaluate, hub, runs, solve, sweep, train
 from trm.commands import options as opt
+from trm.commands.help import Command, Group
 from trm.errors import StorageError, TrmError, TrmWarning
 from trm.runtime.stop_signals import remember_interrupts
 from trm.runtime.worker import LAUNCHER_SHOWS_ERRORS, is_elastic_worker
@@ -23,35 +23,33 @@ from trm.show.streams import prepare_streams
 from trm.show.text import Terminal, notes, out
 from trm.tasks.registry import list_tasks
 
+#: The commands in panels, in the order in which people use them.
+PANELS = {
+    "Data": ["tasks", "build-data", "inspect-data"],
+    "Train": ["train", "config", "runs", "plot"],
+    "Use": ["solve", "eval", "sweep-eval", "vote"],
+    "Share": ["push-hub", "import", "export"],
+    "Help": ["doctor"],
+}
+EXAMPLES = """
+trm build-data sudoku --preset mini               # puzzles of 6x6 cells
+trm train sudoku --preset mini                    # minutes on a CPU
+trm solve 6.1523.326..4....2...15.3.....1542..
+"""
 
-class _OrderedCommands(TyperGroup):
-    """Lists the commands in the order in which people use them."""
+
+class _Commands(Group):
+    def command_panels(self, ctx: Any) -> dict[str, list[str]]:
+        return PANELS
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = [
-            "tasks",
-            "config",
-            "build-data",
-            "inspect-data",
-            "train",
-            "runs",
-            "eval",
-            "sweep-eval",
-            "vote",
-            "solve",
-            "plot",
-            "push-hub",
-            "import",
-            "export",
-            "doctor",
-        ]
-        return sorted(super().list_commands(ctx), key=order.index)
+        return [name for names in PANELS.values() for name in names]
 
 
 app = typer.Typer(
     name="trm",
-    cls=_OrderedCommands,
-    help="Tiny Recursive Models: build data, train, evaluate and use them.",
+    cls=_Commands,
+    epilog=EXAMPLES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -114,7 +112,7 @@ def run(arguments: list[str]) -> int:
             _check_text(arguments)
             Terminal.verbosity = "normal"  # until the flags are read
             started = time.monotonic()
-            code = app(arguments, standalone_mode=False, obj=arguments)
+            code = app(arguments, standalone_mode=False, prog_name="trm", obj=arguments)
             if not is_elastic_worker(os.environ):
                 notes.detail(f"took {time.monotonic() - started:.1f} s")
         except (TrmError, OSError, MemoryError) as error:
@@ -178,9 +176,9 @@ def options(
         raise StorageError("the current folder was deleted. Change to another one.") from None
 
 
-@app.command()
+@app.command(cls=Command)
 def tasks() -> None:
-    """List the installed tasks, their presets, and the plugin each comes from."""
+    """List the installed tasks, their presets and their plugins."""
     from trm.show.tables import tasks_table
 
     out.print(tasks_table(list_tasks()))

@@ -33,7 +33,8 @@ def commands() -> dict[str, set[str]]:
     found = {}
     for section in sections:
         title, _, body = section.partition("\n")
-        found[title.strip()] = set(OPTION.findall(body))
+        listed = re.findall(r"^- `(--[^`]+)`", body, flags=re.M)
+        found[title.strip()] = set(OPTION.findall(" ".join(listed)))
     return found
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
-from typer.core import TyperCommand, TyperGroup
 
 from trm import datasets
 from trm.commands import options as opt
+from trm.commands.help import Command, Group
 from trm.datasets import Layout
 from trm.errors import InputError
 from trm.show.text import notes, out
@@ -24,8 +23,18 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+EXAMPLES = """
+trm build-data sudoku --preset mini               # 6x6 boards in seconds
+trm build-data sudoku                             # the published 9x9 set
+trm build-data maze --source generate --size 12 --out data/small
+"""
+INSPECT_EXAMPLES = """
+trm inspect-data data/sudoku
+trm inspect-data data/sudoku --split test --boards 10 --text > puzzles.txt
+"""
 
-class _OncePerFlag(TyperCommand):
+
+class _OncePerFlag(Command):
     """Refuses a flag that is given twice, of which click would take the last."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -38,8 +47,11 @@ class _OncePerFlag(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-class _Tasks(TyperGroup):
+class _Tasks(Group):
     """One command per task; plugins are loaded on demand."""
+
+    def command_panels(self, ctx: Any) -> dict[str, list[str]]:
+        return {"Tasks": self.list_commands(ctx)}
 
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(list_tasks())
@@ -47,21 +59,19 @@ class _Tasks(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         single = typer.Typer(add_completion=False)
         task = get_task(cmd_name)
-        single.command(cmd_name, cls=_OncePerFlag, help=f"Build data. {escape(task.summary)}")(
-            _builder(task)
-        )
+        single.command(cmd_name, cls=_OncePerFlag, help=task.summary)(_builder(task))
         return typer.main.get_command(single)
 
 
 _build = typer.Typer(
-    cls=_Tasks, no_args_is_help=True, subcommand_metavar="TASK [OPTIONS]", help="Build a dataset."
+    cls=_Tasks, no_args_is_help=True, subcommand_metavar="TASK [OPTIONS]", epilog=EXAMPLES
 )
 app.add_typer(_build, name="build-data")
 
 
 @_build.callback()
 def _options() -> None:
-    """Build the dataset of a task, with training and test puzzles."""
+    """Build the dataset of a task: training and test puzzles."""
 
 
 def _builder(task: "Task") -> Callable[..., None]:
@@ -82,18 +92,20 @@ def _builder(task: "Task") -> Callable[..., None]:
         out.print(f"{folder}: {counts}, digest {meta.digest[:12]}")
 
     parameters = [
-        _parameter("preset", str | None, None, "A named set of options: "
-                   + (", ".join(n for n, p in task.presets.items() if p.data)
-                      or "this task has none") + "."),
-        _parameter("out_folder", Path | None, None, f"Data folder (default: data/{task.name})",
-                   "--out"),
-        _parameter("overwrite", bool, False, "Replace an existing dataset.", "--overwrite"),
-        _parameter("layout", Layout, "native", "native, or published: all augmented examples, in "
-                   "the format of the published trainer. (default: native)",
-                   "--layout"),
+        _parameter("preset", str | None, None, opt.option(
+            opt.BASICS, "--preset NAME", "A named set of options: "
+            + (", ".join(n for n, p in task.presets.items() if p.data) or "this task has none")
+            + ".")),
+        _parameter("out_folder", Path | None, None, opt.option(
+            opt.BASICS, "--out DIR", f"Data folder. Default: data/{task.name}.")),
+        _parameter("overwrite", bool, False, opt.option(
+            opt.BASICS, "--overwrite", "Replace an existing dataset.")),
+        _parameter("layout", Layout, "native", opt.option(
+            opt.BASICS, "--layout NAME",
+            "native, or published: the files of the published trainer.")),
         *(
             _parameter(name, field.annotation | None, None,  # type: ignore[operator]
-                       _help(name, field), *_switch(name, field))
+                       _option(name, field))
             for name, field in fields.items()
         ),
     ]  # fmt: skip
@@ -101,45 +113,48 @@ def _builder(task: "Task") -> Callable[..., None]:
     return build
 
 
-def _parameter(name: str, kind: Any, default: Any, text: str, *flags: str) -> inspect.Parameter:
+def _parameter(name: str, kind: Any, default: Any, option: Any) -> inspect.Parameter:
     return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=default,
-        annotation=Annotated[kind, typer.Option(*flags, help=text, show_default=False)],
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
     )
 
 
-def _switch(name: str, field: "FieldInfo") -> list[str]:
-    """A boolean option that is off by default has only a flag to turn it on."""
-    return ["--" + name.replace("_", "-")] if field.default is False else []
-
-
-def _help(name: str, field: "FieldInfo") -> str:
-    if field.is_required():
-        default = "required"
+def _option(name: str, field: "FieldInfo") -> Any:
+    """The option of a field. A boolean that is off by default has only a flag to turn it on."""
+    flag, text = "--" + name.replace("_", "-"), field.description or name
+    if field.annotation is bool:
+        usage = flag if field.default is False else f"{flag}/--no-{flag[2:]}"
     else:
-        value = field.get_default(call_default_factory=True)
-        default = "default: " + ("unset" if value is None else str(value))
-    text = field.description or name
-    return escape(text if field.default is False else f"{text} ({default})")
+        usage = f"{flag} {opt.metavar_of(field.annotation)}"
+    if field.is_required():
+        text += " Required."
+    else:
+        default = field.get_default(call_default_factory=True)
+        text += "" if default is None or default is False else f" Default: {default}."
+    return opt.option(opt.DATA, usage, text, show_default=False)
 
 
-@app.command("inspect-data")
+@app.command("inspect-data", cls=Command, epilog=INSPECT_EXAMPLES)
 def inspect_data(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data folder.")],
-    split: Annotated[str | None, typer.Option(help="Show only boards of this split.")] = None,
-    boards: Annotated[int, typer.Option(min=0, help="Boards to show per split.")] = 2,
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="A data folder.", rich_help_panel=opt.BASICS),
+    ],
+    split: Annotated[
+        str | None, opt.option(opt.BASICS, "--split NAME", "Show only boards of this split.")
+    ] = None,
+    boards: Annotated[
+        int, opt.option(opt.BASICS, "--boards N", "Boards to show per split.", min=0)
+    ] = 2,
     puzzle: Annotated[
-        str | None,
-        typer.Option("--task", metavar="ID", help="Show all examples of this puzzle (ARC)."),
+        str | None, opt.option(opt.BASICS, "--task ID", "All examples of this puzzle (ARC).")
     ] = None,
     as_text: Annotated[
-        bool, typer.Option("--text", help="Print only the puzzles, one per line, for trm solve.")
+        bool, opt.option(opt.OUTPUT, "--text", "Only the puzzles, one per line, for trm solve.")
     ] = False,
     save: opt.Save = None,
 ) -> None:
-    """Show the contents of a dataset: counts, digest and a few boards."""
+    """Show a dataset: counts, digest and a few boards."""
     from trm.pictures.boards import save_pictures
     from trm.show.dataset_examples import DatasetExample, select_examples, show_example
 

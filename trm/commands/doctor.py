@@ -3,14 +3,15 @@
 import typer
 from rich.table import Table
 
+from trm.commands.help import Command
 from trm.show.text import out
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(cls=Command)
 def doctor() -> None:
-    """Show versions, devices, memory, disk and optional packages, for a report of a problem."""
+    """Show versions, devices and disk, for a report of a problem."""
     from trm.runtime.diagnostics import diagnose
 
     findings = list(diagnose())

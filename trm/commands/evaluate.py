@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trm.commands import options as opt
+from trm.commands.help import Command
 from trm.commands.options import PerTask, Submission
 from trm.commands.processes import join_processes, processes_to_start
 from trm.errors import InputError, TrmError
@@ -32,17 +33,25 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-AsJson = Annotated[bool, typer.Option("--json", help="The metrics as JSON.")]
+EXAMPLES = """
+trm eval                                          # the newest run's best
+trm eval --ckpt runs/sudoku/a --ckpt runs/sudoku/b --markdown
+trm eval --samples 4 --max-examples 1000 --save-predictions a.npz
+"""
+VOTE_EXAMPLES = """
+trm vote a.npz b.npz                              # two models vote
+trm vote arc.npz --submission submission.json
+"""
 
 
-@app.command("eval")
+@app.command("eval", cls=Command, epilog=EXAMPLES)
 @opt.with_verbosity
 @opt.with_inference_flags(InferenceOptions)
 def evaluate(
     context: typer.Context,
     ckpt: opt.Checkpoints = None,
     manifest: Annotated[
-        Path | None, typer.Option("--all", metavar="F", help="All checkpoints of a TOML file.")
+        Path | None, opt.option(opt.BASICS, "--all F", "All checkpoints of a TOML file.")
     ] = None,
     data: opt.Data = None,
     split: opt.Split = None,
@@ -56,15 +65,14 @@ def evaluate(
     num_processes: opt.NumProcesses = None,
     oversubscribe: opt.Oversubscribe = False,
     compiled: opt.Compile = None,
-    as_json: AsJson = False,
-    as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="The results as a Markdown table.")
-    ] = False,
+    as_json: opt.AsJson = False,
+    as_markdown: opt.AsMarkdown = False,
     save_predictions: Annotated[
-        Path | None, typer.Option(metavar="F", help="Write every answer to this .npz file.")
+        Path | None,
+        opt.option(opt.OUTPUT, "--save-predictions F", "Write every answer to this .npz file."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start again instead of resuming an evaluation.")
+        bool, opt.option(opt.OUTPUT, "--overwrite", "Start that file again, do not resume it.")
     ] = False,
     submission: Submission = None,
     per_task: PerTask = None,
@@ -251,18 +259,23 @@ def _write_extras(evaluator: "Evaluator", submission: Path | None, per_task: Pat
         write_text(per_task, json.dumps(evaluator.per_task()) + "\n")
 
 
-@app.command()
+@app.command(cls=Command, epilog=VOTE_EXAMPLES)
 @opt.with_verbosity
 def vote(
     predictions: Annotated[
-        list[Path], typer.Argument(metavar="PREDICTIONS...", help="Files of trm eval.")
+        list[Path],
+        typer.Argument(
+            metavar="PREDICTIONS...",
+            help="Files of trm eval --save-predictions.",
+            rich_help_panel=opt.BASICS,
+        ),
     ],
     data: opt.Data = None,
-    as_json: AsJson = False,
+    as_json: opt.AsJson = False,
     submission: Submission = None,
     per_task: PerTask = None,
 ) -> None:
-    """Vote again over saved predictions; several files make an ensemble."""
+    """Vote again over saved predictions; several make an ensemble."""
     from trm.evaluation.predictions import Predictions, vote_saved
     from trm.show.tables import metrics_table, split_text
 

@@ -6,38 +6,56 @@ from typing import Annotated
 import typer
 
 from trm.commands import options as opt
+from trm.commands.help import Command
 from trm.show.text import out
 
 app = typer.Typer()
 
-NewFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="The new folder.")]
+NewFolder = Annotated[Path, opt.option(opt.BASICS, "--out DIR", "The new folder.")]
+
+PUSH_EXAMPLES = """
+trm push-hub --repo USER/NAME                     # the newest run's best
+trm push-hub --repo USER/NAME --ckpt runs/sudoku/a --private
+trm push-hub --repo USER/NAME --dry-run --out card
+"""
+EXPORT_EXAMPLES = """
+trm export --format onnx --out exported
+trm export --format torch-export --ckpt runs/sudoku/a --out exported
+trm export --format published --ckpt USER/NAME --out exported
+"""
+IMPORT_EXAMPLES = """
+trm import step_20000 --task sudoku --out imported
+trm import USER/NAME --out imported
+"""
 
 
-@app.command("push-hub")
+@app.command("push-hub", cls=Command, epilog=PUSH_EXAMPLES)
 @opt.with_verbosity
 def push_hub(
-    repo: Annotated[str, typer.Option(metavar="USER/NAME", help="Created if missing.")],
+    repo: Annotated[
+        str, opt.option(opt.BASICS, "--repo USER/NAME", "The repository; created if missing.")
+    ],
     ckpt: opt.Checkpoint = None,
     private: Annotated[
-        bool, typer.Option("--private", help="Create a private repository.")
+        bool, opt.option(opt.BASICS, "--private", "Create a private repository.")
     ] = False,
-    revision: Annotated[str | None, typer.Option(help="Push to this branch.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Tag of the commit.")] = None,
+    revision: Annotated[
+        str | None, opt.option(opt.BASICS, "--revision NAME", "Push to this branch.")
+    ] = None,
+    tag: Annotated[str | None, opt.option(opt.BASICS, "--tag NAME", "Tag of the commit.")] = None,
     licence: Annotated[
-        str, typer.Option("--license", help="License of the weights, as the Hub abbreviates it.")
+        str, opt.option(opt.BASICS, "--license NAME", "License, as the Hub abbreviates it.")
     ] = "mit",
     with_training_state: Annotated[
         bool,
-        typer.Option("--with-training-state", help="Include what is needed to resume training."),
+        opt.option(opt.BASICS, "--with-training-state", "Include what resuming the run needs."),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Write the files to a folder, upload nothing.")
+        bool, opt.option(opt.OUTPUT, "--dry-run", "Write the files to a folder, upload nothing.")
     ] = False,
     folder: Annotated[
         Path | None,
-        typer.Option(
-            "--out", metavar="DIR", help="The folder of --dry-run; default hub/USER/NAME."
-        ),
+        opt.option(opt.OUTPUT, "--out DIR", "The folder of --dry-run. Default: hub/USER/NAME."),
     ] = None,
 ) -> None:
     """Push a checkpoint to the Hugging Face Hub, with a model card."""
@@ -59,13 +77,15 @@ def push_hub(
         out.remark(f"next: trm eval --ckpt {result.repo}")
 
 
-@app.command("import")
+@app.command("import", cls=Command, epilog=IMPORT_EXAMPLES)
 @opt.with_verbosity
 def import_(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="PATH|USER/NAME", help="A file step_N, its folder, or one on the Hub."
+            metavar="PATH|USER/NAME",
+            help="A file step_N, its folder, or one on the Hub.",
+            rich_help_panel=opt.BASICS,
         ),
     ],
     folder: NewFolder,
@@ -80,14 +100,16 @@ def import_(
     out.print(f"{folder}: {published.config.run.task}, step {published.config.step:,}")
 
 
-@app.command()
+@app.command(cls=Command, epilog=EXPORT_EXAMPLES)
 @opt.with_verbosity
 def export(
     folder: NewFolder,
-    kind: Annotated[opt.Kind, typer.Option("--format", help="Format to write.")],
+    kind: Annotated[
+        opt.Kind, opt.option(opt.BASICS, "--format KIND", "published, onnx or torch-export.")
+    ],
     ckpt: opt.Checkpoint = None,
 ) -> None:
-    """Export a checkpoint to the published trainer, ONNX or torch.export."""
+    """Export to the published trainer, ONNX or torch.export."""
     from trm.publish.import_export import export_checkpoint
 
     difference = export_checkpoint(ckpt, kind=kind, out=folder)

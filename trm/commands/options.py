@@ -5,7 +5,7 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
@@ -28,182 +28,187 @@ def _print_version(given: bool) -> None:
 
 #: What ``trm export`` writes.
 Kind = Literal["published", "onnx", "torch-export"]
+
+# The panels of a --help page, in their order. An option without a panel is in the last one.
+BASICS = "Basics"
+DATA = "Data"
+OPTIMISATION = "Optimisation"
+INFERENCE = "Inference"
+DEVICES = "Devices and machines"
+CHECKPOINTS = "Checkpoints"
+OUTPUT = "Output"
+LOGGING = "Logging"
+PANELS = (BASICS, DATA, OPTIMISATION, INFERENCE, DEVICES, CHECKPOINTS, OUTPUT, LOGGING)
+
+
+def option(panel: str | None, usage: str, text: str, **more: Any) -> Any:
+    """An option of a command, for an ``Annotated`` type.
+
+    Args:
+        panel: where its page shows it; None for the last panel.
+        usage: as the page shows it: ``--data DIR``, ``--verbose/-v``, ``--compile/--no-compile``.
+        text: what it means, on one line of 80 columns if possible.
+        more: as for :func:`typer.Option`.
+    """
+    flags, _, metavar = usage.partition(" ")
+    names = [flags] if "/--" in flags else flags.split("/")
+    return typer.Option(*names, metavar=metavar or None, help=text, rich_help_panel=panel, **more)
+
+
 Version = Annotated[
-    bool,
-    typer.Option(
-        "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
-    ),
+    bool, option(None, "--version", "Print the version.", callback=_print_version, is_eager=True)
 ]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more: times and speeds.")]
-Quiet = Annotated[
-    bool,
-    typer.Option("--quiet", "-q", help="No progress and no remarks: warnings and results only."),
-]
+Debug = Annotated[bool, option(None, "--debug", "Show the traceback of an error.")]
+Verbose = Annotated[bool, option(None, "--verbose/-v", "Print more: times and speeds.")]
+Quiet = Annotated[bool, option(None, "--quiet/-q", "No progress and no remarks.")]
+
 TaskName = Annotated[
     str | None,
     typer.Argument(
-        metavar="[TASK]", help="A task from `trm tasks`. Optional if --config names one."
+        metavar="TASK",
+        help="A task from `trm tasks`, or --config names it.",
+        rich_help_panel=BASICS,
     ),
 ]
-Preset = Annotated[str | None, typer.Option(help="A named set of settings for the task.")]
+Preset = Annotated[str | None, option(BASICS, "--preset NAME", "A named set of settings.")]
 MlpT = Annotated[
     bool | None,
-    typer.Option(
-        "--mlp-t/--no-mlp-t",
-        help="Mix tokens with an MLP, or with attention and rotary positions.",
-    ),
-]
-Seed = Annotated[int | None, typer.Option(help="Decides weights, data order and exploration.")]
-Data = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--data", metavar="DIR", help="Data folder. Repeat the option for several folders."
-    ),
-]
-Split = Annotated[
-    Literal["test", "validation"] | None,
-    typer.Option(help="validation: the training puzzles that the run held out. Default: test."),
-]
-Augment = Annotated[
-    str | None,
-    typer.Option(metavar="stored|online", help="online: a new copy of each puzzle in every pass."),
-]
-ValidationShare = Annotated[
-    float | None,
-    typer.Option(metavar="S", help="Choose the best checkpoint on this share of the train split."),
-]
-MaxSteps = Annotated[int | None, typer.Option(help="Length of the run in steps.")]
-Epochs = Annotated[int | None, typer.Option(help="Length of the run in passes over the puzzles.")]
-BatchSize = Annotated[int | None, typer.Option(help="Examples per step, over all devices.")]
-Accumulate = Annotated[
-    int | None, typer.Option(metavar="K", help="Split each batch into K parts, to save memory.")
-]
-NumProcesses = Annotated[
-    int | None,
-    typer.Option(
-        "--nproc", min=1, metavar="N", help="Processes on this machine. Default: one per GPU."
-    ),
-]
-Oversubscribe = Annotated[
-    bool, typer.Option("--oversubscribe", help="Allow more processes than CPU cores.")
-]
-NumNodes = Annotated[
-    int | None,
-    typer.Option(
-        "--nnodes", min=1, max=MOST_EXAMPLES, metavar="N", help="Machines that train together."
-    ),
-]
-NodeRank = Annotated[
-    int,
-    typer.Option(min=0, max=MOST_EXAMPLES, metavar="R", help="The number of this machine, from 0."),
-]
-Endpoint = Annotated[
-    str | None,
-    typer.Option(
-        "--rdzv-endpoint", metavar="HOST:PORT", help="Where they connect: an address of machine 0."
-    ),
-]
-MaxRestarts = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        max=MOST_STEPS,
-        metavar="N",
-        help="Restarts after a process died. Default: 3 if there are several.",
-    ),
-]
-Shard = Annotated[
-    bool,
-    typer.Option(
-        "--shard-puzzle-embedding", help="Divide the puzzle embedding over the processes."
-    ),
-]
-InitFrom = Annotated[
-    str | None,
-    typer.Option(
-        "--init-from", metavar="CHECKPOINT", help="Start from the weights of a checkpoint."
-    ),
-]
-ResetPuzzles = Annotated[
-    bool,
-    typer.Option(
-        "--reset-puzzle-embedding", help="Give every puzzle the mean of the puzzle embeddings."
-    ),
-]
-Patience = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="End after N evaluations without a new best."),
-]
-SaveEvery = Annotated[
-    str | None, typer.Option(metavar="STEPS|10m", help="Steps or minutes between checkpoints.")
-]
-Keep = Annotated[
-    int | None, typer.Option(metavar="N", help="Number of newest checkpoints to keep.")
-]
-SkipNonfinite = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Skip at most N steps whose loss or gradient is not finite."),
-]
-LogTo = Annotated[
-    str | None,
-    typer.Option(metavar="NAMES", help="Also log to these trackers: tensorboard,wandb,trackio."),
-]
-PushTo = Annotated[
-    str | None,
-    typer.Option(
-        "--push-to", metavar="USER/NAME", help="Push each new best checkpoint to the Hub."
-    ),
-]
-Profile = Annotated[
-    int,
-    typer.Option(min=0, max=MOST_STEPS, metavar="N", help="Write a profiler trace of N steps."),
-]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-Compile = Annotated[
-    bool | None,
-    typer.Option("--compile/--no-compile", help="Use torch.compile. Default: on CUDA."),
+    option(BASICS, "--mlp-t/--no-mlp-t", "Mix tokens with an MLP, or with attention."),
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option(
-        "--config", metavar="FILE", help="TOML file with settings. A recipe also names its task."
-    ),
+    option(BASICS, "--config FILE", "TOML file with settings. A recipe names its task."),
 ]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="A setting, such as model.hidden_size=384. Repeatable."
-    ),
+    option(BASICS, "--set KEY=VALUE", "A setting: model.hidden_size=384. Repeatable."),
 ]
-_CHECKPOINT_OPTION = typer.Option(
-    "--ckpt",
-    metavar="RUN|CHECKPOINT|USER/NAME",
-    help="A local folder or file, or a repository, file or address on the Hub. Default: the best "
-    "checkpoint of the newest run.",
+_CHECKPOINT = option(
+    BASICS,
+    "--ckpt MODEL",
+    "A run, a checkpoint, or USER/NAME on the Hub. Default: the newest run's best.",
 )
-Checkpoint = Annotated[str | None, _CHECKPOINT_OPTION]
-Checkpoints = Annotated[list[str] | None, _CHECKPOINT_OPTION]
+Checkpoint = Annotated[str | None, _CHECKPOINT]
+Checkpoints = Annotated[list[str] | None, _CHECKPOINT]
 PublishedTask = Annotated[
-    str | None,
-    typer.Option("--task", help="The task of a published checkpoint, if its files do not name it."),
+    str | None, option(BASICS, "--task TASK", "The task, if a published checkpoint names none.")
 ]
-Submission = Annotated[
-    Path | None,
-    typer.Option(metavar="F", help="Write the answers in the format of the competition."),
-]
-PerTask = Annotated[
-    Path | None, typer.Option(metavar="F", help="Write the metrics of each task as JSON.")
-]
-EvalBatchSize = Annotated[
-    int | None, typer.Option(min=1, max=MOST_EXAMPLES, help="Examples at a time.")
+
+Data = Annotated[list[str] | None, option(DATA, "--data DIR", "Data folder. Repeatable.")]
+Split = Annotated[
+    Literal["test", "validation"] | None,
+    option(DATA, "--split NAME", "test, or validation: what training held out."),
 ]
 MaxExamples = Annotated[
     int | None,
-    typer.Option(min=1, max=MOST_STEPS, help="Evaluate only this many, always the same ones."),
+    option(DATA, "--max-examples N", "Only N examples, always the same.", min=1, max=MOST_STEPS),
 ]
+Augment = Annotated[
+    str | None,
+    option(DATA, "--augment HOW", "stored, or online: new copies in each pass."),
+]
+ValidationShare = Annotated[
+    float | None,
+    option(DATA, "--validation-share S", "Share to hold out, to choose the best checkpoint."),
+]
+ResetPuzzles = Annotated[
+    bool, option(DATA, "--reset-puzzle-embedding", "Give every puzzle the mean of the embeddings.")
+]
+
+Seed = Annotated[
+    int | None, option(OPTIMISATION, "--seed N", "Decides weights, data order and exploration.")
+]
+MaxSteps = Annotated[int | None, option(OPTIMISATION, "--max-steps N", "Length in steps.")]
+Epochs = Annotated[
+    int | None, option(OPTIMISATION, "--epochs N", "Length in passes over the puzzles.")
+]
+Patience = Annotated[
+    int | None,
+    option(OPTIMISATION, "--patience N", "End after N evaluations without a new best."),
+]
+BatchSize = Annotated[
+    int | None, option(OPTIMISATION, "--batch-size N", "Examples per step, over all devices.")
+]
+Accumulate = Annotated[
+    int | None, option(OPTIMISATION, "--accumulate K", "Split each batch into K, to save memory.")
+]
+SkipNonfinite = Annotated[
+    int | None,
+    option(OPTIMISATION, "--skip-nonfinite N", "Skip up to N steps that are not finite."),
+]
+
+Device = Annotated[
+    str | None, option(DEVICES, "--device NAME", "auto, cpu, cuda, cuda:1 or mps. Default: auto.")
+]
+Compile = Annotated[
+    bool | None,
+    option(DEVICES, "--compile/--no-compile", "Use torch.compile. Default: on CUDA."),
+]
+EvalBatchSize = Annotated[
+    int | None, option(DEVICES, "--batch-size N", "Examples at a time.", min=1, max=MOST_EXAMPLES)
+]
+NumProcesses = Annotated[
+    int | None,
+    option(DEVICES, "--nproc N", "Processes on this machine. Default: one per GPU.", min=1),
+]
+Oversubscribe = Annotated[
+    bool, option(DEVICES, "--oversubscribe", "Allow more processes than CPU cores.")
+]
+NumNodes = Annotated[
+    int | None,
+    option(DEVICES, "--nnodes N", "Machines that train together.", min=1, max=MOST_EXAMPLES),
+]
+NodeRank = Annotated[
+    int,
+    option(DEVICES, "--node-rank R", "This machine's number, from 0.", min=0, max=MOST_EXAMPLES),
+]
+Endpoint = Annotated[
+    str | None,
+    option(DEVICES, "--rdzv-endpoint HOST:PORT", "Where they connect: an address of machine 0."),
+]
+MaxRestarts = Annotated[
+    int | None,
+    option(DEVICES, "--max-restarts N", "If one of several processes dies. Default: 3.",
+           min=0, max=MOST_STEPS),
+]  # fmt: skip
+Shard = Annotated[
+    bool, option(DEVICES, "--shard-puzzle-embedding", "Divide the puzzle embedding over processes.")
+]
+
+InitFrom = Annotated[
+    str | None,
+    option(CHECKPOINTS, "--init-from CHECKPOINT", "Start from the weights of a checkpoint."),
+]
+SaveEvery = Annotated[
+    str | None,
+    option(CHECKPOINTS, "--save-every STEPS|10m", "Steps or minutes between checkpoints."),
+]
+Keep = Annotated[
+    int | None, option(CHECKPOINTS, "--keep N", "How many newest checkpoints to keep.")
+]
+PushTo = Annotated[
+    str | None,
+    option(CHECKPOINTS, "--push-to USER/NAME", "Push each new best checkpoint to the Hub."),
+]
+
+AsJson = Annotated[bool, option(OUTPUT, "--json", "Print the result as JSON.")]
+AsMarkdown = Annotated[bool, option(OUTPUT, "--markdown", "Print the result as a Markdown table.")]
 Save = Annotated[
-    Path | None, typer.Option(metavar="F", help="Draw the boards into a .png or .svg file.")
+    Path | None, option(OUTPUT, "--save F", "Draw the boards into a .png or .svg file.")
+]
+Submission = Annotated[
+    Path | None, option(OUTPUT, "--submission F", "Write the format of the competition (ARC).")
+]
+PerTask = Annotated[
+    Path | None, option(OUTPUT, "--per-task F", "Write the metrics of each task as JSON (ARC).")
+]
+
+LogTo = Annotated[
+    str | None, option(LOGGING, "--log-to NAMES", "Log to these too: tensorboard,wandb,trackio.")
+]
+Profile = Annotated[
+    int,
+    option(LOGGING, "--profile N", "Write a profiler trace of N steps.", min=0, max=MOST_STEPS),
 ]
 
 
@@ -259,6 +264,20 @@ def save_every(text: str) -> dict[str, tuple[Any, str]]:
     return {name: (value, "--save-every")}
 
 
+def metavar_of(kind: Any) -> str:
+    """What stands for a value of this type.
+
+    >>> metavar_of(int | None), metavar_of(Literal["a", "b"]), metavar_of(bool)
+    ('N', 'a|b', '')
+    """
+    kinds = [one for one in get_args(kind) if one is not type(None)]
+    if get_origin(kind) is Literal:
+        return "|".join(map(str, kinds))
+    if kinds:
+        return metavar_of(kinds[0])
+    return {int: "N", float: "X", bool: "", Path: "PATH"}.get(kind, "TEXT")
+
+
 def with_inference_flags(
     model: "type[InferenceOptions]", *, several: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -300,13 +319,10 @@ def _flag(name: str, field: "FieldInfo") -> inspect.Parameter:
         for rule in field.metadata
         if hasattr(rule, bound)
     }
-    flags = [_flag_name(name)] if field.annotation is bool else []  # without a --no- flag
-    option = typer.Option(
-        *flags, **bounds, metavar=extra.get("metavar"), help=field.description,
-        show_default=False,
-    )  # fmt: skip
     value: Any = field.annotation
-    kind = Annotated[value | None, option]
+    usage = f"{_flag_name(name)} {extra.get('metavar', metavar_of(value))}".strip()
+    flag = option(INFERENCE, usage, field.description or "", show_default=False, **bounds)
+    kind = Annotated[value | None, flag]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
 
@@ -314,8 +330,7 @@ def _text_flag(name: str, field: "FieldInfo") -> inspect.Parameter:
     """The flag of several values of a field."""
     (example,) = field.examples or [""]
     text = f"{field.description} Values such as {example}."
-    option = typer.Option(_flag_name(name), metavar="A,B,...", help=text)
-    kind = Annotated[str | None, option]
+    kind = Annotated[str | None, option(INFERENCE, f"{_flag_name(name)} A,B,...", text)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
 

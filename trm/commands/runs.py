@@ -6,20 +6,30 @@ from typing import Annotated
 import typer
 
 from trm.commands import options as opt
+from trm.commands.help import Command
 from trm.show.text import Terminal, out
 
 app = typer.Typer()
 
+EXAMPLES = """
+trm plot runs/sudoku/a runs/sudoku/b
+trm plot runs/sudoku/a --metric cell_accuracy --out cells.svg
+"""
 
-@app.command()
+
+@app.command(cls=Command)
 def runs(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="RUNS", help="A folder of runs, the runs of one task, or one run."),
+        typer.Argument(
+            metavar="RUNS",
+            help="All runs, the runs of one task, or one run.",
+            rich_help_panel=opt.BASICS,
+        ),
     ] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+    as_json: opt.AsJson = False,
 ) -> None:
-    """List runs, the newest first, with their state, step and best result."""
+    """List runs, the newest first: state, step and best result."""
     from trm.runs.listing import list_runs
     from trm.show.tables import run_problems, runs_table
 
@@ -37,28 +47,27 @@ def runs(
         out.print(message)
 
 
-@app.command()
+@app.command(cls=Command, epilog=EXAMPLES)
 @opt.with_verbosity
 def plot(
     paths: Annotated[
         list[Path],
         typer.Argument(
             metavar="RUN|FILE...",
-            help="Runs, or files written by trm eval --json or trm vote --json.",
+            help="Runs, or files of trm eval --json or trm vote --json.",
+            rich_help_panel=opt.BASICS,
         ),
     ],
     picture: Annotated[
         Path | None,
-        typer.Option(
-            "--out", metavar="F", help="The .png, .svg or .pdf file to write. Default: METRIC.png."
-        ),
+        opt.option(opt.OUTPUT, "--out F", "A .png, .svg or .pdf file. Default: METRIC.png."),
     ] = None,
     metric: Annotated[
         str | None,
-        typer.Option(help="The metric to draw. Default: exact_accuracy, or pass@2 for ARC."),
+        opt.option(opt.BASICS, "--metric NAME", "Default: exact_accuracy, or pass@2 for ARC."),
     ] = None,
     pass_at_k: Annotated[
-        bool, typer.Option("--pass-at-k", help="Draw pass@k against k instead (ARC only).")
+        bool, opt.option(opt.BASICS, "--pass-at-k", "Draw pass@k against k instead (ARC only).")
     ] = False,
 ) -> None:
     """Draw a metric over the steps of runs, or pass@k against k."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trm.commands import options as opt
+from trm.commands.help import Command
 from trm.config import MOST_EXAMPLES
 from trm.errors import InputError
 from trm.inference.options import SolveOptions
@@ -23,47 +24,61 @@ if TYPE_CHECKING:
     from trm.inference.solve_file import SolveFileResult
 
 app = typer.Typer()
+
+EXAMPLES = """
+trm solve 6.1523.326..4....2...15.3.....1542..        # a 6x6 Sudoku
+trm solve puzzles.txt --out answers.csv --until-valid
+trm solve - --ckpt USER/NAME --json < puzzles.txt
+"""
 _READER = FileReader(InputError, "Name a text file with a puzzle a line.", "holds no puzzles")
 
 
-@app.command()
+@app.command(cls=Command, epilog=EXAMPLES)
 @opt.with_verbosity
 @opt.with_inference_flags(SolveOptions)
 def solve(
-    puzzle: Annotated[str, typer.Argument(metavar="PUZZLE|FILE|-", help="- reads from stdin.")],
+    puzzle: Annotated[
+        str,
+        typer.Argument(
+            metavar="PUZZLE|FILE|-",
+            help="A puzzle, a file of puzzles, or - for stdin.",
+            rich_help_panel=opt.BASICS,
+        ),
+    ],
     ckpt: opt.Checkpoint = None,
     task: opt.PublishedTask = None,
     device: opt.Device = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a puzzle.")] = False,
+    as_json: Annotated[
+        bool, opt.option(opt.OUTPUT, "--json", "Print one JSON object a puzzle.")
+    ] = False,
     *,
     options: dict[str, Any],
     save: opt.Save = None,
     answers: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            metavar="F",
-            help="Write answers to this .csv or .jsonl file, or resume it.",
-        ),
+        opt.option(opt.OUTPUT, "--out F", "Write answers to a .csv or .jsonl file, or resume it."),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(
+        opt.option(
+            opt.DEVICES,
+            "--batch-size N",
+            "Puzzles at a time, with --out: 16 on a CPU or 64.",
             min=1,
             max=MOST_EXAMPLES,
-            metavar="N",
-            help="Puzzles at a time, with --out: 16 on a CPU or 64.",
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start the file of --out again.")
+        bool, opt.option(opt.OUTPUT, "--overwrite", "Start the file of --out again.")
     ] = False,
     skip_invalid: Annotated[
         bool,
-        typer.Option("--skip-invalid", help="With --out, mark invalid lines and solve the others."),
+        opt.option(
+            opt.OUTPUT, "--skip-invalid", "With --out, mark invalid lines and go past them."
+        ),
     ] = False,
 ) -> None:
-    """Solve puzzles, and show the board as it changes from step to step."""
+    """Solve puzzles, and show the board as it changes step by step."""
     from trm.inference.model import load
     from trm.inference.solution import check_solution_path
 

@@ -8,6 +8,7 @@ import typer
 
 from trm.commands import options as opt
 from trm.commands.evaluate import resume_hint
+from trm.commands.help import Command
 from trm.errors import ConfigError
 from trm.inference.options import InferenceOptions
 from trm.show.text import notes, out
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+EXAMPLES = """
+trm sweep-eval --max-examples 1000                # 1, 4 and 16 samples
+trm sweep-eval --votes 1,8 --steps 8,16,32 --out sweep.json
+"""
 
-@app.command("sweep-eval")
+
+@app.command("sweep-eval", cls=Command, epilog=EXAMPLES)
 @opt.with_verbosity
 @opt.with_inference_flags(InferenceOptions, several=True)
 def sweep_eval(
@@ -33,22 +39,18 @@ def sweep_eval(
     max_examples: opt.MaxExamples = None,
     device: opt.Device = None,
     compiled: opt.Compile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
-    as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="The result as a Markdown table.")
-    ] = False,
+    as_json: opt.AsJson = False,
+    as_markdown: opt.AsMarkdown = False,
     file: Annotated[
         Path | None,
-        typer.Option(
-            "--out", metavar="F", help="Write this .json file after each evaluation, or resume it."
-        ),
+        opt.option(opt.OUTPUT, "--out F", "Write this .json file as results come, or resume it."),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="F", help="Draw accuracy against GFLOP: .png, .svg or .pdf."),
+        opt.option(opt.OUTPUT, "--plot F", "Draw accuracy against GFLOP: .png, .svg or .pdf."),
     ] = None,
 ) -> None:
-    """Measure a model with many inference options, and say which are worth their cost.
+    """Compare inference options: which are worth their cost.
 
     Without flags it compares 1, 4 and 16 samples. Each line of the result is that of trm eval with
     the same flags, on one GPU.

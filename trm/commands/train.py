@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trm.commands import options as opt
+from trm.commands.help import Command
 from trm.commands.processes import (
     acknowledge_interrupt,
     join_processes,
@@ -26,15 +27,21 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+EXAMPLES = """
+trm train sudoku --preset mini                    # minutes on a CPU
+trm train maze --run-name a --set model.hidden_size=384
+trm train sudoku --resume runs/sudoku/a --max-steps 20000
+"""
 
-@app.command()
+
+@app.command(cls=Command)
 def config(
     task: opt.TaskName = None,
     preset: opt.Preset = None,
     mlp_t: opt.MlpT = None,
     config_file: opt.ConfigFile = None,
     assignments: opt.Assignments = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The settings as JSON.")] = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Print the resolved settings, and where each came from."""
     from trm.recipes import resolve_settings
@@ -48,7 +55,7 @@ def config(
         out.print(settings_table(resolved))
 
 
-@app.command()
+@app.command(cls=Command, epilog=EXAMPLES)
 @opt.with_verbosity
 def train(
     context: typer.Context,
@@ -56,10 +63,10 @@ def train(
     preset: opt.Preset = None,
     mlp_t: opt.MlpT = None,
     data: opt.Data = None,
-    runs: Annotated[Path, typer.Option("--out", metavar="RUNS", help="Folder of runs.")] = Path(
-        "runs"
-    ),
-    run_name: Annotated[str | None, typer.Option(help="The run's name, RUNS/TASK/NAME.")] = None,
+    runs: Annotated[Path, opt.option(opt.BASICS, "--out RUNS", "Folder of runs.")] = Path("runs"),
+    run_name: Annotated[
+        str | None, opt.option(opt.BASICS, "--run-name NAME", "The run's folder is RUNS/TASK/NAME.")
+    ] = None,
     seed: opt.Seed = None,
     augment: opt.Augment = None,
     validation_share: opt.ValidationShare = None,
@@ -79,9 +86,10 @@ def train(
     shard: opt.Shard = False,
     resume: Annotated[
         str,
-        typer.Option(
-            metavar="auto|never|RUN",
-            help="auto: resume the run of that --run-name. RUN: that run, with its settings.",
+        opt.option(
+            opt.CHECKPOINTS,
+            "--resume auto|never|RUN",
+            "auto: the run of that --run-name. RUN: that one, with its settings.",
         ),
     ] = "auto",
     init_from: opt.InitFrom = None,
@@ -95,10 +103,10 @@ def train(
     config_file: opt.ConfigFile = None,
     assignments: opt.Assignments = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show settings and memory, and exit.")
+        bool, opt.option(opt.BASICS, "--dry-run", "Show settings and memory, and exit.")
     ] = False,
 ) -> int:
-    """Train a model, on all GPUs; resume the run if it was interrupted."""
+    """Train a model on all GPUs, or resume an interrupted run."""
     from trm.recipes import resolve_settings
 
     opt.check_named(task, config_file)

@@ -52,12 +52,12 @@ class InferenceOptions(Frozen):
 
     steps: int | None = Field(
         None, ge=1, le=_MOST,
-        description="At most this many supervision steps. Default: those of training.",
+        description="Supervision steps at most. Default: as trained.",
         examples=["6,12,24"],
     )  # fmt: skip
     samples: int = Field(
         1, ge=1, le=_MOST, examples=["1,4,16"],
-        description="Solve each puzzle this often: once without noise, then with noise.",
+        description="Solve each puzzle N times, the first without noise.",
     )  # fmt: skip
     noise: float | None = Field(
         None, ge=0, le=1000, allow_inf_nan=False,
@@ -70,12 +70,12 @@ class InferenceOptions(Frozen):
         "which is fast.",
     )  # fmt: skip
     votes: int = Field(
-        1, ge=1, le=_MOST, description="Solve this many symmetric copies of each puzzle, and vote.",
+        1, ge=1, le=_MOST, description="Solve N symmetric copies of each puzzle, and vote.",
         examples=["1,8"],
     )  # fmt: skip
     halt: float | None = Field(
         None, examples=["0.5,0.9"], json_schema_extra={"metavar": "P"},
-        description="End each puzzle when its halting probability is above P, such as 0.9: faster.",
+        description="End above this halting probability; 0.9 is faster.",
     )  # fmt: skip
 
     @model_validator(mode="after")

@@ -1,0 +1,82 @@
+"""The classes of our commands, which give them their ``--help``: options in panels."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup
+
+from trm.commands.options import PANELS
+from trm.show.help_page import Entry, HelpPage, show_help
+from trm.show.text import out
+
+
+class Command(TyperCommand):
+    """A command. Its ``epilog`` has examples, a line each."""
+
+    def format_help(self, ctx: Any, formatter: object) -> None:
+        show_help(out, help_page(self, ctx))
+
+
+class Group(TyperGroup):
+    """A command that has commands."""
+
+    def command_panels(self, ctx: Any) -> Mapping[str, Sequence[str]]:
+        """The names of the commands, by the title of their panel."""
+        return {"Commands": self.list_commands(ctx)}
+
+    def format_help(self, ctx: Any, formatter: object) -> None:
+        show_help(out, help_page(self, ctx))
+
+
+def help_page(command: Any, context: typer.Context) -> HelpPage:
+    """The page of a :class:`Command` or a :class:`Group`.
+
+    Options without a panel, such as ``--help``, come last.
+    """
+    usage, commands = [context.command_path, "[OPTIONS]"], {}
+    if isinstance(command, Group):
+        usage.append(command.subcommand_metavar)
+        for title, names in command.command_panels(context).items():
+            helps = {name: command.get_command(context, name).help for name in names}
+            commands[title] = [
+                Entry(name, "", _paragraphs(text)[0]) for name, text in helps.items()
+            ]
+    parameters = [one for one in command.get_params(context) if not one.hidden]
+    usage += [
+        one.metavar if one.required else f"[{one.metavar}]"
+        for one in parameters
+        if isinstance(one, TyperArgument)
+    ]
+    titles = [title for title in PANELS if any(one.rich_help_panel == title for one in parameters)]
+    last = titles[-1] if titles else "Options"
+    options = {
+        title: [_entry(one) for one in parameters if (one.rich_help_panel or last) == title]
+        for title in titles or [last]
+    }
+    return HelpPage(
+        " ".join(usage),
+        _paragraphs(command.help),
+        commands,
+        options,
+        examples=inspect.cleandoc(command.epilog or "").splitlines(),
+        examples_title="Begin here" if context.parent is None else "Examples",
+    )
+
+
+def _entry(parameter: Any) -> Entry:
+    text, is_argument = parameter.help or "", isinstance(parameter, TyperArgument)
+    if parameter.required and not is_argument:
+        text += " Required."
+    elif parameter.show_default and parameter.default not in (None, False, 0):
+        text += f" Default: {parameter.default}."
+    if is_argument:
+        return Entry(parameter.metavar, "", text)
+    flags = sorted(parameter.opts, key=len, reverse=True)
+    name = "/".join([", ".join(flags), *parameter.secondary_opts])
+    return Entry(name, "" if parameter.is_flag else parameter.metavar, text)
+
+
+def _paragraphs(text: str | None) -> list[str]:
+    return [" ".join(one.split()) for one in inspect.cleandoc(text or "").split("\n\n")]
