@@ -43,7 +43,7 @@ def help_page(command: Any, context: typer.Context) -> HelpPage:
             commands[title] = [
                 Entry(name, "", _paragraphs(text)[0]) for name, text in helps.items()
             ]
-    parameters = [one for one in command.get_params(context) if not one.hidden]
+    parameters: list[Any] = [one for one in command.get_params(context) if not one.hidden]
     usage += [
         one.metavar if one.required else f"[{one.metavar}]"
         for one in parameters
