@@ -39,16 +39,11 @@ def help_page(command: Any, context: typer.Context) -> HelpPage:
     if isinstance(command, Group):
         usage.append(command.subcommand_metavar)
         for title, names in command.command_panels(context).items():
-            helps = {name: command.get_command(context, name).help for name in names}
-            commands[title] = [
-                Entry(name, "", _paragraphs(text)[0]) for name, text in helps.items()
-            ]
+            found: list[Any] = [command.get_command(context, name) for name in names]
+            commands[title] = [Entry(one.name, "", _paragraphs(one.help)[0]) for one in found]
     parameters: list[Any] = [one for one in command.get_params(context) if not one.hidden]
-    usage += [
-        one.metavar if one.required else f"[{one.metavar}]"
-        for one in parameters
-        if isinstance(one, TyperArgument)
-    ]
+    arguments = [one for one in parameters if isinstance(one, TyperArgument)]
+    usage += [f"{one.metavar}" if one.required else f"[{one.metavar}]" for one in arguments]
     titles = [title for title in PANELS if any(one.rich_help_panel == title for one in parameters)]
     last = titles[-1] if titles else "Options"
     options = {
