@@ -102,7 +102,7 @@ def test_a_hub_that_fails_does_not_change_a_run(
             f"the best checkpoint was not pushed: trm push-hub --ckpt {run} --repo {repo}"
         )
         assert numbers(tmp_path / run) == expected
-        assert re.search(rf"^done: best .*next: trm eval --ckpt {run}$", done.out, re.MULTILINE)
+        assert re.search(rf"^done: best .*\nnext: trm eval --ckpt {run}$", done.out, re.MULTILINE)
 
 
 #: Two checkpoints become the best one after the other; the records are printed.

@@ -8,8 +8,9 @@ from trm.show.progress import EvaluationView, SolvingView, TrainingView, duratio
 from trm.show.text import Terminal
 
 TRAIN = {
-    "event": "train", "step": 20, "loss": 1.23456, "exact_accuracy": None, "mean_steps": None,
-    "samples_per_s": 512.0, "mfu": 0.354, "eta_s": 61.0, "elapsed_s": 3.0, "num_halted": 0,
+    "event": "train", "step": 20, "loss": 1.23456, "halting_loss": 0.5, "exact_accuracy": None,
+    "cell_accuracy": 0.25, "mean_steps": None, "lr": 1e-3, "samples_per_s": 512.0,
+    "mfu": 0.354, "eta_s": 61.0, "elapsed_s": 3.0, "num_halted": 0,
 }  # fmt: skip
 
 
@@ -24,10 +25,14 @@ def text(view: Terminal) -> str:
 
 def test_a_record_is_one_greppable_line() -> None:
     expected = (
-        "train step 20/40 loss 1.235 exact_accuracy - mean_steps - samples_per_s 512 mfu 0.354 "
-        "eta 0:01:01"
+        "train step 20/40 loss 1.235 exact_accuracy - cell_accuracy 0.25 mean_steps - "
+        "samples_per_s 512 lr 0.001 eta 0:01:01"
     )
     assert record_line(TRAIN, 40) == expected
+    assert record_line(TRAIN, 40, verbose=True) == (
+        "train step 20/40 loss 1.235 halting_loss 0.5 exact_accuracy - cell_accuracy 0.25 "
+        "mean_steps - lr 0.001 samples_per_s 512 mfu 0.354 eta 0:01:01"
+    )
 
 
 def test_without_a_terminal_each_record_is_a_line() -> None:
@@ -39,15 +44,47 @@ def test_without_a_terminal_each_record_is_a_line() -> None:
     assert lines == [record_line(TRAIN, 40), "eval step 20/40 exact_accuracy 0.5"]
 
 
-def test_a_terminal_has_a_bar_and_keeps_evaluations() -> None:
-    view = console(terminal=True)
+NUMBERS = "loss 1.235  exact_accuracy -  cell_accuracy 0.25  mean_steps -"
+
+
+@pytest.mark.parametrize(
+    ("width", "numbers"),
+    [(60, "loss 1.235  exact_accuracy -  cell_accuracy 0.25"), (80, NUMBERS),
+     (120, NUMBERS + "  samples_per_s 512  lr 0.001")],
+)  # fmt: skip
+def test_a_terminal_has_a_bar_and_below_it_the_numbers_that_fit(width: int, numbers: str) -> None:
+    view = console(terminal=True, width=width)
     with TrainingView(view, 40, start=10) as listen:
         listen(TRAIN)
-        listen({"event": "eval", "step": 20, "exact_accuracy": 0.5})
-    shown = text(view)
-    assert "step 20/40" in shown
-    assert "loss 1.235  exact -  halts at -  512 samples/s  MFU 35%  ETA 0:01:01" in shown
-    assert "eval step 20/40 exact_accuracy 0.5\n" in shown
+    bar, below, _ = text(view).split("\x1b[2K")[-1].splitlines()
+    assert below == numbers
+    assert bar.startswith("step 20/40 " + 12 * "\u2501")
+    assert bar.endswith(" 50% 0:00:00 eta 0:01:01")
+    assert len(bar) == width
+
+
+def test_verbose_numbers_take_several_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Terminal, "verbosity", "verbose")
+    view = console(terminal=True, width=60)
+    with TrainingView(view, 40) as listen:
+        listen(TRAIN)
+    assert "halting_loss 0.5" in text(view)
+    assert "\n  samples_per_s 512  mfu 0.354" in text(view)
+
+
+def test_lines_above_the_bar_fit_the_terminal_and_keep_paths_whole() -> None:
+    path = "runs/sudoku/mlp-20260101-101010/checkpoints/step-000020"
+    view = console(terminal=True, width=60)
+    with TrainingView(view, 40) as listen:
+        listen({"event": "checkpoint", "step": 20, "path": path})
+        listen(
+            {"event": "eval", "step": 20, "examples": 600, "exact_accuracy": 0.5,
+             "cell_accuracy": 0.75, "mean_steps": 6.0, "elapsed_s": 1.0}
+        )  # fmt: skip
+    assert f"checkpoint {path}\n" in text(view)
+    assert (
+        "eval step 20/40  examples 600  exact_accuracy 0.5\n  cell_accuracy 0.75  mean_steps 6\n"
+    ) in text(view)
 
 
 @pytest.mark.parametrize("terminal", [False, True], ids=["file", "terminal"])
@@ -60,13 +97,6 @@ def test_quiet_shows_warnings_only(terminal: bool, monkeypatch: pytest.MonkeyPat
     with EvaluationView(view) as update:
         update(1, 2)
     assert text(view) == "warning: slow\n"
-
-
-def test_a_narrow_terminal_has_room_for_less() -> None:
-    view = console(terminal=True, width=110)
-    with TrainingView(view, 40) as listen:
-        listen(TRAIN)
-    assert "512 samples/s  ETA 0:01:01" in text(view)
 
 
 def test_duration() -> None:

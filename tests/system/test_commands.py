@@ -51,7 +51,7 @@ def test_a_signal_saves_and_the_run_goes_on(
                 break
         rest = process.stdout.read()
         assert process.wait() == code
-    found = re.search(r"stopped at step (\d+); resume with: trm (.+)$", rest)
+    found = re.search(r"stopped at step (\d+) of 100000\nresume with: trm (.+)$", rest)
     assert found, rest
     stopped = int(found[1])
     assert found[2] == "train sudoku --resume runs/sudoku/a"

@@ -231,8 +231,9 @@ def test_a_signal_saves_and_the_run_goes_on_with_one_process(
     said = "stopping after this step; Ctrl-C again to quit now\n"
     assert command.end() == (code, said if number == signal.SIGINT else "")
     found = re.fullmatch(
-        r"stopped at step (\d+); resume with: trm train sudoku --resume runs/sudoku/a --nproc 2\n",
-        command.lines[-1],
+        r"stopped at step (\d+) of 100000\n"
+        r"resume with: trm train sudoku --resume runs/sudoku/a --nproc 2\n",
+        "".join(command.lines[-2:]),
     )
     assert found, command.lines
     stopped = int(found[1])

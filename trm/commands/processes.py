@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trm.errors import ConfigError, TrainingError
-from trm.runs.layout import BEST, METRICS_FILE
+from trm.runs.layout import METRICS_FILE
 from trm.runtime.stop_signals import on_interrupt
 from trm.runtime.worker import (
     allowed_restarts,
@@ -227,17 +227,18 @@ def _print_result(result: "TrainResult", task: str) -> None:
             hint = "the same command on all machines"
         elif "LOCAL_WORLD_SIZE" in os.environ:
             hint += f" --nproc {os.environ['LOCAL_WORLD_SIZE']}"
-        out.print(f"stopped at step {result.step}; resume with: {hint}")
+        out.print(f"stopped at step {result.step} of {result.total_steps}")
+        out.print(f"resume with: {hint}")
         return
     best = ""
     if result.best is not None:
         where = " on held-out training puzzles" if result.split == "validation" else ""
-        best = f" best {result.best:.4f}{where} at step {result.best_step};"
+        best = f" best {result.headline} {result.best:.4f}{where} at step {result.best_step}"
     if result.ended_early:
-        ended = f"ended early at step {result.step}: no evaluation since step {result.best_step}"
-        out.print(f"{ended} was as good; the best is {result.run / BEST}")
-    hint = shlex.join(["trm", "eval", "--ckpt", str(result.run)])
-    out.print(f"done:{best}".rstrip(":;") if out.is_quiet else f"done:{best} next: {hint}")
+        ended = f"ended early at step {result.step}"
+        out.print(f"{ended}: no evaluation since step {result.best_step} was as good")
+    out.print(f"done:{best}".removesuffix(":"))
+    out.remark(f"next: {shlex.join(['trm', 'eval', '--ckpt', str(result.run)])}")
 
 
 def memory_lines(found: "MemoryEstimate", total_steps: int, num_processes: int) -> Iterable[str]:

@@ -69,6 +69,7 @@ class Progress(Frozen):
     """``training_state/progress.json``: how far training had come.
 
     Attributes:
+        headline: the metric whose best value is ``best``.
         since_best: number of evaluations after the best one.
         left_out: number of steps that were skipped because they were not finite.
     """
@@ -76,6 +77,7 @@ class Progress(Frozen):
     step: int
     position: Position
     evaluated_step: int | None = None
+    headline: str | None = None
     best: float | None = None
     best_step: int | None = None
     since_best: int = 0
@@ -86,6 +88,7 @@ class Progress(Frozen):
         """The progress after an evaluation."""
         update = {
             "evaluated_step": evaluation.step,
+            "headline": evaluation.headline,
             "best": evaluation.best,
             "best_step": evaluation.best_step,
             "since_best": evaluation.since_best,

@@ -2,45 +2,74 @@
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from trm.runs.metrics_file import Record
 from trm.show.text import Terminal
 
-#: From this width on, a terminal has room for the bar and all metrics of a training step.
-_WIDE_TERMINAL = 130
+#: What people read of a training step, the most important first. ``--verbose`` shows the rest.
+_READ = ("loss", "exact_accuracy", "cell_accuracy", "mean_steps", "samples_per_s", "lr")
+_HIDDEN = ("event", "step", "elapsed_s", "num_halted", "eta_s")
 
 
-def record_line(record: Record, total: int) -> str:
+def record_line(record: Record, total: int, *, verbose: bool = False) -> str:
     """A record as one line of ``name value`` pairs, easy to grep.
+
+    Args:
+        record: of ``metrics.jsonl``.
+        total: the number of steps of the run.
+        verbose: show all numbers of a training step.
 
     >>> record_line({"event": "checkpoint", "step": 5, "path": "runs/a"}, 10)
     'checkpoint step 5/10 path runs/a'
     """
-    hidden: tuple[str, ...] = ("event", "step", "elapsed_s", "num_halted", "eta_s")
     if record["event"] == "warning":
         return f"warning: {record['message']}"
     if record["event"] == "start":
         resumed = f", from step {record['step']}" if record["step"] else ""
         several = f", on {record['processes']} processes" if record["processes"] > 1 else ""
         return f"run {record['run']}{resumed}{several}"
-    if record.get("split") == "test":  # the usual split is not shown
-        hidden += ("split",)
-    pairs = [f"{name} {_number(value)}" for name, value in record.items() if name not in hidden]
+    pairs = _pairs(record, verbose)
     if "eta_s" in record:
         pairs.append(f"eta {duration(record['eta_s'])}")
     return " ".join([record["event"], f"step {record['step']}/{total}", *pairs])
 
 
-def duration(seconds: float) -> str:
-    """Seconds as hours, minutes and seconds.
+def _pairs(record: Record, verbose: bool) -> list[str]:
+    """The numbers of a record, each with its name before it."""
+    names = [name for name in record if name not in _HIDDEN]
+    if record["event"] == "train" and not verbose:
+        names = [name for name in _READ if name in record]
+    if record.get("split") == "test":  # the usual split is not shown
+        names.remove("split")
+    return [f"{name} {_number(record[name])}" for name in names]
 
-    >>> duration(3725.4)
-    '1:02:05'
+
+def _wrapped(parts: Iterable[str], width: int) -> list[str]:
+    """Lines of whole parts. A line after the first is indented; a part may be wider."""
+    lines = [""]
+    for part in parts:
+        longer = f"{lines[-1]}  {part}" if lines[-1] else part
+        if len(longer) > width and lines[-1]:
+            longer = f"  {part}"
+            lines.append("")
+        lines[-1] = longer
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds; from a day on as days and hours.
+
+    >>> duration(3725.4), duration(847.13 * 86400)
+    ('1:02:05', '847d03h')
     """
+    if seconds >= 86400:
+        return f"{seconds // 86400:.0f}d{seconds % 86400 // 3600:02.0f}h"
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
@@ -48,6 +77,35 @@ def _number(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+class _TrainingBar(Progress):
+    """A bar, and below it the numbers of the newest training step.
+
+    Attributes:
+        parts: the numbers. Those that do not fit into a line are left out, unless verbose.
+    """
+
+    def __init__(self, console: Terminal) -> None:
+        self.parts = ["first steps"]
+        self._terminal = console
+        super().__init__(
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}", markup=False),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[eta]}", markup=False),
+            console=console,
+            expand=True,
+        )
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bar and the lines below it, for the width that the terminal has now."""
+        yield from super().get_renderables()
+        lines = _wrapped(self.parts, self._terminal.width)
+        if self._terminal.verbosity != "verbose":
+            lines = lines[:1]
+        yield Text("\n".join(lines))
 
 
 class TrainingView:
@@ -61,43 +119,39 @@ class TrainingView:
 
     def __init__(self, console: Terminal, total: int, start: int = 0) -> None:
         self._console, self._total = console, total
-        self._progress: Progress | None = None
+        self._bar: _TrainingBar | None = None
         if console.is_terminal and not console.is_quiet:
-            self._progress = Progress(
-                TextColumn("step {task.completed:.0f}/{task.total:.0f}", markup=False),
-                BarColumn(bar_width=None),
-                TaskProgressColumn(),
-                TextColumn("{task.fields[numbers]}", markup=False),
-                TimeElapsedColumn(),
-                console=console,
-            )
-            self._bar = self._progress.add_task(
-                "train", total=total, completed=start, numbers="compiling and first steps"
-            )
+            self._bar = _TrainingBar(console)
+            self._task = self._bar.add_task("train", total=total, completed=start, eta="")
 
     def __enter__(self) -> Callable[[Record], None]:
-        if self._progress:
-            self._progress.start()
+        if self._bar:
+            self._bar.start()
         return self.listen
 
     def __exit__(self, *error: object) -> None:
-        if self._progress:
-            self._progress.stop()
+        if self._bar:
+            self._bar.stop()
 
     def listen(self, record: Record) -> None:
         """Show a record. The command prints how the run ended, so ``end`` is skipped."""
-        if record["event"] == "end":
+        event, verbose = record["event"], self._console.verbosity == "verbose"
+        if event == "end":
             return
-        if record["event"] == "warning" and self._progress is None:
+        if event == "warning":
             self._console.print(record_line(record, self._total))
-        elif self._progress is None:
-            self._console.remark(record_line(record, self._total))
-        elif record["event"] == "train":
-            numbers = _bar_text(record, self._console.width >= _WIDE_TERMINAL)
-            self._progress.update(self._bar, completed=record["step"], numbers=numbers)
+        elif self._bar is None or event == "start":
+            self._console.remark(record_line(record, self._total, verbose=verbose))
+        elif event == "checkpoint":  # the path says which step
+            self._console.print(f"checkpoint {record['path']}")
+        elif event == "train":
+            self._bar.parts = _pairs(record, verbose)
+            eta = f"eta {duration(record['eta_s'])}"
+            self._bar.update(self._task, completed=record["step"], eta=eta)
         else:
-            line = record_line(record, self._total)
-            self._progress.console.print(line)
+            parts = [f"{event} step {record['step']}/{self._total}", *_pairs(record, verbose)]
+            lines = Text("\n".join(_wrapped(parts, self._console.width)))
+            self._console.print(lines, soft_wrap=True)
 
 
 class _CountView:
@@ -206,12 +260,3 @@ class SolvingView(_CountView):
     def update(self, done: int, share: float | None) -> None:
         """Show the number of solved puzzles, and their share of all puzzles if that is known."""
         self._show(done, share)
-
-
-def _bar_text(record: Record, wide: bool) -> str:
-    mfu = f"MFU {record['mfu']:.0%}  " if wide else ""
-    return (
-        f"loss {_number(record['loss'])}  exact {_number(record['exact_accuracy'])}  "
-        f"halts at {_number(record['mean_steps'])}  {record['samples_per_s']:.0f} samples/s  "
-        f"{mfu}ETA {duration(record['eta_s'])}"
-    )

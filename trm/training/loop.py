@@ -41,14 +41,18 @@ class TrainResult:
         run: the run folder.
         step: the last step.
         finished: whether the run is complete, including its last evaluation.
-        best: the best value of the headline metric, at ``best_step``.
+        total_steps: the length of the run.
+        headline: the metric that decides which checkpoint is best.
+        best: the best value of that metric, at ``best_step``.
         ended_early: whether ``train.patience`` ended it before the last step.
         split: what ``best`` was measured on, ``test`` or ``validation``.
     """
 
     run: Path
     step: int
+    total_steps: int
     finished: bool
+    headline: str | None
     best: float | None
     best_step: int | None
     ended_early: bool = False
@@ -100,9 +104,16 @@ class TrainLoop:
             self._train(state)
         finished, progress = self._is_over and self._is_evaluated, self.progress
         return TrainResult(
-            plan.folder, state.step, finished, progress.best, progress.best_step,
-            ended_early=finished and state.step < plan.total_steps, split=config.eval_split,
-        )  # fmt: skip
+            run=plan.folder,
+            step=state.step,
+            total_steps=plan.total_steps,
+            finished=finished,
+            headline=progress.headline,
+            best=progress.best,
+            best_step=progress.best_step,
+            ended_early=finished and state.step < plan.total_steps,
+            split=config.eval_split,
+        )
 
     def _train(self, state: TrainState) -> None:
         config, schedule = self.plan.config, self.schedule
