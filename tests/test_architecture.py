@@ -27,7 +27,7 @@ LAYERS = (
     {"plugins", "settings"},
     {"reading"},
     {"config", "hub", "storage"},
-    {"hub_names"},
+    {"hub_names", "python_calls"},
     {"errors"},
 )
 #: The types that the hook specifications name.
@@ -124,7 +124,7 @@ def test_models_import_torch_and_nothing_of_the_rest() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     loaded = {part_of(name) for name in done.stdout.split()}
-    assert loaded == {"__init__", "config", "errors", "models", "plugins"}
+    assert loaded == {"__init__", "config", "errors", "models", "plugins", "python_calls"}
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,14 @@ Each command of the command line is one function here.
 ['arc1', 'arc2', 'maze', 'sudoku']
 """
 
+import functools
 import importlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from trm.errors import TrmError, TrmWarning
 from trm.plugins import hookimpl
+from trm.python_calls import python_call
 
 if TYPE_CHECKING:
     from trm.datasets import build_data, open_data
@@ -71,11 +74,14 @@ _LAZY_IMPORTS = {
     "trm.training.train": ("train",),
 }
 
+_python_call = functools.cache(python_call)
+
 
 def __getattr__(name: str) -> Any:
     for module, names in _LAZY_IMPORTS.items():
         if name in names:
-            return getattr(importlib.import_module(module), name)
+            found = getattr(importlib.import_module(module), name)
+            return _python_call(found) if inspect.isfunction(found) else found
     raise AttributeError(f"module 'trm' has no attribute {name!r}")
 
 

@@ -15,6 +15,10 @@
 A message is one line: what is wrong, with the value, and what to do. The command line
 prints it as ``trm: error: <message>`` and exits with 1. What is odd but can be used is a
 :class:`TrmWarning`, a line ``trm: warning: <message>``.
+
+Messages are written for the command line: they name flags. The calls of ``import trm`` turn flags
+into arguments, so that Python shows ``overwrite=True`` where the command line prints
+``--overwrite``: see :mod:`trm.python_calls`.
 """
 
 import difflib

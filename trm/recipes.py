@@ -6,8 +6,70 @@ from typing import Any
 
 from trm import settings
 from trm.config import RunConfig
-from trm.errors import ConfigError
+from trm.errors import ConfigError, did_you_mean
 from trm.tasks.registry import get_task
+
+#: The settings that have a flag of ``trm train``, which is also an argument of :func:`run_config`.
+SETTING_OF = {
+    "data": "data.paths",
+    "augment": "data.augment",
+    "validation_share": "data.validation_share",
+    "seed": "train.seed",
+    "max_steps": "train.max_steps",
+    "epochs": "train.epochs",
+    "patience": "train.patience",
+    "batch_size": "train.batch_size",
+    "accumulate": "train.accumulate",
+    "device": "train.device",
+    "compile": "train.compile",
+    "shard_puzzle_embedding": "train.shard_puzzle_embedding",
+    "init_from": "train.init_from",
+    "reset_puzzle_embedding": "train.reset_puzzle_embedding",
+    "keep": "train.keep_checkpoints",
+    "skip_nonfinite": "train.skip_nonfinite",
+    "log_to": "train.log_to",
+}
+
+
+def settings_of(arguments: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+    """The settings that arguments stand for, each with its value and its flag.
+
+    Args:
+        arguments: those of :data:`SETTING_OF`, and ``save_every``: steps, or minutes such as
+            ``10m``. None stands for nothing.
+
+    Raises:
+        ConfigError: for an unknown argument.
+    """
+    found: dict[str, tuple[Any, str]] = {}
+    for name, value in arguments.items():
+        flag = "--" + name.replace("_", "-")
+        if name not in SETTING_OF and name != "save_every":
+            known = did_you_mean(name, [*SETTING_OF, "save_every"])
+            raise ConfigError(f"there is no argument {name!r} of a run. {known}")
+        if value is None:
+            continue
+        if name == "save_every":
+            found |= _save_every(str(value), flag)
+        else:
+            off = name == "compile" and value is False
+            found[SETTING_OF[name]] = (value, "--no-compile" if off else flag)
+    if arguments.get("epochs") is not None and arguments.get("max_steps") is None:
+        found["train.max_steps"] = (None, "--epochs")  # replaces a preset's number of steps
+    return found
+
+
+def _save_every(text: str, flag: str) -> dict[str, tuple[Any, str]]:
+    """``500`` steps or ``10m`` minutes as settings."""
+    number, minutes = text.removesuffix("m"), text.endswith("m")
+    try:
+        value = float(number) if minutes else int(number)
+    except ValueError:
+        raise ConfigError(
+            f"{flag} {text!r} is neither steps, such as 500, nor minutes, such as 10m. "
+            "Give one of them."
+        ) from None
+    return {"train.save_every_minutes" if minutes else "train.save_every_steps": (value, flag)}
 
 
 def resolve_settings(
@@ -78,8 +140,13 @@ def run_config(
     mlp_t: bool | None = None,
     config_file: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    **arguments: Any,
 ) -> RunConfig:
     """The settings of a run from all sources, as ``trm config`` shows them.
+
+    >>> config = run_config("sudoku", preset="mini", max_steps=100, seed=1)
+    >>> config.train.max_steps, config.model.hidden_size
+    (100, 96)
 
     Args:
         task: the name of the task; default: the task of ``config_file``.
@@ -88,10 +155,15 @@ def run_config(
             and rotary positions; None: as the task, the preset or the file says.
         config_file: a TOML file, such as a recipe.
         settings: values by dotted name, such as ``{"train.max_steps": 1000}``; these win.
+        arguments: the flags of ``trm train`` that are settings, such as ``data="data/mine"``,
+            ``max_steps=1000``, ``batch_size=64``, ``seed=1``, ``device="cpu"``. All
+            are in :data:`trm.recipes.SETTING_OF`. ``save_every`` takes steps, or minutes as in
+            ``"10m"``.
 
     Raises:
         ConfigError: for an unknown name or an invalid value; the message names the source.
     """
-    flags = {name: (value, "settings") for name, value in (settings or {}).items()}
+    flags = settings_of(arguments)
+    flags |= {name: (value, "settings") for name, value in (settings or {}).items()}
     file = None if config_file is None else Path(config_file)
     return resolve_settings(task, preset, mlp_t, file, flags=flags).config

@@ -50,9 +50,9 @@ def test_what_is_there_is_not_replaced(checkpoint: Checkpoint, tmp_path: Path) -
     before = files_of(native)
     with pytest.raises(InputError, match=r"native exists already\."):
         trm.import_checkpoint(PUBLISHED, out=native)
-    for kind in ("published", "onnx", "torch-export"):
+    for format in ("published", "onnx", "torch-export"):
         with pytest.raises(InputError, match=r"native exists already\.|native exists\."):
-            trm.export_checkpoint(native, kind=kind, out=native)
+            trm.export_checkpoint(native, format=format, out=native)
     assert files_of(native) == before
 
 
@@ -62,9 +62,9 @@ def test_a_trm_checkpoint_is_not_imported_nor_a_published_one_exported(
     native, out = checkpoint("native"), tmp_path / "out"
     with pytest.raises(CheckpointError, match=r"native is already a checkpoint of trm\. Use it as"):
         trm.import_checkpoint(native, out=out)
-    for kind in ("published", "onnx", "torch-export"):
+    for format in ("published", "onnx", "torch-export"):
         with pytest.raises(CheckpointError, match=r"trainer\. Import it first: trm import\.$"):
-            trm.export_checkpoint(PUBLISHED, kind=kind, out=out)
+            trm.export_checkpoint(PUBLISHED, format=format, out=out)
     assert not out.exists()
 
 
@@ -73,10 +73,10 @@ def test_the_newest_run_is_exported(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointError, match=r"^no run in runs/\."):
-        trm.export_checkpoint(kind="published", out="out")
+        trm.export_checkpoint(format="published", out="out")
     native = checkpoint("runs/sudoku/a/checkpoints/step-000007", WIDE, names=["<blank>", "p1"])
     (native.parents[1] / "last").symlink_to("checkpoints/step-000007")
-    assert trm.export_checkpoint(kind="published", out="out") is None
+    assert trm.export_checkpoint(format="published", out="out") is None
     assert set(files_of(tmp_path / "out")) == {"step_7", "all_config.yaml", "identifiers.json"}
     back = trm.import_checkpoint("out", out="back")
     assert back.names is not None

@@ -64,7 +64,7 @@ def evaluate(
     device: opt.Device = None,
     num_processes: opt.NumProcesses = None,
     oversubscribe: opt.Oversubscribe = False,
-    compiled: opt.Compile = None,
+    compile: opt.Compile = None,
     as_json: opt.AsJson = False,
     as_markdown: opt.AsMarkdown = False,
     save_predictions: Annotated[
@@ -99,7 +99,7 @@ def evaluate(
     if launch_options is not None:
         with resume_hint("--save-predictions", save_predictions):
             return _launch(context.obj or [], launch_options)
-    where = {"save_predictions": save_predictions, "overwrite": overwrite, "compiled": compiled,
+    where = {"save_predictions": save_predictions, "overwrite": overwrite, "compile": compile,
              "extras": _extras(submission, per_task)}  # fmt: skip
     with contextlib.ExitStack() as stack:
         if not is_elastic_worker(os.environ):

@@ -43,7 +43,7 @@ def push_hub(
         str | None, opt.option(opt.BASICS, "--revision NAME", "Push to this branch.")
     ] = None,
     tag: Annotated[str | None, opt.option(opt.BASICS, "--tag NAME", "Tag of the commit.")] = None,
-    licence: Annotated[
+    license: Annotated[
         str, opt.option(opt.BASICS, "--license NAME", "License, as the Hub abbreviates it.")
     ] = "mit",
     with_training_state: Annotated[
@@ -59,15 +59,12 @@ def push_hub(
     ] = None,
 ) -> None:
     """Push a checkpoint to the Hugging Face Hub, with a model card."""
-    from trm.publish import push
+    from trm.publish.push import push_hub
     from trm.show.tables import files_table
 
-    dry_run_folder = None
-    if dry_run:
-        dry_run_folder = folder or Path("hub") / push.parse_repository(repo, revision).repo
-    result = push.push_hub(
-        ckpt, repo=repo, private=private, revision=revision, tag=tag, licence=licence,
-        with_training_state=with_training_state, dry_run=dry_run_folder,
+    result = push_hub(
+        ckpt, repo=repo, private=private, revision=revision, tag=tag, license=license,
+        with_training_state=with_training_state, dry_run=dry_run, out=folder,
     )  # fmt: skip
     out.print(files_table(result.files))
     if result.folder is not None:
@@ -104,14 +101,14 @@ def import_(
 @opt.with_verbosity
 def export(
     folder: NewFolder,
-    kind: Annotated[
-        opt.Kind, opt.option(opt.BASICS, "--format KIND", "published, onnx or torch-export.")
+    format: Annotated[
+        opt.Format, opt.option(opt.BASICS, "--format KIND", "published, onnx or torch-export.")
     ],
     ckpt: opt.Checkpoint = None,
 ) -> None:
     """Export to the published trainer, ONNX or torch.export."""
     from trm.publish.import_export import export_checkpoint
 
-    difference = export_checkpoint(ckpt, kind=kind, out=folder)
+    difference = export_checkpoint(ckpt, format=format, out=folder)
     accuracy = "" if difference is None else f", its logits within {difference:.1e} of torch's"
     out.remark(f"wrote {folder}{accuracy}")

@@ -11,7 +11,6 @@ import typer
 
 from trm import __version__
 from trm.config import MOST_EXAMPLES, MOST_STEPS
-from trm.errors import ConfigError
 from trm.show.text import Terminal
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def _print_version(given: bool) -> None:
 
 
 #: What ``trm export`` writes.
-Kind = Literal["published", "onnx", "torch-export"]
+Format = Literal["published", "onnx", "torch-export"]
 
 # The panels of a --help page, in their order. An option without a panel is in the last one.
 BASICS = "Basics"
@@ -248,20 +247,6 @@ def check_named(task: str | None, config_file: Path | None) -> None:
         raise typer.BadParameter(
             "Missing argument 'TASK'. Give a task, or a --config that names one."
         )
-
-
-def save_every(text: str) -> dict[str, tuple[Any, str]]:
-    """``500`` steps or ``10m`` minutes as settings."""
-    number, minutes = text.removesuffix("m"), text.endswith("m")
-    try:
-        value = float(number) if minutes else int(number)
-    except ValueError:
-        raise ConfigError(
-            f"--save-every {text!r} is neither steps, such as 500, nor minutes, such as 10m. "
-            "Give one of them."
-        ) from None
-    name = "train.save_every_minutes" if minutes else "train.save_every_steps"
-    return {name: (value, "--save-every")}
 
 
 def metavar_of(kind: Any) -> str:

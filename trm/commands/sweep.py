@@ -38,7 +38,7 @@ def sweep_eval(
     batch_size: opt.EvalBatchSize = None,
     max_examples: opt.MaxExamples = None,
     device: opt.Device = None,
-    compiled: opt.Compile = None,
+    compile: opt.Compile = None,
     as_json: opt.AsJson = False,
     as_markdown: opt.AsMarkdown = False,
     file: Annotated[
@@ -69,7 +69,7 @@ def sweep_eval(
         report = sweep.sweep_eval(
             ckpt, data=tuple(data or ()), split=split or "test", task=task,
             batch_size=batch_size, max_examples=max_examples, out=file, device=device or "auto",
-            compiled=compiled, on_line=_print_line, on_progress=progress,
+            compile=compile, on_line=_print_line, on_progress=progress,
             **values,
         )  # fmt: skip
     _show(report, _common(ckpt, data, task, max_examples), as_json, as_markdown)

@@ -76,7 +76,7 @@ def train(
     batch_size: opt.BatchSize = None,
     accumulate: opt.Accumulate = None,
     device: opt.Device = None,
-    compiled: opt.Compile = None,
+    compile: opt.Compile = None,
     num_processes: opt.NumProcesses = None,
     oversubscribe: opt.Oversubscribe = False,
     num_nodes: opt.NumNodes = None,
@@ -107,40 +107,35 @@ def train(
     ] = False,
 ) -> int:
     """Train a model on all GPUs, or resume an interrupted run."""
-    from trm.recipes import resolve_settings
+    from trm.recipes import resolve_settings, settings_of
 
     opt.check_named(task, config_file)
     with elastic_worker(os.environ):  # may raise before anything heavy is imported
         plan = plan_from_launcher(os.environ)
         if plan is not None:
             return _train(plan.config, push_to=push_to, profile_steps=profile, plan=plan)
-        flags: dict[str, tuple[Any, str]] = {
-            name: (value, flag)
-            for name, value, flag in (
-                ("data.paths", data or None, "--data"),
-                ("data.augment", augment, "--augment"),
-                ("data.validation_share", validation_share, "--validation-share"),
-                ("train.seed", seed, "--seed"),
-                ("train.max_steps", max_steps, "--max-steps"),
-                ("train.epochs", epochs, "--epochs"),
-                ("train.patience", patience, "--patience"),
-                ("train.batch_size", batch_size, "--batch-size"),
-                ("train.accumulate", accumulate, "--accumulate"),
-                ("train.device", device, "--device"),
-                ("train.compile", compiled, "--compile" if compiled else "--no-compile"),
-                ("train.shard_puzzle_embedding", shard or None, "--shard-puzzle-embedding"),
-                ("train.init_from", init_from, "--init-from"),
-                ("train.reset_puzzle_embedding", reset_puzzles or None, "--reset-puzzle-embedding"),
-                ("train.keep_checkpoints", keep, "--keep"),
-                ("train.skip_nonfinite", skip_nonfinite, "--skip-nonfinite"),
-                ("train.log_to", log_to, "--log-to"),
-            )
-            if value is not None
-        }
-        if epochs is not None and max_steps is None:
-            flags["train.max_steps"] = (None, "--epochs")  # replaces a preset's number of steps
-        if save_every is not None:
-            flags |= opt.save_every(save_every)
+        flags = settings_of(
+            {
+                "data": data or None,
+                "augment": augment,
+                "validation_share": validation_share,
+                "seed": seed,
+                "max_steps": max_steps,
+                "epochs": epochs,
+                "patience": patience,
+                "batch_size": batch_size,
+                "accumulate": accumulate,
+                "device": device,
+                "compile": compile,
+                "shard_puzzle_embedding": shard or None,
+                "init_from": init_from,
+                "reset_puzzle_embedding": reset_puzzles or None,
+                "keep": keep,
+                "skip_nonfinite": skip_nonfinite,
+                "log_to": log_to,
+                "save_every": save_every,
+            }
+        )
         old_run = Path(resume) if resume not in ("auto", "never") else None
         if old_run is not None and run_name is not None:
             raise ConfigError(

@@ -41,7 +41,7 @@ def evaluate(
     overwrite: bool = False,
     extras: Sequence[str] = (),
     device: str = "auto",
-    compiled: bool | None = None,
+    compile: bool | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
     **options: Any,
@@ -63,7 +63,7 @@ def evaluate(
         extras: files that the evaluator will be asked for, see
             :meth:`trm.tasks.metrics.Evaluator.check_has`.
         device: the device, for a model that is not loaded yet.
-        compiled: use torch.compile; None: on CUDA.
+        compile: use torch.compile; None: on CUDA.
         on_progress: called before the first and after each batch, with the examples done and the
             examples in all.
         group: the processes that evaluate together. The first one has the metrics, and writes.
@@ -129,7 +129,7 @@ def evaluate(
             num_known = group.broadcast_from_first(resume)
         stack.enter_context(device_errors())
         stack.enter_context(_mean_embedding(model, dataset, reset_puzzle_embedding))
-        compile_network(network, compiled)
+        compile_network(network, compile)
         peak_flops = measure_peak_flops(network.device, network.dtype)
         started = time.perf_counter()
         metrics = run_evaluation(

@@ -152,7 +152,7 @@ def sweep_eval(
     max_examples: int | None = None,
     out: str | Path | None = None,
     device: str = "auto",
-    compiled: bool | None = None,
+    compile: bool | None = None,
     on_line: Callable[[SweepReport, SweepLine, int, int], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     **options: Any,
@@ -170,7 +170,7 @@ def sweep_eval(
         out: a JSON file, written after each evaluation. Evaluations that are in it already are not
             repeated.
         device: the device, for a model that is not loaded yet.
-        compiled: use torch.compile; None: on CUDA.
+        compile: use torch.compile; None: on CUDA.
         on_line: called after each evaluation with the sweep so far, the new line, the number of
             evaluations done and the number in all.
         on_progress: called with the examples of an evaluation done and in all.
@@ -201,7 +201,7 @@ def sweep_eval(
         if way not in known:
             report = evaluate(
                 model, data=sweep.data, split=split, batch_size=batch_size,
-                max_examples=max_examples, compiled=compiled, on_progress=on_progress,
+                max_examples=max_examples, compile=compile, on_progress=on_progress,
                 **way.model_dump(),
             )  # fmt: skip
             known[way] = _line(model, report)

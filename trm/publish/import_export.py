@@ -10,7 +10,7 @@ from trm.runs.checkpoint import verify_checksums
 if TYPE_CHECKING:
     from trm.checkpoints.published.checkpoint import PublishedCheckpoint
 
-Kind = Literal["published", "onnx", "torch-export"]
+Format = Literal["published", "onnx", "torch-export"]
 
 
 def import_checkpoint(
@@ -42,14 +42,14 @@ def import_checkpoint(
 
 
 def export_checkpoint(
-    checkpoint: str | Path | None = None, *, kind: Kind, out: str | Path
+    checkpoint: str | Path | None = None, *, format: Format, out: str | Path
 ) -> float | None:
     """Write a checkpoint in another format: ``trm export``.
 
     Args:
         checkpoint: a run folder (its best checkpoint), a checkpoint folder, or one on the Hub; the
             newest run in ``runs/`` by default.
-        kind: ``published`` for the published trainer; ``onnx`` and ``torch-export`` hold one
+        format: ``published`` for the published trainer; ``onnx`` and ``torch-export`` hold one
             supervision step, with its state as inputs and outputs.
         out: the new folder.
 
@@ -70,11 +70,11 @@ def export_checkpoint(
         raise CheckpointError(
             f"{located.name} is a checkpoint of the published trainer. Import it first: trm import."
         )
-    if kind == "published":
+    if format == "published":
         verify_checksums(path)
         published.export_published(path, Path(out))
         return None
     return {
         "onnx": export_program.export_onnx,
         "torch-export": export_program.export_torch,
-    }[kind](path, Path(out))
+    }[format](path, Path(out))

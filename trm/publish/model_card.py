@@ -63,13 +63,13 @@ print(model.solve(puzzle).answer)
 _SPLIT_SUFFIXES = {"test": "", "validation": ", held-out training puzzles"}
 
 
-def model_card(checkpoint: Path, repo: str, licence: str = "mit") -> ModelCard:
+def model_card(checkpoint: Path, repo: str, license: str = "mit") -> ModelCard:
     """The model card of a checkpoint.
 
     Args:
         checkpoint: its folder.
         repo: the repository, ``USER/NAME``.
-        licence: as the Hub abbreviates it.
+        license: as the Hub abbreviates it.
 
     Raises:
         CheckpointError: if the checkpoint is damaged.
@@ -78,7 +78,7 @@ def model_card(checkpoint: Path, repo: str, licence: str = "mit") -> ModelCard:
     task = get_task(config.run.task)
     dataset = task.hub_dataset if config.data.source == "hub" else None
     header = ModelCardData(
-        license=licence,
+        license=license,
         library_name="trm",
         tags=["tiny-recursive-model", "arxiv:2510.04871", task.name],
         datasets=[dataset] if dataset else None,

@@ -53,9 +53,10 @@ def push_hub(
     private: bool = False,
     revision: str | None = None,
     tag: str | None = None,
-    licence: str = "mit",
+    license: str = "mit",
     with_training_state: bool = False,
-    dry_run: Path | None = None,
+    dry_run: bool = False,
+    out: str | Path | None = None,
 ) -> PushResult:
     """Push a checkpoint to the Hugging Face Hub, with a model card.
 
@@ -66,9 +67,10 @@ def push_hub(
         private: create a repository that only its owner can see.
         revision: the branch to push to; created if missing.
         tag: the tag of the commit.
-        licence: of the weights, as the Hub abbreviates it.
+        license: of the weights, as the Hub abbreviates it.
         with_training_state: include what is needed to resume training.
-        dry_run: write the files into this folder instead of uploading them.
+        dry_run: write the files into a folder instead of uploading them.
+        out: the folder of a dry run; default: ``hub/USER/NAME``.
 
     Raises:
         CheckpointError: if there is no such checkpoint, or it is damaged.
@@ -82,13 +84,14 @@ def push_hub(
             f"{opened.name} is a checkpoint of the published trainer. Import it first: "
             "trm import, and push what that writes."
         )
-    if dry_run is not None:
-        check_new(dry_run)
-        write_upload_folder(opened.path, dry_run, name, licence, with_training_state)
-        return PushResult(opened.name, str(name), _file_sizes(dry_run), folder=dry_run)
+    if dry_run:
+        folder = Path(out or Path("hub") / name.repo)
+        check_new(folder)
+        write_upload_folder(opened.path, folder, name, license, with_training_state)
+        return PushResult(opened.name, str(name), _file_sizes(folder), folder=folder)
     with temporary_folder() as temporary:
         folder = temporary / "files"
-        write_upload_folder(opened.path, folder, name, licence, with_training_state)
+        write_upload_folder(opened.path, folder, name, license, with_training_state)
         url = hub.push(
             folder,
             name,
@@ -117,7 +120,7 @@ def write_upload_folder(
     checkpoint: Path,
     out: Path,
     name: HubName,
-    licence: str = "mit",
+    license: str = "mit",
     with_training_state: bool = False,
 ) -> None:
     """Write the folder to upload, whole or not at all; files are linked if possible, not copied.
@@ -129,7 +132,7 @@ def write_upload_folder(
     files = _files_to_push(checkpoint, with_training_state)
     if os.path.lexists(checkpoint / CHECKSUMS_FILE):
         verify_checksums(checkpoint, all_files=with_training_state)
-    card = model_card(checkpoint, name.repo, licence)
+    card = model_card(checkpoint, name.repo, license)
     with atomic_folder(out) as folder:
         for file in files:
             (folder / file).parent.mkdir(exist_ok=True)

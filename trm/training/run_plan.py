@@ -267,8 +267,8 @@ def _check_same_everywhere(config: RunConfig, dataset: Dataset, group: ProcessGr
 def _check_visible(found: Path | None) -> None:
     if found is not None and not found.is_dir():
         raise ConfigError(
-            f"{found.absolute()} is missing on {socket.gethostname()}. Put --out on a disk that "
-            "all machines share."
+            f"{found.absolute()} is missing on {socket.gethostname()}. Put the runs on a disk "
+            "that all machines share."
         )
 
 

@@ -4,9 +4,12 @@ import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from trm.config import RunConfig
+from trm.errors import ConfigError
 from trm.publish.push_during_training import push_best
+from trm.recipes import run_config
 from trm.runs.best_and_last import restore_pointers
 from trm.runs.layout import CONFIG_FILE
 from trm.runs.lock import run_lock
@@ -21,7 +24,7 @@ from trm.training.run_plan import RunPlan, claim_folder, confirm_plan, plan_run
 
 
 def train(
-    config: RunConfig,
+    config: RunConfig | str,
     *,
     runs: str | Path = "runs",
     name: str | None = None,
@@ -31,14 +34,17 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     profile_steps: int = 0,
     plan: RunPlan | None = None,
+    **settings: Any,
 ) -> TrainResult:
     """Train a model in this process: ``trm train``.
+
+    For example ``trm.train("sudoku", preset="mini", max_steps=900, listen=print)``.
 
     If torchrun or Slurm started this process, it trains together with the others, one GPU each.
     The command ``trm train`` also starts these processes.
 
     Args:
-        config: from :func:`run_config`.
+        config: the name of a task, or all settings from :func:`run_config`.
         runs: run folders are ``RUNS/TASK/NAME``.
         name: the run's name, None for a new one.
         resume: ``auto`` resumes the run of that name if it exists, ``never`` refuses to. Anything
@@ -49,11 +55,18 @@ def train(
         profile_steps: write a profiler trace of this many steps.
         plan: the run, if it is planned already by :func:`trm.training.run_plan.plan_run`. Then
             ``runs``, ``name`` and ``resume`` have no effect.
+        settings: with the name of a task, what :func:`run_config` takes: ``preset``, ``max_steps``
+            and so on.
 
     Raises:
         ConfigError, DataError, CheckpointError: if the run cannot start.
         TrainingError: if a loss is not finite, or the device is out of memory.
     """
+    if isinstance(config, str):
+        config = run_config(config, **settings)
+    elif settings:
+        names = ", ".join(settings)
+        raise ConfigError(f"{names}: the config has all settings. Give them to trm.run_config.")
     group = process_group_from_env(os.environ) or SINGLE_PROCESS
     device = pick_device(config.train.device, group.local_rank)
     with init_process_group(group, device), contextlib.ExitStack() as stack:

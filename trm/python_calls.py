@@ -1,0 +1,173 @@
+"""The calls of ``import trm``: they check the types of their arguments, and name them in errors.
+
+The command line calls the same functions, but in their own modules. Their messages name flags such
+as ``--overwrite``. A function of ``import trm`` is wrapped by :func:`python_call`, which shows the
+message with ``overwrite=True`` instead. So a message is written once, and nothing needs to know
+who called.
+"""
+
+import functools
+import inspect
+import os
+import re
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+
+from trm.errors import InputError, TrmError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: The arguments that are not called what their flags are called.
+ARGUMENTS = {
+    "ckpt": "checkpoint",
+    "no-compile": "compile=False",
+    "no-mlp-t": "mlp_t=False",
+    "run-name": "name",
+}
+#: Flags without a value: ``--overwrite`` is ``overwrite=True``.
+SWITCHES = {
+    *("no-concept", "overwrite", "pass-at-k", "private", "reset-puzzle-embedding"),
+    *("skip-invalid", "unsolved", "until-valid", "with-training-state"),
+}
+#: Flags that only commands have: most start several processes.
+COMMAND_ONLY = {"nnodes", "node-rank", "nproc", "oversubscribe", "rdzv-endpoint", "set"}
+#: A whole command, which is typed as it stands.
+_COMMAND = r"`[^`]*`|\b(?:trm|pip|tensorboard) [a-z-]+(?:(?!,|;|:|\)|\. |\.?$| or | and ).)*"
+#: What may follow a flag as its value: quoted text, numbers, a placeholder, a path, some words, or
+#: what ends with a colon.
+_VALUE = (
+    r"""'[^']*'|"[^"]*"|-?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?\b|[A-Z][A-Z/:]*\b|\w*/\S*\w|\w+\.\w+"""
+    r"|(?:auto|cpu|cuda|first|generate|halt|hub|loss|vote)\b|\S+(?=: )"
+)
+_FLAG = re.compile(
+    rf"(?P<command>{_COMMAND})|--set (?P<setting>[\w.]+)=(?P<to>\S*[^\s.,;])"
+    rf"|(?<![\w'\"-])--(?P<flag>[a-z][a-z-]*)(?: (?P<value>{_VALUE}))?"
+)
+#: What types are called in a message, by the type or its name.
+_WORDS: dict[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    Mapping: "a dictionary",
+    Iterable: "lines",
+    Callable: "a function",
+    "Model": "a model of trm.load",
+    "RunConfig": "settings of trm.run_config",
+}
+
+
+def in_python(message: str) -> str:
+    """A message with arguments of Python in place of flags. Whole commands stay as they are.
+
+    >>> in_python("out exists. Name another --out, or replace it with --overwrite.")
+    'out exists. Name another `out`, or replace it with overwrite=True.'
+    >>> in_python("Give --max-steps 5. Train one: trm train sudoku --max-steps 5")
+    'Give max_steps=5. Train one: trm train sudoku --max-steps 5'
+    """
+
+    def argument(found: re.Match[str]) -> str:
+        if found["setting"]:
+            return f'settings={{"{found["setting"]}": {_literal(found["to"])}}}'
+        flag, value = found["flag"], found["value"]
+        if flag is None or flag in COMMAND_ONLY:
+            return found[0]
+        name = ARGUMENTS.get(flag, flag.replace("-", "_"))
+        if flag in SWITCHES:
+            return f"{name}=True" + (f" {value}" if value else "")
+        if "=" in name:
+            return name
+        return f"`{name}`" if value is None else f"{name}={_literal(value)}"
+
+    return _FLAG.sub(argument, message)
+
+
+def _literal(value: str) -> str:
+    """A value of a flag as Python writes it. A placeholder such as ``N`` stays."""
+    if re.fullmatch(r"-?\d+(,-?\d+)+", value):
+        return f"({value.replace(',', ', ')})"
+    is_plain = re.fullmatch(r"""['"].*['"]|-?[\d.]+(e[-+]?\d+)?|[A-Z][A-Z/:]*""", value)
+    return value if is_plain else f'"{value}"'
+
+
+def python_call(call: Callable[P, R]) -> Callable[P, R]:
+    """A function that checks its arguments, and whose errors name arguments instead of flags."""
+
+    @functools.wraps(call)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            check_arguments(call, args, kwargs)
+            return call(*args, **kwargs)
+        except TrmError as error:
+            error.args = (in_python(str(error)),)
+            raise
+
+    return checked
+
+
+def check_arguments(
+    call: Callable[..., Any], args: Sequence[object], kwargs: Mapping[str, object]
+) -> None:
+    """Check arguments against the annotations of a function.
+
+    Annotations in quotes are not checked, and names that the function does not have are left to
+    Python.
+
+    Raises:
+        InputError: for the first argument of another type.
+    """
+    parameters = inspect.signature(call).parameters
+    given = {**dict(zip(parameters, args, strict=False)), **kwargs}
+    for name, value in given.items():
+        kind = parameters[name].annotation if name in parameters else Any
+        if not _fits(value, kind):
+            shown = str(value) if isinstance(value, Path) else value
+            text = " ".join(f"{shown!r:.60}".split())
+            raise InputError(f"{call.__name__}: {name} is {text}. Give {_words(kind)}.")
+
+
+def _fits(value: object, kind: Any) -> bool:
+    """Whether a value is of an annotated type."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if kind is Any or kind is inspect.Parameter.empty or isinstance(kind, str | TypeVar):
+        return True
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kind is None or kind is types.NoneType:
+        return value is None
+    if origin is Literal:
+        return isinstance(value, str) and value in parts
+    if kind in (int, float):
+        return isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
+    if origin is Sequence:
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+            return False
+        return all(_fits(part, parts[0]) for part in value)
+    if origin is Iterable:
+        return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    if origin is Callable:
+        return callable(value)
+    return isinstance(value, origin or (os.PathLike if kind is Path else kind))
+
+
+def _words(kind: Any) -> str:
+    """What an annotated type is called in a message."""
+    kinds = list(get_args(kind)) if get_origin(kind) in (Union, types.UnionType) else [kind]
+    words = []
+    if Path in kinds:
+        words.append("a path")
+        kinds = [kind for kind in kinds if kind not in (str, Path)]
+    for kind in kinds:
+        origin = get_origin(kind)
+        if origin is Literal:
+            words += map(repr, get_args(kind))
+        elif origin is Sequence:
+            words.append("several in a list" if words else "a list")
+        elif kind is not types.NoneType:
+            words.append(_WORDS.get(origin or kind) or _WORDS.get(kind.__name__) or kind.__name__)
+    words += ["None"] * (types.NoneType in kinds)
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
