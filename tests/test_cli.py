@@ -53,14 +53,14 @@ def test_one_command_line_does_not_change_the_next(trm: Trm) -> None:
 
 def test_tasks(trm: Trm) -> None:
     line = next(line for line in trm("tasks").out.splitlines() if "sudoku" in line)
-    assert re.search(r"^ sudoku .* mini .* built in", line)
+    assert re.search(r"^sudoku .* mini .* built in", line)
 
 
 def test_config_says_where_settings_come_from(trm: Trm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRM_OPTIM__LR", "0.5")
     found = {}
     for line in trm("config", "sudoku", "--preset", "mini").out.splitlines():
-        if match := re.fullmatch(r" ([a-z_.0-9]+) +(\S+) +(.+?) *", line):
+        if match := re.fullmatch(r"([a-z_.0-9]+) +(\S+) +(.+)", line):
             found[match[1]] = (match[2], match[3])
     assert found["model.hidden_size"][1] == "preset mini"
     assert found["model.mlp_t"] == ("true", "preset mini")
@@ -183,7 +183,7 @@ def test_a_hostile_name_of_a_run_is_one_line_of_a_table(trm: Trm, trained_run: P
     run.parent.mkdir(parents=True)
     shutil.copytree(trained_run, run, symlinks=True)
     (line,) = [line for line in trm("runs").out.splitlines() if "finished" in line]
-    assert r" a\n[red]\x1b[31m " in line
+    assert r"a\n[red]\x1b[31m " in line
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_build_and_inspect(trm: Trm) -> None:
     )
     shown = trm("inspect-data", "d", "--boards", "1")
     assert "as built" in shown.out
-    assert re.search(r"train +30 +120 +30", shown.out)
+    assert re.search(r"^puzzles +120 +20$", shown.out, re.M)
     assert shown.out.count("-----+-----") == 4
 
 
@@ -83,7 +83,7 @@ def test_the_whole_way_in_the_published_layout(trm: Trm, tmp_path: Path) -> None
     shown = trm("inspect-data", "p", "--boards", "1").out
     assert re.search(rf"^digest +{found[1]}\w{{4}}$", shown, re.M)
     assert re.search(r"^task +sudoku$", shown, re.M)
-    assert re.search(r"train +30 +120 +120 ", shown)
+    assert re.search(r"^examples +120 +20$", shown, re.M)
     assert shown.count("-----+-----") == 4
     done = trm(*TRAIN, "--data", "p")
     assert done.out.splitlines()[-1].endswith("next: trm eval --ckpt runs/sudoku/a"), done
@@ -156,7 +156,7 @@ def test_a_published_folder_knows_its_task(trm: Trm, fails: Fails, tmp_path: Pat
 def test_folders_of_the_published_builders(trm: Trm, shared: Path) -> None:
     maze = trm("inspect-data", shared / "data/maze-30x30-hard-1k", "--boards", "0").out
     assert re.search(r"^task +maze$", maze, re.M)
-    assert re.search(r"train +1,000 +1,000 +1,000 ", maze)
+    assert re.search(r"^puzzles +1,000 +500$", maze, re.M)
     arc = trm("inspect-data", shared / "reference/arc/built", "--boards", "0").out
     assert re.search(r"^task +arc\d$", arc, re.M)
 

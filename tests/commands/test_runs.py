@@ -55,14 +55,14 @@ def test_runs_are_listed_newest_first(trm: Trm, some_runs: Path) -> None:
         done = trm("runs")
     assert (done.code, done.err) == (0, "")
     lines = [re.split(r" {2,}", line.strip()) for line in done.out.splitlines() if line.strip()]
-    best = "exact_accuracy 0.8750 at 1,000"
-    assert lines[0] == ["task", "name", "state", "step", "best", "updated"]
-    assert lines[2] == ["maze", "now", "running", "7/2,000", "-", "0 s ago"]
-    assert lines[3][:5] == ["maze", "full [x]", "failed", "1/2,000", "-"]
+    best = ["0.8750", "1,000", "exact_accuracy"]
+    assert lines[0] == ["name", "task", "state", "step", "best", "at", "metric", "updated"]
+    assert lines[2] == ["now", "maze", "running", "7/2,000", "-", "-", "-", "0 s ago"]
+    assert lines[3][:5] == ["full [x]", "maze", "failed", "1/2,000", "-"]
     assert lines[4:7] == [
-        ["sudoku", "done", "finished", "2,000/2,000", best, "5 min ago"],
-        ["sudoku", "dead", "broken off", "1,000/2,000", best, "2 h ago"],
-        ["maze", "asked", "stopped", "1,001/2,000", best, "2 days ago"],
+        ["done", "sudoku", "finished", "2,000/2,000", *best, "5 min ago"],
+        ["dead", "sudoku", "broken off", "1,000/2,000", *best, "2 h ago"],
+        ["asked", "maze", "stopped", "1,001/2,000", *best, "2 days ago"],
     ]
     (trouble,) = lines[7:]
     assert trouble[0].startswith("runs/maze/full [x] failed: loss nan. Lower Lower ")
@@ -103,7 +103,7 @@ def test_a_damaged_run_is_listed_with_what_is_wrong(trm: Trm, some_runs: Path) -
     (run / "best").symlink_to("checkpoints/step-000007")
     done = trm("runs", run)
     assert done.code == 0
-    assert re.search(r"^ maze +now +broken off +- +- +\d+ s ago +$", done.out, flags=re.M)
+    assert re.search(r"^now +maze +broken off +- +- +- +- +\d+ s ago$", done.out, flags=re.M)
     assert done.out.splitlines()[-3:] == [
         f"{run}: config.json is damaged",
         f"{run}: best points to no checkpoint",

@@ -30,9 +30,11 @@ def test_a_sweep_end_to_end(trm: Trm, trained_run: Path, tmp_path: Path) -> None
     assert found == json.loads((tmp_path / "s.json").read_text())
     assert len(found["lines"]) == 5
     markdown = trm(*command, "--markdown").out.splitlines()
-    assert len(markdown) == 2 + 5 + 1 + 2
-    for line in markdown[-2:]:  # what it says can be typed
-        said, typed = line.split("): trm ")
+    assert len(markdown) == 2 + 5 + 1 + 4
+    for said, typed in zip(
+        markdown[-4::2], markdown[-3::2], strict=True
+    ):  # what it says can be typed
+        typed = typed.removeprefix("  trm ")
         value = json.loads(trm(*shlex.split(typed), "--json").out)["metrics"]["exact_accuracy"]
         assert f"exact_accuracy {value['value']:.4f}" in said
 

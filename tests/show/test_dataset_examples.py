@@ -98,23 +98,24 @@ def test_puzzle_and_solution_are_side_by_side_if_the_terminal_is_wide(
     (example,) = select_examples(Toy(), "train", split, 1)
     lines = [line.split() for line in show(example).splitlines()]
     assert lines == [
+        [],
         ["train", "0", "one:", "0", "1", "2", "3"],
         ["0", "8*"], ["1", "9*"], ["2", "10*"], ["3", "11*"],
     ]  # fmt: skip
     narrow = show(example, width=6).split()
-    assert narrow[-8:] == ["0", "1", "2", "3", "8*", "9*", "10*", "11*"]
+    assert narrow[-9:] == ["0", "1", "2", "3", "solution", "8*", "9*", "10*", "11*"]
 
 
 def test_a_long_puzzle_is_drawn_and_not_written_on_one_line(show: Show) -> None:
     tokens = np.arange(60)
     example = DatasetExample(Toy(), "train 0", Puzzle(tokens), tokens)
-    assert show(example).splitlines()[0].rstrip() == "train 0"
+    assert show(example).splitlines()[1] == "train 0"
 
 
 def test_a_name_is_shown_as_it_is(show: Show) -> None:
     tokens = np.arange(4)
     text = show(DatasetExample(Toy(), "train 0 [red]x", Puzzle(tokens, "[red]x"), tokens))
-    assert text.startswith("train 0 [red]x: 0 1 2 3\n")
+    assert text.startswith("\ntrain 0 [red]x: 0 1 2 3\n")
 
 
 def test_pictures_are_of_puzzle_and_solution(split: Split) -> None:

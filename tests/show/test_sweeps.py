@@ -1,18 +1,17 @@
 """The results of a sweep: a table, a plot, and commands to type next."""
 
-import io
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
 from tests.evaluation.sweeps import line, sweep
+from tests.show.printed import printed
 from trm.errors import InputError
 from trm.evaluation.sweep import SweepLine
+from trm.show.fitted_table import markdown
 from trm.show.plots import COLORS
 from trm.show.sweeps import plot_sweep, sweep_conclusion, sweep_line_text, sweep_table
-from trm.show.tables import markdown
-from trm.show.text import Terminal
 
 LINES = (
     line(60, 0.1), line(70, 0.2, samples=2, noise=0.3, choose="halt"),
@@ -22,14 +21,9 @@ LINES = (
 
 
 def test_a_table_of_a_sweep() -> None:
-    view = Terminal(file=io.StringIO(), width=80)
-    view.print(sweep_table(sweep(*LINES)))
-    assert isinstance(view.file, io.StringIO)
-    shown = [text.split() for text in view.file.getvalue().splitlines() if text.strip()]
-    assert shown[-4] == ["6", "1", "-", "-", "-", "0.6000", "0.502", "to", "0.691", "1.00", "0.1"]
-    assert shown[-1] == [
-        "6", "4", "0.3", "first", "0.9", "0.6600", "0.563", "to", "0.745", "1.50", "0.15"
-    ]  # fmt: skip
+    shown = [text.split() for text in printed(sweep_table(sweep(*LINES)))]
+    assert shown[-4] == ["6", "1", "-", "-", "-", "0.6000", "0.502-0.691", "1.00", "0.1"]
+    assert shown[-1] == ["6", "4", "0.3", "first", "0.9", "0.6600", "0.563-0.745", "1.50", "0.15"]
     assert markdown(sweep_table(sweep(LINES[0]))).splitlines()[0] == (
         "| steps | samples | noise | choose | exact accuracy | 95% interval | steps taken | GFLOP |"
     )
@@ -40,12 +34,12 @@ def test_a_table_of_a_sweep() -> None:
 def test_what_to_type_next() -> None:
     found = list(sweep_conclusion(sweep(*LINES), ["--ckpt", "my run"]))
     assert found == [
-        "best (exact_accuracy 0.7200, 0.4 GFLOP a puzzle): trm eval --ckpt 'my run' --samples 4 "
-        "--noise 0.3 --choose halt",
-        "cheapest within its interval (exact_accuracy 0.6600, 0.15 GFLOP a puzzle): trm eval "
-        "--ckpt 'my run' --samples 4 --noise 0.3 --choose first --halt 0.9",
+        "best: exact_accuracy 0.7200, 0.4 GFLOP a puzzle",
+        "  trm eval --ckpt 'my run' --samples 4 --noise 0.3 --choose halt",
+        "cheapest within its interval: exact_accuracy 0.6600, 0.15 GFLOP a puzzle",
+        "  trm eval --ckpt 'my run' --samples 4 --noise 0.3 --choose first --halt 0.9",
     ]
-    assert next(sweep_conclusion(sweep(LINES[0]))).endswith(": trm eval")
+    assert list(sweep_conclusion(sweep(LINES[0])))[1] == "  trm eval"
     assert sweep_line_text(sweep(*LINES), LINES[0]).startswith(
         "as published: exact_accuracy 0.6000, 0.1"
     )

@@ -6,7 +6,6 @@ import json
 import pytest
 from rich.text import Text
 
-from trm.show.tables import new_table
 from trm.show.text import Terminal, printable
 
 HOSTILE = "a[/x][red]:smile:\x1b[31m\x9b31m\x07\x7f\u202e\u2028\ud800\r\nb"
@@ -17,12 +16,6 @@ SHOWN = r"a[/x][red]:smile:\x1b[31m\x9b31m\x07\x7f\u202e\u2028\ud800\r\nb"
 def test_a_str_is_one_line_without_control_characters(forced: bool) -> None:
     assert shown(HOSTILE, forced) == [SHOWN]
     assert shown("x" * 300, forced) == ["x" * 300]
-
-
-def test_a_table_cell_is_as_wide_as_its_escaped_text() -> None:
-    table = new_table("name", ">n")
-    table.add_row(HOSTILE, "1")
-    assert shown(table)[-2].strip() == f"{SHOWN}   1"
 
 
 def test_also_text_and_its_lines_are_escaped() -> None:

@@ -1,7 +1,6 @@
 """The command ``doctor``: what trm finds on this machine."""
 
 import typer
-from rich.table import Table
 
 from trm.commands.help import Command
 from trm.show.text import out
@@ -13,9 +12,10 @@ app = typer.Typer()
 def doctor() -> None:
     """Show versions, devices and disk, for a report of a problem."""
     from trm.runtime.diagnostics import diagnose
+    from trm.show.fitted_table import Column, FittedTable
 
     findings = list(diagnose())
-    table = Table.grid("", "", padding=(0, 2))
+    table = FittedTable("", Column("", wraps=True))
     for finding in findings:
         table.add_row(finding.name, finding.value)
         if finding.advice:

@@ -168,7 +168,8 @@ def _show(
     as_json: bool,
     as_markdown: bool,
 ) -> None:
-    from trm.show.tables import markdown, metrics_table, results_table, speed_text, split_text
+    from trm.show.fitted_table import markdown
+    from trm.show.tables import metrics_table, results_table, speed_text, split_text
 
     rows, results = [], []
     for entry, report in zip(entries, reports, strict=True):

@@ -7,7 +7,7 @@ import typer
 
 from trm.commands import options as opt
 from trm.commands.help import Command
-from trm.show.text import Terminal, out
+from trm.show.text import out
 
 app = typer.Typer()
 
@@ -37,9 +37,7 @@ def runs(
     if as_json:
         out.print_json(data=[run.as_json() for run in summaries])
     elif summaries:
-        # Another program, such as grep, gets one line per run.
-        console = out if out.is_terminal else Terminal(width=200)
-        console.print(runs_table(summaries))
+        out.print(runs_table(summaries))
         for problem in (line for run in summaries for line in run_problems(run)):
             out.print(problem)
     else:

@@ -118,8 +118,9 @@ def _common(
 
 
 def _show(sweep: "SweepReport", common: Sequence[str], as_json: bool, as_markdown: bool) -> None:
+    from trm.show.fitted_table import markdown
     from trm.show.sweeps import sweep_conclusion, sweep_table
-    from trm.show.tables import markdown, split_text
+    from trm.show.tables import split_text
 
     if as_json:
         out.print_json(data=sweep.as_json())

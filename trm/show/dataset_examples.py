@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Group
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -55,14 +55,19 @@ def select_examples(
 def show_example(console: Terminal, example: DatasetExample) -> None:
     """Show puzzle and solution, side by side if the terminal is wide enough."""
     title = Text(printable(example.title), style="bold")
-    if len(example.text) <= MAX_LINE_LENGTH:
-        title.append(printable(f": {example.text}"), style="not bold")
+    text = printable(f": {example.text}")
+    room = console.width - title.cell_len if console.is_terminal else MAX_LINE_LENGTH
+    if cell_len(text) <= min(room, MAX_LINE_LENGTH):
+        title.append(text, style="not bold")
+    console.print()
     console.print(title, soft_wrap=True)
     given = example.puzzle.tokens
     boards = (example.task.render(given), example.task.render(example.solution, given=given))
     widths = [console.measure(board).maximum for board in boards]
     if sum(widths) + 4 > console.width:
-        console.print(Group(*boards))
+        for name, board in zip(("puzzle", "solution"), boards, strict=True):
+            console.print(name, style="dim")
+            console.print(board, soft_wrap=True)
         return
     grid = Table.grid(padding=(0, 4, 0, 0))
     grid.add_row(*boards)

@@ -5,11 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from trm.pictures.figures import check_extension, plot_style, save_figure
+from trm.show.fitted_table import Column, FittedTable
 from trm.show.plots import COLORS, line_figure
-from trm.show.tables import new_table
 
 if TYPE_CHECKING:
     from trm.evaluation.sweep import SweepLine, SweepReport
@@ -21,23 +19,20 @@ _SAME_COST = 0.02
 _POINT_SPACING = 1.03
 
 
-def sweep_table(sweep: "SweepReport") -> Table:
+def sweep_table(sweep: "SweepReport") -> FittedTable:
     """One row for each evaluation. Votes and halting have a column only if they are used."""
     votes, halts = (
         any(getattr(line, name) != usual for line in sweep.lines)
         for name, usual in (("votes", 1), ("halt", None))
     )
-    table = new_table(
+    table = FittedTable(
         ">steps", ">samples", ">noise", "choose", *[">votes"] * votes, *[">halt"] * halts,
-        f">{sweep.metric.replace('_', ' ')}", "95% interval", ">steps taken", ">GFLOP",
+        f">{sweep.metric.replace('_', ' ')}", "95% interval",
+        Column("steps taken", right=True, leave_out=1), ">GFLOP",
     )  # fmt: skip
-    table.padding = (0, 0 if votes and halts else 1, 0, 0)  # to fit 80 characters
-    for column in table.columns:
-        column.min_width = max(map(len, str(column.header).split()))
-    table.columns[-3].no_wrap = True
     for line in sweep.lines:
         metric = sweep.value(line)
-        interval = "{:.3f} to {:.3f}".format(*metric.interval) if metric.interval else ""
+        interval = "{:.3f}-{:.3f}".format(*metric.interval) if metric.interval else ""
         table.add_row(
             str(line.steps or sweep.trained_steps), str(line.samples), _or_dash(line.noise),
             line.choose or "-", *[str(line.votes)] * votes, *[_or_dash(line.halt)] * halts,
@@ -71,7 +66,8 @@ def sweep_conclusion(sweep: "SweepReport", common: Sequence[str] = ()) -> Iterat
         command = " ".join(["trm eval", shlex.join(common), line.options.flags])
         value = f"{sweep.metric} {sweep.value(line).value:.4f}{where}"
         cost = f"{line.gflop_per_puzzle:.3g} GFLOP a puzzle"
-        yield f"{what} ({value}, {cost}): {' '.join(command.split())}"
+        yield f"{what}: {value}, {cost}"
+        yield f"  {' '.join(command.split())}"
 
 
 def plot_sweep(path: Path, sweep: "SweepReport") -> None:

@@ -1,13 +1,12 @@
 """Tables for a terminal: tasks, settings, datasets, metrics, evaluations, files and runs."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.table import Table
+from trm.show.fitted_table import Column, FittedTable
 
 if TYPE_CHECKING:
     from trm.data import DatasetMeta
@@ -18,26 +17,17 @@ if TYPE_CHECKING:
     from trm.tasks.registry import InstalledTask
 
 
-def new_table(*columns: str) -> Table:
-    """An empty table. A column whose name begins with ``>`` is right-aligned."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name in columns:
-        right = name.startswith(">")
-        table.add_column(name.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    return table
-
-
-def tasks_table(installed: Mapping[str, "InstalledTask"]) -> Table:
+def tasks_table(installed: Mapping[str, "InstalledTask"]) -> FittedTable:
     """The installed tasks, their presets and their plugins."""
-    table = new_table("task", "what", "presets", "from")
+    table = FittedTable("task", Column("what", wraps=True), Column("presets", wraps=True), "from")
     for name, entry in sorted(installed.items()):
         table.add_row(name, entry.task.summary, ", ".join(entry.task.presets) or "-", entry.origin)
     return table
 
 
-def settings_table(resolved: "ResolvedSettings") -> Table:
+def settings_table(resolved: "ResolvedSettings") -> FittedTable:
     """Every setting with its source."""
-    table = new_table("setting", "value", "from")
+    table = FittedTable("setting", Column("value", wraps=True), "from")
     for name, value, source in resolved.rows():
         style = "" if source == "default" else "bold"
         table.add_row(name, setting_text(value), source, style=style)
@@ -50,29 +40,31 @@ def setting_text(value: Any) -> str:
         return "unset"
     if isinstance(value, bool):
         return str(value).lower()
+    if value == ():
+        return "none"
     if isinstance(value, tuple):
         return json.dumps(value) if any(isinstance(v, tuple) for v in value) else ", ".join(value)
     return str(value)
 
 
-def dataset_table(meta: "DatasetMeta", properties: Mapping[str, Mapping[str, str]]) -> Table:
-    """The number of puzzles in each split of a dataset, and the task's properties of the split.
+def dataset_table(meta: "DatasetMeta", properties: Mapping[str, Mapping[str, str]]) -> FittedTable:
+    """The splits of a dataset, one in each column: their puzzles and the task's properties.
 
     Args:
         meta: of the dataset.
         properties: by split, then by the property's name.
     """
-    names = list(dict.fromkeys(name for of_split in properties.values() for name in of_split))
-    table = new_table("split", ">groups", ">puzzles", ">examples", *names)
-    for split, counts in meta.splits.items():
-        numbers = (f"{n:,}" for n in (counts.groups, counts.puzzles, counts.examples))
-        table.add_row(split, *numbers, *(properties[split].get(name, "-") for name in names))
+    table = FittedTable("", *(Column(split, wraps=True) for split in meta.splits))
+    for name in ("groups", "puzzles", "examples"):
+        table.add_row(name, *(f"{getattr(counts, name):,}" for counts in meta.splits.values()))
+    for name in dict.fromkeys(name for of_split in properties.values() for name in of_split):
+        table.add_row(name, *(properties[split].get(name, "-") for split in meta.splits))
     return table
 
 
-def metrics_table(metrics: Mapping[str, "Metric"]) -> Table:
+def metrics_table(metrics: Mapping[str, "Metric"]) -> FittedTable:
     """The metrics of an evaluation. Shares have a 95% interval."""
-    table = new_table("metric", ">value", "95% interval", ">of")
+    table = FittedTable("metric", ">value", "95% interval", ">of")
     for name, metric in metrics.items():
         table.add_row(name, *_metric_texts(metric))
     return table
@@ -86,23 +78,25 @@ def _metric_texts(metric: "Metric") -> tuple[str, str, str]:
     return f"{metric.value:.4f}", interval, "" if metric.count is None else f"{metric.count:,}"
 
 
-def results_table(rows: "Iterable[ReportRow]") -> Table:
-    """Several evaluations, one in each row, with the reported values."""
-    table = new_table("task", "checkpoint", ">step", "metric", ">value", "95% interval", ">of",
-                 ">reported")  # fmt: skip
+def results_table(rows: "Sequence[ReportRow]") -> FittedTable:
+    """Several evaluations, one in each row, with the reported values if there are any."""
+    reported = any(row.reported is not None for row in rows)
+    table = FittedTable(
+        Column("checkpoint", is_name=True), "task", ">step", Column("metric", wraps=True),
+        ">value", "95% interval", ">of", *[">reported"] * reported,
+    )  # fmt: skip
     for row in rows:
-        reported = "" if row.reported is None else f"{row.reported:.4f}"
         table.add_row(
-            row.task, row.name, f"{row.step:,}",
-            row.metric + split_text(row.split) + row.options.text,
-            *_metric_texts(row.value), reported,
+            row.name, row.task, f"{row.step:,}",
+            row.metric + split_text(row.split) + row.options.text, *_metric_texts(row.value),
+            *["" if row.reported is None else f"{row.reported:.4f}"] * reported,
         )  # fmt: skip
     return table
 
 
-def files_table(files: Mapping[str, int]) -> Table:
+def files_table(files: Mapping[str, int]) -> FittedTable:
     """Files and their sizes in bytes."""
-    table = new_table("file", ">bytes")
+    table = FittedTable(Column("file", is_name=True), ">bytes")
     for name, size in files.items():
         table.add_row(name, f"{size:,}")
     return table
@@ -129,25 +123,7 @@ def speed_text(speed: Mapping[str, float]) -> str:
     )
 
 
-def markdown(shown: Table) -> str:
-    """A table in Markdown.
-
-    >>> table = new_table("task", ">value")
-    >>> table.add_row("maze", "0.7870")
-    >>> print(markdown(table))
-    | task | value |
-    | --- | ---: |
-    | maze | 0.7870 |
-    """
-    marks = ["---:" if column.justify == "right" else "---" for column in shown.columns]
-    lines = [[str(column.header) for column in shown.columns], marks]
-    cells = [map(str, column.cells) for column in shown.columns]
-    lines += map(list, zip(*cells, strict=True))
-    lines = [[" ".join(cell.split()).replace("|", "\\|") for cell in line] for line in lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def runs_table(runs: "Iterable[RunSummary]", now: datetime | None = None) -> Table:
+def runs_table(runs: "Iterable[RunSummary]", now: datetime | None = None) -> FittedTable:
     """The runs in a folder, one in each row.
 
     Args:
@@ -155,19 +131,18 @@ def runs_table(runs: "Iterable[RunSummary]", now: datetime | None = None) -> Tab
         now: the time from which ages are counted. Default: the current time.
     """
     now = now or datetime.now(UTC)
-    table = new_table("task", "name", "state", ">step", "best", ">updated")
-    for column in (table.columns[index] for index in (0, 2, 3, 5)):
-        column.no_wrap = True  # in a narrow terminal only the others wrap
-    table.columns[4].min_width = len("exact_accuracy")
+    table = FittedTable(
+        Column("name", is_name=True), "task", "state", ">step", ">best",
+        Column("at", right=True, leave_out=1), Column("metric", leave_out=3),
+        Column("updated", leave_out=2),
+    )  # fmt: skip
     for run in runs:
-        best = run.best and (
-            f"{run.best.metric} {run.best.value:.4f} at {run.best.step:,}"
-            f"{split_text(run.best.split)}"
-        )
+        best = run.best and (f"{run.best.value:.4f}", f"{run.best.step:,}",
+                             run.best.metric + split_text(run.best.split))  # fmt: skip
         total = "" if run.total_steps is None else f"/{run.total_steps:,}"
         table.add_row(
-            run.task, run.name, run.state,
-            "-" if run.step is None else f"{run.step:,}{total}", best or "-",
+            run.name, run.task, run.state,
+            "-" if run.step is None else f"{run.step:,}{total}", *(best or ("-", "-", "-")),
             f"{age_text((now - run.updated).total_seconds())} ago",
         )  # fmt: skip
     return table

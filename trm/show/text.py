@@ -41,8 +41,8 @@ def printable(text: str, *, keep: str = "") -> str:
 class Terminal(Console):
     """A console that shows text as it is: no markup, no emoji codes, control characters escaped.
 
-    A ``str`` is one line, whatever is in it, and is not wrapped. Tables and boards fit the width.
-    In a table use ``str`` rather than ``Text``, so that columns have the width of the escaped text.
+    A ``str`` is one line, whatever is in it, and is not wrapped. Nothing is cut on the right: what
+    is longer than a line of the terminal continues on its next one.
 
     Args:
         stderr: print to stderr instead of stdout.
@@ -59,6 +59,7 @@ class Terminal(Console):
         """Print text or renderables."""
         if soft_wrap is None:
             soft_wrap = all(isinstance(one, str) for one in objects)
+        options.setdefault("crop", False)
         try:
             super().print(*objects, soft_wrap=soft_wrap, **options)
         except OSError:

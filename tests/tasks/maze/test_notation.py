@@ -112,7 +112,7 @@ def test_a_mistake_says_where_it_is(text: str, message: str) -> None:
 
 def styles(tokens: np.ndarray, given: np.ndarray | None = None) -> list[list[tuple[str, Style]]]:
     """What is drawn for each cell, by row."""
-    text = render_maze(tokens, given)
+    text = render_maze(tokens, given).wide
     size = round(len(tokens) ** 0.5)
     found = []
     for row in range(size):
@@ -126,12 +126,12 @@ def styles(tokens: np.ndarray, given: np.ndarray | None = None) -> list[list[tup
 
 
 def test_a_cell_is_two_characters_wide(drawn: Drawn) -> None:
-    assert render_maze(drawn("So./#o./?oG".replace("?", "#"))).plain.split("\n") == [
+    assert str(render_maze(drawn("So./#o./?oG".replace("?", "#")))).split("\n") == [
         "S •   ",
         "██•   ",
         "██• G ",
     ]
-    assert render_maze(np.zeros(4, np.uint8)).plain == "? ? \n? ? "
+    assert str(render_maze(np.zeros(4, np.uint8))) == "? ? \n? ? "
 
 
 def test_a_path_in_the_given_maze_is_not_red(drawn: Drawn) -> None:

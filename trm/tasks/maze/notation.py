@@ -5,10 +5,13 @@ with an empty line between two mazes. The characters are ``#`` for a wall, ``.``
 open cell, ``S``, ``G``, and in an answer ``o`` for the path.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
 from rich.text import Text
 
 from trm.data import PAD
@@ -145,18 +148,44 @@ def format_maze(tokens: Tokens) -> str:
     return "".join(_SYMBOLS[token] for token in tokens.tolist())
 
 
-def render_maze(tokens: Tokens, given: Tokens | None = None, before: Tokens | None = None) -> Text:
+class MazeDrawing:
+    """A maze in a terminal: two characters a cell, or one where it is too wide for the terminal.
+
+    Args:
+        cells: the two characters of each cell, and their style.
+        size: the cells on a side.
+    """
+
+    def __init__(self, cells: Sequence[tuple[str, str]], size: int) -> None:
+        self._size, self.wide, self.narrow = size, Text(), Text()
+        for number, (characters, style) in enumerate(cells):
+            end = "\n" if number % size == size - 1 and number < len(cells) - 1 else ""
+            self.wide.append(characters, style).append(end)
+            self.narrow.append(characters[0], style).append(end)
+
+    def __str__(self) -> str:
+        return self.wide.plain
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        too_wide = console.is_terminal and 2 * self._size > options.max_width
+        yield self.narrow if too_wide else self.wide
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(2 * self._size, 2 * self._size)
+
+
+def render_maze(
+    tokens: Tokens, given: Tokens | None = None, before: Tokens | None = None
+) -> MazeDrawing:
     """A maze (num_cells,) for a terminal. :data:`LEGEND` explains its colours."""
-    size, wrong, changed = size_of(len(tokens)), _wrong(tokens, given), _differs(tokens, before)
-    text = Text()
+    wrong, changed = _wrong(tokens, given), _differs(tokens, before)
+    cells = []
     for cell, token in enumerate(tokens.tolist()):
-        if cell and cell % size == 0:
-            text.append("\n")
         style = "bold black on yellow" if changed[cell] else _STYLES[token]
         if wrong[cell]:
             style = "red" if token == WALL else "on red"
-        text.append(_TERMINAL_CELLS[token], style=style)
-    return text
+        cells.append((_TERMINAL_CELLS[token], style))
+    return MazeDrawing(cells, size_of(len(tokens)))
 
 
 def maze_board(tokens: Tokens, given: Tokens | None = None, before: Tokens | None = None) -> Board:
