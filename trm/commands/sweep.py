@@ -128,10 +128,10 @@ def _show(sweep: "SweepReport", common: Sequence[str], as_json: bool, as_markdow
     if as_markdown:
         for text in markdown(sweep_table(sweep)).splitlines():
             out.print(text)
-        out.print()
     else:
         what = f"{sweep.checkpoint} on {', '.join(sweep.data)}{split_text(sweep.split)}"
         out.print(what)
         out.print(sweep_table(sweep))
+    out.print()
     for line in sweep_conclusion(sweep, common):
         out.print(line)
