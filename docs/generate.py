@@ -45,6 +45,12 @@ its own `trm build-data TASK`.
 `trm --debug COMMAND ...` shows the traceback of an error. `-v` and `-q` may stand before the
 command or after it. `-q` leaves out progress and remarks: warnings, errors and results remain. `-v`
 adds times and speeds.
+
+## Completion
+
+After `trm --install-completion`, and in a new terminal, TAB completes commands and options, and after
+them tasks, presets, names of settings, runs, data folders and devices. It knows bash, zsh, fish and
+PowerShell. `trm --show-completion` prints the script without installing it.
 """
 
 SETTINGS_HEAD = f"""\

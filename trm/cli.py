@@ -3,6 +3,8 @@
 Commands import torch inside their function, so that ``trm --help`` answers at once.
 """
 
+import contextlib
+import io
 import os
 import sys
 import time
@@ -66,6 +68,8 @@ app.add_typer(doctor.app)
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
 #: The module that connects processes. It is imported only where torch is.
 _PROCESS_GROUP = "trm.runtime.process_group"
+#: In this variable a shell says that it wants completions.
+_COMPLETE = "_TRM_COMPLETE"
 #: Characters; the middle of a longer error is left out.
 _LONGEST_ERROR = 4000
 
@@ -103,6 +107,8 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command line and return the exit code. An error is one line on stderr."""
+    if _COMPLETE in os.environ:
+        return _complete()
     with warnings.catch_warnings():
         warnings.simplefilter("always", TrmWarning)
         warnings.showwarning = lambda message, *_, **__: notes.print(
@@ -130,6 +136,18 @@ def run(arguments: list[str]) -> int:
         except (KeyboardInterrupt, typer.Abort):
             return 130
     return code if isinstance(code, int) else 0
+
+
+def _complete() -> int:
+    """Print what a shell asks for. It would show errors and warnings in the line being typed."""
+    with (
+        contextlib.redirect_stderr(io.StringIO()),
+        contextlib.suppress(Exception),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        app([], prog_name="trm")
+    return 0
 
 
 def _check_text(arguments: list[str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trm import datasets
+from trm.commands import completion
 from trm.commands import options as opt
 from trm.commands.help import Command, Group
 from trm.datasets import Layout
@@ -77,6 +78,7 @@ def _options() -> None:
 def _builder(task: "Task") -> Callable[..., None]:
     """The command of a task: a function with the task's options in its signature, for Typer."""
     fields = task.data_options.model_fields
+    presets = {name: preset.summary for name, preset in task.presets.items() if preset.data}
 
     def build(
         preset: str | None, out_folder: Path | None, overwrite: bool, layout: Layout, **given: Any
@@ -93,9 +95,9 @@ def _builder(task: "Task") -> Callable[..., None]:
 
     parameters = [
         _parameter("preset", str | None, None, opt.option(
-            opt.BASICS, "--preset NAME", "A named set of options: "
-            + (", ".join(n for n, p in task.presets.items() if p.data) or "this task has none")
-            + ".")),
+            opt.BASICS, "--preset NAME",
+            f"A named set of options: {', '.join(presets) or 'this task has none'}.",
+            autocompletion=lambda: list(presets.items()))),
         _parameter("out_folder", Path | None, None, opt.option(
             opt.BASICS, "--out DIR", f"Data folder. Default: data/{task.name}.")),
         _parameter("overwrite", bool, False, opt.option(
@@ -138,7 +140,12 @@ def _option(name: str, field: "FieldInfo") -> Any:
 def inspect_data(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="DIR", help="A data folder.", rich_help_panel=opt.BASICS),
+        typer.Argument(
+            metavar="DIR",
+            help="A data folder.",
+            rich_help_panel=opt.BASICS,
+            autocompletion=completion.data_folders,
+        ),
     ],
     split: Annotated[
         str | None, opt.option(opt.BASICS, "--split NAME", "Show only boards of this split.")

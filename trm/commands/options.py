@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import typer
 
 from trm import __version__
+from trm.commands import completion as complete
 from trm.config import MOST_EXAMPLES, MOST_STEPS
 from trm.show.text import Terminal
 
@@ -66,10 +67,14 @@ TaskName = Annotated[
     typer.Argument(
         metavar="TASK",
         help="A task from `trm tasks`, or --config names it.",
+        autocompletion=complete.tasks,
         rich_help_panel=BASICS,
     ),
 ]
-Preset = Annotated[str | None, option(BASICS, "--preset NAME", "A named set of settings.")]
+Preset = Annotated[
+    str | None,
+    option(BASICS, "--preset NAME", "A named set of settings.", autocompletion=complete.presets),
+]
 MlpT = Annotated[
     bool | None,
     option(BASICS, "--mlp-t/--no-mlp-t", "Mix tokens with an MLP, or with attention."),
@@ -80,20 +85,35 @@ ConfigFile = Annotated[
 ]
 Assignments = Annotated[
     list[str] | None,
-    option(BASICS, "--set KEY=VALUE", "A setting: model.hidden_size=384. Repeatable."),
+    option(
+        BASICS,
+        "--set KEY=VALUE",
+        "A setting: model.hidden_size=384. Repeatable.",
+        autocompletion=complete.settings,
+    ),
 ]
 _CHECKPOINT = option(
     BASICS,
     "--ckpt MODEL",
     "A run, a checkpoint, or USER/NAME on the Hub. Default: the newest run's best.",
+    autocompletion=complete.runs,
 )
 Checkpoint = Annotated[str | None, _CHECKPOINT]
 Checkpoints = Annotated[list[str] | None, _CHECKPOINT]
 PublishedTask = Annotated[
-    str | None, option(BASICS, "--task TASK", "The task, if a published checkpoint names none.")
+    str | None,
+    option(
+        BASICS,
+        "--task TASK",
+        "The task, if a published checkpoint names none.",
+        autocompletion=complete.tasks,
+    ),
 ]
 
-Data = Annotated[list[str] | None, option(DATA, "--data DIR", "Data folder. Repeatable.")]
+Data = Annotated[
+    list[str] | None,
+    option(DATA, "--data DIR", "Data folder. Repeatable.", autocompletion=complete.data_folders),
+]
 Split = Annotated[
     Literal["test", "validation"] | None,
     option(DATA, "--split NAME", "test, or validation: what training held out."),
@@ -104,7 +124,12 @@ MaxExamples = Annotated[
 ]
 Augment = Annotated[
     str | None,
-    option(DATA, "--augment HOW", "stored, or online: new copies in each pass."),
+    option(
+        DATA,
+        "--augment HOW",
+        "stored, or online: new copies in each pass.",
+        autocompletion=complete.augmentation,
+    ),
 ]
 ValidationShare = Annotated[
     float | None,
@@ -137,7 +162,13 @@ SkipNonfinite = Annotated[
 ]
 
 Device = Annotated[
-    str | None, option(DEVICES, "--device NAME", "auto, cpu, cuda, cuda:1 or mps. Default: auto.")
+    str | None,
+    option(
+        DEVICES,
+        "--device NAME",
+        "auto, cpu, cuda, cuda:1 or mps. Default: auto.",
+        autocompletion=complete.devices,
+    ),
 ]
 Compile = Annotated[
     bool | None,
@@ -176,7 +207,12 @@ Shard = Annotated[
 
 InitFrom = Annotated[
     str | None,
-    option(CHECKPOINTS, "--init-from CHECKPOINT", "Start from the weights of a checkpoint."),
+    option(
+        CHECKPOINTS,
+        "--init-from CHECKPOINT",
+        "Start from the weights of a checkpoint.",
+        autocompletion=complete.runs,
+    ),
 ]
 SaveEvery = Annotated[
     str | None,
@@ -203,7 +239,13 @@ PerTask = Annotated[
 ]
 
 LogTo = Annotated[
-    str | None, option(LOGGING, "--log-to NAMES", "Log to these too: tensorboard,wandb,trackio.")
+    str | None,
+    option(
+        LOGGING,
+        "--log-to NAMES",
+        "Log to these too: tensorboard,wandb,trackio.",
+        autocompletion=complete.trackers,
+    ),
 ]
 Profile = Annotated[
     int,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from trm.commands import completion
 from trm.commands import options as opt
 from trm.commands.help import Command
 from trm.show.text import out
@@ -54,6 +55,7 @@ def plot(
             metavar="RUN|FILE...",
             help="Runs, or files of trm eval --json or trm vote --json.",
             rich_help_panel=opt.BASICS,
+            autocompletion=completion.runs,
         ),
     ],
     picture: Annotated[

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trm.commands import completion
 from trm.commands import options as opt
 from trm.commands.help import Command
 from trm.commands.processes import (
@@ -65,7 +66,13 @@ def train(
     data: opt.Data = None,
     runs: Annotated[Path, opt.option(opt.BASICS, "--out RUNS", "Folder of runs.")] = Path("runs"),
     run_name: Annotated[
-        str | None, opt.option(opt.BASICS, "--run-name NAME", "The run's folder is RUNS/TASK/NAME.")
+        str | None,
+        opt.option(
+            opt.BASICS,
+            "--run-name NAME",
+            "The run's folder is RUNS/TASK/NAME.",
+            autocompletion=completion.run_names,
+        ),
     ] = None,
     seed: opt.Seed = None,
     augment: opt.Augment = None,
@@ -90,6 +97,7 @@ def train(
             opt.CHECKPOINTS,
             "--resume auto|never|RUN",
             "auto: the run of that --run-name. RUN: that one, with its settings.",
+            autocompletion=completion.resume,
         ),
     ] = "auto",
     init_from: opt.InitFrom = None,
