@@ -48,8 +48,8 @@ adds times and speeds.
 
 ## Completion
 
-After `trm --install-completion`, and in a new terminal, TAB completes commands and options, and after
-them tasks, presets, names of settings, runs, data folders and devices. It knows bash, zsh, fish and
+After `trm --install-completion`, and in a new terminal, TAB completes commands and options, and
+after them tasks, presets, names of settings, runs, data folders and devices, in bash, zsh, fish and
 PowerShell. `trm --show-completion` prints the script without installing it.
 """
 
