@@ -131,6 +131,8 @@ def test_only_some_answers_are_known(trm: Trm, trained_run: Path, tmp_path: Path
         ("--batch-size 2", "--batch-size is for a file of answers. Name one with --out."),
         ("--overwrite", "--overwrite is for a file of answers. Name one with --out."),
         ("--out a.csv --json", "--json shows answers, --out writes them. Leave one of them out."),
+        ("--out a.csv --delay 1", "--delay shows answers, --out writes them. Leave one of them"),
+        ("--json --delay 1", "--delay is for boards, --json shows none. Leave one of them out."),
         ("--out a.csv --save b.png", "--save shows answers, --out writes them. Leave one of"),
         ("--out a.txt", "a.txt: unknown file extension. Name a file that ends in .csv or .jsonl."),
         ("--out -", "-: unknown file extension. Name a file that ends in .csv or .jsonl."),

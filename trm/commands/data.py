@@ -175,7 +175,7 @@ def inspect_data(
         raise InputError(f"{folder} has no puzzle named {puzzle!r}. trm inspect-data shows some.")
     if save is not None:
         save_pictures(save, [picture for example in shown for picture in example.pictures()])
-        notes.print(f"wrote {save}")
+        notes.remark(f"wrote {save}")
     if as_text:
         for example in shown:
             out.print(example.text)

@@ -231,6 +231,10 @@ AsMarkdown = Annotated[bool, option(OUTPUT, "--markdown", "Print the result as a
 Save = Annotated[
     Path | None, option(OUTPUT, "--save F", "Draw the boards into a .png or .svg file.")
 ]
+SaveSolutions = Annotated[
+    Path | None,
+    option(OUTPUT, "--save F", "Draw the answers (.png, .svg) or their steps (.gif, .apng)."),
+]
 Submission = Annotated[
     Path | None, option(OUTPUT, "--submission F", "Write the format of the competition (ARC).")
 ]

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from trm.inference.model import Model
     from trm.inference.solve_file import SolveFileResult
 
+#: How long a terminal shows a step that changes the board, in seconds.
+DELAY = 0.3
+#: Of more puzzles a terminal shows only the answers, unless ``--delay`` is given.
+_MOST_SHOWN = 5
 app = typer.Typer()
 
 EXAMPLES = """
@@ -53,7 +57,17 @@ def solve(
     ] = False,
     *,
     options: dict[str, Any],
-    save: opt.Save = None,
+    delay: Annotated[
+        float | None,
+        opt.option(
+            opt.OUTPUT,
+            "--delay SECONDS",
+            f"How long each step stays. Default: {DELAY}; not with over {_MOST_SHOWN} puzzles.",
+            min=0,
+            max=60,
+        ),
+    ] = None,
+    save: opt.SaveSolutions = None,
     answers: Annotated[
         Path | None,
         opt.option(opt.OUTPUT, "--out F", "Write answers to a .csv or .jsonl file, or resume it."),
@@ -82,7 +96,10 @@ def solve(
     from trm.inference.model import load
     from trm.inference.solution import check_solution_path
 
-    _check_flags(answers, {"--json": as_json, "--save": save is not None},
+    if as_json and delay is not None:
+        raise InputError("--delay is for boards, --json shows none. Leave one of them out.")
+    _check_flags(answers, {"--json": as_json, "--save": save is not None,
+                           "--delay": delay is not None},
                  {"--batch-size": batch_size is not None, "--overwrite": overwrite,
                   "--skip-invalid": skip_invalid})  # fmt: skip
     SolveOptions.of(**options)  # an error before a model is loaded
@@ -92,7 +109,7 @@ def solve(
     if model.notes:
         notes.remark(f"{model.name}: inferred {'; '.join(model.notes)}")
     if answers is None:
-        _show(model, puzzle, options, as_json, save)
+        _show(model, puzzle, options, as_json, delay, save)
     else:
         how = {"batch_size": batch_size, "overwrite": overwrite, "skip_invalid": skip_invalid}
         _solve_file(model, puzzle, answers, options | how)
@@ -114,7 +131,12 @@ def _check_flags(
 
 
 def _show(
-    model: "Model", argument: str, options: dict[str, Any], as_json: bool, save: Path | None
+    model: "Model",
+    argument: str,
+    options: dict[str, Any],
+    as_json: bool,
+    delay: float | None,
+    save: Path | None,
 ) -> None:
     """Solve puzzles one by one, and show each."""
     from trm.inference.solution import save_solutions
@@ -125,6 +147,10 @@ def _show(
     puzzles = model.parse(text, name)
     for puzzle in puzzles:
         model.identifier(puzzle)  # an error before anything is shown
+    if delay is None and len(puzzles) <= _MOST_SHOWN:
+        delay = DELAY
+    checked = SolveOptions.of(**options)
+    num_steps = checked.steps or model.config.model.halt_max_steps
     for puzzle in puzzles:
         if as_json:
             (solution,) = model.solve_batch([puzzle], **options)
@@ -132,13 +158,13 @@ def _show(
         else:
             steps = model.solve_steps(puzzle, **options)
             solution = show_solution_steps(
-                out, model.task, puzzle, steps, SolveOptions.of(**options)
+                out, model.task, puzzle, steps, checked, num_steps=num_steps, delay=delay
             )
             out.print(solution_summary(solution))
         solutions.append(solution)
     if save is not None:
         save_solutions(save, solutions)
-        notes.print(f"wrote {save}")
+        notes.remark(f"wrote {save}")
 
 
 def _solve_file(model: "Model", argument: str, answers: Path, options: dict[str, Any]) -> None:

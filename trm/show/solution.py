@@ -1,18 +1,24 @@
 """How a model solves one puzzle: the board after each supervision step, and a summary."""
 
+import time
 from collections.abc import Iterable
 
-from rich.console import Group
+import numpy as np
+from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.segment import Segment
 from rich.text import Text
 
 from trm.inference.options import SolveOptions
-from trm.inference.solution import Solution, SolutionStep
-from trm.show.text import Terminal
-from trm.tasks.base import Puzzle, Task
+from trm.inference.solution import Solution, SolutionStep, cells_changed
+from trm.show.text import Terminal, printable
+from trm.tasks.base import Board, Puzzle, Task, Tokens
 
 #: A board with more characters is only drawn, not also written on one line.
 MAX_LINE_LENGTH = 100
+_BAR_WIDTH = 20
+#: Changed cells in a board of half a line a row.
+_CHANGED = np.array((240, 228, 66), np.uint8)
 
 
 def show_solution_steps(
@@ -21,29 +27,176 @@ def show_solution_steps(
     puzzle: Puzzle,
     steps: Iterable[SolutionStep],
     options: SolveOptions = SolveOptions(),  # noqa: B008
+    *,
+    num_steps: int,
+    delay: float | None = 0.0,
 ) -> Solution:
-    """Draw the board after each step that changes it, live in a terminal.
+    """Draw the steps of a solution.
 
-    Returns:
-        The solution.
+    A terminal with colours shows one board that changes, and then keeps the last one. Elsewhere,
+    each step that changes the board is printed.
+
+    Args:
+        console: where to draw.
+        task: the task of the puzzle.
+        puzzle: the puzzle.
+        steps: the steps, which may be computed as they are taken.
+        options: the options that the puzzle is solved with.
+        num_steps: the supervision steps at most.
+        delay: how long a terminal shows a board that has changed, in seconds; None: it shows only
+            the last board.
     """
+    if not (console.is_terminal and console.color_system) or console.no_color:
+        seen = _print_changes(console, task, puzzle, steps)
+    else:
+        view = _BoardView(console, task, puzzle, num_steps)
+        seen = tuple(steps) if delay is None else view.show(steps, delay)
+        console.print(view.drawn(seen[-1], None, whole=True))
+    return Solution(task, puzzle, seen, options)
+
+
+def _print_changes(
+    console: Terminal, task: Task, puzzle: Puzzle, steps: Iterable[SolutionStep]
+) -> tuple[SolutionStep, ...]:
+    """Print the puzzle, and the board after each step that changes it."""
     console.print(f"puzzle {puzzle.name}".strip(), style="bold")
-    console.print(task.render(puzzle.tokens))
-    seen: list[SolutionStep] = []
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        for step in steps:
-            before = seen[-1].board if seen else puzzle.tokens
-            seen.append(step)
-            num_changed = int((before != step.board).sum())
-            cells = "1 cell" if num_changed == 1 else f"{num_changed} cells"
-            title = f"step {step.step}: {cells} changed, halt {step.halt_probability:.3f}"
-            board = task.render(step.board, given=puzzle.tokens)
-            shown = Group(Text(title, style="bold"), board)
-            if console.is_terminal:
-                live.update(shown, refresh=True)
-            if num_changed:
-                console.print(shown)
-    return Solution(task, puzzle, tuple(seen), options)
+    _print_board(console, task.render(puzzle.tokens))
+    seen = []
+    before = puzzle.tokens
+    for step in steps:
+        num_changed = int((before != step.board).sum())
+        if num_changed:
+            changed = cells_changed(num_changed)
+            title = f"step {step.step}: {changed}, halt {step.halt_probability:.3f}"
+            console.print(title, style="bold")
+            _print_board(console, task.render(step.board, given=puzzle.tokens))
+        before = step.board
+        seen.append(step)
+    return tuple(seen)
+
+
+def _print_board(console: Terminal, board: RenderableType) -> None:
+    """Print a board. A terminal that is too narrow cuts its rows, a file has them whole."""
+    console.print(board, no_wrap=True, soft_wrap=not console.is_terminal)
+
+
+class _BoardView:
+    """One board on a terminal, with the step, the halting probability and a legend below it."""
+
+    def __init__(self, console: Terminal, task: Task, puzzle: Puzzle, num_steps: int) -> None:
+        self._console, self._task, self._puzzle = console, task, puzzle
+        self._num_steps = num_steps
+        picture = task.board(puzzle.tokens)
+        #: Whether colours are enough to recognize a board: few cells have text, none is filled in.
+        self._is_colored = (
+            picture is not None
+            and picture.filled_in is None
+            and sum(map(bool, picture.symbols)) * 4 <= picture.colors[..., 0].size
+        )
+
+    def show(self, steps: Iterable[SolutionStep], delay: float) -> tuple[SolutionStep, ...]:
+        """Show each step, then clear the screen again."""
+        seen: list[SolutionStep] = []
+        before = self._puzzle.tokens
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            live.update(self.drawn(None, None), refresh=True)
+            shown_until = time.monotonic() + delay
+            for step in steps:
+                time.sleep(max(0.0, shown_until - time.monotonic()))
+                live.update(self.drawn(step, before), refresh=True)
+                if (before != step.board).any():
+                    shown_until = time.monotonic() + delay
+                before = step.board
+                seen.append(step)
+            time.sleep(max(0.0, shown_until - time.monotonic()))
+        return tuple(seen)
+
+    def drawn(
+        self, step: SolutionStep | None, before: Tokens | None, *, whole: bool = False
+    ) -> RenderableType:
+        """The board after a step, None for the puzzle.
+
+        Args:
+            step: the step.
+            before: the board before it, to highlight what has changed.
+            whole: draw all rows, also those that do not fit the height of the terminal.
+        """
+        texts = [Text(printable(f"puzzle {self._puzzle.name}".strip()), style="bold")]
+        board = self._puzzle.tokens if step is None else step.board
+        below = [self._status(step, before)]
+        if self._task.legend:
+            samples = (Text(name, style) for name, style in self._task.legend.items())
+            below.append(Text("  ").join(samples))
+        # The cursor stands on a line of its own.
+        room = max(1, self._console.height - len(texts) - len(below) - 1)
+        return Group(*texts, self._fitting(board, before, room, whole), *below)
+
+    def _status(self, step: SolutionStep | None, before: Tokens | None) -> Text:
+        """The number of the step, what it has changed, and the halting probability as a bar."""
+        if step is None:
+            return Text(f"step 0 of {self._num_steps}")
+        changed = "" if before is None else cells_changed(int((before != step.board).sum()))
+        filled = round(_BAR_WIDTH * step.halt_probability)
+        return Text.assemble(
+            (f"step {step.step} of {self._num_steps}  ", "bold"),
+            f"{changed:16}  " if changed else "",
+            "halt ",
+            ("█" * filled, "blue"),
+            ("░" * (_BAR_WIDTH - filled), "bright_black"),
+            f" {step.halt_probability:.2f}",
+            no_wrap=True,
+        )
+
+    def _fitting(
+        self, board: Tokens, before: Tokens | None, room: int, whole: bool
+    ) -> RenderableType:
+        """A board that fits the terminal: drawn as always, or with two rows on a line, or cut."""
+        available, given, note = self._console.width, self._puzzle.tokens, ""
+        lines, width = self._lines(self._task.render(board, given=given, before=before))
+        if width > available or len(lines) > room:
+            picture = self._task.board(board, given=given, before=before)
+            if picture is not None and self._is_colored:
+                lines, width = self._lines(_half_lines(picture))
+        if width > available:
+            note = "the board is wider than the terminal; --save board.png draws all of it"
+            lines = [Segment.adjust_line_length(line, available) for line in lines]
+        if len(lines) > room and not whole:
+            note = f"... {len(lines) - room + 1} more lines"
+            lines = lines[: room - 1]
+        return Group(_Lines(lines), *([Text(note, "dim")] if note else []))
+
+    def _lines(self, drawn: RenderableType) -> tuple[list[list[Segment]], int]:
+        """The lines of a board, and its width."""
+        width = self._console.measure(drawn, options=self._console.options.update(width=9999))
+        options = self._console.options.update(width=width.maximum)
+        return self._console.render_lines(drawn, options, pad=False), width.maximum
+
+
+class _Lines:
+    """Lines that are drawn already."""
+
+    def __init__(self, lines: list[list[Segment]]) -> None:
+        self._lines = lines
+
+    def __rich_console__(self, *_: object) -> Iterable[Segment]:
+        for line in self._lines:
+            yield from line
+            yield Segment.line()
+
+
+def _half_lines(board: Board) -> Text:
+    """A board of colours, with two rows on each line."""
+    colors = board.colors.copy()
+    if board.changed is not None:
+        colors[board.changed] = _CHANGED
+    text = Text()
+    for top in range(0, len(colors), 2):
+        rows = [["#{:02x}{:02x}{:02x}".format(*cell) for cell in row.tolist()]
+                for row in colors[top : top + 2]]  # fmt: skip
+        for pair in zip(*rows, strict=True):
+            text.append("▀", " on ".join(pair))
+        text.append("\n" if top + 2 < len(colors) else "")
+    return text
 
 
 def solution_summary(solution: Solution) -> str:

@@ -26,7 +26,13 @@ _SYMBOLS = "?#.SGo"
 _TERMINAL_CELLS = ("? ", "██", "  ", "S ", "G ", "• ")
 _STYLES = ("dim", "bright_black", "", "bold green", "bold magenta", "bold cyan")
 #: What the styles of :func:`render_maze` mean.
-LEGEND = {"path": "bold cyan", "just changed": "bold black on yellow", "wrong": "on red"}
+LEGEND = {
+    "S start": "bold green",
+    "G goal": "bold magenta",
+    "path": "bold cyan",
+    "just changed": "bold black on yellow",
+    "wrong": "on red",
+}
 _COLORS = np.array(
     [
         (200, 200, 200),
