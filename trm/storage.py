@@ -287,3 +287,16 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def size_text(num_bytes: float) -> str:
+    """A number of bytes for people.
+
+    >>> [size_text(number) for number in (1000, 2048, 5_300_000, 5 << 30, 1 << 50)]
+    ['1000 B', '2.0 KiB', '5.1 MiB', '5.0 GiB', '1,048,576.0 GiB']
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if num_bytes < 1024:
+            return f"{num_bytes:.1f} {unit}" if unit != "B" else f"{num_bytes:.0f} B"
+        num_bytes /= 1024
+    return f"{num_bytes:,.1f} GiB"

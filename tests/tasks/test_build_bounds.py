@@ -20,12 +20,12 @@ def test_what_fits_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("memory", "disk", "place"),
     [
-        (HUGE, 0, r"this machine has [\d.,]+ GB of memory"),
-        (0, HUGE, r"the disk of .*/d has [\d.,]+ GB"),
+        (HUGE, 0, r"this machine has [\d.,]+ GiB of memory"),
+        (0, HUGE, r"the disk of .*/d has [\d.,]+ [MG]iB"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, memory: int, disk: int, place: str) -> None:
-    message = rf"^the dataset would take about 1,000,000,000\.0 GB, but {place}.*\. Lower it\.$"
+    message = rf"^the dataset would take about 931,322,574\.6 GiB, but {place}.*\. Lower it\.$"
     with pytest.raises(InputError, match=message):
         check_build_size(tmp_path / "d", memory=memory, disk=disk, advice="Lower it.")
 

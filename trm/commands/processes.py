@@ -17,6 +17,7 @@ from trm.runtime.worker import (
     num_restarts,
 )
 from trm.show.text import Terminal, notes, out
+from trm.storage import size_text
 
 if TYPE_CHECKING:
     import torch
@@ -253,16 +254,3 @@ def memory_lines(found: "MemoryEstimate", total_steps: int, num_processes: int) 
         f"and optimizer, {size_text(found.carry_bytes)} carried over, "
         f"{size_text(found.activation_bytes)} activations if not compiled)"
     )
-
-
-def size_text(num_bytes: float) -> str:
-    """Bytes for people.
-
-    >>> size_text(5_300_000)
-    '5.1 MiB'
-    """
-    for unit in ("B", "KiB", "MiB"):
-        if num_bytes < 1024:
-            return f"{num_bytes:.1f} {unit}" if unit != "B" else f"{num_bytes:.0f} B"
-        num_bytes /= 1024
-    return f"{num_bytes:.1f} GiB"

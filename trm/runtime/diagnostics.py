@@ -13,12 +13,11 @@ from pathlib import Path
 import torch
 
 from trm.runtime.device import num_cores
-from trm.storage import cache_folder
+from trm.storage import cache_folder, size_text
 
-_GIB = 1 << 30
 #: Less free space than this is worth a word: a checkpoint of a published model takes 0.1 GiB, the
 #: published augmentations of ARC several.
-_LITTLE_SPACE = 5 * _GIB
+_LITTLE_SPACE = 5 << 30
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def _torch() -> Finding:
 def _devices() -> Iterator[Finding]:
     for number in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(number)
-        memory = f"{about.total_memory / _GIB:.0f} GiB"
+        memory = size_text(about.total_memory)
         capability = f"compute capability {about.major}.{about.minor}"
         yield Finding(f"cuda:{number}", f"{about.name}, {memory}, {capability}")
     if torch.backends.mps.is_available():
@@ -95,7 +94,7 @@ def _memory() -> Finding:
     free = _of_system("SC_AVPHYS_PAGES")
     if total is None or free is None:
         return Finding("memory", "unknown")
-    return Finding("memory", f"{total / _GIB:.1f} GiB, {free / _GIB:.1f} GiB of it unused")
+    return Finding("memory", f"{size_text(total)}, {size_text(free)} of it unused")
 
 
 def _of_system(pages: str) -> int | None:
@@ -121,7 +120,7 @@ def _writable(name: str, folder: Path, advice: str) -> Finding:
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free
     advice = "" if free >= _LITTLE_SPACE else "That is little for data and checkpoints."
-    return Finding("free disk", f"{free / _GIB:.1f} GiB in {Path.cwd()}", advice)
+    return Finding("free disk", f"{size_text(free)} in {Path.cwd()}", advice)
 
 
 def _hub() -> Iterator[Finding]:

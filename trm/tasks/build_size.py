@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from trm.errors import InputError
-from trm.storage import storage_errors
+from trm.storage import size_text, storage_errors
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -32,8 +32,8 @@ def check_build_size(out: Path, *, memory: int, disk: int, advice: str) -> None:
     for needed, there, place in places:
         if there is not None and needed > there:
             raise InputError(
-                f"the dataset would take about {_size(needed)}, but "
-                f"{place.format(_size(there))}. {advice}"
+                f"the dataset would take about {size_text(needed)}, but "
+                f"{place.format(size_text(there))}. {advice}"
             )
 
 
@@ -46,7 +46,3 @@ def _total_memory() -> int | None:
     with contextlib.suppress(OSError, ValueError):  # no container, or "max"
         total = min(total, int(_CGROUP_LIMIT.read_text()))
     return total
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:,.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"
