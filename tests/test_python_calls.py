@@ -3,16 +3,18 @@
 import ast
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
 import trm
 from trm.config.run import TrainConfig
-from trm.errors import TrmError
+from trm.errors import InputError, TrmError
 from trm.inference.options import SolveOptions
 from trm.python_calls import ARGUMENTS, COMMAND_ONLY, SWITCHES, in_python, python_call
 from trm.recipes import SETTING_OF
@@ -115,3 +117,106 @@ def test_python_shows_arguments_and_the_command_line_flags(message: str, shown: 
         with pytest.raises(TrmError) as raised:
             call()
         assert str(raised.value) == text
+
+
+def call(
+    path: str | Path | None = None,
+    *,
+    paths: str | Path | Sequence[str | Path] = (),
+    count: int = 1,
+    share: float = 0.0,
+    switch: bool = False,
+    kind: Literal["a", "b"] = "a",
+    settings: Mapping[str, Any] | None = None,
+    listen: Callable[[int], None] | None = None,
+    lines: str | Path | Iterable[str] = (),
+    model: SimpleNamespace | None = None,
+    later: "Path | None" = None,
+    **more: Any,
+) -> str:
+    return "called"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"path": 3}, "path is 3. Give a path or None."),
+        ({"path": b"x"}, "path is b'x'. Give a path or None."),
+        ({"path": ["x"]}, "path is ['x']. Give a path or None."),
+        ({"paths": 3}, "paths is 3. Give a path or several in a list."),
+        ({"paths": ["x", 3]}, "paths is ['x', 3]. Give a path or several in a list."),
+        ({"paths": {"x": 1}}, "paths is {'x': 1}. Give a path or several in a list."),
+        ({"count": "3"}, "count is '3'. Give a whole number."),
+        ({"count": 1.5}, "count is 1.5. Give a whole number."),
+        ({"count": True}, "count is True. Give a whole number."),
+        ({"share": "x"}, "share is 'x'. Give a number."),
+        ({"switch": 1}, "switch is 1. Give True or False."),
+        ({"kind": "c"}, "kind is 'c'. Give 'a' or 'b'."),
+        ({"settings": [1]}, "settings is [1]. Give a dictionary or None."),
+        ({"listen": 3}, "listen is 3. Give a function or None."),
+        ({"lines": 3}, "lines is 3. Give a path or lines."),
+        ({"model": Path("x")}, "model is 'x'. Give SimpleNamespace or None."),
+        ({"path": np.zeros((20, 20))}, r"path is array(.*)?. Give a path or None."),
+    ],
+)
+def test_an_argument_of_another_type_is_one_line(arguments: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError) as raised:
+        python_call(call)(**arguments)
+    assert "\n" not in str(raised.value)
+    if "(" in problem:
+        assert re.fullmatch(f"call: {problem}", str(raised.value))
+    else:
+        assert str(raised.value) == f"call: {problem}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"path": Path("x"), "paths": "x", "count": np.int64(3), "share": 1, "later": 3},
+        {"path": None, "paths": ("x", Path("y")), "share": np.float32(1), "switch": True},
+        {"settings": {}, "listen": print, "lines": iter(["x"]), "model": SimpleNamespace(), "z": 1},
+    ],
+)
+def test_arguments_of_the_right_types_pass(arguments: dict[str, Any]) -> None:
+    assert python_call(call)(**arguments) == "called"
+
+
+def test_a_name_that_no_argument_has_is_left_to_python() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'devise'"):
+        trm.load("x", devise="cpu")  # type: ignore[call-arg]
+
+
+WRONG = (3, 1.5, {"a": 1}, b"x", object())
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in trm.__all__ if inspect.isfunction(getattr(trm, name))]
+)
+def test_no_public_call_raises_a_raw_error_for_a_wrong_first_argument(name: str) -> None:
+    public = getattr(trm, name)
+    required = {"model": object(), "source": "x", "out": "y.csv", "repo": "a/b", "format": "onnx"}
+    (first, *others) = inspect.signature(public).parameters or [None]
+    rest = {other: required[other] for other in others if other in required}
+    for wrong in WRONG * (first is not None):
+        with pytest.raises(InputError, match=f"^{name}: {first} is .*\\. Give .*\\.$"):
+            public(wrong, **rest)
+
+
+def test_the_calls_of_the_command_line_keep_their_flags(tmp_path: Path) -> None:
+    from trm.datasets import build_data
+
+    for build, flag in ((build_data, "--out"), (trm.build_data, "`out`")):
+        with pytest.raises(InputError, match=f"exists already\\. Name another {flag}\\.$"):
+            build("sudoku", out=tmp_path)
+
+
+def test_commands_call_the_functions_in_their_own_modules() -> None:
+    """Those of ``import trm`` would print arguments in place of flags."""
+    package = Path(trm.__file__).parent
+    for file in [package / "cli.py", *(package / "commands").glob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "trm":
+                assert {alias.name for alias in node.names}.isdisjoint(trm.__all__) or [
+                    alias.name for alias in node.names
+                ] == ["__version__"]
+            assert not (isinstance(node, ast.Import) and node.names[0].name == "trm")

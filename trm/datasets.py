@@ -5,8 +5,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from trm.errors import InputError, TrmWarning
-from trm.storage import replacing
+from trm.errors import DataError, InputError, TrmWarning
+from trm.storage import Paths, as_paths, replacing
 from trm.tasks.registry import get_task, list_tasks
 
 if TYPE_CHECKING:
@@ -62,15 +62,15 @@ def build_with_options(
     with replacing(folder) if overwrite else contextlib.nullcontext():
         meta = build(folder, options, np.random.default_rng(options.seed))
     for warning in task.build_warnings(meta):
-        warnings.warn(warning, TrmWarning, stacklevel=3)
+        warnings.warn(warning, TrmWarning, stacklevel=4)
     return meta
 
 
-def open_data(folder: str | Path, *more: str | Path, task: str | None = None) -> "Dataset":
+def open_data(folder: Paths, *more: str | Path, task: str | None = None) -> "Dataset":
     """Open a dataset, or several datasets of one task as one.
 
     Args:
-        folder: a data folder.
+        folder: a data folder, or several of one task in a list.
         more: other data folders of the same task.
         task: the name of the task; default: the task of the first folder.
 
@@ -78,8 +78,11 @@ def open_data(folder: str | Path, *more: str | Path, task: str | None = None) ->
         DataError: if a folder is not a dataset, is incomplete or damaged, has changed since it was
             built, or belongs to another task.
     """
-    chosen = task_of(Path(folder)) if task is None else get_task(task)
-    return chosen.open_data([folder, *more])
+    folders = [*as_paths(folder), *more]
+    if not folders:
+        raise DataError("no data folder was given. Give one or more.")
+    chosen = task_of(Path(folders[0])) if task is None else get_task(task)
+    return chosen.open_data(folders)
 
 
 def task_of(folder: Path) -> "Task":

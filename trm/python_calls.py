@@ -49,7 +49,7 @@ _FLAG = re.compile(
 )
 #: What types are called in a message, by the type or its name.
 _WORDS: dict[Any, str] = {
-    str: "text",
+    str: "a name",
     int: "a whole number",
     float: "a number",
     bool: "True or False",

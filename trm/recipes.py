@@ -45,8 +45,9 @@ def settings_of(arguments: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     for name, value in arguments.items():
         flag = "--" + name.replace("_", "-")
         if name not in SETTING_OF and name != "save_every":
-            known = did_you_mean(name, [*SETTING_OF, "save_every"])
-            raise ConfigError(f"there is no argument {name!r} of a run. {known}")
+            others = ("save_every", "preset", "mlp_t", "config_file", "settings")
+            hint = did_you_mean(name, [*SETTING_OF, *others])
+            raise ConfigError(f"there is no argument {name!r} of a run. {hint}")
         if value is None:
             continue
         if name == "save_every":
@@ -165,5 +166,13 @@ def run_config(
     """
     flags = settings_of(arguments)
     flags |= {name: (value, "settings") for name, value in (settings or {}).items()}
+    flags = {name: (_paths_as_text(value), source) for name, (value, source) in flags.items()}
     file = None if config_file is None else Path(config_file)
     return resolve_settings(task, preset, mlp_t, file, flags=flags).config
+
+
+def _paths_as_text(value: Any) -> Any:
+    """A value of a setting. Settings hold paths as text."""
+    if isinstance(value, list | tuple):
+        return [_paths_as_text(part) for part in value]
+    return str(value) if isinstance(value, Path) else value

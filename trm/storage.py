@@ -13,11 +13,14 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from trm.errors import InputError, StorageError
+
+#: One path, or several.
+Paths = str | Path | Sequence[str | Path]
 
 #: Read once: reading it changes it for a moment, for all threads.
 _UMASK = os.umask(0)
@@ -38,6 +41,15 @@ _REASONS = {
     errno.EISDIR: "a folder of that name is in the way. Choose another place",
     errno.ENAMETOOLONG: "the name is too long. Choose a shorter one",
 }
+
+
+def as_paths(paths: Paths) -> tuple[str | Path, ...]:
+    """One path or several, as several.
+
+    >>> as_paths("runs/a"), as_paths(["runs/a", "runs/b"])
+    (('runs/a',), ('runs/a', 'runs/b'))
+    """
+    return (paths,) if isinstance(paths, str | Path) else tuple(paths)
 
 
 def cache_folder() -> Path:

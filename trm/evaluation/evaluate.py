@@ -26,12 +26,13 @@ from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runtime.device import compile_network, device_errors
 from trm.runtime.peak_flops import measure_peak_flops, utilization
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
+from trm.storage import Paths, as_paths
 
 
 def evaluate(
     checkpoint: Model | str | Path | None = None,
     *,
-    data: Sequence[str | Path] = (),
+    data: Paths = (),
     split: str = "test",
     task: str | None = None,
     batch_size: int | None = None,
@@ -50,7 +51,7 @@ def evaluate(
 
     Args:
         checkpoint: what :func:`trm.load` takes or gives.
-        data: data folders; by default those that the model was trained on.
+        data: a data folder, or several; by default those that the model was trained on.
         split: ``test``, or ``validation`` for the training puzzles that the run held out.
         task: the task of a published checkpoint that does not name it.
         batch_size: examples at a time; by default that of the run.
@@ -87,7 +88,7 @@ def evaluate(
         checkpoint if isinstance(checkpoint, Model) else load(checkpoint, task=task, device=device)
     )
     max_examples = max_examples or default_max_examples(model, split)
-    paths = tuple(map(str, data)) or model.config.data_paths
+    paths = tuple(map(str, as_paths(data))) or model.config.data_paths
     dataset = model.task.open_data(paths)
     model.trained_on.check(dataset)
     chosen = _choose_split(model, dataset, split)

@@ -14,7 +14,7 @@ from trm.errors import InputError
 from trm.inference.choice import majority
 from trm.inference.options import InferenceOptions
 from trm.reading import FileReader, parse_json
-from trm.storage import atomic_file
+from trm.storage import Paths, as_paths, atomic_file
 from trm.tasks.base import Task
 from trm.tasks.metrics import EvalBatch, Evaluator
 from trm.tasks.registry import get_task
@@ -216,12 +216,12 @@ def _check_fits(name: str, answers: EvalBatch, dataset: Dataset, split: Split) -
         raise InputError(f"{name} does not fit {dataset.path}: {wrong}. Write it again.")
 
 
-def vote(predictions: Sequence[str | Path], *, data: Sequence[str | Path] = ()) -> Evaluator:
+def vote(predictions: Paths, *, data: Paths = ()) -> Evaluator:
     """Vote over saved predictions; several files make an ensemble: ``trm vote``.
 
     Args:
-        predictions: files that :func:`trm.evaluate` saved.
-        data: data folders; by default those of the predictions.
+        predictions: a file that :func:`trm.evaluate` saved, or several.
+        data: a data folder, or several; by default those of the predictions.
 
     Returns:
         The evaluator, with ``result()``, ``per_task()`` and ``submission()``.
@@ -229,14 +229,18 @@ def vote(predictions: Sequence[str | Path], *, data: Sequence[str | Path] = ()) 
     Raises:
         InputError: if the predictions are of several tasks, or cannot be read.
     """
-    return vote_saved({str(path): Predictions.load(Path(path)) for path in predictions}, data)
+    return vote_saved(
+        {str(path): Predictions.load(Path(path)) for path in as_paths(predictions)}, data
+    )
 
 
-def vote_saved(files: Mapping[str, Predictions], data: Sequence[str | Path] = ()) -> Evaluator:
+def vote_saved(files: Mapping[str, Predictions], data: Paths = ()) -> Evaluator:
     """Vote over predictions, by the names of their files; see :func:`vote`."""
+    if not files:
+        raise InputError("no file of predictions was given. Give one or more.")
     names = list(dict.fromkeys(saved.info.task for saved in files.values()))
     if len(names) != 1:
         raise InputError(f"predictions of several tasks ({', '.join(names)}). Give those of one.")
     task, first = get_task(names[0]), next(iter(files.values()))
-    paths = [str(folder) for folder in data] or first.info.data
+    paths = list(map(str, as_paths(data))) or first.info.data
     return count_votes(task, task.open_data(paths), files)

@@ -17,7 +17,7 @@ from trm.inference.model import Model, load, weights_digest
 from trm.inference.options import InferenceOptions
 from trm.models.flops import eval_step_flops
 from trm.reading import FileReader
-from trm.storage import check_writable, write_text
+from trm.storage import Paths, as_paths, check_writable, write_text
 from trm.tasks.metrics import Metric
 
 #: The numbers of samples to try by default.
@@ -145,7 +145,7 @@ def combinations(**values: Any) -> list[InferenceOptions]:
 def sweep_eval(
     checkpoint: Model | str | Path | None = None,
     *,
-    data: Sequence[str | Path] = (),
+    data: Paths = (),
     split: str = "test",
     task: str | None = None,
     batch_size: int | None = None,
@@ -161,7 +161,7 @@ def sweep_eval(
 
     Args:
         checkpoint: what :func:`trm.load` takes or gives.
-        data: data folders; by default those that the model was trained on.
+        data: a data folder, or several; by default those that the model was trained on.
         split: ``validation`` for the training puzzles that the run held out: compare options on
             them, then measure the best ones on the test split.
         task: the task of a published checkpoint that does not name it.
@@ -212,11 +212,9 @@ def sweep_eval(
     return sweep.model_copy(update={"lines": tuple(known[way] for way in ways)})
 
 
-def _empty_sweep(
-    model: Model, data: Sequence[str | Path], split: str, max_examples: int | None
-) -> SweepReport:
+def _empty_sweep(model: Model, data: Paths, split: str, max_examples: int | None) -> SweepReport:
     """A sweep without lines."""
-    paths = tuple(map(str, data)) or model.config.data_paths
+    paths = tuple(map(str, as_paths(data))) or model.config.data_paths
     dataset = model.task.open_data(paths)
     used = dataset.split("test" if split == "test" else "train")
     return SweepReport(

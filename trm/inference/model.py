@@ -2,7 +2,7 @@
 
 import hashlib
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -19,13 +19,18 @@ from trm.inference.search import Search
 from trm.inference.solution import Solution, SolutionStep
 from trm.inference.symmetric_copies import SymmetricCopies
 from trm.models import TinyRecursiveModel
+from trm.python_calls import python_call
 from trm.runs.layout import CONFIG_FILE
 from trm.runtime.device import pick_device
 from trm.tasks.base import Puzzle, single_puzzle
+from trm.tasks.given_cells import as_lists, is_board
 from trm.tasks.registry import get_task
 
 #: Puzzles solved at once.
 BATCH_SIZE = 64
+#: One puzzle and several, as far as types can tell; arrays may be either. See :meth:`Model.solve`.
+One = str | Mapping[str, Any] | Sequence[Sequence[int | None]] | Puzzle
+Several = Sequence[str] | Sequence[Puzzle] | Sequence[Sequence[Sequence[int | None]]]
 
 
 class Model:
@@ -121,24 +126,46 @@ class Model:
         self.identifier(puzzle)
         return puzzle
 
+    def puzzle_of(self, given: object, *, check: bool = True) -> Puzzle:
+        """The one puzzle that a Python program gives; see :meth:`solve`.
+
+        Raises:
+            InputError: if it is refused, or the model was not trained on a puzzle of this name.
+        """
+        if isinstance(given, Puzzle):
+            self.identifier(given)
+            return given
+        if isinstance(given, Path):
+            raise InputError(f"{given} is a path. Use trm.solve_file, or give its text.")
+        board = as_lists(given)
+        if not isinstance(board, str | list | Mapping):
+            raise InputError(
+                f"{board!r:.60} is no puzzle. Give text, an array, a list of rows, or a list of "
+                "such puzzles."
+            )
+        if not isinstance(board, str):
+            board = self.task.text_of(board, self.checkpoint.data.properties)
+        return self.parse_one(board, check=check)
+
     @overload
     def solve(
-        self, puzzles: str, *, batch_size: int = BATCH_SIZE, check: bool = True, **options: Any
+        self, puzzles: One, *, batch_size: int = ..., check: bool = ..., **options: Any
     ) -> Solution: ...
 
     @overload
     def solve(
-        self,
-        puzzles: Sequence[str],
-        *,
-        batch_size: int = BATCH_SIZE,
-        check: bool = True,
-        **options: Any,
+        self, puzzles: Several, *, batch_size: int = ..., check: bool = ..., **options: Any
     ) -> list[Solution]: ...
 
+    @overload
+    def solve(
+        self, puzzles: Any, *, batch_size: int = ..., check: bool = ..., **options: Any
+    ) -> Any: ...
+
+    @python_call
     def solve(
         self,
-        puzzles: str | Sequence[str],
+        puzzles: Any,
         *,
         batch_size: int = BATCH_SIZE,
         check: bool = True,
@@ -146,15 +173,26 @@ class Model:
     ) -> Solution | list[Solution]:
         """Solve one puzzle, or several.
 
+        For example, in a model of 4x4 Sudokus, three ways to give one puzzle, and one to give two::
+
+            model.solve("1.3.341221434.21")
+            model.solve([[1, 0, 3, 0], [3, 4, 1, 2], [2, 1, 4, 3], [4, 0, 2, 1]])
+            model.solve(np.array(...))  # (4, 4)
+            model.solve(["1.3.341221434.21", ".234341221434321"])
+
         Args:
-            puzzles: each in the task's own notation, for Sudoku digits and ``.``, row by row.
+            puzzles: one puzzle is a text in the task's own notation (for Sudoku digits and ``.``,
+                row by row), an array or tensor of two dimensions, or a list of rows, which are
+                lists of cells. Several puzzles are a list of these, or an array of three
+                dimensions. For Sudoku 0 and None are blanks. Mazes take characters. ARC takes a
+                dictionary like its JSON, ``{"ID": {"test": [{"input": grid}]}}``.
             batch_size: how many to solve at once.
             check: refuse a puzzle that breaks the rules.
             options: the flags of ``trm solve``, such as ``samples=4``; see
                 :class:`trm.inference.options.SolveOptions`.
 
         Returns:
-            A solution; for a list, the solutions in its order.
+            A solution; for several puzzles, a list of solutions in their order.
 
         Raises:
             ConfigError: if an option is unknown or out of range, or they contradict each other.
@@ -162,14 +200,15 @@ class Model:
         """
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}. Give 1 or more.")
-        if isinstance(puzzles, str):
-            return self.solve_batch([self.parse_one(puzzles, check=check)], **options)[0]
+        given = as_lists(puzzles)
+        if not isinstance(given, list) or is_board(given):
+            return self.solve_batch([self.puzzle_of(given, check=check)], **options)[0]
         parsed = []
-        for number, text in enumerate(puzzles, 1):
+        for number, one in enumerate(given, 1):
             try:
-                parsed.append(self.parse_one(text, check=check))
+                parsed.append(self.puzzle_of(one, check=check))
             except InputError as error:
-                raise InputError(f"puzzle {number}: {error}") from error
+                raise InputError(f"puzzle {number}: {error}{_rows_hint(given)}") from error
         starts = range(0, len(parsed), batch_size)
         batches = (parsed[start : start + batch_size] for start in starts)
         return [solution for batch in batches for solution in self.solve_batch(batch, **options)]
@@ -191,14 +230,14 @@ class Model:
             for puzzle, own in zip(puzzles, steps, strict=True)
         ]
 
-    def solve_steps(self, puzzle: Puzzle, **options: Any) -> Iterator[SolutionStep]:
-        """Solve a parsed puzzle step by step; see :meth:`solve`.
+    def solve_steps(self, puzzle: Any, **options: Any) -> Iterator[SolutionStep]:
+        """Solve one puzzle step by step; see :meth:`solve`. It may be parsed already.
 
         Raises:
             ConfigError: if an option is unknown or out of range, or they contradict each other.
-            InputError: if the model was not trained on a puzzle of this name.
+            InputError: if the puzzle is refused, or the model was not trained on one of this name.
         """
-        search = self._search([puzzle], SolveOptions.of(**options))
+        search = self._search([self.puzzle_of(puzzle)], SolveOptions.of(**options))
         return (found[0] for found in search.steps())
 
     def _search(self, puzzles: Sequence[Puzzle], options: SolveOptions) -> Search:
@@ -224,7 +263,7 @@ class Model:
 
 
 def load(
-    path: str | Path | None = None,
+    checkpoint: str | Path | None = None,
     *,
     task: str | None = None,
     device: str | torch.device = "auto",
@@ -232,7 +271,7 @@ def load(
     """Load a trained model.
 
     Args:
-        path: a run folder (its best checkpoint), a checkpoint folder, a file or folder of the
+        checkpoint: a run folder (its best checkpoint), a checkpoint folder, a file or folder of the
             published trainer, or ``USER/NAME[/FILE][@REVISION]`` or an address on the Hub; the
             newest run in ``runs/`` if left out.
         task: the task of a published checkpoint that does not name it.
@@ -242,9 +281,15 @@ def load(
         CheckpointError: if it is missing or damaged.
         HubError: if it cannot be downloaded.
     """
-    stored = open_checkpoint(path, task=task)
+    stored = open_checkpoint(checkpoint, task=task)
     chosen = pick_device(device) if isinstance(device, str) else device
     return Model(stored.model(chosen), stored)
+
+
+def _rows_hint(given: list[object]) -> str:
+    """What to say if the texts of a list look like the rows of one board; else nothing."""
+    is_square = all(isinstance(row, str) and len(row) == len(given) > 1 for row in given)
+    return ' If these are the rows of one board, join them: "\\n".join(rows).' if is_square else ""
 
 
 def weights_digest(model: Model) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trm.errors import InputError
 from trm.pictures.figures import check_extension, plot_style, save_figure
+from trm.storage import Paths, as_paths
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ _MAX_POINTS = 200  # a line with more points is averaged, over a pale line of al
 
 
 def plot(
-    paths: Sequence[str | Path],
+    paths: Paths,
     *,
     out: str | Path | None = None,
     metric: str | None = None,
@@ -42,7 +43,7 @@ def plot(
     """Draw a metric over the steps of runs, or pass@k against k: ``trm plot``.
 
     Args:
-        paths: runs, or files that ``trm eval --json`` or ``trm vote --json`` wrote.
+        paths: a run, or several; or files that ``trm eval --json`` or ``trm vote --json`` wrote.
         out: the file to write, ``.png``, ``.svg`` or ``.pdf``. Default: named after the metric.
         metric: the metric to draw. Default: the main metric of the first run.
         pass_at_k: draw pass@k against k instead (ARC only).
@@ -57,7 +58,7 @@ def plot(
     """
     from trm.show import plot_data
 
-    inputs = [Path(path) for path in paths]
+    inputs = list(map(Path, as_paths(paths)))
     labels = plot_data.legend_labels(inputs)
     if pass_at_k or any(path.is_file() for path in inputs):
         if metric is not None:

@@ -28,6 +28,7 @@ from trm.data import (
 from trm.errors import ConfigError, DataError, InputError, did_you_mean
 from trm.storage import storage_errors, temporary_folder
 from trm.tasks.build_size import check_build_size
+from trm.tasks.given_cells import is_board, rows_of
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
 
 Tokens = NDArray[np.integer[Any]]
@@ -50,13 +51,17 @@ class DataOptions(Frozen):
     @field_validator("*", mode="before")
     @classmethod
     def _can_be_recorded(cls, value: object) -> object:
-        """Refuse a path that is not UTF-8: ``dataset.json`` has every option."""
-        if isinstance(value, str | Path):
-            try:
-                str(value).encode()
-            except UnicodeEncodeError:
-                raise ValueError("it is not UTF-8 text") from None
-        return value
+        """Take a path where text is expected, and refuse one that is not UTF-8.
+
+        ``dataset.json`` has every option.
+        """
+        if not isinstance(value, str | Path):
+            return value
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            raise ValueError("it is not UTF-8 text") from None
+        return str(value)
 
 
 @dataclass(frozen=True)
@@ -242,6 +247,27 @@ class Task(ABC):
             InputError: if a puzzle cannot be read, or breaks the rules.
         """
         raise DataError(f"task {self.name} cannot read typed puzzles. Use trm eval.")
+
+    def text_of(self, board: object, properties: Mapping[str, Any]) -> str:
+        """A board that a Python program gives, in the notation that :meth:`parse` reads.
+
+        A character a cell, and a line for each row. Override it if that is not the notation.
+
+        Args:
+            board: a list of rows, each a list of cells; or a list of cells. A cell is a number, a
+                character, or None if it is empty. Arrays are lists already. Or a dictionary, which
+                most tasks refuse.
+            properties: the properties of the dataset that the model was trained on.
+
+        Raises:
+            InputError: if it is not a board of this task.
+        """
+        if not is_board(board):
+            raise InputError(
+                f"a {type(board).__name__} is no puzzle of task {self.name}. Give text, an array, "
+                "or a list of rows."
+            )
+        return "\n".join(rows_of(board, empty="."))
 
     def parse_answer(self, text: str, properties: Mapping[str, Any]) -> Tokens:
         """Parse an answer (seq_len,), such as a known solution; see :meth:`parse`."""

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 from trm.data import DatasetMeta
@@ -70,6 +71,19 @@ class SquareBoardTask(Task):
     @abstractmethod
     def vocabulary(self, size: int) -> tuple[str, ...]:
         """The symbols of the tokens of boards with this size; empty for an impossible size."""
+
+    def text_of(self, board: object, properties: Mapping[str, Any]) -> str:
+        """See :meth:`trm.tasks.base.Task.text_of`."""
+        size, text = int(properties["size"]), super().text_of(board, properties)
+        lengths = [len(row) for row in text.split("\n")]
+        if lengths not in ([size] * size, [size * size]):
+            cells = " to ".join(map(str, sorted({min(lengths), max(lengths)})))
+            shape = f"{cells} cells" if len(lengths) == 1 else f"{len(lengths)} rows of {cells}"
+            raise InputError(
+                f"the board has {shape}, not {size} rows of {size}. For several boards, give a "
+                f"list of them, or an array (boards, {size}, {size})."
+            )
+        return text
 
     def find_problem(self, meta: DatasetMeta) -> str | None:
         """See :meth:`trm.tasks.base.Task.find_problem`."""

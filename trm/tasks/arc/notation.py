@@ -55,6 +55,22 @@ def parse_puzzles(text: str, name: str = "") -> list[Puzzle]:
     return puzzles
 
 
+def puzzles_json(tasks: object) -> str:
+    """Tasks as JSON, from a dictionary that looks like it.
+
+    Raises:
+        InputError: for anything else. A grid alone does not say which task it is of.
+    """
+    if not isinstance(tasks, Mapping):
+        raise InputError(
+            f"a grid alone does not say of which task it is. Give a dictionary or JSON: {_FORM}."
+        )
+    try:
+        return json.dumps(tasks)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the dictionary is no JSON: {error}. Give {_FORM}.") from error
+
+
 def parse_answer(text: str) -> Tokens:
     """The tokens (900,) of a grid in JSON.
 

@@ -19,6 +19,7 @@ from trm.tasks.arc.notation import (
     pairs_json,
     parse_answer,
     parse_puzzles,
+    puzzles_json,
     render_grid,
 )
 from trm.tasks.base import (
@@ -99,6 +100,10 @@ class Arc(Task):
     ) -> list[Puzzle]:
         """See :meth:`trm.tasks.base.Task.parse`. Grids have no rules, so ``check`` is ignored."""
         return parse_puzzles(text, name)
+
+    def text_of(self, board: object, properties: Mapping[str, Any]) -> str:
+        """See :meth:`trm.tasks.base.Task.text_of`; a dictionary like ARC's JSON, with the ID."""
+        return puzzles_json(board)
 
     def parse_answer(self, text: str, properties: Mapping[str, Any]) -> Tokens:
         """See :meth:`trm.tasks.base.Task.parse_answer`; a grid as JSON."""

@@ -130,6 +130,10 @@ class Sudoku(SquareBoardTask):
         """See :meth:`trm.tasks.base.Task.parse`."""
         return [Puzzle(board) for board in parse_boards(text, properties, check=check)]
 
+    def text_of(self, board: object, properties: Mapping[str, Any]) -> str:
+        """See :meth:`trm.tasks.base.Task.text_of`; on one line."""
+        return super().text_of(board, properties).replace("\n", "")
+
     def format(self, tokens: Tokens) -> str:
         """See :meth:`trm.tasks.base.Task.format`."""
         return format_board(tokens)
