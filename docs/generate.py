@@ -99,10 +99,12 @@ def _commands(context: typer.Context) -> Iterator[str]:
             yield f"- [`{name}`](#{name.replace(' ', '-')}): {_plain(entry.text)}"
         yield ""
     for title, entries in page.options.items():
-        yield f"**{title}**\n"
-        for entry in entries:
-            yield f"- `{f'{entry.name} {entry.value}'.strip()}`: {_plain(entry.text)}"
-        yield ""
+        shown = [one for one in entries if context.parent is None or "--help" not in one.name]
+        if shown:
+            yield f"**{title}**\n"
+            for entry in shown:
+                yield f"- `{f'{entry.name} {entry.value}'.strip()}`: {_plain(entry.text)}"
+            yield ""
     if page.examples:
         yield f"{page.examples_title}:\n"
         yield _block(page.examples)

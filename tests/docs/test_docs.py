@@ -34,7 +34,7 @@ def commands() -> dict[str, set[str]]:
     for section in sections:
         title, _, body = section.partition("\n")
         listed = re.findall(r"^- `(--[^`]+)`", body, flags=re.M)
-        found[title.strip()] = set(OPTION.findall(" ".join(listed)))
+        found[title.strip()] = {"--help", *OPTION.findall(" ".join(listed))}
     return found
 
 

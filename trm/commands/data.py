@@ -112,7 +112,7 @@ def _builder(task: "Task") -> Callable[..., None]:
         ),
     ]  # fmt: skip
     build.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return build
+    return opt.with_verbosity(build)
 
 
 def _parameter(name: str, kind: Any, default: Any, option: Any) -> inspect.Parameter:
@@ -137,6 +137,7 @@ def _option(name: str, field: "FieldInfo") -> Any:
 
 
 @app.command("inspect-data", cls=Command, epilog=INSPECT_EXAMPLES)
+@opt.with_verbosity
 def inspect_data(
     folder: Annotated[
         Path,

@@ -142,9 +142,11 @@ ResetPuzzles = Annotated[
 Seed = Annotated[
     int | None, option(OPTIMISATION, "--seed N", "Decides weights, data order and exploration.")
 ]
-MaxSteps = Annotated[int | None, option(OPTIMISATION, "--max-steps N", "Length in steps.")]
+MaxSteps = Annotated[
+    int | None, option(OPTIMISATION, "--max-steps N", "Length of the run in steps.")
+]
 Epochs = Annotated[
-    int | None, option(OPTIMISATION, "--epochs N", "Length in passes over the puzzles.")
+    int | None, option(OPTIMISATION, "--epochs N", "Its length in passes over the puzzles.")
 ]
 Patience = Annotated[
     int | None,
@@ -198,7 +200,7 @@ Endpoint = Annotated[
 ]
 MaxRestarts = Annotated[
     int | None,
-    option(DEVICES, "--max-restarts N", "If one of several processes dies. Default: 3.",
+    option(DEVICES, "--max-restarts N", "Restarts when a process dies. Default: 3.",
            min=0, max=MOST_STEPS),
 ]  # fmt: skip
 Shard = Annotated[

@@ -70,7 +70,7 @@ def solve(
     save: opt.SaveSolutions = None,
     answers: Annotated[
         Path | None,
-        opt.option(opt.OUTPUT, "--out F", "Write answers to a .csv or .jsonl file, or resume it."),
+        opt.option(opt.OUTPUT, "--out F", "A .csv or .jsonl file of answers: write or resume."),
     ] = None,
     batch_size: Annotated[
         int | None,
@@ -147,7 +147,7 @@ def _show(
     puzzles = model.parse(text, name)
     for puzzle in puzzles:
         model.identifier(puzzle)  # an error before anything is shown
-    if delay is None and len(puzzles) <= _MOST_SHOWN:
+    if delay is None and len(puzzles) <= _MOST_SHOWN and not out.is_quiet:
         delay = DELAY
     checked = SolveOptions.of(**options)
     num_steps = checked.steps or model.config.model.halt_max_steps

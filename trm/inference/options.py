@@ -57,7 +57,7 @@ class InferenceOptions(Frozen):
     )  # fmt: skip
     samples: int = Field(
         1, ge=1, le=_MOST, examples=["1,4,16"],
-        description="Solve each puzzle N times, the first without noise.",
+        description="Solve each puzzle N times, first without noise.",
     )  # fmt: skip
     noise: float | None = Field(
         None, ge=0, le=1000, allow_inf_nan=False,
