@@ -58,6 +58,7 @@ coverage: $(INSTALLED)
 
 docs: $(INSTALLED)
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python docs/pictures.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Build the distributions, and try the wheel where the checkout is not.
