@@ -43,6 +43,7 @@ from trm.runs.listing import list_runs  # noqa: E402
 from trm.runs.metrics_file import oldest_first  # noqa: E402
 from trm.show import plots  # noqa: E402
 from trm.show.progress import TrainingView  # noqa: E402
+from trm.show.solution import show_solution_steps, solution_summary  # noqa: E402
 from trm.show.tables import metrics_table, runs_table  # noqa: E402
 from trm.show.text import Terminal  # noqa: E402
 from trm.tasks.metrics import Metric  # noqa: E402
@@ -116,6 +117,16 @@ def draw_moving_solution(path: Path) -> None:
     read_solution(PICTURES / "solve.json").save(path)
 
 
+def draw_solution(path: Path) -> None:
+    """What ``trm solve`` leaves on the terminal, of the recorded solution."""
+    solution = read_solution(PICTURES / "solve.json")
+    task, puzzle, steps = solution.task, solution.puzzle, solution.steps
+    console = recorder()
+    show_solution_steps(console, task, puzzle, steps, num_steps=len(steps), delay=None)
+    console.print(Text(solution_summary(solution)))  # wrapped, as a terminal does
+    save_terminal(console, path, f"trm solve {task.format(puzzle.tokens)}")
+
+
 def draw_dataset(path: Path) -> None:
     """``trm inspect-data`` of the tutorial's data."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -174,6 +185,7 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
     "eval.svg": draw_evaluation,
     "runs.svg": draw_runs,
     "plot.png": draw_plot,
+    "solve.svg": draw_solution,
     "solve.gif": draw_moving_solution,
 }
 
