@@ -193,6 +193,15 @@ class RunConfig(Frozen):
     data: DataConfig = DataConfig()
     eval: EvalConfig = EvalConfig()
 
+    def __repr__(self) -> str:
+        model, train = self.model, self.train
+        length = f"{train.max_steps} steps" if train.max_steps else f"{train.epochs} epochs"
+        mixer = "an MLP" if model.mlp_t else "attention"
+        network = f"hidden size {model.hidden_size} with {mixer}"
+        return f"<RunConfig of task {self.task}: {network}, {length} of batch {train.batch_size}>"
+
+    __str__ = __repr__
+
     @model_validator(mode="after")
     def _halting_fits(self) -> Self:
         if self.eval.halt is not None and self.train.shard_puzzle_embedding:

@@ -70,6 +70,15 @@ class DatasetMeta(Frozen):
     splits: dict[_SplitName, SplitCounts] = {}
     digest: str = ""
 
+    def __repr__(self) -> str:
+        sizes = [f"{name} {counts.groups:,}" for name, counts in self.splits.items()]
+        return (
+            f"<DatasetMeta of task {self.task}, source {self.source}, seed {self.seed}: "
+            f"{', '.join(sizes) or 'no'} puzzles of {self.seq_len} cells>"
+        )
+
+    __str__ = __repr__
+
     @property
     def vocab_size(self) -> int:
         """Number of tokens, V."""
@@ -83,6 +92,11 @@ class Dataset:
     path: Path
     meta: DatasetMeta
     splits: Mapping[str, Split]
+
+    def __repr__(self) -> str:
+        sizes = [f"{name} {split.num_groups:,}" for name, split in self.splits.items()]
+        puzzles = f"{', '.join(sizes)} puzzles of {self.meta.seq_len} cells"
+        return f"<Dataset {self.path}: task {self.meta.task}, {puzzles}>"
 
     def split(self, name: str) -> Split:
         """The split of this name, such as ``train`` or ``test``.

@@ -78,6 +78,9 @@ class Split:
     names: NDArray[np.bytes_] | None = None
     augmentation: Augmentation | None = None
 
+    def __repr__(self) -> str:
+        return f"<Split of {self.num_groups:,} puzzles, {self.num_puzzles:,} with their copies>"
+
     @classmethod
     def of_single_examples(
         cls,

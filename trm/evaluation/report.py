@@ -7,6 +7,7 @@ from typing import Any
 
 from trm.errors import InputError, did_you_mean
 from trm.inference.options import InferenceOptions
+from trm.pictures.html import table_html
 from trm.tasks.metrics import Evaluator, Metric
 
 
@@ -50,6 +51,19 @@ class Report:
     num_steps: int
     split: str = "test"
     options: InferenceOptions = field(default_factory=InferenceOptions)
+
+    def __repr__(self) -> str:
+        return f"<{self._title}: {self.evaluator.headline} {self.metrics[self.evaluator.headline]}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: all metrics."""
+        rows = [(name, *metric.texts) for name, metric in self.metrics.items()]
+        return table_html(self._title, ("metric", "value", "95% interval", "of"), rows)
+
+    @property
+    def _title(self) -> str:
+        where = f"{self.num_examples:,} {self.split} examples of {self.data}"
+        return f"Report of {self.checkpoint} on {where}{self.options.text}"
 
     def row(self, name: str, metric: str | None, reported: float | None) -> ReportRow:
         """This evaluation as a row of a table.

@@ -16,6 +16,7 @@ from trm.evaluation.report import Report
 from trm.inference.model import Model, load, weights_digest
 from trm.inference.options import InferenceOptions
 from trm.models.flops import eval_step_flops
+from trm.pictures.html import table_html
 from trm.reading import FileReader
 from trm.storage import Paths, as_paths, check_writable, write_text
 from trm.tasks.metrics import Metric
@@ -39,6 +40,16 @@ class SweepLine(InferenceOptions):
     steps_per_puzzle: float
     gflop_per_puzzle: float
     seconds: float
+
+    def __repr__(self) -> str:
+        return f"<SweepLine of {self.described}: {self.gflop_per_puzzle:.3g} GFLOP per puzzle>"
+
+    __str__ = __repr__
+
+    @property
+    def described(self) -> str:
+        """The options in words."""
+        return self.text.removeprefix(", ") or "1 sample"
 
     def as_json(self) -> dict[str, Any]:
         """For ``trm sweep-eval --json``."""
@@ -70,6 +81,23 @@ class SweepReport(Frozen):
     max_examples: int | None
     metric: str
     lines: tuple[SweepLine, ...] = ()
+
+    def __repr__(self) -> str:
+        if not self.lines:
+            return f"<SweepReport of {self.checkpoint}: no lines>"
+        best = f"{self.metric} {self.value(self.best)} with {self.best.described}"
+        return f"<SweepReport of {self.checkpoint}, {len(self.lines)} lines: best {best}>"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the cost and the value of each line."""
+        rows = [
+            (line.described, f"{line.gflop_per_puzzle:.3g}", *self.value(line).texts[:2])
+            for line in self.lines
+        ]
+        title = f"{self.metric} of {self.checkpoint} on the {self.split} split"
+        return table_html(title, ("options", "GFLOP per puzzle", "value", "95% interval"), rows)
 
     def value(self, line: SweepLine) -> Metric:
         """The metric to compare."""

@@ -19,6 +19,7 @@ from trm.inference.search import Search
 from trm.inference.solution import Solution, SolutionStep
 from trm.inference.symmetric_copies import SymmetricCopies
 from trm.models import TinyRecursiveModel
+from trm.pictures.html import table_html
 from trm.python_calls import python_call
 from trm.runs.layout import CONFIG_FILE
 from trm.runtime.device import pick_device
@@ -56,6 +57,26 @@ class Model:
                 "checkpoint."
             )
         self._noise: LatentNoise | None = None
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name} {value}" for name, value in self._facts.items())
+        return f"<Model {self.name}: {facts}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what the model is."""
+        return table_html(f"Model {self.name}", (), self._facts.items())
+
+    @property
+    def _facts(self) -> dict[str, str]:
+        """What matters about the model, by name."""
+        count = sum(parameter.numel() for parameter in self.network.parameters())
+        return {
+            "task": self.task.name,
+            "cells": f"{self.checkpoint.data.seq_len}",
+            "parameters": f"{count:,}",
+            "step": f"{self.checkpoint.step:,}",
+            "device": str(self.network.device),
+        }
 
     @property
     def config(self) -> RunConfig:

@@ -7,6 +7,7 @@ from typing import Any
 
 from trm.inference.options import SolveOptions
 from trm.pictures.boards import BOARD_EXTENSIONS, check_picture_path, save_pictures
+from trm.pictures.html import bars_svg, board_svg, panel_html, panels_html, text_html
 from trm.pictures.moving import MOVING_EXTENSIONS, Frame, save_moving_picture
 from trm.tasks.base import Board, Puzzle, Task, Tokens
 
@@ -29,6 +30,9 @@ class SolutionStep:
     halt_probability: float
     num_valid: int = 0
 
+    def __repr__(self) -> str:
+        return f"<SolutionStep {self.step}: halting probability {self.halt_probability:.3f}>"
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -44,6 +48,29 @@ class Solution:
     puzzle: Puzzle
     steps: tuple[SolutionStep, ...]
     options: SolveOptions = field(default_factory=SolveOptions)
+
+    def __repr__(self) -> str:
+        return f"<Solution {shortened(self.answer)}: {', '.join(self._facts)}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the puzzle, the answer, and the halting probability of each step."""
+        panels = [panel_html(title, board_svg(board)) for title, board in self.pictures()]
+        panels = panels or [panel_html("answer", text_html(self.answer))]
+        bars = bars_svg([step.halt_probability for step in self.steps])
+        panels.append(panel_html("halting probability of each step", bars))
+        return panels_html(panels, ", ".join(self._facts))
+
+    @property
+    def _facts(self) -> list[str]:
+        """What matters about the answer, in words."""
+        last, halts = self.steps[-1], self.halt_step
+        valid = {True: ["valid"], False: ["not valid"], None: []}[self.valid]
+        return [
+            *valid,
+            "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps",
+            "would not have halted" if halts is None else f"would have halted at step {halts}",
+            f"halting probability {last.halt_probability:.3f}",
+        ]
 
     @property
     def answer(self) -> str:
@@ -129,6 +156,11 @@ class Solution:
             **self.options.resolved.model_dump(exclude_defaults=True),
             **(found if self.options.until_valid else {}),
         }
+
+
+def shortened(text: str) -> str:
+    """A text of at most 81 characters, which a 9x9 Sudoku has."""
+    return text if len(text) <= 81 else f"{text[:77]}..."
 
 
 def cells_changed(count: int) -> str:

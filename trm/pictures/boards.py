@@ -29,12 +29,12 @@ _MIN_CELL, _MAX_CELL = 8, 36
 _MIN_PANEL_WIDTH = 110  # leaves room for a title above a small board
 _GAP = 16
 _TITLE_SIZE, _TITLE_LINE, _TITLE_CHARACTER = 9, 13, 5.6
-_GRID_COLOR, _GRID_WIDTH = "#8a8a8a", 0.5
-_BOX_COLOR, _BOX_WIDTH = "#202020", 2
+GRID_COLOR, _GRID_WIDTH = "#8a8a8a", 0.5
+BOX_COLOR, _BOX_WIDTH = "#202020", 2
 #: Symbols that are filled in. It is dark enough on white and on orange.
-_FILLED_IN_COLOR = "#004b91"
+FILLED_IN_COLOR = "#004b91"
 #: The frames of changed cells, and their width as a share of a cell.
-_CHANGED_COLOR, _CHANGED_WIDTH = "#d55e00", 0.09
+CHANGED_COLOR, _CHANGED_WIDTH = "#d55e00", 0.09
 
 
 def check_picture_path(path: Path, extensions: Sequence[str] = BOARD_EXTENSIONS) -> None:
@@ -148,7 +148,7 @@ def draw_panel(figure: "Figure", size: tuple[int, int], panel: Panel, name: str)
     axes.grid(False)
     axes.pcolormesh(
         panel.board.colors,
-        edgecolors=_GRID_COLOR,
+        edgecolors=GRID_COLOR,
         linewidth=_GRID_WIDTH,
         clip_on=False,
         gid=name,
@@ -170,7 +170,7 @@ def _write_symbols(axes: "Axes", panel: Panel) -> None:
     filled_in = panel.board.filled_in
     for cell, symbol in zip(np.ndindex(panel.shape), panel.board.symbols, strict=True):
         is_filled_in = filled_in is not None and bool(filled_in[cell])
-        color = _FILLED_IN_COLOR if is_filled_in else "black"
+        color = FILLED_IN_COLOR if is_filled_in else "black"
         axes.text(
             cell[1] + 0.5,
             cell[0] + 0.5,
@@ -187,7 +187,7 @@ def _draw_boxes(axes: "Axes", panel: Panel, box: tuple[int, int]) -> None:
     """Draw the lines around the boxes."""
     (rows, columns), (box_rows, box_columns) = panel.shape, box
     style: dict[str, Any] = {
-        "colors": _BOX_COLOR, "linewidth": _BOX_WIDTH, "clip_on": False, "capstyle": "projecting",
+        "colors": BOX_COLOR, "linewidth": _BOX_WIDTH, "clip_on": False, "capstyle": "projecting",
     }  # fmt: skip
     axes.hlines(np.arange(0, rows + 1, box_rows), 0, columns, **style)
     axes.vlines(np.arange(0, columns + 1, box_columns), 0, rows, **style)
@@ -205,7 +205,7 @@ def _frame_cells(axes: "Axes", panel: Panel, changed: NDArray[np.bool_]) -> None
         PolyCollection(
             list(squares),
             facecolors="none",
-            edgecolors=_CHANGED_COLOR,
+            edgecolors=CHANGED_COLOR,
             linewidths=panel.cell * _CHANGED_WIDTH,
             joinstyle="miter",
         )

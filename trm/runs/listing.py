@@ -68,6 +68,11 @@ class RunSummary:
     error: str | None = None
     problems: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        step = "" if self.step is None else f" at step {self.step} of {self.total_steps}"
+        best = "" if self.best is None else f", best {self.best.metric} {self.best.value:.4f}"
+        return f"<RunSummary {self.folder}: {self.state}{step}{best}>"
+
     @property
     def name(self) -> str:
         """The name of its folder."""

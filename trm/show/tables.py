@@ -66,16 +66,8 @@ def metrics_table(metrics: Mapping[str, "Metric"]) -> FittedTable:
     """The metrics of an evaluation. Shares have a 95% interval."""
     table = FittedTable("metric", ">value", "95% interval", ">of")
     for name, metric in metrics.items():
-        table.add_row(name, *_metric_texts(metric))
+        table.add_row(name, *metric.texts)
     return table
-
-
-def _metric_texts(metric: "Metric") -> tuple[str, str, str]:
-    """Value, interval and count. A metric over zero examples has no value."""
-    if metric.count == 0:
-        return "-", "", "0"
-    interval = "{:.4f} to {:.4f}".format(*metric.interval) if metric.interval else ""
-    return f"{metric.value:.4f}", interval, "" if metric.count is None else f"{metric.count:,}"
 
 
 def results_table(rows: "Sequence[ReportRow]") -> FittedTable:
@@ -88,7 +80,7 @@ def results_table(rows: "Sequence[ReportRow]") -> FittedTable:
     for row in rows:
         table.add_row(
             row.name, row.task, f"{row.step:,}",
-            row.metric + split_text(row.split) + row.options.text, *_metric_texts(row.value),
+            row.metric + split_text(row.split) + row.options.text, *row.value.texts,
             *["" if row.reported is None else f"{row.reported:.4f}"] * reported,
         )  # fmt: skip
     return table

@@ -92,6 +92,9 @@ class Puzzle:
     tokens: Tokens
     name: str = ""
 
+    def __repr__(self) -> str:
+        return f"<Puzzle {self.name}".rstrip() + f" of {len(self.tokens)} cells>"
+
 
 def single_puzzle(puzzles: Sequence[Puzzle]) -> Puzzle:
     """The only puzzle of a sequence.
@@ -158,6 +161,9 @@ class Task(ABC):
     legend: ClassVar[Mapping[str, str]] = {}
     published_names: ClassVar[tuple[str, ...]] = ()
     published_seq_len: ClassVar[int | None] = None
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
 
     def preset(self, name: str | None) -> Preset:
         """The preset of this name; for None, an empty preset.

@@ -59,6 +59,21 @@ class Metric:
     count: int | None = None
     interval: tuple[float, float] | None = None
 
+    def __repr__(self) -> str:
+        return f"<Metric {self}>"
+
+    def __str__(self) -> str:
+        value, interval, count = self.texts
+        return value + (f" ({interval})" if interval else "") + (f" of {count}" if count else "")
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """Value, 95% interval and count. A metric over zero examples has no value."""
+        if self.count == 0:
+            return "-", "", "0"
+        interval = "{:.4f} to {:.4f}".format(*self.interval) if self.interval else ""
+        return f"{self.value:.4f}", interval, "" if self.count is None else f"{self.count:,}"
+
     @classmethod
     def share(cls, hits: float, count: int) -> "Metric":
         """The share ``hits / count`` with its interval; hits may be fractional, such as 0.5."""
@@ -100,6 +115,9 @@ class Evaluator(ABC):
 
     headline: ClassVar[str] = "exact_accuracy"
     votes: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: result() has the metrics, such as {self.headline}>"
 
     @abstractmethod
     def update(self, batch: EvalBatch) -> None:

@@ -58,6 +58,13 @@ class TrainResult:
     ended_early: bool = False
     split: str = "test"
 
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else "stopped"
+        best = ""
+        if self.best is not None:
+            best = f", best {self.headline} {self.best:.4f} at step {self.best_step}"
+        return f"<TrainResult {self.run}: {state} at step {self.step} of {self.total_steps}{best}>"
+
 
 @dataclass
 class TrainLoop:

@@ -73,6 +73,10 @@ class PublishedCheckpoint:
     notes: tuple[str, ...]
     choices: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        task, step = self.config.run.task, self.config.step
+        return f"<PublishedCheckpoint {self.file}: task {task}, step {step:,}>"
+
 
 def read_published(path: Path | PublishedFile, task: str | None = None) -> PublishedCheckpoint:
     """Read a checkpoint of the published trainer.
