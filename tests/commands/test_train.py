@@ -171,4 +171,4 @@ def test_a_run_logs_to_trackers(
 def test_a_quiet_run_says_how_it_ended(trm: Callable[..., Any], mini_data: Path) -> None:
     done = trm("train", "sudoku", *TINY, "--data", str(mini_data), "-q")
     assert (done.code, done.err) == (0, "")
-    assert re.fullmatch(r"done: best \d\.\d{4} at step \d+\n", done.out)
+    assert re.fullmatch(r"done: best \w+ \d\.\d{4} at step \d+\n", done.out)

@@ -35,7 +35,7 @@ def test_odd_encodings_and_sizes_of_a_terminal_still_print(tmp_path: Path) -> No
     commands = [f"{odd} trm tasks" for odd in ODD]
     commands.append("COLUMNS=0 trm eval --help")
     for command, result in run(commands, tmp_path).items():
-        assert ("sudoku" in result.stdout) == command.endswith("tasks"), command
+        assert ("built in" in result.stdout) == command.endswith("tasks"), command
         assert ("--max-examples" in result.stdout) == command.endswith("--help"), command
         assert (result.stderr, result.returncode) == ("", 0), command
 
