@@ -11,7 +11,7 @@ from trm.errors import InputError
 from trm.evaluation.sweep import SweepLine
 from trm.show.fitted_table import markdown
 from trm.show.plots import COLORS
-from trm.show.sweeps import plot_sweep, sweep_conclusion, sweep_line_text, sweep_table
+from trm.show.sweeps import plot_sweep, sweep_conclusion, sweep_line_parts, sweep_table
 
 LINES = (
     line(60, 0.1), line(70, 0.2, samples=2, noise=0.3, choose="halt"),
@@ -40,9 +40,8 @@ def test_what_to_type_next() -> None:
         "  trm eval --ckpt 'my run' --samples 4 --noise 0.3 --choose first --halt 0.9",
     ]
     assert list(sweep_conclusion(sweep(LINES[0])))[1] == "  trm eval"
-    assert sweep_line_text(sweep(*LINES), LINES[0]).startswith(
-        "as published: exact_accuracy 0.6000, 0.1"
-    )
+    how, result = sweep_line_parts(sweep(*LINES), LINES[0])
+    assert (how, result) == ("as published:", "exact_accuracy 0.6000, 0.1 GFLOP a puzzle")
 
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -22,6 +22,19 @@ def test_also_text_and_its_lines_are_escaped() -> None:
     assert shown(Text("two\x1b[31m\nlines")) == [r"two\x1b[31m", "lines"]
 
 
+@pytest.mark.parametrize("forced", [False, True], ids=["file", "terminal"])
+def test_a_line_of_parts_continues_between_them_in_a_narrow_terminal(forced: bool) -> None:
+    terminal = Terminal(file=io.StringIO(), width=30, force_terminal=forced, color_system=None)
+    terminal.print_parts("runs/sudoku/a", "on data/a folder, 4 samples,", "choose halt", HOSTILE)
+    lines = terminal.file.getvalue().split("\n")[:-1]  # type: ignore[attr-defined]
+    if forced:
+        assert lines == [
+            "runs/sudoku/a", "  on data/a folder, 4 samples,", "  choose halt", f"  {SHOWN}"
+        ]  # fmt: skip
+    else:
+        assert lines == [f"runs/sudoku/a on data/a folder, 4 samples, choose halt {SHOWN}"]
+
+
 def test_json_stays_json() -> None:
     terminal = Terminal(file=io.StringIO(), width=20)
     terminal.print_json(data={"name": HOSTILE})

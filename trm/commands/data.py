@@ -91,7 +91,7 @@ def _builder(task: "Task") -> Callable[..., None]:
             f"{name} {split.groups:,} puzzles ({split.puzzles:,} with augmentations)"
             for name, split in meta.splits.items()
         )
-        out.print(f"{folder}: {counts}, digest {meta.digest[:12]}")
+        out.print_parts(f"{folder}:", f"{counts}, digest {meta.digest[:12]}")
 
     parameters = [
         _parameter("preset", str | None, None, opt.option(

@@ -184,7 +184,7 @@ def _show(
             out.print(line)
     elif one:
         how = split_text(report.split) + report.options.text
-        out.print(f"{report.checkpoint} on {report.data}{how}")
+        out.print_parts(report.checkpoint, f"on {report.data}{how}")
         out.print(metrics_table(report.metrics))
     else:
         out.print(results_table(rows))
@@ -294,6 +294,6 @@ def vote(
     else:
         for path, saved in files.items():
             info = saved.info
-            out.print(f"{path}: {info.checkpoint}{split_text(info.split)}{info.text}")
+            out.print_parts(f"{path}:", f"{info.checkpoint}{split_text(info.split)}{info.text}")
         out.print(metrics_table(metrics))
     _note_written(submission, per_task)

@@ -68,9 +68,10 @@ def push_hub(
     )  # fmt: skip
     out.print(files_table(result.files))
     if result.folder is not None:
-        out.print(f"{result.folder} holds the files of {result.checkpoint} for {result.repo}")
+        out.print_parts(f"{result.folder}", "holds the files of", result.checkpoint,
+                        f"for {result.repo}")  # fmt: skip
     else:
-        out.print(f"pushed {result.checkpoint}: {result.url}")
+        out.print_parts(f"pushed {result.checkpoint}:", f"{result.url}")
         out.remark(f"next: trm eval --ckpt {result.repo}")
 
 

@@ -180,7 +180,7 @@ def _solve_file(model: "Model", argument: str, answers: Path, options: dict[str,
     except KeyboardInterrupt:
         notes.remark(f"stopped; the same command resumes {answers}")
         raise
-    out.print(f"{answers}: {_summary(result)}")
+    out.print_parts(f"{answers}:", _summary(result))
 
 
 def _summary(result: "SolveFileResult") -> str:

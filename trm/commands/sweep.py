@@ -102,9 +102,11 @@ def _values(name: str, text: str) -> list[Any]:
 
 
 def _print_line(sweep: "SweepReport", line: "SweepLine", number: int, total: int) -> None:
-    from trm.show.sweeps import sweep_line_text
+    from trm.show.sweeps import sweep_line_parts
 
-    notes.remark(f"{number}/{total} {sweep_line_text(sweep, line)}")
+    if not notes.is_quiet:
+        how, result = sweep_line_parts(sweep, line)
+        notes.print_parts(f"{number}/{total} {how}", result)
 
 
 def _common(
@@ -129,8 +131,8 @@ def _show(sweep: "SweepReport", common: Sequence[str], as_json: bool, as_markdow
         for text in markdown(sweep_table(sweep)).splitlines():
             out.print(text)
     else:
-        what = f"{sweep.checkpoint} on {', '.join(sweep.data)}{split_text(sweep.split)}"
-        out.print(what)
+        data = f"on {', '.join(sweep.data)}{split_text(sweep.split)}"
+        out.print_parts(sweep.checkpoint, data)
         out.print(sweep_table(sweep))
     out.print()
     for line in sweep_conclusion(sweep, common):

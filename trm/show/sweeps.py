@@ -46,11 +46,11 @@ def _or_dash(number: float | None) -> str:
     return "-" if number is None else f"{number:g}"
 
 
-def sweep_line_text(sweep: "SweepReport", line: "SweepLine") -> str:
-    """One evaluation on one line."""
+def sweep_line_parts(sweep: "SweepReport", line: "SweepLine") -> tuple[str, str]:
+    """One evaluation on one line: how, and the result."""
     how = line.options.flags or "as published"
     value = sweep.value(line).value
-    return f"{how}: {sweep.metric} {value:.4f}, {line.gflop_per_puzzle:.3g} GFLOP a puzzle"
+    return f"{how}:", f"{sweep.metric} {value:.4f}, {line.gflop_per_puzzle:.3g} GFLOP a puzzle"
 
 
 def sweep_conclusion(sweep: "SweepReport", common: Sequence[str] = ()) -> Iterator[str]:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
@@ -66,6 +67,20 @@ class Terminal(Console):
             if not self.stderr:
                 raise
             self.quiet = True  # remarks are not worth the end of the command
+
+    def print_parts(self, *parts: str) -> None:
+        """Print one line of parts with spaces between them.
+
+        In a terminal that is too narrow, a part or what follows a comma begins another line.
+        """
+        line, *pieces = [piece for part in parts for piece in re.split(r"(?<=,) ", part)]
+        for piece in pieces:
+            if self.is_terminal and cell_len(printable(f"{line} {piece}")) > self.width:
+                self.print(line)
+                line = f"  {piece}"
+            else:
+                line = f"{line} {piece}"
+        self.print(line)
 
     def remark(self, *objects: Any, **options: Any) -> None:
         """Print what ``--quiet`` leaves out: "wrote ...", "next: ...", lines of progress."""
