@@ -1,12 +1,14 @@
 """Building and opening datasets: the data half of the Python API."""
 
 import contextlib
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from trm.errors import DataError, InputError, TrmWarning
 from trm.storage import Paths, as_paths, replacing
+from trm.tasks.build_command import build_command, preset_flags
 from trm.tasks.registry import get_task, list_tasks
 
 if TYPE_CHECKING:
@@ -93,6 +95,12 @@ def task_of(folder: Path) -> "Task":
     """
     from trm import data
 
+    if not os.path.lexists(folder):
+        likely = folder.name if folder.name in list_tasks() else "sudoku"
+        task = get_task(likely)
+        flags = preset_flags(task, "mini" if "mini" in task.presets else None)
+        command = build_command(task, folder, flags)
+        raise DataError(f"{folder}: no such data folder. Build one, such as: {command}")
     if not data.is_published(folder):
         return get_task(data.read_meta(folder).task)
     published = data.read_published_meta(folder)

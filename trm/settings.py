@@ -11,6 +11,7 @@ source of a bad value.
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,10 +78,12 @@ class ResolvedSettings:
     Attributes:
         config: the settings.
         sources: the source of each setting that is not a field default, by dotted name.
+        preset: the name of the preset, empty for none.
     """
 
     config: RunConfig
     sources: dict[str, str] = field(default_factory=dict)
+    preset: str = ""
 
     def rows(self) -> Iterator[tuple[str, Any, str]]:
         """Name, value and source of every setting, in the order of the fields."""
@@ -110,7 +113,7 @@ def load(
         defaults: the defaults of the task, such as ``{"optim": {"lr": 1e-4}}``.
         run: the folder of a run to resume.
         preset: the settings of the preset.
-        preset_name: the name of the preset, for error messages.
+        preset_name: the name of the preset.
         config_file: a TOML file with one table for each group.
         flags: (value, flag on the command line) by dotted name.
         assignments: ``KEY=VALUE`` from ``--set``; VALUE is TOML, or text without quotes.
@@ -135,7 +138,7 @@ def load(
         _check_name(name, source)
         values[name] = None if _is_none(name, value) else value
         sources[name] = source
-    return ResolvedSettings(_validate(task, values, sources), sources)
+    return ResolvedSettings(_validate(task, values, sources), sources, preset_name)
 
 
 def train_command(
@@ -203,8 +206,8 @@ def _from_run(run: Path, task: str) -> Iterator[tuple[str, Any, str]]:
     config = _RUNS.model(run / "config.json", RunConfig)
     if config.task != task:
         raise ConfigError(
-            f"{run} is a run of task {config.task}, not {task}. To resume it: trm train "
-            f"{config.task} --resume {run}"
+            f"{run} is a run of task {config.task}, not {task}. To resume it: "
+            f"{shlex.join(['trm', 'train', config.task, '--resume', str(run)])}"
         )
     return _flatten(config.model_dump(exclude={"task"}), f"run {run}")
 

@@ -284,7 +284,11 @@ def test_files_are_of_one_checkpoint(
             '[[checkpoint]]\nckpt = "RUN"\nmetric = "exact"\nmax_examples = 2',
             r"^task sudoku has no metric 'exact'\. .*Known: .*exact_accuracy",
         ),
-        ('[[checkpoint]]\nckpt = "RUN"\ndata = ["x"]', r"^x: no such data folder\. Build one"),
+        (
+            '[[checkpoint]]\nckpt = "RUN"\ndata = ["x"]',
+            r"^x: no such data folder\. Build it: trm build-data sudoku --preset mini --num-test "
+            r"100 --size 4 --out x$",
+        ),
     ],
 )
 def test_a_manifest_that_cannot_be_used(

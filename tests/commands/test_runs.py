@@ -112,10 +112,15 @@ def test_a_damaged_run_is_listed_with_what_is_wrong(trm: Trm, some_runs: Path) -
 
 
 def test_no_runs(trm: Trm, fails: Fails, tmp_path: Path) -> None:
-    message = "runs: no such folder. Name a folder of runs, or train a model first."
+    message = (
+        "runs: no such folder. Name a folder of runs, or train one, such as: trm train sudoku "
+        "--preset mini"
+    )
     assert fails("runs") == message
     (tmp_path / "runs").mkdir()
-    assert trm("runs").out == "no run in runs. Train one: trm train TASK\n"
+    assert trm("runs").out == (
+        "no run in runs. Train one, such as: trm train sudoku --preset mini\n"
+    )
     assert trm("runs", "--json").out == "[]\n"
 
 

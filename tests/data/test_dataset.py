@@ -147,7 +147,7 @@ def test_a_missing_split_is_named(folder: Path) -> None:
 
 
 def test_a_missing_folder_says_how_to_build_one(tmp_path: Path) -> None:
-    message = r"/data: no such data folder\. Build one: trm build-data TASK --out .*/data$"
+    message = r"/data: no such data folder\. Build it with trm build-data\.$"
     with pytest.raises(DataError, match=message):
         open_dataset(tmp_path / "data")
 

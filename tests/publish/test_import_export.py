@@ -63,7 +63,9 @@ def test_a_trm_checkpoint_is_not_imported_nor_a_published_one_exported(
     with pytest.raises(CheckpointError, match=r"native is already a checkpoint of trm\. Use it as"):
         trm.import_checkpoint(native, out=out)
     for format in ("published", "onnx", "torch-export"):
-        with pytest.raises(CheckpointError, match=r"trainer\. Import it first: trm import\.$"):
+        with pytest.raises(
+            CheckpointError, match=r"trainer\. Import it first: trm import .* --out imported$"
+        ):
             trm.export_checkpoint(PUBLISHED, format=format, out=out)
     assert not out.exists()
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -241,8 +242,8 @@ def test_what_cannot_be_pushed(
         ),
         (
             (published,),
-            f"{published} is a checkpoint of the published trainer. Import it first: trm import, "
-            "and push what that writes.",
+            f"{published} is a checkpoint of the published trainer. Import it first, then "
+            f"push --ckpt imported: {shlex.join(['trm', 'import', str(published)])} --out imported",
         ),
         (
             ("stateless", "--repo", "alice/demo@a", "--revision", "b"),

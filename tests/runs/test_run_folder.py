@@ -67,7 +67,7 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
         find_checkpoint(str(tmp_path))
     with pytest.raises(CheckpointError, match="no such run or checkpoint"):
         find_checkpoint(str(tmp_path / "absent"))
-    with pytest.raises(CheckpointError, match=r"no run in .*Train one: trm train"):
+    with pytest.raises(CheckpointError, match=r"no run in .*train one, such as: trm train"):
         find_checkpoint(None, tmp_path)
 
 

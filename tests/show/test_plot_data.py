@@ -37,7 +37,7 @@ def refused(call: Callable[..., object], *arguments: object) -> str:
         call(*arguments)
     message = str(caught.value)
     assert "\n" not in message
-    assert message.endswith(".")
+    assert message.endswith((".", " > eval.json"))
     return message
 
 

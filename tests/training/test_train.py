@@ -160,7 +160,7 @@ def test_a_nonfinite_loss_stops_the_run(
         ("model.hidden_size=64", r"model\.hidden_size = 32, now it is 64"),
         ("optim.lr=0.5", r"optim\.lr = 0\.001, now it is 0\.5"),
         ("train.seed=5", r"train\.seed = 0, now it is 5"),
-        ("data.augment=online", r"data\.augment = stored, now it is online\. Give what it began"),
+        ("data.augment=online", r"data\.augment = stored, now it is online\. To resume it with"),
     ],
 )
 def test_a_run_resumes_only_with_the_settings_it_began_with(

@@ -106,7 +106,7 @@ def test_no_step_has_a_puzzle_that_is_held_out(
 
 def test_the_share_may_not_change(tiny: Tiny, tmp_path: Path) -> None:
     fit(tiny(), tmp_path)
-    message = r"data\.validation_share = 0\.0, now it is 0\.1\. Give what it began with, or start"
+    message = r"data\.validation_share = 0\.0, now it is 0\.1\. To resume it with its own"
     with pytest.raises(ConfigError, match=message):
         fit(tiny(SHARE, "train.max_steps=9"), tmp_path)
 

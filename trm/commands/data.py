@@ -1,6 +1,7 @@
 """The commands ``build-data``, with flags from the options of each task, and ``inspect-data``."""
 
 import inspect
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -173,7 +174,8 @@ def inspect_data(
     for name in names:
         shown += select_examples(task, name, dataset.split(name), boards, puzzle)
     if puzzle is not None and not shown:
-        raise InputError(f"{folder} has no puzzle named {puzzle!r}. trm inspect-data shows some.")
+        command = shlex.join(["trm", "inspect-data", str(folder)])
+        raise InputError(f"{folder} has no puzzle named {puzzle!r}. This shows some: {command}")
     if save is not None:
         save_pictures(save, [picture for example in shown for picture in example.pictures()])
         notes.remark(f"wrote {save}")

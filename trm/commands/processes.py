@@ -109,7 +109,8 @@ def launch_training(
     def hint() -> str:
         if last_checkpoint(folder) is None:
             return "It had saved nothing yet; start it again."
-        return f"Resume it with --resume {folder}."
+        command = shlex.join(["trm", "train", config.task, "--resume", str(folder)])
+        return f"Resume it: {command}"
 
     try:
         with on_interrupt(acknowledge_interrupt):

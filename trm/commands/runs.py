@@ -32,6 +32,7 @@ def runs(
 ) -> None:
     """List runs, the newest first: state, step and best result."""
     from trm.runs.listing import list_runs
+    from trm.runs.run_folder import TRAIN_ONE
     from trm.show.tables import run_problems, runs_table
 
     summaries = list_runs(folder)
@@ -42,8 +43,7 @@ def runs(
         for problem in (line for run in summaries for line in run_problems(run)):
             out.print(problem)
     else:
-        message = f"no run in {folder}. Train one: trm train TASK"
-        out.print(message)
+        out.print(f"no run in {folder}. Train one, such as: {TRAIN_ONE}")
 
 
 @app.command(cls=Command, epilog=EXAMPLES)

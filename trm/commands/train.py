@@ -25,6 +25,7 @@ from trm.show.text import out
 
 if TYPE_CHECKING:
     from trm.config import RunConfig
+    from trm.settings import ResolvedSettings
 
 app = typer.Typer()
 
@@ -164,12 +165,24 @@ def train(
             )
         if options is None and allowed_restarts(os.environ) and not is_named and resume == "auto":
             raise ConfigError("processes that may be restarted need --run-name NAME to resume.")
+        _check_data(resolved, old_run)
         where: dict[str, Any] = {"runs": runs, "name": run_name, "resume": resume}
         if dry_run:
             return print_dry_run(resolved, options, **where)
         if options is None:
             return _train(config, push_to=push_to, profile_steps=profile, **where)
     return launch_training(config, options, context.obj or [], **where)
+
+
+def _check_data(resolved: "ResolvedSettings", old_run: Path | None) -> None:
+    """Check that the data folders exist; the error has the command that builds what is missing."""
+    from trm.runs.run_folder import last_data
+    from trm.tasks.build_command import check_folders
+    from trm.tasks.registry import get_task
+
+    config = resolved.config
+    built = None if old_run is None else last_data(old_run)
+    check_folders(get_task(config.task), config.data_paths, preset=resolved.preset, built=built)
 
 
 def _train(config: "RunConfig", **options: Any) -> int:

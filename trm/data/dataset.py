@@ -191,7 +191,7 @@ def read_meta(path: Path) -> DatasetMeta:
     """
     file = path / META_FILE
     if not os.path.lexists(path):
-        raise DataError(f"{path}: no such data folder. Build one: trm build-data TASK --out {path}")
+        raise DataError(f"{path}: no such data folder. Build it with trm build-data.")
     if not os.path.lexists(file) and os.access(path, os.X_OK):  # so we would see it
         raise DataError(
             f"{path} has no {META_FILE}: it is incomplete or not a dataset. Build it again."

@@ -27,6 +27,7 @@ from trm.runtime.device import compile_network, device_errors
 from trm.runtime.peak_flops import measure_peak_flops, utilization
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.storage import Paths, as_paths
+from trm.tasks.build_command import check_folders
 
 
 def evaluate(
@@ -88,7 +89,7 @@ def evaluate(
         checkpoint if isinstance(checkpoint, Model) else load(checkpoint, task=task, device=device)
     )
     max_examples = max_examples or default_max_examples(model, split)
-    paths = tuple(map(str, as_paths(data))) or model.config.data_paths
+    paths = data_folders(model, data)
     dataset = model.task.open_data(paths)
     model.trained_on.check(dataset)
     chosen = _choose_split(model, dataset, split)
@@ -181,6 +182,17 @@ def evaluate(
         split=split,
         options=checked,
     )
+
+
+def data_folders(model: Model, data: Paths) -> tuple[str, ...]:
+    """The folders to evaluate a model on; by default those that it was trained on.
+
+    Raises:
+        DataError: if one is missing.
+    """
+    paths = tuple(map(str, as_paths(data))) or model.config.data_paths
+    check_folders(model.task, paths, built=model.trained_on.data)
+    return paths
 
 
 def default_max_examples(model: Model, split: str) -> int | None:

@@ -11,14 +11,14 @@ from pydantic import ConfigDict
 
 from trm.config import Frozen
 from trm.errors import ConfigError, InputError
-from trm.evaluation.evaluate import default_max_examples, evaluate
+from trm.evaluation.evaluate import data_folders, default_max_examples, evaluate
 from trm.evaluation.report import Report
 from trm.inference.model import Model, load, weights_digest
 from trm.inference.options import InferenceOptions
 from trm.models.flops import eval_step_flops
 from trm.pictures.html import table_html
 from trm.reading import FileReader
-from trm.storage import Paths, as_paths, check_writable, write_text
+from trm.storage import Paths, check_writable, write_text
 from trm.tasks.metrics import Metric
 
 #: The numbers of samples to try by default.
@@ -242,7 +242,7 @@ def sweep_eval(
 
 def _empty_sweep(model: Model, data: Paths, split: str, max_examples: int | None) -> SweepReport:
     """A sweep without lines."""
-    paths = tuple(map(str, as_paths(data))) or model.config.data_paths
+    paths = data_folders(model, data)
     dataset = model.task.open_data(paths)
     used = dataset.split("test" if split == "test" else "train")
     return SweepReport(

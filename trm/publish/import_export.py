@@ -1,5 +1,6 @@
 """Import checkpoints of the published trainer, and export checkpoints to other formats."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -68,7 +69,8 @@ def export_checkpoint(
     path = located.path
     if located.published is not None:
         raise CheckpointError(
-            f"{located.name} is a checkpoint of the published trainer. Import it first: trm import."
+            f"{located.name} is a checkpoint of the published trainer. Import it first: "
+            f"{shlex.join(['trm', 'import', located.name, '--out', 'imported'])}"
         )
     if format == "published":
         verify_checksums(path)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +81,10 @@ def push_hub(
     name = parse_repository(repo, revision)
     opened = open_checkpoint(checkpoint)
     if opened.tensors is not None:
+        command = shlex.join(["trm", "import", opened.name, "--out", "imported"])
         raise CheckpointError(
-            f"{opened.name} is a checkpoint of the published trainer. Import it first: "
-            "trm import, and push what that writes."
+            f"{opened.name} is a checkpoint of the published trainer. Import it first, "
+            f"then push --ckpt imported: {command}"
         )
     if dry_run:
         folder = Path(out or Path("hub") / name.repo)

@@ -1,6 +1,7 @@
 """Push each new best checkpoint to the Hub while a run trains."""
 
 import contextlib
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,7 +75,9 @@ class _BackgroundPush:
                 self._thread.join()
         self._report_result()
         if self._best() != self._last_pushed:
-            command = f"trm push-hub --ckpt {self._run} --repo {self._repo}"
+            command = shlex.join(
+                ["trm", "push-hub", "--ckpt", str(self._run), "--repo", str(self._repo)]
+            )
             self._listen(self._warning(f"the best checkpoint was not pushed: {command}"))
 
     def _start_push(self) -> None:

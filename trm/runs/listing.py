@@ -25,6 +25,7 @@ from trm.runs.layout import (
 )
 from trm.runs.lock import LOCK_FILE, is_locked
 from trm.runs.metrics_file import Record, newest_first
+from trm.runs.run_folder import TRAIN_ONE
 
 State = Literal["running", "finished", "stopped", "failed", "broken off"]
 #: The metrics that decide which checkpoint is best, if no evaluation names one.
@@ -106,7 +107,7 @@ def list_runs(folder: str | Path = "runs") -> list[RunSummary]:
         is_folder = folder.is_dir()
     if not is_folder:
         raise InputError(
-            f"{folder}: no such folder. Name a folder of runs, or train a model first."
+            f"{folder}: no such folder. Name a folder of runs, or train one, such as: {TRAIN_ONE}"
         )
     runs = [read_run(run) for run in _run_folders(folder, depth=2)]
     return sorted(runs, key=lambda run: run.updated, reverse=True)

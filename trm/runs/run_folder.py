@@ -7,11 +7,15 @@ import shutil
 from pathlib import Path
 
 from trm.config import RunConfig
+from trm.data import DatasetMeta
 from trm.errors import CheckpointError, TrainingError
 from trm.runs.best_and_last import best_checkpoint, checkpoints, last_checkpoint
-from trm.runs.checkpoint import ADVICE, verify_checksums
+from trm.runs.checkpoint import ADVICE, read_config, verify_checksums
 from trm.runs.layout import BEST, CHECKPOINTS, CONFIG_FILE, LAST, WEIGHTS_FILE
 from trm.storage import remove_leftovers, storage_errors
+
+#: A command that makes a run, where there is none.
+TRAIN_ONE = "trm train sudoku --preset mini"
 
 
 def new_run_name(runs: Path, config: RunConfig, now: datetime.datetime) -> str:
@@ -63,7 +67,9 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
     if name is None:
         found = _newest_checkpoints(runs)
         if not found:
-            raise CheckpointError(f"no run in {runs}/. Train one: trm train TASK, or give --ckpt.")
+            raise CheckpointError(
+                f"no run in {runs}/. Give --ckpt, or train one, such as: {TRAIN_ONE}"
+            )
         newest = max(found, key=lambda run: (found[run] / CONFIG_FILE).stat().st_mtime)
         return _checkpoint_of_run(newest) or found[newest]
     path = Path(name)
@@ -104,6 +110,14 @@ def _checkpoint_of_run(run: Path, which: str = BEST) -> Path | None:
     """The best or the last checkpoint of a run; the last if none is evaluated."""
     best = best_checkpoint(run) if which == BEST else None
     return best or last_checkpoint(run)
+
+
+def last_data(run: Path) -> DatasetMeta | None:
+    """The description of the data of a run's last checkpoint, None if it cannot be read."""
+    with contextlib.suppress(CheckpointError):
+        path = last_checkpoint(run)
+        return None if path is None else read_config(path).data
+    return None
 
 
 def newest_intact_checkpoint(run: Path) -> tuple[Path | None, dict[Path, str]]:

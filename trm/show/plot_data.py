@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,11 @@ def pass_at_k_curves(path: Path, label: str) -> dict[str, Curve]:
     if path.is_dir():
         evaluations = [("", record) for record in itertools.islice(_newest_evaluations(path), 1)]
         if not evaluations:
-            raise InputError(f"{path} has no evaluation yet. Wait for one, or run trm eval.")
+            command = f"trm eval --ckpt {shlex.quote(str(path))} --json"
+            raise InputError(
+                f"{path} has no evaluation yet. Wait for one, or draw the file of: {command} > "
+                "eval.json"
+            )
     else:
         evaluations = _read_evaluations(path)
     curves: dict[str, Curve] = {}

@@ -27,6 +27,7 @@ from trm.data import (
 )
 from trm.errors import ConfigError, DataError, InputError, did_you_mean
 from trm.storage import storage_errors, temporary_folder
+from trm.tasks.build_command import check_folders
 from trm.tasks.build_size import check_build_size
 from trm.tasks.given_cells import is_board, rows_of
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
@@ -361,6 +362,7 @@ class Task(ABC):
         """
         if not paths:
             raise DataError("no data folder was given. Give one with --data.")
+        check_folders(self, paths)
         datasets = [self._open(Path(path), allow_changed) for path in paths]
         return datasets[0] if len(datasets) == 1 else concat_datasets(datasets)
 

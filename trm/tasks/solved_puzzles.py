@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trm.data import Split
 from trm.errors import InputError, TrmWarning
@@ -36,6 +36,18 @@ class SolvedPuzzleOptions(DataOptions):
         le=MAX_PUZZLES,
         description="Maximum number of test puzzles; unset: all, or 1000 if generated.",
     )
+    hub_size: ClassVar[int]
+    """The size of the boards on the Hub."""
+
+    @model_validator(mode="after")
+    def _size_fits_source(self) -> Self:
+        size = getattr(self, "size", None)
+        if self.source == "hub" and size not in (None, self.hub_size):
+            raise ValueError(
+                f"--size {size} needs --source generate, or --source FILE with such boards: those "
+                f"on the Hub are {self.hub_size}x{self.hub_size}"
+            )
+        return self
 
 
 @dataclass(frozen=True)

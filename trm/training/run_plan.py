@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import json
+import shlex
 import socket
 import warnings
 from collections.abc import Mapping
@@ -285,6 +286,7 @@ def _run_folder(config: RunConfig, runs: Path, name: str | None, resume: str) ->
 def _check_resumable(found: Path, config: RunConfig, dataset: Dataset, total: int) -> None:
     """Check that a run may resume from a checkpoint with these settings and data."""
     saved = checkpoint.read_config(found)
+    resume = shlex.join(["trm", "train", saved.run.task, "--resume", str(found.parents[1])])
     if saved.data.digest != dataset.meta.digest:
         raise ConfigError(
             f"{found} was trained on data of digest {saved.data.digest[:12]}, {dataset.path} has "
@@ -297,14 +299,14 @@ def _check_resumable(found: Path, config: RunConfig, dataset: Dataset, total: in
             if old != new and not (group == "train" and field in _FREE_TO_CHANGE):
                 raise ConfigError(
                     f"{found} was trained with {group}.{field} = {old!r}, now it is {new!r}. "
-                    "Give the settings it began with, or start a new run."
+                    f"To resume it with its own settings: {resume}"
                 )
     for field in ("augment", "validation_share"):
         old, new = getattr(saved.run.data, field), getattr(config.data, field)
         if old != new:
             raise ConfigError(
                 f"{found} was trained with data.{field} = {old}, now it is {new}. "
-                "Give what it began with, or start a new run."
+                f"To resume it with its own settings: {resume}"
             )
     if saved.run.task != config.task:
         raise ConfigError(f"{found} is a run of task {saved.run.task!r}, not {config.task!r}.")

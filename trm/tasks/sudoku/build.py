@@ -42,6 +42,7 @@ class SudokuOptions(SolvedPuzzleOptions):
         description="Board size: 4, 6 (boxes of 2 rows and 3 columns) or 9; unset: the source's, "
         "or 9.",
     )
+    hub_size = 9
 
 
 def build(out: Path, options: SudokuOptions, rng: np.random.Generator) -> DatasetMeta:
