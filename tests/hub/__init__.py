@@ -23,7 +23,9 @@ git LFS when the Hub knows no Xet: ``ConnectionError`` from the token route. Tes
 with ``HF_HUB_DISABLE_XET=1``, which :meth:`HubServer.environment` does; ``upload_folder`` then
 makes one commit. Downloads are by plain HTTP in any case, as no answer speaks of Xet.
 
-What it does not speak: datasets and spaces, pull requests, pages of long lists, uploads in
+A dataset ``a/b`` is the repository ``datasets/a/b``; it can be downloaded from.
+
+What it does not speak: spaces, pull requests, pages of long lists, uploads in
 parts, deletion of repositories and references, ``.gitignore`` rules, gated repositories.
 
 The storage of large files listens on a second port, as on the real Hub it is another host: the

@@ -8,8 +8,9 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -42,14 +43,39 @@ class Commands:
     def __exit__(self, *error: object) -> None:
         self._process.communicate()
 
-    def run(self, arguments: tuple[str | Path, ...], folder: Path, token: str | None) -> Done:
-        """Run a command line in a folder."""
-        return self._ask(arguments=[str(argument) for argument in arguments],
-                         folder=str(folder), token=token)  # fmt: skip
+    def run(
+        self,
+        arguments: Sequence[str | Path],
+        folder: Path,
+        token: str | None,
+        *,
+        stdin: str = "",
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> Done:
+        """Run a command line in a folder, with environment variables that only it sees."""
+        return self._ask(
+            arguments=[str(argument) for argument in arguments],
+            folder=str(folder),
+            token=token,
+            stdin=stdin,
+            variables=dict(variables),
+        )
 
-    def execute(self, program: str, folder: Path, token: str | None) -> Done:
-        """Run a Python program; if it raises, the exit code is 70 and stderr has the traceback."""
-        return self._ask(program=program, folder=str(folder), token=token)
+    def execute(
+        self, program: str, folder: Path, token: str | None, *, keep_names: bool = False
+    ) -> Done:
+        """Run a Python program; if it raises, the exit code is 70 and stderr has the traceback.
+
+        With ``keep_names`` it has the names that earlier programs defined in that folder.
+        """
+        return self._ask(
+            program=program,
+            folder=str(folder),
+            token=token,
+            keep_names=keep_names,
+            stdin="",
+            variables={},
+        )
 
     def _ask(self, **job: Any) -> Done:
         assert self._process.stdin is not None

@@ -17,6 +17,7 @@ from tests.hub.repositories import Repository
 from tests.hub.wire import Behaviour, Listener
 
 _NAME = r"([^/]+/[^/]+)"
+_DATA = r"(datasets/[^/]+/[^/]+)"
 _MODEL = rf"GET /api/models/{_NAME}"
 _CHANGE = rf"POST /api/models/{_NAME}"
 _HUB: dict[str, Callable[..., Answer]] = {
@@ -36,6 +37,8 @@ _HUB: dict[str, Callable[..., Answer]] = {
     rf"POST /{_NAME}\.git/info/lfs/objects/batch": content.lfs_batch,
     rf"POST /{_NAME}\.git/info/lfs/verify": content.lfs_verify,
     rf"GET /{_NAME}/resolve/([^/]+)/(.+)": content.resolve,
+    rf"GET /api/{_DATA}": api.model_info,
+    rf"GET /{_DATA}/resolve/([^/]+)/(.+)": content.resolve,
 }
 _STORAGE: dict[str, Callable[..., Answer]] = {
     rf"PUT /objects/{_NAME}/([^/]+)": content.put_object,

@@ -3,6 +3,7 @@
 Output is captured at the level of file descriptors, so that nothing from any library is missed.
 """
 
+import io
 import json
 import os
 import sys
@@ -10,15 +11,21 @@ import tempfile
 import traceback
 from typing import Any
 
-from trm.cli import run
+WIDTH = os.environ.pop("COLUMNS", "200")  # which the command line would read as it is imported
+
+from trm.cli import run  # noqa: E402
+
+#: By folder, the names that its programs have defined; only of jobs that ask for it.
+namespaces: dict[str, dict[str, Any]] = {}
 
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
+    jobs = sys.stdin
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)
-        for line in sys.stdin:
+        for line in jobs:
             code = _run_job(json.loads(line))
             sys.stdout.flush()
             sys.stderr.flush()
@@ -28,17 +35,25 @@ def main() -> None:
 
 def _run_job(job: dict[str, Any]) -> int:
     os.chdir(job["folder"])
+    before = dict(os.environ)
     os.environ.pop("HF_TOKEN", None)
+    os.environ |= {"COLUMNS": WIDTH, **job["variables"]}
     if job["token"] is not None:
         os.environ["HF_TOKEN"] = job["token"]
+    sys.stdin = io.TextIOWrapper(io.BytesIO(job["stdin"].encode()))
     try:
         if "program" in job:
-            exec(job["program"], {"__name__": "__main__"})
+            fresh = {"__name__": "__main__"}
+            kept = namespaces.setdefault(job["folder"], fresh) if job["keep_names"] else fresh
+            exec(job["program"], kept)
             return 0
         return run(job["arguments"])
     except BaseException:
         traceback.print_exc()
         return 70
+    finally:
+        os.environ.clear()
+        os.environ |= before
 
 
 def _read_new(file: Any) -> str:

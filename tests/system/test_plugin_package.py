@@ -1,6 +1,5 @@
 """A plugin as others meet it: wheels installed into a clean environment, and used by ``trm``."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.page_commands import read_page
+from tests.docs.page_runner import Shell
 from tests.hub.commands import Commands, Done
 from trm.data import open_dataset
 
@@ -75,11 +76,9 @@ class Environment:
         (found,) = self.folder.glob("lib/python*/site-packages")
         return found
 
-    @contextlib.contextmanager
-    def commands(self) -> Iterator[Trm]:
-        """Run command lines of the ``trm`` that is installed here, all in one process."""
-        with Commands(variables(), self.python) as process:
-            yield lambda *arguments: process.run(arguments, self.work, None)
+    def commands(self) -> Commands:
+        """A process for command lines of the ``trm`` that is installed here."""
+        return Commands(variables(), self.python)
 
 
 @pytest.fixture(scope="module")
@@ -93,20 +92,18 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """An environment with trm and the plugin, in which a model was trained for a few steps."""
+    """An environment with trm and the plugin."""
     folder, work = tmp_path_factory.mktemp("env"), tmp_path_factory.mktemp("work")
-    made = Environment.create(folder, work, *sorted(wheels.glob("*.whl")))
-    script = made.folder / "bin" / "trm"
-    run(script, "build-data", "parity", "--preset", "mini", folder=work)
-    run(script, "train", "parity", "--preset", "mini", "--run-name", "few", "--device", "cpu",
-        "--max-steps", "4", "--set", "optim.lr_warmup_steps=0", folder=work)  # fmt: skip
-    return made
+    return Environment.create(folder, work, *sorted(wheels.glob("*.whl")))
 
 
 @pytest.fixture(scope="module")
 def trm(installed: Environment) -> Iterator[Trm]:
-    with installed.commands() as call:
-        yield call
+    """Run command lines where the commands of the plugin's page have run, with four steps."""
+    with installed.commands() as process:
+        with Shell(installed.work, process, variables()) as shell:
+            shell.run_all(read_page(PLUGIN / "README.md").blocks)
+        yield lambda *arguments: process.run(arguments, installed.work, None)
 
 
 def test_both_packages_come_from_the_clean_environment(installed: Environment) -> None:
@@ -126,7 +123,7 @@ def test_the_task_s_options_are_flags(trm: Trm) -> None:
     assert {"--source", "--seed", "--num-train", "--num-test", "--length"} <= set(text.split())
 
 
-def test_the_puzzles_are_distinct_and_their_answers_right(installed: Environment) -> None:
+def test_the_puzzles_are_distinct_and_their_answers_right(trm: Trm, installed: Environment) -> None:
     dataset = open_dataset(installed.work / "data" / "parity")
     train, test = dataset.split("train"), dataset.split("test")
     rows = [*map(bytes, train.inputs), *map(bytes, test.inputs)]
@@ -202,8 +199,8 @@ def test_a_preset_s_settings_win_over_the_task_s_defaults(trm: Trm) -> None:
 def test_without_the_plugin_the_task_is_unknown(wheels: Path, tmp_path: Path) -> None:
     (wheel,) = wheels.glob("trm-*.whl")
     bare = Environment.create(tmp_path / "env", tmp_path, wheel)
-    with bare.commands() as trm:
-        done = trm("train", "parity", "--preset", "mini")
+    with bare.commands() as process:
+        done = process.run(("train", "parity", "--preset", "mini"), tmp_path, None)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("trm: error: unknown task 'parity'. ")
     assert done.err.count("\n") == 1
