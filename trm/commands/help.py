@@ -44,12 +44,11 @@ def help_page(command: Any, context: typer.Context) -> HelpPage:
     parameters: list[Any] = [one for one in command.get_params(context) if not one.hidden]
     arguments = [one for one in parameters if isinstance(one, TyperArgument)]
     usage += [f"{one.metavar}" if one.required else f"[{one.metavar}]" for one in arguments]
-    titles = [title for title in PANELS if any(one.rich_help_panel == title for one in parameters)]
-    last = titles[-1] if titles else "Options"
-    options = {
-        title: [_entry(one) for one in parameters if (one.rich_help_panel or last) == title]
-        for title in titles or [last]
-    }
+    panels = [getattr(one, "rich_help_panel", None) for one in parameters]
+    titles = [title for title in PANELS if title in panels] or ["Options"]
+    options: dict[str, list[Entry]] = {title: [] for title in titles}
+    for panel, parameter in zip(panels, parameters, strict=True):
+        options[panel or titles[-1]].append(_entry(parameter))
     return HelpPage(
         " ".join(usage),
         _paragraphs(command.help),
