@@ -1,6 +1,14 @@
 """Tiny Recursive Models: build data, train, evaluate, use and publish them.
 
-Each command of the command line is one function here.
+Each command of the command line is one function here. From nothing to a solved puzzle::
+
+    trm.build_data("sudoku", preset="mini")   # data/sudoku, in seconds
+    trm.train("sudoku", preset="mini")        # runs/sudoku/..., minutes on a CPU
+    model = trm.load()                        # the newest run
+    solution = model.solve("1.....2....6..4..1..3......5...2..4.")
+    solution.save("board.png")                # a notebook draws `solution` by itself
+
+``help(trm.train)`` explains a function. Every error is a one-line :class:`TrmError`.
 
 >>> import trm
 >>> sorted(trm.list_tasks())

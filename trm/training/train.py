@@ -30,8 +30,8 @@ def train(
     name: str | None = None,
     resume: str = "auto",
     push_to: str | None = None,
-    listen: Listener = lambda record: None,
-    should_stop: Callable[[], bool] = lambda: False,
+    listen: Listener | None = None,
+    should_stop: Callable[[], bool] | None = None,
     profile_steps: int = 0,
     plan: RunPlan | None = None,
     **settings: Any,
@@ -50,7 +50,7 @@ def train(
         resume: ``auto`` resumes the run of that name if it exists, ``never`` refuses to. Anything
             else is the run folder to resume.
         push_to: push each new best checkpoint to this Hub repository.
-        listen: called with every record, in the first process.
+        listen: called with every record, in the first process, such as ``print``.
         should_stop: called after each step. True ends the run with a checkpoint.
         profile_steps: write a profiler trace of this many steps.
         plan: the run, if it is planned already by :func:`trm.training.run_plan.plan_run`. Then
@@ -67,6 +67,7 @@ def train(
     elif settings:
         names = ", ".join(settings)
         raise ConfigError(f"{names}: the config has all settings. Give them to trm.run_config.")
+    listen, should_stop = listen or (lambda record: None), should_stop or (lambda: False)
     group = process_group_from_env(os.environ) or SINGLE_PROCESS
     device = pick_device(config.train.device, group.local_rank)
     with init_process_group(group, device), contextlib.ExitStack() as stack:
