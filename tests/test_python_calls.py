@@ -40,9 +40,10 @@ def signature_of(call: Any) -> set[str]:
 def messages() -> Iterator[str]:
     """Every text in the package that may become a message of a Python call, ``X`` for a value."""
     package = Path(trm.__file__).parent
-    for file in sorted(package.rglob("*.py")):
-        if file.name in ("cli.py", "python_calls.py") or file.parent.name == "commands":
-            continue
+    of_commands = {package / "cli.py", package / "python_calls.py"}
+    of_commands |= {*(package / "commands").iterdir(), *(package / "show").iterdir()}
+    of_commands -= {*(package / "show").glob("plot*.py")}
+    for file in sorted({*package.rglob("*.py")} - of_commands):
         nodes = list(ast.walk(ast.parse(file.read_text())))
         parts = {
             id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values
