@@ -122,6 +122,17 @@ def test_every_page_is_in_the_navigation() -> None:
     assert missing == []
 
 
+def test_every_picture_is_drawn_by_the_script_and_shown_on_a_page() -> None:
+    shown = "\n".join(map(text_of, FILES))
+    pictures = {
+        p.name for p in (DOCS / "pictures").iterdir() if p.suffix in (".svg", ".png", ".gif")
+    }
+    assert pictures == set(
+        re.findall(r'^    "([\w-]+\.\w+)": ', text_of(DOCS / "pictures.py"), re.M)
+    )
+    assert [name for name in pictures if f"pictures/{name})" not in shown] == []
+
+
 @pytest.mark.parametrize("path", [p for p in FILES if p.stem != "CHANGELOG"], ids=name_of)
 def test_the_files_that_a_page_names_exist(path: Path) -> None:
     files = re.findall(r"\b((?:trm|tests|docs|benchmarks)/[\w/-]+\.py)\b", text_of(path))
