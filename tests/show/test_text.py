@@ -29,7 +29,7 @@ def test_a_line_of_parts_continues_between_them_in_a_narrow_terminal(forced: boo
     lines = terminal.file.getvalue().split("\n")[:-1]  # type: ignore[attr-defined]
     if forced:
         assert lines == [
-            "runs/sudoku/a", "  on data/a folder, 4 samples,", "  choose halt", f"  {SHOWN}"
+            "runs/sudoku/a", "  on data/a folder, 4 samples,", "  choose halt", SHOWN
         ]  # fmt: skip
     else:
         assert lines == [f"runs/sudoku/a on data/a folder, 4 samples, choose halt {SHOWN}"]

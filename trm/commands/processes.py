@@ -171,7 +171,7 @@ def print_dry_run(
     needs = estimate_memory(plan.config, puzzle_spec(plan.dataset.meta), size)
     out.print(settings_table(resolved))
     for line in memory_lines(needs, plan.total_steps, size):
-        out.print(line)
+        out.print_parts(line)
     return 0
 
 

@@ -17,6 +17,8 @@ from trm.show.text import printable
 _GAP = 2
 #: The width of a column whose cells have lines of their own.
 _INDENT = 2
+#: Below the header; in a pipe, the rows themselves may be longer.
+_LONGEST_RULE = 200
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class FittedTable:
             names = _place(header, shown, room)
             yield _lines(names, "bold")
             longest = max(_width(lines) for lines in (names, *rows))
-            yield _lines(["─" * min(longest, room)], "")
+            yield _lines(["─" * min(longest, room, _LONGEST_RULE)], "")
         for lines, style in zip(rows, self._styles, strict=True):
             yield _lines(lines, style)
         if left_out := [column.name for column in fitted if column not in shown]:

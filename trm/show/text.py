@@ -77,7 +77,7 @@ class Terminal(Console):
         for piece in pieces:
             if self.is_terminal and cell_len(printable(f"{line} {piece}")) > self.width:
                 self.print(line)
-                line = f"  {piece}"
+                line = f"  {piece}" if cell_len(printable(piece)) + 2 <= self.width else piece
             else:
                 line = f"{line} {piece}"
         self.print(line)
