@@ -17,7 +17,15 @@ from trm.data.batches import (
     num_eval_examples,
 )
 from trm.data.concat import concat_datasets
-from trm.data.dataset import Dataset, DatasetMeta, digest, open_dataset, read_meta, write
+from trm.data.dataset import (
+    Dataset,
+    DatasetMeta,
+    SplitCounts,
+    digest,
+    open_dataset,
+    read_meta,
+    write,
+)
 from trm.data.published_layout import (
     PUBLISHED_ORDER,
     PublishedMeta,
@@ -43,6 +51,7 @@ __all__ = [
     "Position",
     "PublishedMeta",
     "Split",
+    "SplitCounts",
     "TrainStream",
     "Transforms",
     "concat_datasets",

@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, field_validator
+from pydantic import ValidationError
 from rich.console import RenderableType
 
-from trm.config import LARGEST_SEED, Frozen
 from trm.data import (
     Augmentation,
     Dataset,
@@ -29,40 +28,12 @@ from trm.errors import ConfigError, DataError, InputError, did_you_mean
 from trm.storage import storage_errors, temporary_folder
 from trm.tasks.build_command import check_folders
 from trm.tasks.build_size import check_build_size
+from trm.tasks.data_options import DataOptions as DataOptions
 from trm.tasks.given_cells import is_board, rows_of
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
 
 Tokens = NDArray[np.integer[Any]]
 Settings = Mapping[str, Mapping[str, Any]]
-
-
-#: Augmented copies of a puzzle, at most.
-MAX_COPIES = 1_000_000
-
-
-class DataOptions(Frozen):
-    """The options of ``trm build-data`` for every task; subclasses add their own as fields.
-
-    Each field becomes a flag, and its description becomes the help text.
-    """
-
-    source: str = Field("generate", description="Where the puzzles come from.")
-    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of all random numbers.")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _can_be_recorded(cls, value: object) -> object:
-        """Take a path where text is expected, and refuse one that is not UTF-8.
-
-        ``dataset.json`` has every option.
-        """
-        if not isinstance(value, str | Path):
-            return value
-        try:
-            str(value).encode()
-        except UnicodeEncodeError:
-            raise ValueError("it is not UTF-8 text") from None
-        return str(value)
 
 
 @dataclass(frozen=True)
@@ -317,6 +288,19 @@ class Task(ABC):
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
         """Facts about a split for ``trm inspect-data``, by name."""
         return {}
+
+    def data_summary(self, meta: DatasetMeta) -> str:
+        """A description of one line of a dataset, for the card of a model trained on it."""
+        return self.summary
+
+    def example(self, meta: DatasetMeta, names: Sequence[str]) -> Puzzle | None:
+        """A puzzle like those of a dataset, for the card of a model trained on it; None: no such.
+
+        Args:
+            meta: the description of the dataset.
+            names: of the puzzles that the model knows, empty if they have none.
+        """
+        return None
 
     def published_data_meta(self, vocab_size: int, seq_len: int) -> DatasetMeta | None:
         """The description of a dataset in the published layout with puzzles of this kind.

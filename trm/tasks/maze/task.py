@@ -1,6 +1,6 @@
 """The task ``maze``: Maze-Hard, and generated mazes of other sizes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,23 @@ class Maze(SquareBoardTask):
     def is_valid(self, puzzle: Tokens, answer: Tokens) -> bool:
         """Whether ``answer`` marks a path through ``puzzle``, shortest or not."""
         return bool(is_valid_path(puzzle[None], answer[None])[0])
+
+    def data_summary(self, meta: DatasetMeta) -> str:
+        """See :meth:`trm.tasks.base.Task.data_summary`."""
+        if meta.source == "hub":
+            return self.summary
+        size = meta.properties["size"]
+        generated = "generated " if meta.source == "generate" else ""
+        return f"shortest paths through {generated}{size}x{size} mazes."
+
+    def example(self, meta: DatasetMeta, names: Sequence[str]) -> Puzzle | None:
+        """See :meth:`trm.tasks.base.Task.example`; None for mazes larger than generated ones."""
+        from trm.tasks.maze.generate import MAX_SIZE, default_min_path, generate  # compiled
+
+        size = meta.properties["size"]
+        if size > MAX_SIZE:
+            return None
+        return Puzzle(generate(size, 1, default_min_path(size), np.random.default_rng(0))[0])
 
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
         """See :meth:`trm.tasks.base.Task.describe`."""

@@ -10,8 +10,8 @@ from pydantic import Field
 from trm import data
 from trm.data import DatasetMeta
 from trm.errors import InputError
-from trm.tasks.base import MAX_COPIES
 from trm.tasks.build_size import check_build_size
+from trm.tasks.data_options import MAX_COPIES
 from trm.tasks.solved_puzzles import SolvedPuzzleOptions, SolvedPuzzles, train_and_test_puzzles
 from trm.tasks.square_boards import board_meta, common_size
 from trm.tasks.sudoku import symmetry

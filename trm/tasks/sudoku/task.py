@@ -1,6 +1,6 @@
 """The task ``sudoku``: Sudoku-Extreme, and boards of 4x4 and 6x6."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,20 @@ class Sudoku(SquareBoardTask):
         keeps_clues = bool(((puzzle < FIRST_DIGIT) | (puzzle == answer)).all())
         digits = np.maximum(answer.astype(np.int64) - BLANK, 0).astype(np.uint8)
         return keeps_clues and bool(is_valid_solution(digits[None])[0])
+
+    def data_summary(self, meta: DatasetMeta) -> str:
+        """See :meth:`trm.tasks.base.Task.data_summary`."""
+        if meta.source == "hub":
+            return "Sudoku-Extreme, 9x9 puzzles that need guessing."
+        size = meta.properties["size"]
+        return f"{'generated ' if meta.source == 'generate' else ''}{size}x{size} Sudokus."
+
+    def example(self, meta: DatasetMeta, names: Sequence[str]) -> Puzzle | None:
+        """See :meth:`trm.tasks.base.Task.example`."""
+        from trm.tasks.sudoku.generate import generate  # compiled
+
+        geometry = Geometry.of(meta.properties["size"])
+        return Puzzle(generate(geometry, 1, np.random.default_rng(0)).boards[0] + BLANK)
 
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
         """See :meth:`trm.tasks.base.Task.describe`."""
