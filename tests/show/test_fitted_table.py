@@ -1,5 +1,6 @@
 """Tables in narrow terminals, wide ones and pipes."""
 
+import random
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -136,3 +137,22 @@ def test_a_cell_is_as_wide_as_its_escaped_text() -> None:
 def test_a_row_has_a_cell_for_each_column() -> None:
     with pytest.raises(ValueError, match="zip"):
         FittedTable("a", "b").add_row("1")
+
+
+def test_whatever_the_width_no_line_is_longer_and_no_word_is_lost() -> None:
+    draw = random.Random(0)
+    texts = ("a", "runs/sudoku/name", "x" * 30, "数独", "", "one two three")
+    for _ in range(300):
+        columns = [
+            Column(draw.choice(("", "two words")), right=draw.random() < 0.3,
+                   wraps=draw.random() < 0.3, is_name=draw.random() < 0.3)
+            for _ in range(draw.randint(1, 6))
+        ]  # fmt: skip
+        table = FittedTable(*columns)
+        table.add_row(*draw.choices(texts, k=len(columns)))
+        width = draw.choice((30, 40, 80))
+        lines = printed(table, width)
+        assert max(map(cell_len, lines)) <= width
+        assert sorted(" ".join(lines).replace("─", "").split()) == sorted(
+            " ".join([*(column.name for column in columns), *table.rows[0]]).split()
+        )

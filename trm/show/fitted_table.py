@@ -165,10 +165,10 @@ def _spare(columns: "Sequence[_FittedColumn]", room: int) -> int:
 
 
 def _without_less_important(columns: "Sequence[_FittedColumn]", room: int) -> "list[_FittedColumn]":
-    """The columns without those that have to be left out to fit."""
+    """The columns without those that have to be left out to fit; the first one stays."""
     shown = list(columns)
-    while _spare(shown, room) < 0 and any(column.leave_out for column in shown):
-        shown.remove(max(shown, key=lambda column: column.leave_out))
+    while _spare(shown, room) < 0 and any(column.leave_out for column in shown[1:]):
+        shown.remove(max(shown[1:], key=lambda column: column.leave_out))
     return shown
 
 
@@ -186,7 +186,7 @@ def _place(
             lines += [""] * (number + 1 - len(lines))
             indent = start - cell_len(lines[number])
             if column.right:
-                indent += max(0, column.width - cell_len(text))
+                indent += max(0, min(column.width, room - start) - cell_len(text))
             lines[number] += " " * indent + text if text else ""
         if width > column.width:
             top = len(lines)
