@@ -172,6 +172,14 @@ class FileReader:
                 raise ValueError(f"it cannot be decompressed: {error}") from error
 
 
+def bounded_lines(file: BinaryIO, max_bytes: int) -> Iterator[bytes]:
+    """The lines of a file; of a line of more than ``max_bytes`` only a byte more than that."""
+    while line := file.readline(max_bytes + 1):
+        yield line
+        while len(line) > max_bytes and not line.endswith(b"\n"):
+            line = file.readline(max_bytes + 1)
+
+
 def decode(content: bytes) -> str:
     """UTF-8 text without its byte order mark.
 

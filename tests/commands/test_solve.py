@@ -46,6 +46,40 @@ def test_solve_a_file(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
     assert [json.loads(line)["answer"] for line in lines] == [SOLVED, SOLVED]
 
 
+def test_solve_a_table_without_a_file_of_answers(
+    trm: Trm, fails: Fails, trained_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "p.csv").write_text(f"Source,Question,Answer\na,{PUZZLE},{SOLVED}\nb,{SOLVED},\n")
+    lines = trm("solve", "p.csv", "--ckpt", trained_run, "--json").out.splitlines()
+    assert [json.loads(line)["puzzle"] for line in lines] == [PUZZLE, SOLVED]
+    with (tmp_path / "p.csv").open("a") as file:
+        file.write("c,12,\n")
+    assert fails("solve", "p.csv", "--ckpt", trained_run).startswith(
+        "p.csv, line 4: the puzzle has 2 characters, not 16. Give"
+    )
+
+
+def test_solve_boards_that_are_drawn(
+    trm: Trm, fails: Fails, trained_run: Path, tmp_path: Path
+) -> None:
+    """Typed, in a file, and in a file of any length."""
+    shown = trm("solve", PUZZLE, "--ckpt", trained_run).out
+    drawn = "\n".join(shown.splitlines()[1:6])
+    found = json.loads(trm("solve", drawn, "--ckpt", trained_run, "--json").out)
+    assert (found["puzzle"], found["answer"]) == (PUZZLE, SOLVED)
+    (tmp_path / "p.txt").write_text(f"# two\n{drawn}\n\n{drawn}\n{SOLVED}\n")
+    lines = trm("solve", "p.txt", "--ckpt", trained_run, "--json").out.splitlines()
+    assert [json.loads(line)["puzzle"] for line in lines] == [PUZZLE, PUZZLE, SOLVED]
+    done = trm("solve", "p.txt", "--ckpt", trained_run, "--out", "a.csv")
+    assert done.out == "a.csv: 3 puzzles, 3 valid (100.0%)\n"
+    (tmp_path / "p.txt").write_text(f"{drawn}\n\n{drawn[:-2]}\n\n{SOLVED}\n")
+    command = ("solve", "p.txt", "--ckpt", trained_run, "--out", "b.csv")
+    assert fails(*command).startswith("p.txt, line 11: row 4 of the board has 3 cells, not 4. Give")
+    done = trm(*command, "--skip-invalid")
+    assert done.out == "b.csv: 3 puzzles, 1 invalid and not solved, 2 valid (100.0%)\n"
+    assert trm(*command, "--skip-invalid").out.startswith("b.csv: 3 puzzles (3 were there already)")
+
+
 def test_solve_from_stdin(trm: Trm, trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(PUZZLE))
     assert json.loads(trm("solve", "-", "--ckpt", trained_run, "--json").out)["answer"] == SOLVED

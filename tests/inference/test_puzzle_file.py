@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from trm.errors import InputError
-from trm.inference.puzzle_file import PuzzleReader, PuzzleRecord, bounded_lines, without_comments
+from trm.inference.puzzle_file import MAX_LINE, PuzzleReader, PuzzleRecord, without_comments
+from trm.reading import bounded_lines
 
 
 def records(text: str) -> list[PuzzleRecord]:
@@ -140,7 +141,7 @@ def test_bytes_that_are_not_text_are_a_problem_of_their_line() -> None:
 
 def test_of_a_line_without_an_end_only_the_beginning_is_kept() -> None:
     file = io.BytesIO(b"12\n" + b"x" * 5_000_000 + b"\n34\n" + b"y" * 2_000_000)
-    assert [len(line) for line in bounded_lines(file)] == [3, 1_000_001, 3, 1_000_001]
+    assert [len(line) for line in bounded_lines(file, MAX_LINE)] == [3, 1_000_001, 3, 1_000_001]
 
 
 @pytest.mark.parametrize(

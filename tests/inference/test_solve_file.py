@@ -194,7 +194,7 @@ SKIP = r" Or mark such lines, and solve the others, with --skip-invalid\.$"
     ("text", "message"),
     [
         ("123", r"^\S+p\.txt, line 1: the puzzle has 3 .* Give a puzzle a line, or .*'\." + SKIP),
-        (f"{SOLVED}\n\n11..", r"^\S+p\.txt, line 3: the puzzle has 4 char.* on one line\." + SKIP),
+        (f"{SOLVED}\n\n11...", r"^\S+p\.txt, line 3: the puzzle has 5 char.* or drawn\." + SKIP),
         (f"puzzle\n11{'.' * 14}", r"^\S+p\.txt, line 2: the puzzle has the digit 1 twice in row 1"),
         (f"puzzle,answer\n{SOLVED},12", r"^\S+p\.txt, line 2: answer: the puzzle has 2 charact"),
         ("\n", r"^\S+p\.txt has no puzzle\."),

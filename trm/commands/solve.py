@@ -15,8 +15,8 @@ from trm.commands.help import Command
 from trm.config import MOST_EXAMPLES
 from trm.errors import InputError
 from trm.inference.options import SolveOptions
-from trm.inference.puzzle_file import bounded_lines
-from trm.reading import MAX_TEXT_BYTES, FileReader, decode
+from trm.inference.puzzle_file import MAX_LINE
+from trm.reading import MAX_TEXT_BYTES, FileReader, bounded_lines, decode
 from trm.show.text import notes, out
 
 if TYPE_CHECKING:
@@ -140,11 +140,13 @@ def _show(
 ) -> None:
     """Solve puzzles one by one, and show each."""
     from trm.inference.solution import save_solutions
+    from trm.inference.solve_file import read_puzzles
     from trm.show.solution import show_solution_steps, solution_summary
 
-    text, name = _puzzle_text(_source(model, argument))
+    source = _source(model, argument)
+    text, stem = _puzzle_text(source)
     solutions = []
-    puzzles = model.parse(text, name)
+    puzzles = read_puzzles(model, text, str(source) if stem else "the input", stem)
     for puzzle in puzzles:
         model.identifier(puzzle)  # an error before anything is shown
     if delay is None and len(puzzles) <= _MOST_SHOWN and not out.is_quiet:
@@ -239,7 +241,7 @@ def _puzzle_text(source: Path | str | None) -> tuple[str, str]:
 def _stdin_lines() -> Iterator[str | bytes]:
     """The lines of standard input as they come."""
     with _reading_stdin() as stdin:
-        yield from stdin if isinstance(stdin, io.TextIOBase) else bounded_lines(stdin)
+        yield from stdin if isinstance(stdin, io.TextIOBase) else bounded_lines(stdin, MAX_LINE)
 
 
 @contextlib.contextmanager

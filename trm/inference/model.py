@@ -2,7 +2,7 @@
 
 import hashlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -127,6 +127,10 @@ class Model:
         if "check" not in inspect.signature(self.task.parse).parameters:
             raise InputError(f"task {self.task.name} cannot leave out its check. Use check=True.")
         return self.task.parse(text, properties, name, check=False)
+
+    def divide(self, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+        """Divide lines into puzzles; see :meth:`trm.tasks.base.Task.divide`."""
+        return self.task.divide(lines, self.checkpoint.data.properties)
 
     def parse_answer(self, text: str) -> str:
         """An answer, such as a known one, in the notation of the model's own answers.

@@ -1,13 +1,13 @@
-"""Read any number of puzzles from text: CSV, JSON lines, or one puzzle per line."""
+"""Read any number of puzzles from text: CSV, JSON lines, or puzzles as the task writes them."""
 
 import contextlib
 import csv
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 from trm.errors import InputError
 from trm.reading import parse_json
@@ -17,6 +17,10 @@ from trm.tasks.puzzle_csv import ANSWER_COLUMNS, QUESTION_COLUMNS
 MAX_LINE = 1_000_000
 #: A puzzle, the number of its solutions, and the solution if there is one.
 _COUNTED = re.compile(r"([^:]+):(\d{1,9})(?::([^:]*))?")
+_TOO_LONG = f"more than {MAX_LINE:,} characters. Shorten the line."
+_NOT_TEXT = "not UTF-8 text. Give a text file."
+#: See :meth:`trm.tasks.base.Task.divide`.
+Divide = Callable[[Iterable[tuple[int, str]]], Iterable[tuple[int, str]]]
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 
 
@@ -38,27 +42,37 @@ class PuzzleRecord:
 
 
 class PuzzleReader:
-    """Iterates over the puzzles of a text. Holds one line in memory at a time.
+    """Iterates over the puzzles of a text. Holds the lines of one puzzle in memory at a time.
 
     The first line decides the format: CSV if it is a header with one of ``QUESTION_COLUMNS``,
     JSON lines if it is an object with the key ``puzzle``, ``puzzle:count:solution`` if it looks
-    like that, otherwise one puzzle per line. Empty lines are left out.
+    like that, otherwise ``divide`` says which lines are a puzzle. Empty lines are left out.
 
     Args:
-        lines: the lines of the text, as text or as UTF-8 bytes; see :func:`bounded_lines`.
+        lines: the lines of the text, as text or as UTF-8 bytes. They should be no longer than
+            :data:`MAX_LINE`; see :func:`trm.reading.bounded_lines`.
         name: the name of the text in error messages.
+        divide: divides the lines, as :meth:`trm.tasks.base.Task.divide` does. Default: one puzzle
+            per line.
         comments: whether lines that begin with ``#`` are left out too.
 
     Attributes:
         has_labels: whether the text has known solutions.
-        is_plain: whether the text has one puzzle per line.
+        is_plain: whether the text has puzzles alone, as the task writes them.
 
     Raises:
         InputError: if the text is empty.
     """
 
-    def __init__(self, lines: Iterable[str | bytes], name: str, *, comments: bool = False) -> None:
-        self._lines = _Lines(lines, comments)
+    def __init__(
+        self,
+        lines: Iterable[str | bytes],
+        name: str,
+        *,
+        divide: Divide | None = None,
+        comments: bool = False,
+    ) -> None:
+        self._lines, self._divide = _Lines(lines, comments), divide
         first = self._lines.next_filled()
         if first is None:
             raise InputError(f"{name} has no puzzle. Give a puzzle a line, or CSV.")
@@ -74,26 +88,51 @@ class PuzzleReader:
         elif counted is not None:
             self._parse, names = self._parse_counted, ANSWER_COLUMNS if counted[3] else ()
         else:
-            self._parse, names, self.is_plain = self._parse_plain, (), True
+            names, self.is_plain = (), True
         self.has_labels = not set(ANSWER_COLUMNS).isdisjoint(names)
 
     def __iter__(self) -> Iterator[PuzzleRecord]:
+        return self._plain_records() if self.is_plain else self._records()
+
+    def _plain_records(self) -> Iterator[PuzzleRecord]:
+        """The puzzles of a text that has nothing else."""
+        problems: dict[int, str] = {}  # by line
+        last = 0
+        lines = self._numbered(problems)
+        for number, text in self._divide(lines) if self._divide else lines:
+            own = [problems.pop(line) for line in sorted(problems) if last < line <= number]
+            last = number
+            if own:
+                text = text.encode(errors="backslashreplace").decode()
+            if text.strip():
+                yield PuzzleRecord(number, text, problem=own[0] if own else "")
+
+    def _numbered(self, problems: dict[int, str]) -> Iterator[tuple[int, str]]:
+        """The lines and their numbers. The problem of a line that cannot be read is noted."""
+        line = self._first
+        while line is not None:
+            if self._lines.is_too_long:
+                problems[self._lines.number] = _TOO_LONG
+            elif not _is_text(line):
+                problems[self._lines.number] = _NOT_TEXT
+            yield self._lines.number, line.rstrip("\r\n")
+            line = self._lines.next_without_comment()
+
+    def _records(self) -> Iterator[PuzzleRecord]:
+        """The puzzles of a text of another format, one per line."""
         line, self._first = self._first or self._lines.next_filled(), None
         while line is not None:
             try:
                 if self._lines.is_too_long:
-                    raise ValueError(f"more than {MAX_LINE:,} characters. Shorten the line.")
+                    raise ValueError(_TOO_LONG)
                 puzzle, label = self._parse(line)
                 if not (_is_text(puzzle) and _is_text(label)):
-                    raise ValueError("not UTF-8 text. Give a text file.")
+                    raise ValueError(_NOT_TEXT)
                 yield PuzzleRecord(self._lines.number, puzzle, label)
             except ValueError as error:
                 text = line.rstrip("\r\n").encode(errors="backslashreplace").decode()
                 yield PuzzleRecord(self._lines.number, text, problem=str(error))
             line = self._lines.next_filled()
-
-    def _parse_plain(self, line: str) -> tuple[str, str]:
-        return line.rstrip("\r\n"), ""
 
     def _parse_counted(self, line: str) -> tuple[str, str]:
         found = _COUNTED.fullmatch(line.strip())
@@ -162,18 +201,17 @@ class _Lines(Iterator[str]):
 
     def next_filled(self) -> str | None:
         """The next line that is neither empty nor a comment; None at the end."""
+        line = self.next_without_comment()
+        while line is not None and not line.strip():
+            line = self.next_without_comment()
+        return line
+
+    def next_without_comment(self) -> str | None:
+        """The next line that is no comment; None at the end."""
         for line in self:
-            if line.strip() and not (self._comments and _COMMENT.match(line)):
+            if not (self._comments and _COMMENT.match(line)):
                 return line
         return None
-
-
-def bounded_lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file; of a line of more than :data:`MAX_LINE` bytes only the beginning."""
-    while line := file.readline(MAX_LINE + 1):
-        yield line
-        while len(line) > MAX_LINE and not line.endswith(b"\n"):
-            line = file.readline(MAX_LINE + 1)
 
 
 def without_comments(text: str) -> str:
@@ -184,7 +222,7 @@ def without_comments(text: str) -> str:
 def _csv_header(line: str) -> list[str] | None:
     """The column names, or None if the line is not a CSV header with a puzzle column."""
     with contextlib.suppress(csv.Error):
-        columns = [name.strip() for name in next(csv.reader([line], strict=True))]
+        columns = [name.strip().lower() for name in next(csv.reader([line], strict=True))]
         if not set(QUESTION_COLUMNS).isdisjoint(columns):
             return columns
     return None

@@ -16,10 +16,10 @@ from trm.inference.answer_file import AnswerFile, check_answer_path
 from trm.inference.answer_formats import InvalidPuzzle, SourcePuzzle, SourceRow
 from trm.inference.model import BATCH_SIZE, Model
 from trm.inference.options import SolveOptions
-from trm.inference.puzzle_file import PuzzleReader, PuzzleRecord, bounded_lines
+from trm.inference.puzzle_file import MAX_LINE, PuzzleReader, PuzzleRecord
 from trm.inference.solution import Solution
-from trm.reading import FileReader
-from trm.tasks.base import single_puzzle
+from trm.reading import FileReader, bounded_lines
+from trm.tasks.base import Puzzle, single_puzzle
 
 #: On a CPU, larger batches are hardly faster, and answers would be written less often.
 CPU_BATCH_SIZE = 16
@@ -70,7 +70,7 @@ def solve_file(
         model: the model that answers.
         source: a file, or an iterable of lines such as an open file. CSV with a column
             ``question`` or ``puzzle``, JSON lines with the key ``puzzle``, lines
-            ``puzzle:count:solution``, or one puzzle per line; see
+            ``puzzle:count:solution``, or puzzles in the task's own notation; see
             :class:`trm.inference.puzzle_file.PuzzleReader`. The lines of a file are checked before
             the first puzzle is solved.
         out: the ``.csv`` or ``.jsonl`` file to write. It grows after each batch.
@@ -122,6 +122,33 @@ def solve_file(
         resumed_from=resumed_from,
         num_invalid=counts.num_invalid,
     )
+
+
+def read_puzzles(model: Model, text: str, name: str = "the input", stem: str = "") -> list[Puzzle]:
+    """The puzzles of a text in any format that :func:`solve_file` reads.
+
+    Args:
+        model: whose task parses them.
+        text: the text.
+        name: what it is called in error messages.
+        stem: the name of its file without the extension; see :meth:`Model.parse`.
+
+    Raises:
+        InputError: if a puzzle cannot be read; the message has its line.
+    """
+    reader = _reader(model, text.splitlines(keepends=True), name) if text.strip() else None
+    if reader is None or reader.is_plain:
+        return model.parse(text, stem)
+    puzzles = []
+    for row in _read_rows(model, reader, name):
+        if isinstance(row, InvalidPuzzle):
+            raise InputError(f"{row.location}: {row.problem}")
+        puzzles.append(row.puzzle)
+    return puzzles
+
+
+def _reader(model: Model, lines: Iterable[str | bytes], name: str) -> PuzzleReader:
+    return PuzzleReader(lines, name, divide=model.divide, comments=model.has_comments)
 
 
 def _solve_batch(model: Model, batch: list[SourceRow], options: dict[str, Any]) -> list[Solution]:
@@ -215,7 +242,7 @@ class _Source:
 
     def reader(self, model: Model) -> PuzzleReader:
         """The puzzles in the lines."""
-        return PuzzleReader(self.lines, self.name, comments=model.has_comments)
+        return _reader(model, self.lines, self.name)
 
 
 @contextlib.contextmanager
@@ -226,4 +253,4 @@ def _open_source(source: Path | Iterable[str | bytes], out: Path) -> Iterator[_S
     with _READER.open(source) as file:
         if out.exists() and out.samefile(source):
             raise InputError(f"{out} is the file of puzzles. Name another --out.")
-        yield _Source(bounded_lines(file), str(source), file)
+        yield _Source(bounded_lines(file, MAX_LINE), str(source), file)

@@ -50,7 +50,7 @@ def show_solution_steps(
         seen = _print_changes(console, task, puzzle, steps)
     else:
         view = _BoardView(console, task, puzzle, num_steps)
-        seen = tuple(steps) if delay is None else view.show(steps, delay)
+        seen = tuple(steps) if delay is None or console.is_quiet else view.show(steps, delay)
         console.print(view.drawn(seen[-1], None, whole=True))
     return Solution(task, puzzle, seen, options)
 
@@ -158,7 +158,7 @@ class _BoardView:
             if picture is not None and self._is_colored:
                 lines, width = self._lines(_half_lines(picture))
         if width > available:
-            note = "the board is wider than the terminal; --save board.png draws all of it"
+            note = "the board is wider than the terminal; `trm solve --save board.png` draws it"
             lines = [Segment.adjust_line_length(line, available) for line in lines]
         if len(lines) > room and not whole:
             note = f"... {len(lines) - room + 1} more lines"

@@ -1,7 +1,7 @@
 """The base class of tasks: dataset builder, evaluator, default settings, presets, text formats."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +26,7 @@ from trm.data import (
 )
 from trm.errors import ConfigError, DataError, InputError, did_you_mean
 from trm.storage import storage_errors, temporary_folder
+from trm.tasks.board import Board as Board
 from trm.tasks.build_command import check_folders
 from trm.tasks.build_size import check_build_size
 from trm.tasks.data_options import DataOptions as DataOptions
@@ -82,26 +83,6 @@ def single_puzzle(puzzles: Sequence[Puzzle]) -> Puzzle:
 def mean_and_range(values: NDArray[Any]) -> str:
     """The mean, the minimum and the maximum, such as ``3.2 (2-10)``."""
     return f"{values.mean():.1f} ({values.min()}-{values.max()})"
-
-
-@dataclass(frozen=True)
-class Board:
-    """A picture of a board.
-
-    Attributes:
-        colors: (rows, columns, 3) uint8, red, green and blue of each cell.
-        symbols: the text in each cell, row by row; empty if colours are enough.
-        filled_in: (rows, columns), the cells of an answer that the puzzle leaves open. Their
-            symbols are blue, those of the other cells bold. None: all symbols look the same.
-        changed: (rows, columns), the cells that get a frame, because they have just changed.
-        box: the rows and columns of the boxes that thick lines enclose, if there are boxes.
-    """
-
-    colors: NDArray[np.uint8]
-    symbols: tuple[str, ...] = ()
-    filled_in: NDArray[np.bool_] | None = None
-    changed: NDArray[np.bool_] | None = None
-    box: tuple[int, int] | None = None
 
 
 class Task(ABC):
@@ -246,6 +227,23 @@ class Task(ABC):
                 "or a list of rows."
             )
         return "\n".join(rows_of(board, empty="."))
+
+    def divide(
+        self, lines: Iterable[tuple[int, str]], properties: Mapping[str, Any]
+    ) -> Iterator[tuple[int, str]]:
+        """Divide the lines of a text into its puzzles, one after the other.
+
+        Override it if a puzzle may be written on several lines. Lines that are no puzzle are given
+        too; :meth:`parse` refuses them.
+
+        Args:
+            lines: the number of each line, from 1, and the line without its end.
+            properties: as for :meth:`parse`.
+
+        Returns:
+            For each puzzle, the number of its last line, and its text.
+        """
+        return ((number, line) for number, line in lines if line.strip())
 
     def parse_answer(self, text: str, properties: Mapping[str, Any]) -> Tokens:
         """Parse an answer (seq_len,), such as a known solution; see :meth:`parse`."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from trm.errors import DataError, HubError, InputError
 from trm.hub import download_data
-from trm.reading import FileReader
+from trm.reading import FileReader, bounded_lines
 
 QUESTION_COLUMNS = ("question", "puzzle", "quizzes")
 ANSWER_COLUMNS = ("answer", "solution", "solutions")
@@ -99,12 +99,12 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:
-    """The lines of a file, each read only if it is not too long.
+    """The lines of a file.
 
     Raises:
         ValueError: if a line is too long, or not UTF-8.
     """
-    while line := file.readline(_MAX_LINE_BYTES + 1):
+    for line in bounded_lines(file, _MAX_LINE_BYTES):
         if len(line) > _MAX_LINE_BYTES:
             raise ValueError(f"the line has more than {_MAX_LINE_BYTES:,} bytes")
         yield line.decode()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.style import Style
 
 from trm.errors import InputError
-from trm.tasks.maze.notation import format_maze, maze_board, parse_mazes, render_maze
+from trm.tasks.maze.notation import find_mazes, format_maze, maze_board, parse_mazes, render_maze
 from trm.tasks.maze.solver import solve
 
 Drawn = Callable[[str], np.ndarray]
@@ -33,6 +33,11 @@ def test_several_mazes_in_any_form(drawn: Drawn) -> None:
     text = f"{LINE}\n{LINE}\n\n{other}\n\n\n{BLOCK}\n{LINE}\n"
     assert read(text) == [LINE, LINE, other.replace("\n", ""), LINE, LINE]
     assert (parse_mazes(text, 3)[0] == drawn("S../##./G..")).all()
+    found = list(find_mazes(enumerate(text.splitlines(), 1), 3))
+    assert [(maze.line, maze.last_line) for maze in found] == [
+        (1, 1), (2, 2), (4, 6), (9, 11), (12, 12)
+    ]  # fmt: skip
+    assert [read("\n".join(maze.rows)) for maze in found] == [[maze] for maze in read(text)]
 
 
 def test_rows_whose_spaces_were_cut_off_are_filled_up() -> None:

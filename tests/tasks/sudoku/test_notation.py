@@ -1,5 +1,7 @@
 """Boards as text: what is read, what is refused and why, and how boards look."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -107,6 +109,84 @@ def test_of_several_puzzles_the_wrong_one_is_named_by_its_line() -> None:
 def test_a_single_wrong_puzzle_needs_no_line() -> None:
     with pytest.raises(InputError, match=r"^the puzzle has 80 characters, not 81\."):
         parse_boards(f"\n{PUZZLE[1:]}\n", {"size": 9})
+
+
+DRAWN = """\
+ 5 3 . | . 7 . | . . .
+ 6 . . | 1 9 5 | . . .
+ . 9 8 | . . . | . 6 .
+-------+-------+-------
+ 8 . . | . 6 . | . . 3
+ 4 . . | 8 . 3 | . . 1
+ 7 . . | . 2 . | . . 6
+-------+-------+-------
+ . 6 . | . . . | 2 8 .
+ . . . | 4 1 9 | . . 5
+ . . . | . 8 . | . 7 9"""
+SPLIT = DRAWN.splitlines()
+
+
+def drawn_with(*rows: str) -> str:
+    """The board with other rows, by the place in ``SPLIT``."""
+    changed = [row.partition("=") for row in rows]
+    return "\n".join({int(place): row for place, _, row in changed}.get(number, line)
+                     for number, line in enumerate(SPLIT))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        DRAWN,
+        DRAWN.replace("-------+-------+-------\n", "\n"),
+        DRAWN.replace("-------+-------+-------\n", "").replace(" ", "").replace("|", ""),
+        DRAWN.replace(".", "_").replace("-", "=").replace("+", "="),
+        "\n".join(f"| {line[1:]} |" for line in ["-" * 23, *SPLIT, "-" * 23]).replace(".", "0"),
+        "╔═══╗\n" + DRAWN.replace("|", "║").replace("-", "═").replace("+", "╬").replace(".", "*"),
+        f"{PUZZLE[:27]} {PUZZLE[27:54]} {PUZZLE[54:]}",
+        f"train 0: {PUZZLE}\n" + "\n".join(f"{line:23}    {line}" for line in SPLIT),
+    ],
+    ids=["ours", "blank lines", "plain rows", "_ and =", "framed", "boxes", "a line", "two boards"],
+)
+def test_a_board_is_read_as_it_is_drawn(text: str) -> None:
+    (board,) = parse_boards(f"\n{text}\n\n", {"size": 9})
+    assert format_board(board) == PUZZLE
+    ((line, divided),) = get_task("sudoku").divide(enumerate(text.splitlines(), 1), {"size": 9})
+    assert line <= len(text.splitlines())
+    (again,) = parse_boards(divided, {"size": 9})
+    assert (again == board).all()
+
+
+@given(size=st.sampled_from([4, 6, 9]), seed=st.integers(0, 99))
+@settings(deadline=None, derandomize=True, max_examples=20)
+def test_boards_that_are_shown_can_be_pasted(size: int, seed: int) -> None:
+    """Alone, several with blank lines between them, and between puzzles on a line."""
+    tokens_of = np.random.default_rng(seed).integers(1, size + 2, (2, size * size))
+    shown = [render_board(board).plain for board in tokens_of]
+    lines = [format_board(board) for board in tokens_of]
+    for text in (*shown, "\n\n".join(shown), "\n".join([lines[0], shown[1], lines[1]])):
+        found = parse_boards(text, {"size": size}, check=False)
+        assert {format_board(board) for board in found} <= set(lines)
+        assert len(found) == 1 + text.count("\n\n") + 2 * (lines[0] in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\n".join(SPLIT[:-1]), "the board has 8 rows, not 9. Give 9 rows of 9, '.' for a blank, "),
+        (SPLIT[0], "the board has 1 row, not 9. Give"),
+        (drawn_with("5= 4 . . | 8 . 3 | . ."), "row 5 of the board has 8 cells, not 9. Give"),
+        (drawn_with("5= 4 . x | 8 . 3 | . . 1"), "the puzzle has 'x' in row 5, column 3. Use"),
+        (drawn_with("5= 4 . 4 | 8 . 3 | . . 1"), "the puzzle has the digit 4 twice in row 5. Corr"),
+        (f"{PUZZLE}\n\n{DRAWN[:-2]}", "line 3: row 9 of the board has 8 cells, not 9. Give"),
+        (f"{DRAWN}\n\n{SPLIT[0]}\n{SPLIT[1]}\n\n{DRAWN}", "line 13: the board has 2 rows, not 9."),
+        (f"{SPLIT[0]}\n{PUZZLE}", "line 1: the board has 1 row, not 9. Give"),
+        (f"my puzzle\n{PUZZLE}", "line 1: the puzzle has 9 characters, not 81. Give"),
+        ("7", "the puzzle has 1 character, not 81. Give"),
+    ],
+)
+def test_a_board_that_is_drawn_wrong_says_where(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}"):
+        parse_boards(text, {"size": 9})
 
 
 @pytest.mark.parametrize("text", ["", "\n \n"])

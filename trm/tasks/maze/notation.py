@@ -5,7 +5,7 @@ with an empty line between two mazes. The characters are ``#`` for a wall, ``.``
 open cell, ``S``, ``G``, and in an answer ``o`` for the path.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,11 +49,20 @@ _TOKENS = {"#": WALL, ".": OPEN, " ": OPEN, "S": START, "G": GOAL, "o": PATH}
 
 
 @dataclass(frozen=True)
-class _TextMaze:
-    """A maze in a text: the number of its first line, from 1, and its rows."""
+class FoundMaze:
+    """The lines of a text that are one maze.
+
+    Attributes:
+        line: the number of the first line, from 1.
+        last_line: the number of the last line.
+        rows: the rows, or one line with all cells.
+        problem: why it is no maze; empty if it has the right shape.
+    """
 
     line: int
+    last_line: int
     rows: list[str]
+    problem: str = ""
 
 
 def parse_mazes(text: str, size: int, *, check: bool = True) -> list[NDArray[np.uint8]]:
@@ -70,10 +79,14 @@ def parse_mazes(text: str, size: int, *, check: bool = True) -> list[NDArray[np.
     Raises:
         InputError: if a maze has the wrong size or an invalid character, or fails the check.
     """
-    mazes = _divide(text, size)
+    mazes = []
+    for maze in find_mazes(enumerate(text.splitlines(), 1), size):
+        if maze.problem:
+            raise InputError(f"{maze.problem}. {_form(size)}")
+        mazes.append(_parse(maze, size, check))
     if not mazes:
         raise InputError(f"no maze was given. {_form(size)}")
-    return [_parse(maze, check) for maze in mazes]
+    return mazes
 
 
 def _form(size: int) -> str:
@@ -83,44 +96,52 @@ def _form(size: int) -> str:
     )
 
 
-def _divide(text: str, size: int) -> list[_TextMaze]:
-    """Divide a text into mazes of the right shape."""
-    mazes: list[_TextMaze] = []
+def find_mazes(lines: Iterable[tuple[int, str]], size: int) -> Iterator[FoundMaze]:
+    """Divide a text into mazes. Lines that are no maze are one too, with a problem.
+
+    Args:
+        lines: the number of each line, from 1, and its text.
+        size: the side length.
+    """
     rows: list[str] = []
-
-    def end_of_block(number: int) -> None:
-        if rows and len(rows) != size:
-            count = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
-            raise InputError(
-                f"line {number - len(rows)}: the maze has {count}, not {size}. {_form(size)}"
-            )
-        if rows:
-            mazes.append(_TextMaze(number - size, [row.ljust(size) for row in rows]))
-        rows.clear()
-
-    lines = text.splitlines()
-    for number, line in enumerate(lines, start=1):
+    last = 0
+    for number, line in lines:
         # A line of spaces is an open row, if a row is expected; otherwise it separates mazes.
         is_open_row = len(line) == size if not rows else len(rows) < size and line != ""
-        if not line.strip() and not is_open_row:
-            end_of_block(number)
-        elif len(line) <= size:
-            rows.append(line)
-        elif len(line) == size * size:
-            end_of_block(number)
-            mazes.append(_TextMaze(number, [line]))
-        else:
-            raise InputError(
+        is_row = len(line) <= size and bool(line.strip() or is_open_row)
+        if is_row:
+            if len(rows) <= size:  # one more is kept, to see that they are too many
+                rows.append(line)
+            last = number
+            continue
+        is_wrong = bool(line.strip()) and len(line) != size * size
+        if is_wrong:  # it belongs to the rows above it
+            problem = (
                 f"line {number} has {len(line)} characters, neither a row of {size} nor a maze "
-                f"of {size * size}. {_form(size)}"
+                f"of {size * size}"
             )
-    end_of_block(len(lines) + 1)
-    return mazes
+            yield FoundMaze(number - len(rows), number, [*rows, line], problem)
+        else:
+            yield from _block(rows, last, size)
+        rows = []
+        if len(line) == size * size:
+            yield FoundMaze(number, number, [line])
+    yield from _block(rows, last, size)
 
 
-def _parse(text_maze: _TextMaze, check: bool) -> NDArray[np.uint8]:
+def _block(rows: list[str], last_line: int, size: int) -> Iterator[FoundMaze]:
+    """The maze of these rows, if there are any."""
+    if rows:
+        line = last_line - len(rows) + 1
+        count = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+        problem = "" if len(rows) == size else f"line {line}: the maze has {count}, not {size}"
+        yield FoundMaze(line, last_line, rows, problem)
+
+
+def _parse(found: FoundMaze, size: int, check: bool) -> NDArray[np.uint8]:
     tokens: list[int] = []
-    for number, row in enumerate(text_maze.rows, start=text_maze.line):
+    rows = found.rows if len(found.rows) == 1 else [row.ljust(size) for row in found.rows]
+    for number, row in enumerate(rows, start=found.line):
         for column, character in enumerate(row, start=1):
             where = f"line {number}, column {column}"
             if character not in _TOKENS:
@@ -141,10 +162,10 @@ def _parse(text_maze: _TextMaze, check: bool) -> NDArray[np.uint8]:
         for token in (START, GOAL):
             if token not in tokens:
                 symbol = _SYMBOLS[token]
-                raise InputError(f"line {text_maze.line}: the maze has no {symbol}. Add one.")
+                raise InputError(f"line {found.line}: the maze has no {symbol}. Add one.")
         if not path_cells(maze[None])[0]:
             raise InputError(
-                f"line {text_maze.line}: the maze has no path from S to G. Remove some walls."
+                f"line {found.line}: the maze has no path from S to G. Remove some walls."
             )
     return maze
 

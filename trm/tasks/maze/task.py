@@ -1,6 +1,6 @@
 """The task ``maze``: Maze-Hard, and generated mazes of other sizes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,14 @@ from trm.tasks.maze.build import MazeOptions, build
 from trm.tasks.maze.csv_source import HUB_REPOSITORY
 from trm.tasks.maze.evaluator import MazeEvaluator
 from trm.tasks.maze.geometry import PATH, VOCABULARY, WALL, size_of
-from trm.tasks.maze.notation import LEGEND, format_maze, maze_board, parse_mazes, render_maze
+from trm.tasks.maze.notation import (
+    LEGEND,
+    find_mazes,
+    format_maze,
+    maze_board,
+    parse_mazes,
+    render_maze,
+)
 from trm.tasks.maze.solver import is_valid_path
 from trm.tasks.maze.symmetry import MazeAugmentation
 from trm.tasks.solved_puzzles import describe_sources
@@ -91,6 +98,13 @@ class Maze(SquareBoardTask):
         """See :meth:`trm.tasks.base.Task.parse`."""
         size = int(properties["size"])
         return [Puzzle(maze) for maze in parse_mazes(text, size, check=check)]
+
+    def divide(
+        self, lines: Iterable[tuple[int, str]], properties: Mapping[str, Any]
+    ) -> Iterator[tuple[int, str]]:
+        """See :meth:`trm.tasks.base.Task.divide`; a maze may have a line a row."""
+        for maze in find_mazes(lines, int(properties["size"])):
+            yield maze.last_line, "\n".join(maze.rows)
 
     def parse_answer(self, text: str, properties: Mapping[str, Any]) -> Tokens:
         """See :meth:`trm.tasks.base.Task.parse_answer`; a maze with its path."""

@@ -1,4 +1,7 @@
-"""Sudoku boards as text: 16, 36 or 81 characters, digits and ``.`` or ``0`` for a blank."""
+"""Sudoku boards as text: 16, 36 or 81 characters on a line, or drawn on several lines.
+
+A blank is one of ``.0_*``. How a text is divided into boards: :mod:`trm.tasks.sudoku.drawn_boards`.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +12,13 @@ from rich.text import Text
 
 from trm.errors import InputError
 from trm.tasks.base import Board
+from trm.tasks.sudoku.drawn_boards import BLANKS, find_boards
 from trm.tasks.sudoku.geometry import BLANK, Geometry, first_conflict
 from trm.tasks.sudoku.symmetry import FIRST_DIGIT
 
 #: The symbols of padding and of a blank cell in :func:`format_board`.
 _SYMBOLS = " ."
+_BLANKS_TO_ZERO = str.maketrans(BLANKS, "0" * len(BLANKS))
 
 #: What the styles of :func:`render_board` mean.
 LEGEND = {
@@ -34,7 +39,7 @@ def vocabulary(geometry: Geometry) -> tuple[str, ...]:
 
 
 def parse_board(text: str, geometry: Geometry, *, check: bool = True) -> NDArray[np.uint8]:
-    """The tokens (num_cells,) of a puzzle.
+    """The tokens (num_cells,) of the cells of a puzzle, row by row.
 
     Raises:
         InputError: for a wrong length, an invalid character, or, with ``check``, a digit that is
@@ -42,10 +47,9 @@ def parse_board(text: str, geometry: Geometry, *, check: bool = True) -> NDArray
     """
     if len(text) != geometry.num_cells:
         raise InputError(
-            f"the puzzle has {len(text)} characters, not {geometry.num_cells}. Give "
-            f"{geometry.size} rows of {geometry.size}, '.' for a blank, on one line."
+            f"the puzzle has {len(text)} characters, not {geometry.num_cells}. {_form(geometry)}"
         )
-    allowed = ".0" + "123456789"[: geometry.size]
+    allowed = BLANKS + "123456789"[: geometry.size]
     for cell, character in enumerate(text):
         if character not in allowed:
             row, column = divmod(cell, geometry.size)
@@ -53,7 +57,7 @@ def parse_board(text: str, geometry: Geometry, *, check: bool = True) -> NDArray
                 f"the puzzle has {character!r} in row {row + 1}, column {column + 1}. "
                 f"Use the digits 1 to {geometry.size}, and '.' or 0 for a blank."
             )
-    board = np.frombuffer(text.replace(".", "0").encode(), np.uint8) - ord("0")
+    board = np.frombuffer(text.translate(_BLANKS_TO_ZERO).encode(), np.uint8) - ord("0")
     conflict = first_conflict(board) if check else None
     if conflict:
         shape = f" of {geometry.box_rows} rows x {geometry.box_cols} columns"
@@ -64,22 +68,33 @@ def parse_board(text: str, geometry: Geometry, *, check: bool = True) -> NDArray
     return board + np.uint8(BLANK)
 
 
+def _form(geometry: Geometry) -> str:
+    return f"Give {geometry.size} rows of {geometry.size}, '.' for a blank, on one line or drawn."
+
+
 def parse_boards(
     text: str, properties: Mapping[str, Any], *, check: bool = True
 ) -> list[NDArray[np.uint8]]:
-    """Parse one puzzle per line, of the size in ``properties``; see :func:`parse_board`."""
+    """Parse puzzles of the size in ``properties``, one on a line or drawn on several.
+
+    Raises:
+        InputError: if there is none, or one is no puzzle; see :func:`parse_board`. If there are
+            several, the message has the number of its first line.
+    """
     geometry = Geometry.of(int(properties["size"]))
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
-    lines = [(number, line) for number, line in lines if line]
-    if not lines:
+    boards = list(find_boards(enumerate(text.splitlines(), 1), geometry))
+    if not boards:
         raise InputError(f"no puzzle was given. Give {geometry.num_cells} characters on a line.")
-    boards = []
-    for number, line in lines:
+    parsed = []
+    for board in boards:
         try:
-            boards.append(parse_board(line, geometry, check=check))
+            if board.problem:
+                raise InputError(f"{board.problem}. {_form(geometry)}")
+            parsed.append(parse_board(board.cells, geometry, check=check))
         except InputError as error:
-            raise InputError(f"line {number}: {error}" if len(lines) > 1 else str(error)) from None
-    return boards
+            where = f"line {board.line}: " if len(boards) > 1 else ""
+            raise InputError(f"{where}{error}") from None
+    return parsed
 
 
 def format_board(tokens: NDArray[np.integer[Any]]) -> str:

@@ -1,6 +1,6 @@
 """The task ``sudoku``: Sudoku-Extreme, and boards of 4x4 and 6x6."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from trm.tasks.solved_puzzles import describe_sources
 from trm.tasks.square_boards import SquareBoardTask, published_settings
 from trm.tasks.sudoku.build import SudokuOptions, build
 from trm.tasks.sudoku.csv_source import HUB_REPOSITORY
+from trm.tasks.sudoku.drawn_boards import find_boards
 from trm.tasks.sudoku.evaluator import SudokuEvaluator
 from trm.tasks.sudoku.geometry import BLANK, BOX_SHAPES, Geometry, is_valid_solution
 from trm.tasks.sudoku.notation import (
@@ -133,6 +134,13 @@ class Sudoku(SquareBoardTask):
     def text_of(self, board: object, properties: Mapping[str, Any]) -> str:
         """See :meth:`trm.tasks.base.Task.text_of`; on one line."""
         return super().text_of(board, properties).replace("\n", "")
+
+    def divide(
+        self, lines: Iterable[tuple[int, str]], properties: Mapping[str, Any]
+    ) -> Iterator[tuple[int, str]]:
+        """See :meth:`trm.tasks.base.Task.divide`; a board may be drawn."""
+        for board in find_boards(lines, Geometry.of(int(properties["size"]))):
+            yield board.last_line, "\n".join(board.lines)
 
     def format(self, tokens: Tokens) -> str:
         """See :meth:`trm.tasks.base.Task.format`."""
