@@ -49,10 +49,9 @@ _FLAG = re.compile(
 )
 #: What types are called in a message, by the type or its name.
 _WORDS: dict[Any, str] = {
-    str: "a name",
+    str: "a text",
     int: "a whole number",
     float: "a number",
-    bool: "True or False",
     Mapping: "a dictionary",
     Iterable: "lines",
     Callable: "a function",
@@ -97,10 +96,12 @@ def _literal(value: str) -> str:
 def python_call(call: Callable[P, R]) -> Callable[P, R]:
     """A function that checks its arguments, and whose errors name arguments instead of flags."""
 
+    parameters = inspect.signature(call).parameters
+
     @functools.wraps(call)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            check_arguments(call, args, kwargs)
+            check_arguments(call.__name__, parameters, args, kwargs)
             return call(*args, **kwargs)
         except TrmError as error:
             error.args = (in_python(str(error)),)
@@ -110,7 +111,10 @@ def python_call(call: Callable[P, R]) -> Callable[P, R]:
 
 
 def check_arguments(
-    call: Callable[..., Any], args: Sequence[object], kwargs: Mapping[str, object]
+    call: str,
+    parameters: Mapping[str, inspect.Parameter],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
 ) -> None:
     """Check arguments against the annotations of a function.
 
@@ -120,14 +124,13 @@ def check_arguments(
     Raises:
         InputError: for the first argument of another type.
     """
-    parameters = inspect.signature(call).parameters
     given = {**dict(zip(parameters, args, strict=False)), **kwargs}
     for name, value in given.items():
         kind = parameters[name].annotation if name in parameters else Any
         if not _fits(value, kind):
             shown = str(value) if isinstance(value, Path) else value
             text = " ".join(f"{shown!r:.60}".split())
-            raise InputError(f"{call.__name__}: {name} is {text}. Give {_words(kind)}.")
+            raise InputError(f"{call}: {name} is {text}. Give {_words(kind)}.")
 
 
 def _fits(value: object, kind: Any) -> bool:
@@ -165,6 +168,8 @@ def _words(kind: Any) -> str:
         origin = get_origin(kind)
         if origin is Literal:
             words += map(repr, get_args(kind))
+        elif kind is bool:
+            words += ["True", "False"]
         elif origin is Sequence:
             words.append("several in a list" if words else "a list")
         elif kind is not types.NoneType:

@@ -139,3 +139,16 @@ def test_one_path_is_taken_where_several_are(
     sweep = trm.sweep_eval(model, data=given(mini_data), max_examples=4, samples=1)
     assert sweep.data == (str(mini_data),)
     assert trm.plot(given(trained_run), out=tmp_path / "a.svg").is_file()
+
+
+def test_methods_check_their_arguments_too(model: trm.Model) -> None:
+    solution = model.solve(TEXT, steps=1)
+    for call, message in (
+        (lambda: solution.save(3), r"^save: path is 3\. Give a path\.$"),
+        (lambda: model.parse(3), r"^parse: text is 3\. Give a text\.$"),
+        (lambda: model.solve(TEXT, batch_size="x"), r"^solve: batch_size is 'x'\. Give a whole"),
+        (lambda: model.solve(TEXT, noise=1.0), r"^noise=1 disturbs .* Add samples=2 or more\.$"),
+        (lambda: model.solve(TEXT, stepz=1), r"^there is no option 'stepz' here\. Known: steps"),
+    ):
+        with pytest.raises(trm.TrmError, match=message):
+            call()

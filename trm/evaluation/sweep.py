@@ -85,8 +85,9 @@ class SweepReport(Frozen):
     def __repr__(self) -> str:
         if not self.lines:
             return f"<SweepReport of {self.checkpoint}: no lines>"
+        count = "1 line" if len(self.lines) == 1 else f"{len(self.lines)} lines"
         best = f"{self.metric} {self.value(self.best)} with {self.best.described}"
-        return f"<SweepReport of {self.checkpoint}, {len(self.lines)} lines: best {best}>"
+        return f"<SweepReport of {self.checkpoint}, {count}: best {best}>"
 
     __str__ = __repr__
 

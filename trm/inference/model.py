@@ -109,6 +109,7 @@ class Model:
             )
         return int(found[0])
 
+    @python_call
     def parse(self, text: str, name: str = "", *, check: bool = True) -> list[Puzzle]:
         """The puzzles in a text, in the task's own notation.
 

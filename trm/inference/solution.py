@@ -9,6 +9,7 @@ from trm.inference.options import SolveOptions
 from trm.pictures.boards import BOARD_EXTENSIONS, check_picture_path, save_pictures
 from trm.pictures.html import bars_svg, board_svg, panel_html, panels_html, text_html
 from trm.pictures.moving import MOVING_EXTENSIONS, Frame, save_moving_picture
+from trm.python_calls import python_call
 from trm.tasks.base import Board, Puzzle, Task, Tokens
 
 
@@ -112,6 +113,7 @@ class Solution:
                 )
         return frames
 
+    @python_call
     def save(self, path: str | Path) -> Path:
         """Draw the puzzle and the answer, or all steps as a moving picture.
 

@@ -24,7 +24,7 @@ from trm.training.run_plan import RunPlan, claim_folder, confirm_plan, plan_run
 
 
 def train(
-    config: RunConfig | str,
+    config: str | RunConfig,
     *,
     runs: str | Path = "runs",
     name: str | None = None,
