@@ -1,7 +1,8 @@
-"""Atomic writing: a file or folder is written under another name, synced, then renamed.
+"""Disk and memory of this machine.
 
-Everything unfinished has a hidden name that says which process of which machine is writing it. What
-a killed process leaves is removed by the next one that writes into the same folder.
+Writing is atomic: a file or folder is written under another name, synced, then renamed. Everything
+unfinished has a hidden name that says which process of which machine is writing it. What a killed
+process leaves is removed by the next one that writes into the same folder.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,6 +52,61 @@ def as_paths(paths: Paths) -> tuple[str | Path, ...]:
     (('runs/a',), ('runs/a', 'runs/b'))
     """
     return (paths,) if isinstance(paths, str | Path) else tuple(paths)
+
+
+#: Where a container's limit on its memory, its use of memory and the statistics of that are, in
+#: versions 2 and 1 of Linux' control groups.
+_CGROUPS = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of memory: in all, and those that are free or would be made free."""
+
+    total: int
+    free: int
+
+    def share(self, count: int) -> "Memory":
+        """The part of one of ``count`` processes."""
+        return Memory(self.total // count, self.free // count)
+
+
+def machine_memory() -> Memory | None:
+    """The memory of this machine or container; None where the system does not say."""
+    total, free = _pages("SC_PHYS_PAGES"), _pages("SC_AVPHYS_PAGES")
+    if total is None:
+        return None
+    available = _number_in(Path("/proc/meminfo"), "MemAvailable:")
+    free = free if available is None else 1024 * available
+    free = total if free is None else free
+    for limit_name, used_name, statistics_name in _CGROUPS:
+        root = Path("/sys/fs/cgroup")
+        limit, used = (_number_in(root / name) for name in (limit_name, used_name))
+        if limit is not None:
+            total = min(total, limit)
+            cached = _number_in(root / statistics_name, "inactive_file") or 0
+            free = min(free, max(0, limit - max(0, (used or 0) - cached)))
+    return Memory(total, free)
+
+
+def _pages(name: str) -> int | None:
+    """A number of memory pages, in bytes."""
+    try:
+        return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows, macOS
+        return None
+
+
+def _number_in(path: Path, name: str = "") -> int | None:
+    """The whole number after a name at the start of a line in a file of the system."""
+    try:
+        found = re.search(rf"^{name}\s*(\d+)", path.read_text(), re.MULTILINE)
+    except (OSError, ValueError):
+        return None
+    return int(found[1]) if found else None
 
 
 def cache_folder() -> Path:

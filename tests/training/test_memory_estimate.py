@@ -1,39 +1,131 @@
-"""The memory that a run needs."""
+"""The memory that a run needs, and what is said if it is not there."""
+
+import re
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
 
 from trm.config import ModelConfig, OptimConfig, RunConfig, TrainConfig
-from trm.models import PuzzleSpec
-from trm.training.memory_estimate import estimate_memory
+from trm.errors import ConfigError
+from trm.models import (
+    PuzzleBatch,
+    PuzzleSpec,
+    TinyRecursiveModel,
+    initial_carry,
+    replace_halted,
+)
+from trm.storage import Memory
+from trm.training.memory_estimate import check_memory, estimate_memory
+from trm.training.step import TrainState, supervision_step
+
+SPEC = PuzzleSpec(11, 81)
+GB = 10**9
 
 
-def config(**train: object) -> RunConfig:
-    model = ModelConfig(mlp_t=True, pos_encodings="none")
-    return RunConfig(task="t", model=model, train=TrainConfig.model_validate(train))
+def config(model: dict[str, Any] | None = None, **train: object) -> RunConfig:
+    mixer = ModelConfig(**{"mlp_t": True, "pos_encodings": "none", **(model or {})})
+    return RunConfig(task="t", model=mixer, train=TrainConfig.model_validate(train))
 
 
 def test_memory_of_the_published_model() -> None:
-    found = estimate_memory(config(batch_size=4), PuzzleSpec(11, 81))
+    found = estimate_memory(config(batch_size=4), SPEC)
     assert found.num_parameters == 5_028_866
     assert found.num_puzzle_numbers == 512
     assert found.state_bytes == 4 * (5 * 5_028_866 + 512)
 
 
-def test_activations_grow_with_the_batch_and_weights_do_not() -> None:
-    small, large = (estimate_memory(config(batch_size=n), PuzzleSpec(11, 81)) for n in (4, 8))
-    shared = 2 * small.activation_bytes - large.activation_bytes  # casts of the weights
-    assert 0 < shared < 4 * small.num_parameters
-    assert large.state_bytes == small.state_bytes
+SMALL = {"hidden_size": 32, "num_heads": 2, "swiglu_multiple": 16, "puzzle_emb_len": 1}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"forward_dtype": "float32"},
+        {"forward_dtype": "bfloat16", "l_layers": 3, "l_cycles": 1, "h_cycles": 1},
+        {"mlp_t": False, "pos_encodings": "rope", "forward_dtype": "float32"},
+        {"mlp_t": False, "pos_encodings": "learned", "l_cycles": 2},
+        {"swiglu": "normed", "l_cycles": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("optimizer", ["adam_atan2", "muon"])
+def test_the_count_is_what_a_step_keeps(model: dict[str, Any], optimizer: str) -> None:
+    """Against the tensors that autograd and the optimizer have, of a small model."""
+    settings = config({**SMALL, **model}, batch_size=16)
+    settings = settings.model_copy(update={"optim": OptimConfig(optimizer=optimizer)})
+    network = TinyRecursiveModel(settings.model, SPEC)
+    found = estimate_memory(settings, SPEC)
+    moments = TrainState.create(network, settings).optimizer.moments().values()
+    assert found.num_parameters == network.num_parameters
+    kept = 3 * network.num_parameters + settings.model.puzzle_emb_width
+    assert found.state_bytes == 4 * kept + sum(moment.nbytes for moment in moments)
+    tokens = torch.ones(16, 81, dtype=torch.int32)
+    puzzles = PuzzleBatch(tokens, tokens, torch.zeros(16, dtype=torch.int32))
+    assert found.activation_bytes == pytest.approx(saved_bytes(network, puzzles), rel=0.1)
+
+
+def saved_bytes(model: TinyRecursiveModel, puzzles: PuzzleBatch) -> int:
+    """Bytes of the distinct storages that autograd keeps of a supervision step."""
+    storages: dict[int, int] = {}
+    alive: list[Tensor] = []  # so that no storage's address is used twice
+    weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            storages[storage._cdata] = storage.nbytes()
+        alive.append(tensor)
+        return tensor
+
+    carry = replace_halted(model, initial_carry(model, puzzles), puzzles)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        supervision_step(
+            model, carry, model.puzzle_vectors(puzzles.identifiers), None, TrainConfig()
+        )
+    return sum(storages.values())
+
+
+def test_a_deep_model_is_counted_as_quickly() -> None:
+    deep = estimate_memory(config({"l_layers": 100, "l_cycles": 256}), SPEC)
+    assert deep.total_bytes > 1000 * GB
 
 
 def test_no_average_takes_less() -> None:
     without = config().model_copy(update={"optim": OptimConfig(ema=False)})
-    spec = PuzzleSpec(11, 81)
-    saved = estimate_memory(config(), spec).state_bytes - estimate_memory(without, spec).state_bytes
+    saved = estimate_memory(config(), SPEC).state_bytes - estimate_memory(without, SPEC).state_bytes
     assert saved == 4 * 5_028_866
 
 
-def test_muon_remembers_one_number_of_a_weight_of_the_core() -> None:
-    muon = config().model_copy(update={"optim": OptimConfig(optimizer="muon")})
-    spec = PuzzleSpec(11, 81)
-    saved = estimate_memory(config(), spec).state_bytes - estimate_memory(muon, spec).state_bytes
-    others = 2 * 11 * 512 + 2 * 513  # embedding and heads
-    assert saved == 4 * (5_028_866 - others)
+def check(total: float, free: float | None = None, *, compiled: bool = False, **train: Any) -> Any:
+    memory = Memory(int(total * GB), int((total if free is None else free) * GB))
+    return check_memory(config(**train), SPEC, 1, memory, compiled=compiled, small_presets=["mini"])
+
+
+def test_what_cannot_fit_is_refused_with_a_way_out() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(16)
+    message = str(caught.value)
+    match = re.fullmatch(
+        r"a training step needs about ([\d.]+) GB of memory, there are 16\.0 GB\. Use "
+        r"--accumulate (\d+), a lower --batch-size or --preset mini\.",
+        message,
+    )
+    assert match, message
+    assert float(match[1]) > 16
+    assert check(16, accumulate=int(match[2])) is None
+    with pytest.raises(ConfigError, match=r"there are 0\.1 GB\. Use a lower --batch-size or"):
+        check(0.1)
+
+
+def test_what_may_not_fit_is_a_warning() -> None:
+    assert check(1000) is None
+    assert re.match(r"a training step .*, 10\.0 GB are free\. If it does not", check(1000, 10))
+    assert "--accumulate" in check(16, compiled=True)  # takes less than was counted
+    with pytest.raises(ConfigError):
+        check(0.1, compiled=True)
+
+
+def test_an_unknown_memory_is_not_checked() -> None:
+    assert check_memory(config(batch_size=10**6), SPEC, 1, None, compiled=False) is None

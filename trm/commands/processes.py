@@ -3,11 +3,12 @@
 import contextlib
 import os
 import shlex
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trm.errors import ConfigError, TrainingError
+from trm.errors import ConfigError, TrainingError, TrmWarning
 from trm.runs.layout import METRICS_FILE
 from trm.runtime.stop_signals import on_interrupt
 from trm.runtime.worker import (
@@ -157,21 +158,35 @@ def print_dry_run(
     resolved: "ResolvedSettings", options: "LaunchOptions | None", **where: Any
 ) -> int:
     """Print the settings of a run and what it would need; see :func:`launch_training`."""
-    from trm.runs.checkpoint import puzzle_spec
+    from trm.runs.checkpoint import puzzle_spec, read_config
+    from trm.runtime.device import pick_device
     from trm.runtime.process_group import SINGLE_PROCESS, process_group_from_env
     from trm.show.tables import settings_table
     from trm.training.memory_estimate import estimate_memory
     from trm.training.run_plan import plan_run
+    from trm.training.time_estimate import estimate_run
+    from trm.training.train import memory_warning
 
     group = process_group_from_env(os.environ) or SINGLE_PROCESS
     if options is None and not group.is_first:
         return 0
     size = group.size if options is None else options.total_processes
     plan = plan_run(resolved.config, num_processes=size, **where)
+    device = pick_device(plan.config.train.device)
     needs = estimate_memory(plan.config, puzzle_spec(plan.dataset.meta), size)
+    start = 0 if plan.checkpoint is None else read_config(plan.checkpoint).step
+    time = estimate_run(plan, device, size, start, measures_alone=True)
     out.print(settings_table(resolved))
     for line in memory_lines(needs, plan.total_steps, size):
         out.print_parts(line)
+    out.print(f"time              {time.text}")
+    here = size if options is None else options.num_processes
+    for message in (
+        time.warning(device.type, plan.task.presets),
+        memory_warning(plan, device, size, here),
+    ):
+        if message:
+            warnings.warn(message, TrmWarning, stacklevel=2)
     return 0
 
 

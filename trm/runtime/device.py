@@ -12,7 +12,7 @@ from trm.config import RunConfig
 from trm.data import Batch
 from trm.errors import ConfigError, TrainingError
 from trm.models import PuzzleBatch, TinyRecursiveModel
-from trm.storage import cache_folder
+from trm.storage import Memory, cache_folder, machine_memory
 
 
 def pick_device(name: str, local_rank: int = 0) -> torch.device:
@@ -123,13 +123,33 @@ def num_processes(name: str, wanted: int | None = None, oversubscribe: bool = Fa
     return wanted
 
 
+def device_memory(device: torch.device) -> Memory | None:
+    """The memory of a device; None where it does not say."""
+    if device.type == "cpu":
+        return machine_memory()
+    module = getattr(torch, device.type, None)
+    try:
+        if device.type == "mps":
+            total = torch.mps.recommended_max_memory()
+            return Memory(total, max(0, total - torch.mps.driver_allocated_memory()))
+        free, total = module.mem_get_info(device)  # type: ignore[union-attr]
+    except (AttributeError, RuntimeError, NotImplementedError):  # some kinds of device cannot say
+        return None
+    return Memory(total, free)
+
+
+def is_to_compile(device: torch.device, wanted: bool | None) -> bool:
+    """Whether to compile a network on a device; None compiles on CUDA."""
+    return device.type == "cuda" if wanted is None else wanted
+
+
 def compile_network(model: TinyRecursiveModel, wanted: bool | None) -> None:
     """Compile the model's network if ``wanted``; None compiles on CUDA.
 
     The compiler's files go to trm's cache, unless the user chose a folder. Its own default is a
     temporary folder, which is empty after a reboot.
     """
-    if not (model.device.type == "cuda" if wanted is None else wanted):
+    if not is_to_compile(model.device, wanted):
         return
     if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
         with contextlib.suppress(OSError, RuntimeError):  # no home folder, or not writable

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from trm.runtime.device import num_cores
-from trm.storage import cache_folder, size_text
+from trm.storage import cache_folder, machine_memory, size_text
 
 #: Less free space than this is worth a word: a checkpoint of a published model takes 0.1 GiB, the
 #: published augmentations of ARC several.
@@ -90,19 +90,10 @@ def _threads() -> Finding:
 
 
 def _memory() -> Finding:
-    total = _of_system("SC_PHYS_PAGES")
-    free = _of_system("SC_AVPHYS_PAGES")
-    if total is None or free is None:
+    memory = machine_memory()
+    if memory is None:
         return Finding("memory", "unknown")
-    return Finding("memory", f"{size_text(total)}, {size_text(free)} of it unused")
-
-
-def _of_system(pages: str) -> int | None:
-    """A number of memory pages, in bytes; None where the system does not tell."""
-    try:
-        return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
+    return Finding("memory", f"{size_text(memory.total)}, {size_text(memory.free)} of it free")
 
 
 def _compiler() -> Finding:

@@ -2,7 +2,8 @@
 
 import datetime
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from typing import Any
 
 from rich.console import RenderableType
@@ -10,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from trm.runs.metrics_file import Record
+from trm.runs.time_estimate import TimeEstimate
 from trm.show.text import Terminal
 
 #: What people read of a training step, the most important first. ``--verbose`` shows the rest.
@@ -38,6 +40,16 @@ def record_line(record: Record, total: int, *, verbose: bool = False) -> str:
     if "eta_s" in record:
         pairs.append(f"eta {duration(record['eta_s'])}")
     return " ".join([record["event"], f"step {record['step']}/{total}", *pairs])
+
+
+def start_lines(record: Record) -> Iterator[str]:
+    """What to say of a run that starts: where it is, and how long it will take."""
+    yield record_line(record, record["total_steps"])
+    if record["step"] < record["total_steps"]:
+        names = [field.name for field in fields(TimeEstimate)]
+        yield TimeEstimate(**{name: record[name] for name in names}).text
+        if record["compiled"]:
+            yield "compiling the network: the first steps take longer"
 
 
 def _pairs(record: Record, verbose: bool) -> list[str]:
@@ -140,7 +152,10 @@ class TrainingView:
             return
         if event == "warning":
             self._console.print(record_line(record, self._total))
-        elif self._bar is None or event == "start":
+        elif event == "start":
+            for line in start_lines(record):
+                self._console.remark(line)
+        elif self._bar is None:
             self._console.remark(record_line(record, self._total, verbose=verbose))
         elif event == "checkpoint":  # the path says which step
             self._console.print(f"checkpoint {record['path']}")

@@ -39,11 +39,17 @@ Settings = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Preset:
-    """Named options for building data, and settings for a run."""
+    """Named options for building data, and settings for a run.
+
+    Attributes:
+        for_cpu: whether a CPU trains it in minutes or hours. Such presets are suggested to whoever
+            is about to train something larger on a CPU.
+    """
 
     summary: str
     data: Mapping[str, Any] = field(default_factory=dict)
     settings: Settings = field(default_factory=dict)
+    for_cpu: bool = False
 
 
 #: A preset of the published recipe, which every built-in task has.

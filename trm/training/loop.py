@@ -1,6 +1,8 @@
 """The training loop: a step for each batch; logs, evaluates and saves on schedule."""
 
 import contextlib
+import dataclasses
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import torch
 
 from trm.data import Position, TrainStream, exploration_min_steps, num_eval_examples
-from trm.errors import PluginError, StorageError, TrainingError, did_you_mean
+from trm.errors import PluginError, StorageError, TrainingError, TrmWarning, did_you_mean
 from trm.evaluation.loop import run_evaluation
 from trm.inference.options import InferenceOptions
 from trm.models import PuzzleBatch
@@ -31,6 +33,7 @@ from trm.training.run_plan import RunPlan
 from trm.training.schedule import Schedule, eval_examples, is_out_of_patience
 from trm.training.step import TrainState, TrainStep
 from trm.training.step_metrics import StepMetrics
+from trm.training.time_estimate import estimate_run
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,10 @@ class TrainLoop:
         self.progress = checkpoint.Progress(step=0, position=Position())
         if plan.checkpoint is not None:
             self.progress = restore(plan.checkpoint, state, group)
+        self.estimate = estimate_run(plan, self.device, group.size, state.step)
+        message = self.estimate.warning(self.device.type, plan.task.presets)
+        if message and group.is_first:
+            warnings.warn(message, TrmWarning, stacklevel=3)
         compile_network(model, config.train.compile)
         self.schedule = Schedule.from_config(config, plan.total_steps)
         self.train_step = TrainStep(state, config, plan.total_steps, group=group)
@@ -306,7 +313,8 @@ class TrainLoop:
                 self.listen({"event": "warning", "step": state.step, "message": message})
         start = {"event": "start", "step": state.step, "run": str(folder)}
         start |= {"total_steps": self.schedule.total, "processes": self.group.size}
-        self._report({**start, "device": self.device.type})
+        start |= {"device": self.device.type, "compiled": state.model.is_compiled}
+        self._report({**start, **dataclasses.asdict(self.estimate)})
         error: str | None = None
         try:
             yield

@@ -1,13 +1,19 @@
-"""The memory that a run needs, computed without running it."""
+"""The memory that a run needs, counted from its sizes, and whether the device has it."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from trm.config import RunConfig, TrainConfig
-from trm.models import PuzzleBatch, PuzzleSpec, TinyRecursiveModel, initial_carry, replace_halted
-from trm.training.step import TrainState, supervision_step
+from trm.config import ModelConfig, RunConfig
+from trm.errors import ConfigError
+from trm.models import PuzzleSpec
+from trm.models.layers import swiglu_width
+from trm.storage import Memory, size_text
+
+#: A run that needs more than this share of the free memory may not fit.
+_TIGHT = 0.8
 
 
 @dataclass(frozen=True)
@@ -37,45 +43,116 @@ class MemoryEstimate:
 
 
 def estimate_memory(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> MemoryEstimate:
-    """Measure a training step on the meta device, which has shapes but no numbers."""
-    train, local_batch = config.train, config.train.batch_size // num_processes
-    one_cycle = config.model.model_copy(update={"h_cycles": 1})  # the others keep nothing
-    with torch.device("meta"):
-        model = TinyRecursiveModel(one_cycle, spec)
-        size = local_batch // train.accumulate
-        tokens = torch.zeros(size, spec.seq_len, dtype=torch.int32)
-        puzzles = PuzzleBatch(tokens, tokens, torch.zeros(size, dtype=torch.int32))
-        kept = _saved_bytes(model, puzzles, train)
-        moments = TrainState.create(model, config).optimizer.moments()
+    """Count the memory of a training step, without a model."""
+    model, train = config.model, config.train
+    local_batch = train.batch_size // num_processes
+    core, others = _num_parameters(model, spec)
+    wide, dtype_bytes = _item_sizes(model)
     copies = 3 if config.optim.ema else 2  # weight, gradient, average
     copies += num_processes > 1  # the bucket in which gradients travel
-    table = 0 if model.puzzle_embedding is None else model.puzzle_embedding.weight.numel()
+    copies_of_core = copies + (1 if config.optim.optimizer == "muon" else 2)  # moments
+    table = spec.num_puzzle_identifiers * model.puzzle_emb_width
     kept_table = -(-table // num_processes) if train.shard_puzzle_embedding else table
-    parts = 1 + config.model.num_latents  # the answer, and each latent
-    latents = parts * (config.model.prefix_len + spec.seq_len) * config.model.hidden_size
+    tokens = model.prefix_len + spec.seq_len
+    latents = (1 + model.num_latents) * tokens * model.hidden_size  # the answer, and each latent
     return MemoryEstimate(
-        num_parameters=model.num_parameters,
+        num_parameters=core + others,
         num_puzzle_numbers=table,
-        state_bytes=4 * (copies * model.num_parameters + kept_table)
-        + sum(moment.nbytes for moment in moments.values()),
-        activation_bytes=kept,
-        carry_bytes=2 * local_batch * latents * model.dtype.itemsize,
+        state_bytes=wide * (copies_of_core * core + (copies + 2) * others + kept_table),
+        activation_bytes=_activation_bytes(model, spec, local_batch // train.accumulate),
+        carry_bytes=2 * local_batch * latents * dtype_bytes,
         batch_size=local_batch,
     )
 
 
-def _saved_bytes(model: TinyRecursiveModel, puzzles: PuzzleBatch, train: TrainConfig) -> int:
-    """Bytes of the distinct storages that autograd keeps of a supervision step."""
-    storages: dict[int, int] = {}
-    alive: list[Tensor] = []  # so that no storage's address is used twice
+def check_memory(
+    config: RunConfig,
+    spec: PuzzleSpec,
+    num_processes: int,
+    memory: Memory | None,
+    *,
+    compiled: bool,
+    small_presets: Sequence[str] = (),
+) -> str | None:
+    """Check, before a run, that a training step fits into the memory.
 
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        storages[storage._cdata] = storage.nbytes()
-        alive.append(tensor)
-        return tensor
+    Args:
+        config: the settings.
+        spec: of the data.
+        num_processes: that train together.
+        memory: for each process; None if it is unknown.
+        compiled: whether the network is compiled. Then activations take less, and nobody knows how
+            much less.
+        small_presets: presets of the task with a small model.
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        carry = replace_halted(model, initial_carry(model, puzzles), puzzles)
-        supervision_step(model, carry, model.puzzle_vectors(puzzles.identifiers), None, train)
-    return sum(storages.values())
+    Returns:
+        A warning if it may not fit.
+
+    Raises:
+        ConfigError: if it cannot fit.
+    """
+    if memory is None:
+        return None
+    needs = estimate_memory(config, spec, num_processes)
+    surely = needs.total_bytes - (needs.activation_bytes if compiled else 0)
+    if surely <= memory.total and needs.total_bytes <= _TIGHT * memory.free:
+        return None
+    rest = needs.state_bytes + needs.carry_bytes
+    parts = config.train.accumulate
+    part = needs.batch_size // parts
+    fits = (
+        factor * parts
+        for factor in range(2, part + 1)
+        if part % factor == 0
+        and rest + needs.activation_bytes // factor <= _TIGHT * min(memory.total, memory.free)
+    )
+    ways = [f"--accumulate {factor}" for factor in itertools.islice(fits, 1)]
+    ways += ["a lower --batch-size", *(f"--preset {name}" for name in small_presets)]
+    smaller = " or ".join(filter(None, (", ".join(ways[:-1]), ways[-1])))
+    needed = f"a training step needs about {size_text(needs.total_bytes)} of memory"
+    if surely > memory.total:
+        raise ConfigError(f"{needed}, there are {size_text(memory.total)}. Use {smaller}.")
+    return f"{needed}, {size_text(memory.free)} are free. If it does not fit, use {smaller}."
+
+
+def _item_sizes(config: ModelConfig) -> tuple[int, int]:
+    """Bytes of a number in the weights and norms, and in the activations."""
+    dtype: torch.dtype = getattr(torch, config.forward_dtype)
+    return max(dtype.itemsize, 4), dtype.itemsize
+
+
+def _num_parameters(config: ModelConfig, spec: PuzzleSpec) -> tuple[int, int]:
+    """The parameters of the recursive core, and those of the embedding and the heads."""
+    tokens, width = config.prefix_len + spec.seq_len, config.hidden_size
+    mixer = 3 * tokens * _inner(config, tokens) if config.mlp_t else 4 * width * width
+    core = config.l_layers * (mixer + 3 * width * _inner(config, width))
+    positions = tokens * width if config.pos_encodings == "learned" else 0
+    return core, 2 * spec.vocab_size * width + positions + 2 * (width + 1)
+
+
+def _activation_bytes(config: ModelConfig, spec: PuzzleSpec, batch_size: int) -> int:
+    """Bytes that the backward pass of a step needs: of the last h-cycle, and of the loss.
+
+    A layer keeps the inputs of its matrix products, and of its norms in float32. A SwiGLU also
+    keeps gate, up and the activated gate. Attention keeps queries, keys and values, those of
+    queries and keys also as they were before the rotation.
+    """
+    tokens, width = config.prefix_len + spec.seq_len, config.hidden_size
+    wide, narrow = _item_sizes(config)
+
+    def swiglu(features: int) -> int:
+        inner = _inner(config, features)
+        if config.swiglu == "normed":
+            return features * narrow + inner * (5 * narrow + wide)
+        return features * narrow + 4 * inner * narrow
+
+    rotated = 2 if config.pos_encodings == "rope" else 0
+    mixer = width * swiglu(tokens) if config.mlp_t else tokens * width * (5 + rotated) * narrow
+    norms = 2 * tokens * width * wide
+    application = config.l_layers * (mixer + tokens * swiglu(width) + norms)
+    loss = spec.seq_len * spec.vocab_size * 4 * 8 + tokens * width * narrow
+    return batch_size * ((config.l_cycles + 1) * application + loss)
+
+
+def _inner(config: ModelConfig, width: int) -> int:
+    return swiglu_width(width, config.expansion, config.swiglu_multiple)

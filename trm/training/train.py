@@ -2,24 +2,29 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from trm.config import RunConfig
-from trm.errors import ConfigError
+from trm.errors import ConfigError, TrmWarning
 from trm.publish.push_during_training import push_best
 from trm.recipes import run_config
 from trm.runs.best_and_last import restore_pointers
+from trm.runs.checkpoint import puzzle_spec
 from trm.runs.layout import CONFIG_FILE
 from trm.runs.lock import run_lock
 from trm.runs.metrics_file import Listener
 from trm.runs.run_folder import rename_damaged
-from trm.runtime.device import device_errors, pick_device
+from trm.runtime.device import device_errors, device_memory, is_to_compile, pick_device
 from trm.runtime.process_group import SINGLE_PROCESS, init_process_group, process_group_from_env
 from trm.runtime.worker import num_restarts
 from trm.storage import write_text
 from trm.training.loop import TrainLoop, TrainResult
+from trm.training.memory_estimate import check_memory
 from trm.training.run_plan import RunPlan, claim_folder, confirm_plan, plan_run
 
 
@@ -59,7 +64,8 @@ def train(
             and so on.
 
     Raises:
-        ConfigError, DataError, CheckpointError: if the run cannot start.
+        ConfigError, DataError, CheckpointError: if the run cannot start, or does not fit into the
+            memory.
         TrainingError: if a loss is not finite, or the device is out of memory.
     """
     if isinstance(config, str):
@@ -76,10 +82,16 @@ def train(
             if is_restarted and resume == "never":
                 resume = "auto"  # the processes before these have started the run
             plan = plan_run(config, runs=runs, name=name, resume=resume, device=device, group=group)
-            if name is None and resume in ("auto", "never"):
-                plan = claim_folder(plan, group)
+            makes_folder = name is None and resume in ("auto", "never")
         else:
-            plan = confirm_plan(plan, group)
+            plan, makes_folder = confirm_plan(plan, group), False
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", group.size))
+        checked = (plan, device, group.size, here)
+        message = group.run_in_all(lambda: memory_warning(*checked))
+        if message and group.is_first:
+            warnings.warn(message, TrmWarning, stacklevel=2)
+        if makes_folder:
+            plan = claim_folder(plan, group)
         folder, config = plan.folder, plan.config
         if push_to is not None and group.is_first:
             listen = stack.enter_context(push_best(folder, push_to, listen))
@@ -95,3 +107,33 @@ def train(
         loop = TrainLoop(plan, device, group, listen, should_stop, profile_steps)
         with device_errors():
             return loop.run()
+
+
+def memory_warning(
+    plan: RunPlan, device: torch.device, num_processes: int, num_here: int
+) -> str | None:
+    """Check that a run fits into the memory of a device.
+
+    Args:
+        plan: the run.
+        device: of this process.
+        num_processes: that train together.
+        num_here: those of them on this machine, which share its memory if they train on its CPU.
+
+    Returns:
+        A warning if it may not fit.
+
+    Raises:
+        ConfigError: if it cannot fit.
+    """
+    memory = device_memory(device)
+    if memory is not None and device.type == "cpu":
+        memory = memory.share(num_here)
+    return check_memory(
+        plan.config,
+        puzzle_spec(plan.dataset.meta),
+        num_processes,
+        memory,
+        compiled=is_to_compile(device, plan.config.train.compile),
+        small_presets=[name for name, preset in plan.task.presets.items() if preset.for_cpu],
+    )

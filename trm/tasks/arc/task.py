@@ -39,6 +39,7 @@ from trm.tasks.metrics import Evaluator
 _PUBLISHED = {"model": {"l_cycles": 4}}
 _MINI = Preset(
     summary="A few tasks and a small network: the loss falls within minutes on a CPU.",
+    for_cpu=True,
     data={"no_concept": True, "num_train": 24, "num_test": 8, "num_aug": 20},
     settings={
         "model": {

@@ -43,6 +43,7 @@ class Maze(SquareBoardTask):
         # 6x6 mazes with a path of 17 cells have few shortest paths, so the rule is learned quickly.
         "mini": Preset(
             summary="Generated 6x6 mazes and a small MLP mixer: minutes on a CPU.",
+            for_cpu=True,
             data={
                 "source": "generate",
                 "size": 6,

@@ -82,6 +82,7 @@ class Sudoku(SquareBoardTask):
         ),
         "mini": Preset(
             summary="Generated 6x6 boards and a small MLP mixer: minutes on a CPU.",
+            for_cpu=True,
             data={"source": "generate", "size": 6, "num_aug": 500, "num_test": 600},
             settings={
                 "model": {
