@@ -270,7 +270,8 @@ def test_the_whole_way(trm: Trm, tmp_path: Path) -> None:
     done = trm("train", "sudoku", *TINY, "--max-steps", "3")
     lines = done.out.splitlines()
     assert lines[0] == "run runs/sudoku/a"
-    assert re.match(r"train step 1/3 loss \S+ .* lr \S+ .*eta 0:00:\d\d$", lines[1])
+    assert re.fullmatch(r"about .+ a step, .+ in all \(.+ a step at .+FLOP/s\)", lines[1])
+    assert re.match(r"train step 1/3 loss \S+ .* lr \S+ .*eta 0:00:\d\d$", lines[2])
     assert re.match(r"eval step 3/3 examples 4 exact_accuracy \S+ ", lines[-3])
     assert lines[-4] == "checkpoint step 3/3 path runs/sudoku/a/checkpoints/step-000003"
     assert lines[-1].endswith("next: trm eval --ckpt runs/sudoku/a")
@@ -278,7 +279,7 @@ def test_the_whole_way(trm: Trm, tmp_path: Path) -> None:
     assert report["checkpoint"] == "runs/sudoku/a/checkpoints/step-000003"
     assert report["metrics"]["exact_accuracy"]["count"] == 20
     longer = trm("train", "sudoku", "--resume", "runs/sudoku/a", "--max-steps", "5")
-    assert longer.out.startswith("run runs/sudoku/a, from step 3\ntrain step 4/5 ")
+    assert re.match(r"run runs/sudoku/a, from step 3\nabout .*\ntrain step 4/5 ", longer.out)
     assert (tmp_path / "runs/sudoku/a/last").readlink() == Path("checkpoints/step-000005")
 
 
@@ -294,6 +295,7 @@ def test_dry_run_writes_nothing(trm: Trm, tmp_path: Path) -> None:
     assert re.search(r"^parameters +\d", done.out, re.M)
     assert re.search(r"^puzzle embedding +16 numbers", done.out, re.M)
     assert re.search(r"^memory .* weights and optimizer", done.out, re.M)
+    assert re.search(r"^time +about .* a step, .* in all", done.out, re.M)
     assert not (tmp_path / "runs").exists()
 
 

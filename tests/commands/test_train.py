@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from trm.storage import Memory
+
 Fails = Callable[..., str]
 TINY = (
     "--preset", "mini", "--device", "cpu", "--batch-size", "8",
@@ -154,6 +156,21 @@ def test_dry_run_shows_the_examples_of_each_process(
 
     assert activations(parts) < activations(alone) / 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_cannot_fit_is_refused_before_anything_is_made(
+    trm: Callable[..., Any], mini_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trm.runtime.device.machine_memory", lambda: Memory(100_000, 100_000))
+    command = ("train", "sudoku", *TINY, "--data", mini_data)
+    refused = trm(*command)
+    assert refused.code == 1
+    needs = r"a training step needs about [\d.]+ KiB of memory, there are 97\.7 KiB\. Use .*\n"
+    assert re.fullmatch("trm: error: " + needs, refused.err)
+    assert list(tmp_path.iterdir()) == []
+    planned = trm(*command, "--dry-run")  # perhaps for another machine
+    assert (planned.code, "memory a device" in planned.out) == (0, True)
+    assert re.fullmatch("trm: warning: " + needs, planned.err)
 
 
 def test_a_run_logs_to_trackers(

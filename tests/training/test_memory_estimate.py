@@ -21,7 +21,7 @@ from trm.training.memory_estimate import check_memory, estimate_memory
 from trm.training.step import TrainState, supervision_step
 
 SPEC = PuzzleSpec(11, 81)
-GB = 10**9
+GIB = 1 << 30
 
 
 def config(model: dict[str, Any] | None = None, **train: object) -> RunConfig:
@@ -89,7 +89,7 @@ def saved_bytes(model: TinyRecursiveModel, puzzles: PuzzleBatch) -> int:
 
 def test_a_deep_model_is_counted_as_quickly() -> None:
     deep = estimate_memory(config({"l_layers": 100, "l_cycles": 256}), SPEC)
-    assert deep.total_bytes > 1000 * GB
+    assert deep.total_bytes > 1000 * GIB
 
 
 def test_no_average_takes_less() -> None:
@@ -99,7 +99,7 @@ def test_no_average_takes_less() -> None:
 
 
 def check(total: float, free: float | None = None, *, compiled: bool = False, **train: Any) -> Any:
-    memory = Memory(int(total * GB), int((total if free is None else free) * GB))
+    memory = Memory(int(total * GIB), int((total if free is None else free) * GIB))
     return check_memory(config(**train), SPEC, 1, memory, compiled=compiled, small_presets=["mini"])
 
 
@@ -108,20 +108,20 @@ def test_what_cannot_fit_is_refused_with_a_way_out() -> None:
         check(16)
     message = str(caught.value)
     match = re.fullmatch(
-        r"a training step needs about ([\d.]+) GB of memory, there are 16\.0 GB\. Use "
+        r"a training step needs about ([\d.]+) GiB of memory, there are 16\.0 GiB\. Use "
         r"--accumulate (\d+), a lower --batch-size or --preset mini\.",
         message,
     )
     assert match, message
     assert float(match[1]) > 16
     assert check(16, accumulate=int(match[2])) is None
-    with pytest.raises(ConfigError, match=r"there are 0\.1 GB\. Use a lower --batch-size or"):
+    with pytest.raises(ConfigError, match=r"there are 102\.4 MiB\. Use a lower --batch-size or"):
         check(0.1)
 
 
 def test_what_may_not_fit_is_a_warning() -> None:
     assert check(1000) is None
-    assert re.match(r"a training step .*, 10\.0 GB are free\. If it does not", check(1000, 10))
+    assert re.match(r"a training step .*, 10\.0 GiB are free\. If it does not", check(1000, 10))
     assert "--accumulate" in check(16, compiled=True)  # takes less than was counted
     with pytest.raises(ConfigError):
         check(0.1, compiled=True)

@@ -149,6 +149,8 @@ def test_a_nonfinite_loss_stops_the_run(
         json.loads(line) for line in (tmp_path / "sudoku/a/metrics.jsonl").read_text().splitlines()
     )
     assert (first["event"], first["total_steps"]) == ("start", 6)
+    assert first["run_s"] > 5 * first["step_s"] > 0
+    assert first["step_s"] == pytest.approx(first["step_flops"] / first["flops_per_s"])
     assert (line["event"], line["loss"]) == ("train", None)
     assert (last["event"], last["finished"]) == ("end", False)
     assert last["error"].startswith("loss or gradient not finite at step 1")

@@ -179,12 +179,13 @@ def print_dry_run(
     out.print(settings_table(resolved))
     for line in memory_lines(needs, plan.total_steps, size):
         out.print_parts(line)
-    out.print(f"time              {time.text}")
+    out.print_parts(f"time              {time.text}")
     here = size if options is None else options.num_processes
-    for message in (
-        time.warning(device.type, plan.task.presets),
-        memory_warning(plan, device, size, here),
-    ):
+    try:
+        memory = memory_warning(plan, device, size, here)
+    except ConfigError as error:  # the run may be meant for another machine
+        memory = str(error)
+    for message in (time.warning(device.type, plan.task.presets), memory):
         if message:
             warnings.warn(message, TrmWarning, stacklevel=2)
     return 0

@@ -165,8 +165,7 @@ class TrainingView:
             self._bar.update(self._task, completed=record["step"], eta=eta)
         else:
             parts = [f"{event} step {record['step']}/{self._total}", *_pairs(record, verbose)]
-            lines = Text("\n".join(_wrapped(parts, self._console.width)))
-            self._console.print(lines, soft_wrap=True)
+            self._console.print_parts(*parts)
 
 
 class _CountView:

@@ -41,9 +41,7 @@ Settings = Mapping[str, Mapping[str, Any]]
 class Preset:
     """Named options for building data, and settings for a run.
 
-    Attributes:
-        for_cpu: whether a CPU trains it in minutes or hours. Such presets are suggested to whoever
-            is about to train something larger on a CPU.
+    ``for_cpu``: small enough for a CPU, so it is suggested for a run that would take days there.
     """
 
     summary: str

@@ -17,10 +17,9 @@ from trm.runs.time_estimate import TimeEstimate
 from trm.training.run_plan import RunPlan
 from trm.training.schedule import Schedule, depth_at, eval_examples
 
-#: The share of the measured speed of the network that whole training steps reach. The rest is the
-#: backward pass, the loss and the optimizer. See docs/reference/speed.md; without a measurement
-#: on a kind of device it is 1.
-_SHARE = {"cpu": 0.8}
+#: The speed of whole training steps, relative to the measured speed of the network: measured on a
+#: CPU, see docs/reference/speed.md. Nothing has been measured on other kinds of device.
+_SHARE = {"cpu": 0.9}
 #: Measure with more examples until a call takes this many seconds; then for at least these
 #: seconds, or three times if that takes fewer than the last ones.
 _LONG, _MIN_SECONDS, _MOST_SECONDS = 0.03, 0.05, 0.3
@@ -83,13 +82,14 @@ def estimate_time(
         start: the steps that are done.
         num_examples: the examples of an evaluation.
     """
-    points = range(start, total, -(-(total - start) // _MOST_POINTS) or 1)
+    steps = max(0, total - start)
+    points = range(start, total, -(-steps // _MOST_POINTS) or 1)
     depths = [depth_at(step / total, config.train.depth_curriculum) for step in points]
     example = statistics.fmean(
         train_step_flops(config.model, spec, depth) for depth in depths or [None]
     )
     step_flops = example * config.train.batch_size
-    steps, every = total - start, Schedule.from_config(config, total).eval_every
+    every = Schedule.from_config(config, total).eval_every
     evaluations = -(-total // every) - start // every if steps else 0
     evaluation = num_examples * config.model.halt_max_steps * eval_step_flops(config.model, spec)
     share = _SHARE.get(device, 1.0)
