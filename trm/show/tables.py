@@ -125,7 +125,7 @@ def runs_table(runs: "Iterable[RunSummary]", now: datetime | None = None) -> Fit
     now = now or datetime.now(UTC)
     table = FittedTable(
         Column("name", is_name=True), "task", "state", ">step", ">best",
-        Column("at", right=True, leave_out=1), Column("metric", leave_out=3),
+        Column("at", right=True, leave_out=1), Column("metric", wraps=True, leave_out=3),
         Column("updated", leave_out=2),
     )  # fmt: skip
     for run in runs:
