@@ -9,7 +9,7 @@ csv, kaggle             puzzles with answers in ``train.csv`` and ``test.csv``; 
 runs/sudoku/sud ...     a run of two steps for each of them, with a tiny network
 published               the Sudoku run's checkpoint as the published trainer writes it
 sud.csv, maze.csv       puzzles with answers
-sud.txt, maze.txt ...    one puzzle a line
+sud.txt, maze.txt ...    one puzzle a line; ``drawn.txt``: Sudokus that are drawn
 sud.npz, arc.npz        saved predictions of the run; ``cut.npz.partial``: of half an evaluation
 eval.json, vote.json    results with ``--json``; ``sweep.json``: of ``trm sweep-eval --out``
 answers.csv             answers to ``sud.txt``
@@ -49,6 +49,19 @@ compile = false
 
 [eval]
 max_examples = 4
+"""
+_DRAWN = """\
+test 0:
+ . 1 | . .
+ . 2 | 4 1
+-----+-----
+ 1 4 | 3 2
+ 2 . | 1 .
+
++-----+-----+
+| 1 _ | * 0 |      1 2 | 3 4
+
+| . . | . . |      3 4 | 1 2
 """
 SUDOKU = "build-data sudoku --source generate --size 4 --num-train 20 --num-test 6 --num-aug 3"
 MAZE = "build-data maze --source generate --size 6 --min-path 17 --num-train 40 --num-test 10"
@@ -105,6 +118,7 @@ def build_base(folder: Path) -> None:
     (folder / "recipe.toml").write_text(RECIPE)
     (folder / "all.toml").write_text(MANIFEST)
     (folder / "sud.txt").write_text(".1...24114322.1.\n....14323..141..\n1...............\n")
+    (folder / "drawn.txt").write_text(_DRAWN)
     with Sandbox(folder, seconds=300) as sandbox:
         for line in COMMANDS.splitlines():
             done = sandbox.run(line.split(" >")[0].split())
