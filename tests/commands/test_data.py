@@ -207,7 +207,7 @@ def test_training_on_new_copies(trm: Trm, fails: Fails, tmp_path: Path) -> None:
     assert config["data"]["augment"] == "online"
     longer = (*TRAIN[:-1], "5", "--data", "d")
     message = fails(*longer)
-    assert "was trained with data.augment = online, now it is stored. Give what it" in message
+    assert "was trained with data.augment = online, now it is stored. To resume it" in message
     assert "from step 3" in trm(*longer, "--augment", "online").out
     resumed = trm("train", "sudoku", "--resume", "runs/sudoku/a", "--max-steps", "6")
     assert "train step 6/6" in resumed.out
