@@ -1,15 +1,16 @@
 """Reads a page: its code blocks, and what an HTML comment before a block says about running it.
 
-==================================  ==============================================================
-``<!-- not run: REASON -->``        the commands of the next block are not run
-``<!-- run with: --flag VALUE -->``  each command of trm in the next block gets these flags
-``<!-- before: COMMAND -->``        a command that is run before the next block
-``<!-- needs: PAGE.md#SECTION -->``  that section's blocks are run before the first one of the page
-==================================  ==============================================================
+=====================================  ===========================================================
+``<!-- not run: REASON -->``           the commands of the next block are not run
+``<!-- run with: --flag VALUE -->``    each command of trm in the next block gets these flags
+``<!-- run with: NAME=VALUE -->``      ... or these environment variables
+``<!-- before: COMMAND -->``           a command that is run before the next block
+``<!-- needs: PAGE.md#SECTION -->``    that section's blocks are run before the first of the page
+=====================================  ===========================================================
 
 A block in ``sh`` or ``bash``, or one that begins with a command, is a script. A block that begins
 with ``$`` is a session: commands, each with the output that it prints. A block that begins with
-``# NAME.toml`` or the like is a file of that name.
+``# NAME.toml`` or the like is a file of that name. The commands of a recipe are in its comments.
 """
 
 import re

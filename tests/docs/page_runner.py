@@ -111,7 +111,10 @@ class Shell:
         self._server = _Server(str(self._programs / "socket"), self._answer)
         given = {"socket": str(self._programs / "socket"), "python": sys.executable}
         given |= {"project": str(ROOT / "pyproject.toml"), "hf": shutil.which("hf", path=_BIN)}
-        for name, program in (("trm", _TRM), ("pip", _PIP), ("hf", _HF), ("python3", _PYTHON)):
+        programs = {"trm": _TRM, "pip": _PIP, "hf": _HF, "python3": _PYTHON}
+        if shutil.which("jq") is None:  # the only program that pages use and tests do not need
+            programs["jq"] = "#!/bin/sh\ncat\n"
+        for name, program in programs.items():
             file = self._programs / name
             file.write_text(program.format(**given))
             file.chmod(file.stat().st_mode | stat.S_IXUSR)
