@@ -75,13 +75,13 @@ def evaluated(trm: Trm, *arguments: str | Path) -> Any:
 def test_several_checkpoints_are_a_table(trm: Trm, trained_run: Path) -> None:
     both = ("--ckpt", trained_run, "--ckpt", trained_run / "checkpoints" / "step-000090")
     lines = trm("eval", "--max-examples", "20", *both).out.splitlines()
-    assert lines[1].split() == [
-        "task", "checkpoint", "step", "metric", "value", "95%", "interval", "of", "reported"
+    assert lines[0].split() == [
+        "checkpoint", "task", "step", "metric", "value", "95%", "interval", "of"
     ]  # fmt: skip
     single, other = (evaluated(trm, *both[place : place + 2]) for place in (0, 2))
-    for line, report in zip(lines[3:5], (single, other), strict=True):
+    for line, report in zip(lines[2:4], (single, other), strict=True):
         value = f"{report['metrics']['exact_accuracy']['value']:.4f}"
-        assert line.split()[:2] == ["sudoku", report["checkpoint"]]
+        assert line.split()[:2] == [report["checkpoint"], "sudoku"]
         assert re.search(rf" {report['step']} +exact_accuracy +{value} .* 20 *$", line)
     found = evaluated(trm, *both)
     assert [one["metrics"] for one in found] == [single["metrics"], other["metrics"]]
@@ -118,15 +118,15 @@ def test_all_checkpoints_of_a_manifest(trm: Trm, manifest: Path, trained_run: Pa
     lines = trm("eval", "--all", manifest).out.splitlines()
     exact, low, high = first["exact_accuracy"]["value"], *first["exact_accuracy"]["interval"]
     numbers = f" +exact_accuracy +{exact:.4f} +{low:.4f} to {high:.4f} +30 +0.8740 *$"
-    assert re.search(r"^ sudoku +mine \[best\] +180" + numbers, lines[3])
-    assert re.search(rf" mean_steps, 2 votes +{second['mean_steps']['value']:.4f} +20 *$", lines[4])
+    assert re.search(r"^mine \[best\] +sudoku +180" + numbers, lines[2])
+    assert re.search(rf" mean_steps, 2 votes +{second['mean_steps']['value']:.4f} +20 *$", lines[3])
     markdown = trm("eval", "--all", manifest, "--markdown").out.splitlines()
     assert markdown == [
-        "| task | checkpoint | step | metric | value | 95% interval | of | reported |",
+        "| checkpoint | task | step | metric | value | 95% interval | of | reported |",
         "| --- | --- | ---: | --- | ---: | --- | ---: | ---: |",
-        f"| sudoku | mine [best] | 180 | exact_accuracy | {exact:.4f} | {low:.4f} to {high:.4f} "
+        f"| mine [best] | sudoku | 180 | exact_accuracy | {exact:.4f} | {low:.4f} to {high:.4f} "
         "| 30 | 0.8740 |",
-        f"| sudoku | {trained_run}/last | 180 | mean_steps, 2 votes "
+        f"| {trained_run}/last | sudoku | 180 | mean_steps, 2 votes "
         f"| {second['mean_steps']['value']:.4f} |  | 20 |  |",
     ]
 
@@ -140,7 +140,7 @@ def test_flags_come_before_what_a_manifest_says(trm: Trm, manifest: Path) -> Non
 def test_one_evaluation_in_markdown(trm: Trm, trained_run: Path) -> None:
     lines = trm("eval", "--ckpt", trained_run, "--max-examples", "9", "--markdown").out.splitlines()
     assert len(lines) == 3
-    assert re.fullmatch(r"\| sudoku \| \S+ \| 180 \| exact_accuracy \| .* \| 9 \|  \|", lines[2])
+    assert re.fullmatch(r"\| \S+ \| sudoku \| 180 \| exact_accuracy \| .* \| 9 \|", lines[2])
 
 
 @pytest.mark.parametrize("votes", ["1", "2"])

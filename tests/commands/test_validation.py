@@ -54,9 +54,11 @@ def test_an_early_end_is_said_plainly(runs: Path) -> None:
 
 
 def test_the_run_is_listed_with_what_it_was_measured_on(trm: Trm, runs: Path) -> None:
-    (line,) = (line for line in trm("runs", runs / "runs").out.splitlines() if " a " in line)
-    assert re.split(r" {2,}", line.strip())[2:5] == [
-        "finished", "6/12", "exact_accuracy 0.5000 at 4, validation"
+    (line,) = (
+        line for line in trm("runs", runs / "runs").out.splitlines() if line.startswith("a ")
+    )
+    assert re.split(r" {2,}", line.strip())[2:7] == [
+        "finished", "6/12", "0.5000", "4", "exact_accuracy, validation"
     ]  # fmt: skip
 
 
