@@ -111,7 +111,7 @@ def run(arguments: list[str]) -> int:
         return _complete()
     with warnings.catch_warnings():
         warnings.simplefilter("always", TrmWarning)
-        warnings.showwarning = lambda message, *_, **__: notes.print(
+        warnings.showwarning = lambda message, *_, **__: notes.print_parts(
             f"trm: warning: {' '.join(str(message).split())}"
         )
         try:
@@ -165,7 +165,7 @@ def _fail(message: str) -> int:
     """Print an error, and give the exit code. What makes it very long is left out."""
     if len(message) > _LONGEST_ERROR:
         message = f"{message[: _LONGEST_ERROR // 2]} ... {message[-_LONGEST_ERROR // 2 :]}"
-    notes.print(f"trm: error: {message}")
+    notes.print_parts(f"trm: error: {message}")
     return 1
 
 
