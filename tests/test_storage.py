@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from trm import storage
 from trm.errors import InputError, StorageError
 from trm.storage import (
     atomic_file,
@@ -421,3 +422,29 @@ def test_files_of_other_libraries_obey_the_umask(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, umask=0o027, check=True)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "folder"),
+    [("memory.max", "memory.current", ""),
+     ("limit_in_bytes", "usage_in_bytes", "memory/memory.")],
+)  # fmt: skip
+def test_a_container_has_the_memory_of_its_limit(
+    limit: str, used: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_CGROUP_ROOT", tmp_path)
+    whole = storage.machine_memory()
+    assert whole is not None
+    assert 0 < whole.free <= whole.total
+    statistics = tmp_path / (folder + "stat" if folder else "memory.stat")
+    statistics.parent.mkdir(exist_ok=True)
+    statistics.write_text("active_file 7\ninactive_file 300\n")
+    (tmp_path / (folder + limit)).write_text("10000\n")
+    (tmp_path / (folder + used)).write_text("4300\n")
+    found = storage.machine_memory()
+    assert found == storage.Memory(10_000, 6_000)  # what caches files would be made free
+    assert found.share(2) == storage.Memory(5_000, 3_000)
+    (tmp_path / (folder + limit)).write_text("max\n")
+    unlimited = storage.machine_memory()
+    assert unlimited is not None
+    assert unlimited.total == whole.total

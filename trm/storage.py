@@ -62,6 +62,9 @@ _CGROUPS = (
 )
 
 
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+
 @dataclass(frozen=True)
 class Memory:
     """Bytes of memory: in all, and those that are free or would be made free."""
@@ -83,11 +86,10 @@ def machine_memory() -> Memory | None:
     free = free if available is None else 1024 * available
     free = total if free is None else free
     for limit_name, used_name, statistics_name in _CGROUPS:
-        root = Path("/sys/fs/cgroup")
-        limit, used = (_number_in(root / name) for name in (limit_name, used_name))
+        limit, used = (_number_in(_CGROUP_ROOT / name) for name in (limit_name, used_name))
         if limit is not None:
             total = min(total, limit)
-            cached = _number_in(root / statistics_name, "inactive_file") or 0
+            cached = _number_in(_CGROUP_ROOT / statistics_name, "inactive_file") or 0
             free = min(free, max(0, limit - max(0, (used or 0) - cached)))
     return Memory(total, free)
 

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -24,6 +25,7 @@ from trm.models import (
     step_loss,
 )
 from trm.models.losses import stablemax_cross_entropy
+from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
 from trm.training.step import METRICS, TrainState, TrainStep, supervision_step
 
 OUR_METRIC = {
@@ -111,18 +113,26 @@ def test_evaluation(reference: Reference) -> None:
             torch.testing.assert_close(logits, expected["logits"], atol=1e-4, rtol=0)
             torch.testing.assert_close(halt_logits, expected["halt_logits"], atol=1e-4, rtol=0)
             torch.testing.assert_close(loss.total[None], expected["loss"], atol=0, rtol=1e-4)
-    metrics = {
-        "count": loss.scored.sum(),
-        "accuracy": loss.cell_accuracy.sum(),
-        "exact_accuracy": loss.exact.sum(),
-        "q_halt_accuracy": ((halt_logits >= 0) == loss.exact).sum(),
-        "steps": reference.num_eval_steps * loss.scored.sum(),
-        "lm_loss": loss.answer,
-        "q_halt_loss": loss.halting,
-    }
-    for name, value in metrics.items():
+    count, rows = loss.scored.sum(), np.arange(len(logits))
+    evaluator = AccuracyEvaluator()
+    evaluator.update(
+        EvalBatch(
+            inputs=puzzles.inputs.numpy(),
+            labels=puzzles.labels.numpy(),
+            answers=logits.argmax(-1).to(torch.int32).numpy(),
+            halt_logits=halt_logits.numpy(),
+            halt_steps=np.ones(len(rows), np.int32),
+            steps=np.full(len(rows), reference.num_eval_steps, np.float32),
+            puzzle_identifiers=puzzles.identifiers.numpy(),
+            examples=rows,
+            puzzles=rows,
+        )
+    )
+    metrics = {name: metric.value * count for name, metric in evaluator.result().items()}
+    metrics |= {"count": count, "answer_loss": loss.answer, "halting_loss": loss.halting}
+    for name, our_name in OUR_METRIC.items():
         expected_value = reference.tensors[f"eval.metrics.{name}"].item()
-        assert float(value) == pytest.approx(expected_value, rel=1e-4), name
+        assert float(metrics[our_name]) == pytest.approx(expected_value, rel=1e-4), name
 
 
 def test_gradients_of_the_first_step(reference: Reference) -> None:
