@@ -7,8 +7,8 @@
 
 Nothing is trained. ``pictures/runs`` has the settings and some metrics of the tutorial's runs,
 ``eval.json`` the result of ``trm eval --json``, ``solve.json`` a recorded solution; each was made
-with the commands that the tutorial shows, and ``solve.json`` names its own. The estimate of the time
-at the start of the run was recorded later, while the machine had more other work.
+with the commands that the tutorial shows, and ``solve.json`` names its own. The time at the start
+of the run was estimated later, while the machine had more other work.
 """
 
 import contextlib
