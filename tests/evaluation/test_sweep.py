@@ -104,7 +104,7 @@ def test_a_file_of_something_else_is_refused(
     file = tmp_path / "s.json"
     how: Any = {"samples": (1,), "max_examples": 10, "out": file}
     trm.sweep_eval(model, **how)
-    whole, way_out = file.read_text(), r"\. Name another --out, or remove it\.$"
+    whole, way_out = file.read_text(), r"\. Name another `out`, or remove it\.$"
 
     def refused(message: str, asked: Any = model, **more: Any) -> None:
         with pytest.raises(InputError, match=rf"s\.json {message}{way_out}"):
@@ -169,5 +169,5 @@ def test_numbers_that_make_no_sense(model: trm.Model, tmp_path: Path) -> None:
     for name in ("batch_size", "max_examples"):
         with pytest.raises(InputError, match=rf"^{name} is 0\. Give 1 or more\.$"):
             evaluate(model, **{name: 0})
-    with pytest.raises(InputError, match=r"s\.csv does not end in \.json\. Name such a file\.$"):
+    with pytest.raises(InputError, match=r"s\.csv\" does not end in \.json\. Name such a file\.$"):
         trm.sweep_eval(model, out=tmp_path / "s.csv")

@@ -39,6 +39,7 @@ def puzzle_text(solution: trm.Solution) -> str:
         tuple(map(tuple, ROWS)),
         [[str(cell) for cell in row] for row in ROWS],
         [[cell or None for cell in row] for row in ROWS],
+        [[str(cell or " ") for cell in row] for row in ROWS],
         [np.array(row) for row in ROWS],
     ],
 )

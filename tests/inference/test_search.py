@@ -185,8 +185,10 @@ def test_a_verdict_on_what_was_looked_for(model: trm.Model) -> None:
 
 @pytest.mark.parametrize("how", [{"halt": 0.9}, {"samples": 2, "choose": "first"}], ids=str)
 def test_there_is_one_way_to_end(model: trm.Model, how: Any) -> None:
-    flag = "--halt" if "halt" in how else "--choose first"
-    message = rf"^--until-valid ends at a valid board, {flag} at a likely one\. Leave one of them"
+    other = "`halt`" if "halt" in how else 'choose="first"'
+    message = (
+        rf"^until_valid=True ends at a valid board, {other} at a likely one\. Leave one of them"
+    )
     with pytest.raises(ConfigError, match=message):
         model.solve(SOLVED, until_valid=True, **how)
 
@@ -196,8 +198,8 @@ def test_where_only_a_label_can_tell_nothing_is_looked_for(
 ) -> None:
     monkeypatch.setattr(type(model.task), "is_valid", lambda *_: None)
     message = (
-        r"^--until-valid: in task sudoku only a label can tell whether an answer is right\. Leave "
-        r"it out\.$"
+        r"^until_valid=True: in task sudoku only a label can tell whether an answer is right\. "
+        r"Leave it out\.$"
     )
     with pytest.raises(InputError, match=message):
         model.solve(SOLVED, until_valid=True)

@@ -50,7 +50,7 @@ def rows_of(board: list[Any], empty: str) -> list[str]:
 
     Args:
         board: for which :func:`is_board` holds.
-        empty: the character of a cell that is None, NaN or an empty text.
+        empty: the character of a cell that is None, NaN, a space or an empty text.
 
     Raises:
         InputError: if a number is not one character.
@@ -65,7 +65,7 @@ def rows_of(board: list[Any], empty: str) -> list[str]:
 
 
 def _character(cell: object, empty: str, where: str) -> str:
-    if cell in (None, "") or (isinstance(cell, float) and math.isnan(cell)):
+    if cell in (None, "", " ") or (isinstance(cell, float) and math.isnan(cell)):
         return empty
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
