@@ -139,7 +139,7 @@ def test_what_a_run_held_out_can_be_looked_at_again(held_out_run: Path, tmp_path
 
 
 def test_a_run_that_held_nothing_out(trained_run: Path) -> None:
-    message = r"was trained without holding puzzles out\. Train with --validation-share 0\.1, or"
+    message = r"was trained without holding puzzles out\. Train with validation_share=0\.1, or"
     with pytest.raises(InputError, match=message):
         trm.evaluate(trained_run, split="validation", device="cpu")
 
