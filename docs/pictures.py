@@ -74,6 +74,7 @@ def recorder(clock: Callable[[], float] = lambda: 0.0) -> Terminal:
 
 def save_terminal(console: Terminal, path: Path, title: str) -> None:
     """Save what was recorded."""
+    console.print()  # rich cuts off what hangs below the last line, such as an underscore
     svg = console.export_svg(
         title=title, theme=MONOKAI, code_format=SVG_FORMAT, unique_id=f"trm-{path.stem}"
     )
