@@ -79,6 +79,8 @@ def test_the_newest_run_is_exported(
     native = checkpoint("runs/sudoku/a/checkpoints/step-000007", WIDE, names=["<blank>", "p1"])
     (native.parents[1] / "last").symlink_to("checkpoints/step-000007")
     assert trm.export_checkpoint(format="published", out="out") is None
+    assert trm.export_checkpoint(trm.load(), format="published", out="same") is None
+    assert files_of(tmp_path / "same") == files_of(tmp_path / "out")
     assert set(files_of(tmp_path / "out")) == {"step_7", "all_config.yaml", "identifiers.json"}
     back = trm.import_checkpoint("out", out="back")
     assert back.names is not None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import trm
 from tests.hub import HubServer
 from tests.hub.commands import Online, refused, succeeded
 from tests.made_checkpoints import files_of
@@ -71,7 +72,7 @@ def test_the_files_are_those_of_the_checkpoint(
     assert text.endswith(
         f"pushed c: {hub.url}/alice/demo/commit/{commit.oid}\nnext: trm eval --ckpt alice/demo\n"
     )
-    listed = dict(re.findall(r"^ (\S+) +([\d,]+) $", text, re.MULTILINE))
+    listed = dict(re.findall(r"^(\S+) +([\d,]+)$", text, re.MULTILINE))
     assert listed == {name: f"{len(content):,}" for name, content in on_hub(hub).items()}
     assert not hub.repos["alice/demo"].private
 
@@ -185,6 +186,13 @@ def test_a_dry_run_writes_what_would_go_and_talks_to_nobody(
     succeeded(online(*PUSH, "c"))
     assert on_hub(hub) == files_of(tmp_path / "hub" / "alice" / "demo")
     assert set(files_of(tmp_path / "there")) == {*on_hub(hub), *STATE}
+
+
+def test_a_model_is_pushed_from_its_checkpoint(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    model = trm.load(checkpoint("c"))
+    pushed = trm.push_hub(model, repo="alice/demo", dry_run=True, out=tmp_path / "there")
+    assert pushed.folder == tmp_path / "there"
+    assert pushed.files["model.safetensors"] == (model.path / "model.safetensors").stat().st_size
 
 
 WRITES = "your token may not write to {}. Use a repository and a token that match."

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from trm.checkpoints.open_checkpoint import locate_checkpoint
 from trm.errors import CheckpointError
+from trm.inference.model import Model
 from trm.runs.checkpoint import verify_checksums
 
 if TYPE_CHECKING:
@@ -43,13 +44,13 @@ def import_checkpoint(
 
 
 def export_checkpoint(
-    checkpoint: str | Path | None = None, *, format: Format, out: str | Path
+    checkpoint: Model | str | Path | None = None, *, format: Format, out: str | Path
 ) -> float | None:
     """Write a checkpoint in another format: ``trm export``.
 
     Args:
-        checkpoint: a run folder (its best checkpoint), a checkpoint folder, or one on the Hub; the
-            newest run in ``runs/`` by default.
+        checkpoint: a model, a run folder (its best checkpoint), a checkpoint folder, or one on the
+            Hub; the newest run in ``runs/`` by default.
         format: ``published`` for the published trainer; ``onnx`` and ``torch-export`` hold one
             supervision step, with its state as inputs and outputs.
         out: the new folder.
@@ -65,6 +66,8 @@ def export_checkpoint(
     from trm.checkpoints.published import checkpoint as published
     from trm.publish import export_program
 
+    if isinstance(checkpoint, Model):
+        checkpoint = checkpoint.path
     located = locate_checkpoint(None if checkpoint is None else str(checkpoint))
     path = located.path
     if located.published is not None:

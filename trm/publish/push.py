@@ -11,6 +11,7 @@ from trm import hub
 from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.errors import CheckpointError, HubError
 from trm.hub_names import HubName, parse_name
+from trm.inference.model import Model
 from trm.publish.model_card import model_card
 from trm.runs.checkpoint import verify_checksums, write_checksums
 from trm.runs.layout import (
@@ -48,7 +49,7 @@ class PushResult:
 
 
 def push_hub(
-    checkpoint: str | Path | None = None,
+    checkpoint: Model | str | Path | None = None,
     *,
     repo: str,
     private: bool = False,
@@ -62,8 +63,8 @@ def push_hub(
     """Push a checkpoint to the Hugging Face Hub, with a model card.
 
     Args:
-        checkpoint: a run folder (its best checkpoint) or a checkpoint folder; the newest run in
-            ``runs/`` by default.
+        checkpoint: a model, a run folder (its best checkpoint) or a checkpoint folder; the newest
+            run in ``runs/`` by default.
         repo: ``USER/NAME``; created if missing.
         private: create a repository that only its owner can see.
         revision: the branch to push to; created if missing.
@@ -79,7 +80,7 @@ def push_hub(
         InputError: if the folder of a dry run exists.
     """
     name = parse_repository(repo, revision)
-    opened = open_checkpoint(checkpoint)
+    opened = open_checkpoint(checkpoint.path if isinstance(checkpoint, Model) else checkpoint)
     if opened.tensors is not None:
         command = shlex.join(["trm", "import", opened.name, "--out", "imported"])
         raise CheckpointError(
