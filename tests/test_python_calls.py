@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+import torch
 from pydantic import BaseModel
 
 import trm
@@ -18,6 +19,7 @@ from trm.errors import InputError, TrmError
 from trm.inference.options import SolveOptions
 from trm.python_calls import ARGUMENTS, COMMAND_ONLY, SWITCHES, in_python, python_call
 from trm.recipes import SETTING_OF
+from trm.storage import as_paths
 
 
 def python_parameters() -> set[str]:
@@ -182,6 +184,49 @@ def test_an_argument_of_another_type_is_one_line(arguments: dict[str, Any], prob
 )
 def test_arguments_of_the_right_types_pass(arguments: dict[str, Any]) -> None:
     assert python_call(call)(**arguments) == "called"
+
+
+class PathLike:
+    """A path that is no ``Path``."""
+
+    def __fspath__(self) -> str:
+        return "x/y"
+
+
+def test_what_behaves_like_a_path_or_a_truth_value_becomes_one() -> None:
+    def echo(
+        path: str | Path, *more: str | Path, switch: bool = False, given: Any = None, **options: Any
+    ) -> list[Any]:
+        return [path, *more, switch, given, options]
+
+    like, yes = PathLike(), np.bool_(True)
+    called: Any = python_call(echo)
+    path, second, third, switch, given, options = called(
+        like, "y", Path("z"), switch=yes, given=like, init=like
+    )
+    assert (path, second, third, switch) == (Path("x/y"), "y", Path("z"), True)
+    assert isinstance(switch, bool)
+    assert given is like
+    assert options == {"init": Path("x/y")}
+    with pytest.raises(InputError, match=r"^echo: more is 3\. Give a path\.$"):
+        called("x", "y", 3)
+
+
+def test_a_list_may_hold_what_behaves_like_a_path() -> None:
+    assert as_paths([PathLike(), "z"]) == as_paths((Path("x/y"), "z")) == (Path("x/y"), "z")  # type: ignore[list-item]
+
+
+def test_a_device_of_torch_is_a_device() -> None:
+    config = trm.run_config("sudoku", device=torch.device("cpu"))
+    assert config.train.device == "cpu"
+
+
+def test_a_missing_dataset_names_the_preset_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TrmError, match=r"Build it: trm build-data sudoku --preset mini$"):
+        trm.train("sudoku", preset="mini")
 
 
 def test_a_name_that_no_argument_has_is_left_to_python() -> None:

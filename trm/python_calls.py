@@ -96,13 +96,17 @@ def _literal(value: str) -> str:
 def python_call(call: Callable[P, R]) -> Callable[P, R]:
     """A function that checks its arguments, and whose errors name arguments instead of flags."""
 
-    parameters = inspect.signature(call).parameters
+    signature = inspect.signature(call)
 
     @functools.wraps(call)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            check_arguments(call.__name__, parameters, args, kwargs)
-            return call(*args, **kwargs)
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return call(*args, **kwargs)  # Python's own error names the function
+        try:
+            check_arguments(call.__name__, bound)
+            return call(*bound.args, **bound.kwargs)
         except TrmError as error:
             error.args = (in_python(str(error)),)
             raise
@@ -110,27 +114,42 @@ def python_call(call: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
-def check_arguments(
-    call: str,
-    parameters: Mapping[str, inspect.Parameter],
-    args: Sequence[object],
-    kwargs: Mapping[str, object],
-) -> None:
+def check_arguments(call: str, bound: inspect.BoundArguments) -> None:
     """Check arguments against the annotations of a function.
 
-    Annotations in quotes are not checked, and names that the function does not have are left to
-    Python.
+    Annotations in quotes are not checked. What only behaves like a path or a truth value, such as
+    one of NumPy, is replaced by a ``Path`` or a ``bool``.
 
     Raises:
         InputError: for the first argument of another type.
     """
-    given = {**dict(zip(parameters, args, strict=False)), **kwargs}
-    for name, value in given.items():
-        kind = parameters[name].annotation if name in parameters else Any
+
+    def check(name: str, value: object, kind: Any) -> object:
+        value = _plain(value, kind)
         if not _fits(value, kind):
             shown = str(value) if isinstance(value, Path) else value
             text = " ".join(f"{shown!r:.60}".split())
             raise InputError(f"{call}: {name} is {text}. Give {_words(kind)}.")
+        return value
+
+    for name, value in bound.arguments.items():
+        parameter = bound.signature.parameters[name]
+        kind = parameter.annotation
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            bound.arguments[name] = tuple(check(name, part, kind) for part in value)
+        elif parameter.kind is parameter.VAR_KEYWORD:  # settings, which are checked later
+            bound.arguments[name] = {key: _plain(part, Path) for key, part in value.items()}
+        else:
+            bound.arguments[name] = check(name, value, kind)
+
+
+def _plain(value: object, kind: Any) -> object:
+    """The value, or the ``Path`` or ``bool`` that it stands for where that type is taken."""
+    kinds = get_args(kind) or (kind,)
+    if Path in kinds and isinstance(value, os.PathLike) and not isinstance(value, Path):
+        return Path(value)
+    is_numpy_bool = type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_")
+    return bool(value) if bool in kinds and is_numpy_bool else value
 
 
 def _fits(value: object, kind: Any) -> bool:

@@ -54,6 +54,7 @@ def settings_of(arguments: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
             found |= _save_every(str(value), flag)
         else:
             off = name == "compile" and value is False
+            value = str(value) if name == "device" else value  # also of torch
             found[SETTING_OF[name]] = (value, "--no-compile" if off else flag)
     if arguments.get("epochs") is not None and arguments.get("max_steps") is None:
         found["train.max_steps"] = (None, "--epochs")  # replaces a preset's number of steps

@@ -51,7 +51,8 @@ def as_paths(paths: Paths) -> tuple[str | Path, ...]:
     >>> as_paths("runs/a"), as_paths(["runs/a", "runs/b"])
     (('runs/a',), ('runs/a', 'runs/b'))
     """
-    return (paths,) if isinstance(paths, str | Path) else tuple(paths)
+    several = [paths] if isinstance(paths, str | os.PathLike) else paths
+    return tuple(path if isinstance(path, str) else Path(path) for path in several)
 
 
 #: Where a container's limit on its memory, its use of memory and the statistics of that are, in

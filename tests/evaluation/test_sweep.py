@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import trm
@@ -53,6 +54,7 @@ def test_combinations_that_come_to_the_same_are_one() -> None:
     assert first.halt == 0.9
     assert [one.halt for one in combinations(samples=(1,), halt=(0.5, 0.8))] == [0.5, 0.8]
     assert combinations(samples=1, halt=0.5) == [InferenceOptions(halt=0.5)]
+    assert combinations(samples=np.array([1]), halt=np.float64(0.5)) == [InferenceOptions(halt=0.5)]
     with pytest.raises(ConfigError, match="--samples 0: Input should be greater"):
         combinations(samples=(0,))
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from trm.models.flops import eval_step_flops
 from trm.pictures.html import table_html
 from trm.reading import FileReader
 from trm.storage import Paths, check_writable, write_text
+from trm.tasks.given_cells import as_lists
 from trm.tasks.metrics import Metric
 
 #: The numbers of samples to try by default.
@@ -142,9 +143,9 @@ def combinations(**values: Any) -> list[InferenceOptions]:
     Raises:
         ConfigError: if a value is out of range, or no combination would use it.
     """
-    tried: dict[str, Sequence[Any]] = {
-        name: value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-        for name, value in ({"samples": SAMPLES} | values).items()
+    given: Any = as_lists({"samples": SAMPLES} | values)
+    tried: dict[str, list[Any]] = {
+        name: value if isinstance(value, list) else [value] for name, value in given.items()
     }
     most = max(tried["samples"], default=1)
     for name, count in (

@@ -308,8 +308,7 @@ def load(
         HubError: if it cannot be downloaded.
     """
     stored = open_checkpoint(checkpoint, task=task)
-    chosen = pick_device(device) if isinstance(device, str) else device
-    return Model(stored.model(chosen), stored)
+    return Model(stored.model(pick_device(str(device))), stored)
 
 
 def _rows_hint(given: list[object]) -> str:

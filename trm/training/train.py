@@ -23,6 +23,8 @@ from trm.runtime.device import device_errors, device_memory, is_to_compile, pick
 from trm.runtime.process_group import SINGLE_PROCESS, init_process_group, process_group_from_env
 from trm.runtime.worker import num_restarts
 from trm.storage import write_text
+from trm.tasks.build_command import check_folders
+from trm.tasks.registry import get_task
 from trm.training.loop import TrainLoop, TrainResult
 from trm.training.memory_estimate import check_memory
 from trm.training.run_plan import RunPlan, claim_folder, confirm_plan, plan_run
@@ -70,6 +72,7 @@ def train(
     """
     if isinstance(config, str):
         config = run_config(config, **settings)
+        check_folders(get_task(config.task), config.data_paths, preset=settings.get("preset"))
     elif settings:
         names = ", ".join(settings)
         raise ConfigError(f"{names}: the config has all settings. Give them to trm.run_config.")
