@@ -9,6 +9,7 @@ import pytest
 from trm.errors import InputError
 from trm.inference.puzzle_file import MAX_LINE, PuzzleReader, PuzzleRecord, without_comments
 from trm.reading import bounded_lines
+from trm.tasks.registry import get_task
 
 
 def records(text: str) -> list[PuzzleRecord]:
@@ -42,6 +43,27 @@ def test_formats(text: str, labelled: bool | None) -> None:
     assert [(row.puzzle, row.label) for row in reader] == list(
         zip(("12.", ".2."), labels, strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "puzzles"),
+    [
+        ("puzzle\n1 . | 3 .\n3 4 | 1 2\n2 1 | 4 3\n4 . | 2 1\n", [(5, "1.3.341221434.21")]),
+        ("puzzle\n1.3.341221434.21\n\n1.3.341221434.2.\n",
+         [(2, "1.3.341221434.21"), (4, "1.3.341221434.2.")]),
+        ("puzzle\n", []),
+    ],
+    ids=["a title", "a header", "nothing else"],
+)  # fmt: skip
+def test_the_word_puzzle_may_be_the_title_of_a_drawn_board(
+    text: str, puzzles: list[tuple[int, str]]
+) -> None:
+    task = get_task("sudoku")
+    reader = PuzzleReader(
+        text.splitlines(keepends=True), "p", divide=lambda lines: task.divide(lines, {"size": 4})
+    )
+    cells = str.maketrans("", "", " |\n")
+    assert [(found.line, found.puzzle.translate(cells)) for found in reader] == puzzles
 
 
 def test_a_record_has_its_line_number() -> None:

@@ -78,10 +78,14 @@ class PuzzleReader:
             raise InputError(f"{name} has no puzzle. Give a puzzle a line, or CSV.")
         self._first: str | None = first
         self._header = _csv_header(first)
+        if self._header is not None:
+            self._first = self._lines.next_filled()
+            if self._first is not None and self._is_title(first, self._first):
+                self._header, first = None, self._first
         record, counted = _json_record(first), _COUNTED.fullmatch(first.strip())
         self.is_plain = False
         if self._header is not None:
-            self._first, self._parse = None, self._parse_csv
+            self._parse = self._parse_csv
             names: Iterable[str] = self._header
         elif record is not None:
             self._parse, names = self._parse_json, record
@@ -90,6 +94,12 @@ class PuzzleReader:
         else:
             names, self.is_plain = (), True
         self.has_labels = not set(ANSWER_COLUMNS).isdisjoint(names)
+
+    def _is_title(self, line: str, following: str) -> bool:
+        """Whether a line that might be the header of CSV is the title of a drawn board instead."""
+        if "," in line or '"' in following or self._divide is None:
+            return False
+        return len(list(self._divide([(1, line.strip()), (2, following.rstrip("\r\n"))]))) == 1
 
     def __iter__(self) -> Iterator[PuzzleRecord]:
         return self._plain_records() if self.is_plain else self._records()

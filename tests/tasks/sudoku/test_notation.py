@@ -144,8 +144,21 @@ def drawn_with(*rows: str) -> str:
         "╔═══╗\n" + DRAWN.replace("|", "║").replace("-", "═").replace("+", "╬").replace(".", "*"),
         f"{PUZZLE[:27]} {PUZZLE[27:54]} {PUZZLE[54:]}",
         f"train 0: {PUZZLE}\n" + "\n".join(f"{line:23}    {line}" for line in SPLIT),
+        str(np.array([*PUZZLE.replace(".", "0")], np.uint8).reshape(9, 9)),
+        str(np.array([*PUZZLE.replace(".", "0")], np.uint8).reshape(9, 9).tolist()),
     ],
-    ids=["ours", "blank lines", "plain rows", "_ and =", "framed", "boxes", "a line", "two boards"],
+    ids=[
+        "ours",
+        "blank lines",
+        "plain rows",
+        "_ and =",
+        "framed",
+        "boxes",
+        "a line",
+        "two boards",
+        "an array",
+        "lists",
+    ],
 )
 def test_a_board_is_read_as_it_is_drawn(text: str) -> None:
     (board,) = parse_boards(f"\n{text}\n\n", {"size": 9})
@@ -181,6 +194,8 @@ def test_boards_that_are_shown_can_be_pasted(size: int, seed: int) -> None:
         (f"{DRAWN}\n\n{SPLIT[0]}\n{SPLIT[1]}\n\n{DRAWN}", "line 13: the board has 2 rows, not 9."),
         (f"{SPLIT[0]}\n{PUZZLE}", "line 1: the board has 1 row, not 9. Give"),
         (f"my puzzle\n{PUZZLE}", "line 1: the puzzle has 9 characters, not 81. Give"),
+        (f"puzzle\n{DRAWN}\nstep 1: 9 cells changed, halt 0.1\n{DRAWN}", "line 13: this line bel"),
+        (f"{DRAWN}\nanswer {PUZZLE}: valid", "line 12: this line belongs to an answer of trm sol"),
         ("7", "the puzzle has 1 character, not 81. Give"),
     ],
 )

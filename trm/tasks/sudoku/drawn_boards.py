@@ -1,8 +1,8 @@
 """Sudokus as people write and draw them: which lines of a text are one puzzle.
 
 A line with as many cells as a board is a puzzle. A line with as many cells as a row belongs to a
-board that is drawn on several lines: the numbers differ, so a line is never both. Spaces, ``|`` and
-the lines around boxes are no cells.
+board that is drawn on several lines: the numbers differ, so a line is never both. Spaces, ``|``,
+the lines around boxes, and the commas and brackets of an array are no cells.
 """
 
 import re
@@ -14,10 +14,12 @@ from trm.tasks.sudoku.geometry import Geometry
 #: The characters for a blank cell.
 BLANKS = ".0_*"
 #: What is drawn around cells: also the box-drawing characters of Unicode.
-_FRAME = dict.fromkeys([*map(ord, "|!¦+-="), *range(0x2500, 0x2580)])
+_FRAME = dict.fromkeys([*map(ord, "|!¦+-=,[]"), *range(0x2500, 0x2580)])
 #: What ``trm inspect-data`` writes between a puzzle and its solution.
 _GAP = re.compile(r"\s{4,}")
 _WORD = re.compile("[A-Za-z]{2}")
+#: What ``trm solve`` writes above and below the boards of an answer.
+_ANSWER = re.compile(r"step \d+:|answer ")
 _CELLS = frozenset(BLANKS + "123456789")
 
 
@@ -78,7 +80,8 @@ def find_boards(lines: Iterable[tuple[int, str]], geometry: Geometry) -> Iterato
                 board = None
             continue
         is_row = len(cells) == size and not _CELLS.isdisjoint(cells)
-        is_title, whole = bool(_WORD.search(line)), _whole(number, line, cells, geometry)
+        is_title = bool(_WORD.search(line)) and not _ANSWER.match(line)
+        whole = _whole(number, line, cells, geometry)
         if title and not is_row:
             yield title
         title = None
@@ -120,4 +123,6 @@ def _whole(number: int, line: str, cells: str, geometry: Geometry) -> FoundBoard
     if len(cells) != geometry.num_cells:
         count = "1 character" if len(typed) == 1 else f"{len(typed)} characters"
         found.problem = f"the puzzle has {count}, not {geometry.num_cells}"
+    if _ANSWER.match(line):
+        found.problem = "this line belongs to an answer of trm solve, not to a puzzle"
     return found
