@@ -99,6 +99,7 @@ def test_switches_are_arguments_that_are_true_or_false() -> None:
         ("--halt 1.5 is too high. Give --halt 0.9.", "halt=1.5 is too high. Give halt=0.9."),
         ("no run in runs/. Give --ckpt.", "no run in runs/. Give `checkpoint`."),
         ("use --device cpu, or --no-compile", 'use device="cpu", or compile=False'),
+        ("Use --preset mini, or a GPU.", 'Use preset="mini", or a GPU.'),
         ("--samples 1,4 --choose vote", 'samples=(1, 4) choose="vote"'),
         ("Give --set model.h_cycles=3.", 'Give settings={"model.h_cycles": 3}.'),
         ("--source my/data: no such file", 'source="my/data": no such file'),

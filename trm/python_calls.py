@@ -41,7 +41,7 @@ _COMMAND = r"`[^`]*`|\b(?:trm|pip|tensorboard) [a-z-]+(?:(?!,|;|:|\)|\. |\.?$| o
 #: what ends with a colon.
 _VALUE = (
     r"""'[^']*'|"[^"]*"|-?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?\b|[A-Z][A-Z/:]*\b|\w*/\S*\w|\w+\.\w+"""
-    r"|(?:auto|cpu|cuda|first|generate|halt|hub|loss|vote)\b|\S+(?=: )"
+    r"|(?:auto|cpu|cuda|first|generate|halt|hub|loss|mini|vote)\b|\S+(?=: )"
 )
 _FLAG = re.compile(
     rf"(?P<command>{_COMMAND})|--set (?P<setting>[\w.]+)=(?P<to>\S*[^\s.,;])"
