@@ -43,7 +43,7 @@ def test_a_solution_as_json(model: trm.Model) -> None:
 @pytest.mark.parametrize(
     ("puzzle", "message"),
     [
-        ("1234", "has 4 characters, not 16"),
+        ("1234", "has 1 row, not 4"),
         ("x234341221434321", "'x' in row 1, column 1"),
         ("9234341221434321", "'9' in row 1, column 1"),
         ("1134............", "digit 1 twice in row 1"),
@@ -111,7 +111,7 @@ def test_without_the_check_only_what_cannot_be_read_is_refused(model: trm.Model)
     found = model.solve([SOLVED, clash], batch_size=1, check=False)[1]
     assert found.valid is False
     assert found.boards == model.solve(clash, check=False).boards
-    for text, message in (("1", "has 1 characters, not 16"), ("x" * 16, "has 'x' in row 1")):
+    for text, message in (("1", "has 1 character, not 16"), ("x" * 16, "has 'x' in row 1")):
         with pytest.raises(InputError, match=rf"^puzzle 2: the puzzle {message}"):
             model.solve([clash, text], check=False)
 

@@ -78,7 +78,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert re.fullmatch(
-        r"trm: error: .* but the disk of \S+/data has 0\.1 MB free\..*\n", done.stderr
+        r"trm: error: .* but the disk of \S+/data has 100\.0 KiB free\..*\n", done.stderr
     )
     assert done.stdout == ""
 

@@ -373,7 +373,7 @@ def test_all_processes_of_srun_wait_for_the_last_checkpoint(
     whole, _ = newest_intact_checkpoint(tmp_path / RUN)  # which is there when the first one leaves
     assert whole is not None
     assert tasks[0].end() == (143, "")
-    assert f"stopped at step {int(whole.name[5:])}; " in tasks[0].lines[-1]
+    assert tasks[0].lines[-2] == f"stopped at step {int(whole.name[5:])} of 100000\n"
 
 
 def test_processes_of_different_settings_end_with_the_same_error(

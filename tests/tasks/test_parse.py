@@ -71,7 +71,7 @@ def test_an_answer_is_read_as_it_is_written(
 @pytest.mark.parametrize(
     ("name", "properties", "text", "message"),
     [
-        ("sudoku", SUDOKU, "1", "has 1 characters"),
+        ("sudoku", SUDOKU, "1", "has 1 character, not 16"),
         ("sudoku", SUDOKU, "1" * 16, "digit 1 twice"),
         ("sudoku", SUDOKU, "\n".join(["." * 16] * 2), "2 puzzles were given"),
         ("maze", MAZE, "Soo", "the maze has 1 row"),

@@ -218,7 +218,9 @@ def test_a_folder_of_the_library_s_name_is_not_the_library(
     (tmp_path / "frobnicate").mkdir()  # as W&B makes ./wandb
     monkeypatch.syspath_prepend(tmp_path)
     install(type("Frob", (RecordingTracker,), {"name": "frob", "library": "frobnicate"}))
-    with pytest.raises(ConfigError, match=r'^tracker frob needs frobnicate, .* "frobnicate"$'):
+    with pytest.raises(
+        ConfigError, match=r"^tracker frob needs frobnicate, .*: pip install frobnicate$"
+    ):
         check_trackers(["frob"])
 
 
