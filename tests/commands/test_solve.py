@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def test_solve_what_is_no_puzzle(fails: Fails, trained_run: Path, text: str, mes
 
 
 def test_the_steps_as_a_moving_picture(
-    trm: Trm, fails: Fails, trained_run: Path, tmp_path: Path
+    trm: Trm, fails: Fails, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")
     done = trm("solve", PUZZLE, "--ckpt", trained_run, "--save", "a.gif")
@@ -108,6 +109,8 @@ def test_the_steps_as_a_moving_picture(
     assert fails("solve", PUZZLE, "--ckpt", "absent", "--save", "a.jpg") == (
         "cannot draw to a.jpg: unknown file extension. Use .png, .svg, .gif or .apng."
     )
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert "needs matplotlib" in fails("solve", PUZZLE, "--ckpt", "absent", "--save", "b.gif")
 
 
 def test_solve_a_picture(fails: Fails, trained_run: Path, tmp_path: Path) -> None:

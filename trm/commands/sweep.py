@@ -57,9 +57,10 @@ def sweep_eval(
     """
     values = {name: _values(name, text) for name, text in options.items()}
     if plot is not None:
-        from trm.pictures.figures import check_extension
+        from trm.pictures.figures import check_extension, check_matplotlib
 
         check_extension(plot)
+        check_matplotlib()
         check_writable(plot)
     from trm.evaluation import sweep
     from trm.show.progress import EvaluationView

@@ -178,6 +178,7 @@ def check_solution_path(path: Path) -> None:
     """Check before puzzles are solved that :func:`save_solutions` can write to this path.
 
     Raises:
+        ConfigError: if matplotlib is not installed.
         InputError: if the extension is unknown.
         StorageError: if the file cannot be written.
     """

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm.errors import InputError
-from trm.pictures.figures import check_extension, plot_style, save_figure
+from trm.pictures.figures import check_extension, check_matplotlib, plot_style, save_figure
 from trm.storage import check_writable
 from trm.tasks.base import Board
 
@@ -41,10 +41,12 @@ def check_picture_path(path: Path, extensions: Sequence[str] = BOARD_EXTENSIONS)
     """Check before the work is done that a picture can be saved to this path.
 
     Raises:
+        ConfigError: if matplotlib is not installed.
         InputError: if the extension is not one of ``extensions``.
         StorageError: if the file cannot be written.
     """
     check_extension(path, extensions)
+    check_matplotlib()
     check_writable(path)
 
 

@@ -5,6 +5,7 @@ The same numbers give the same bytes.
 """
 
 import contextlib
+import importlib.util
 import io
 import warnings
 from collections.abc import Iterator, Sequence
@@ -61,6 +62,18 @@ def check_extension(path: Path, extensions: Sequence[str] = PLOT_EXTENSIONS) -> 
         raise InputError(f"cannot draw to {path}: unknown file extension. Use {known}.")
 
 
+def check_matplotlib() -> None:
+    """Check before the work is done that pictures can be drawn.
+
+    Raises:
+        ConfigError: if matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ConfigError(
+            "drawing needs matplotlib, which is not installed. Run: pip install matplotlib"
+        )
+
+
 @contextlib.contextmanager
 def plot_style() -> Iterator[None]:
     """Use our matplotlib settings instead of the user's. Draw and save inside the block.
@@ -68,14 +81,9 @@ def plot_style() -> Iterator[None]:
     Raises:
         ConfigError: if matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        raise ConfigError(
-            "drawing needs matplotlib, which is not installed. Run: pip install matplotlib"
-        ) from None
+    check_matplotlib()
+    import matplotlib
+
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)

@@ -53,13 +53,13 @@ def start_lines(record: Record) -> Iterator[str]:
 
 
 def _pairs(record: Record, verbose: bool) -> list[str]:
-    """The numbers of a record, each with its name before it."""
+    """The numbers of a record that are known, each with its name before it."""
     names = [name for name in record if name not in _HIDDEN]
     if record["event"] == "train" and not verbose:
         names = [name for name in _READ if name in record]
     if record.get("split") == "test":  # the usual split is not shown
         names.remove("split")
-    return [f"{name} {_number(record[name])}" for name in names]
+    return [f"{name} {_number(record[name])}" for name in names if record[name] is not None]
 
 
 def _wrapped(parts: Iterable[str], width: int) -> list[str]:
@@ -86,8 +86,6 @@ def duration(seconds: float) -> str:
 
 
 def _number(value: Any) -> str:
-    if value is None:
-        return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
