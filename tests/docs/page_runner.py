@@ -64,13 +64,19 @@ sys.stdout.flush()
 sys.stderr.write(err)
 sys.exit(code)
 """
-#: Installs nothing, but refuses what no extra names, and folders without a package.
+#: Installs nothing, but refuses what trm and its extras do not name, and folders without a package.
 _PIP = """\
 #!{python} -ISE
 import pathlib, re, sys, tomllib
-extras = tomllib.loads(pathlib.Path({project!r}).read_text())["project"]["optional-dependencies"]
-packages = [re.match("[a-z]+", line)[0] for lines in extras.values() for line in lines]
+project = tomllib.loads(pathlib.Path({project!r}).read_text())["project"]
+extras = project["optional-dependencies"]
+lines = sum(extras.values(), project["dependencies"])
+packages = [re.match("[a-z]+", line)[0] for line in lines]
 words = [word for word in sys.argv[2:] if word != "-e"]
+if "--index-url" in words:  # of the builds of torch only
+    at = words.index("--index-url")
+    assert words[:at] == ["torch"] and words[at + 1 :] == ["https://download.pytorch.org/whl/cpu"]
+    del words[at:]
 for word in words:
     name, named = re.fullmatch(r"([^\\[]+)(?:\\[(.*)\\])?", word).groups()
     folder = pathlib.Path({project!r}).parent / name

@@ -1,1 +1,1 @@
-"""Boards and figures as picture files. Needs matplotlib (``trm[plot]``)."""
+"""Boards and figures as picture files. Needs matplotlib."""

@@ -73,7 +73,7 @@ def export_onnx(checkpoint: Path, out: Path) -> float:
         The largest difference between an output in ONNX Runtime and in the model.
 
     Raises:
-        ConfigError: if one of the packages of ``trm[onnx]`` is not installed.
+        ConfigError: if one of the packages of the extra ``onnx`` is not installed.
         InputError: if ``out`` exists.
         CheckpointError: if the checkpoint is damaged, or the programs compute something else.
         StorageError: if the disk is full or the folder cannot be written.
@@ -268,7 +268,7 @@ def _difference(
 
 
 def _import_package(name: str) -> ModuleType:
-    """Import one of the packages of ``trm[onnx]``."""
+    """Import one of the packages of the extra ``onnx``."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

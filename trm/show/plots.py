@@ -1,4 +1,4 @@
-"""Plots of pass@k and of a metric over training. Needs matplotlib (``trm[plot]``).
+"""Plots of pass@k and of a metric over training. Needs matplotlib.
 
 matplotlib is imported only to draw. ``pyplot`` is never imported, so no window system is needed.
 The same numbers give the same bytes.

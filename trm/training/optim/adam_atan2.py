@@ -80,7 +80,7 @@ class _FusedKernel:
 
 
 def _fused_kernel(parameters: list[Tensor]) -> _FusedKernel | None:
-    """The fused kernel (``pip install trm[cuda]``), None if it cannot be used."""
+    """The fused kernel (``pip install adam-atan2``), None if it cannot be used."""
     if not all(p.is_cuda for p in parameters):
         return None
     try:
