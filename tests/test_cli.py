@@ -278,7 +278,7 @@ def test_the_whole_way(trm: Trm, tmp_path: Path) -> None:
     report = json.loads(trm("eval", "--json").out)
     assert report["checkpoint"] == "runs/sudoku/a/checkpoints/step-000003"
     assert report["metrics"]["exact_accuracy"]["count"] == 20
-    longer = trm("train", "sudoku", "--resume", "runs/sudoku/a", "--max-steps", "5")
+    longer = trm("train", "--resume", "a", "--max-steps", "5")
     assert re.match(r"run runs/sudoku/a, from step 3\nabout .*\ntrain step 4/5 ", longer.out)
     assert (tmp_path / "runs/sudoku/a/last").readlink() == Path("checkpoints/step-000005")
 

@@ -201,15 +201,22 @@ def _flatten(settings: Settings, source: str) -> Iterator[tuple[str, Any, str]]:
 
 
 def _from_run(run: Path, task: str) -> Iterator[tuple[str, Any, str]]:
-    if not run.is_dir():
-        raise ConfigError(f"{run}: no such run. Name a run folder; see trm runs.")
-    config = _RUNS.model(run / "config.json", RunConfig)
+    config = read_run_config(run)
     if config.task != task:
         raise ConfigError(
             f"{run} is a run of task {config.task}, not {task}. To resume it: "
             f"{shlex.join(['trm', 'train', config.task, '--resume', str(run)])}"
         )
     return _flatten(config.model_dump(exclude={"task"}), f"run {run}")
+
+
+def read_run_config(run: Path) -> RunConfig:
+    """The settings of a run, from its folder.
+
+    Raises:
+        ConfigError: if there are none.
+    """
+    return _RUNS.model(run / "config.json", RunConfig)
 
 
 def read_file(path: Path) -> dict[str, Any]:

@@ -135,6 +135,21 @@ def test_a_run_is_drawn(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
     assert "mean steps" in (tmp_path / "deep" / "steps.svg").read_text()
 
 
+def test_the_newest_run_is_drawn_under_its_name(trm: Trm, fails: Fails, tmp_path: Path) -> None:
+    assert fails("plot").startswith("no run in runs/. Name one, or train one, such as: trm train")
+    write_run(tmp_path / "runs" / "sudoku" / "old", START, EVAL, age_s=99)
+    write_run(tmp_path / "runs" / "sudoku" / "new", START, EVAL)
+    assert trm("plot", "--out", "a.svg").code == 0
+    text = (tmp_path / "a.svg").read_text()
+    assert "<!-- new -->" in text
+    assert "<!-- exact accuracy -->" in text
+    assert trm("plot", "old", "--out", "b.svg").code == 0
+    assert "<!-- old -->" in (tmp_path / "b.svg").read_text()
+    hint = " Did you mean runs/sudoku/new or runs/sudoku/old?"
+    assert fails("plot", "runs/sudoku").endswith(hint)
+    assert fails("plot", "olt").endswith(" Did you mean runs/sudoku/old?")
+
+
 def fake_run(folder: Path, **metrics: float) -> Path:
     folder.mkdir()
     record = {"event": "eval", "step": 1, **metrics}
@@ -200,7 +215,7 @@ def test_runs_are_drawn_by_the_same_metric(trm: Trm, fails: Fails, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("absent", r"^absent is not a run: it has no metrics\.jsonl\. Give a run folder\.$"),
+        ("absent", r"^absent is not a run: it has no metrics\.jsonl\. See what is in runs/\.$"),
         ("RUN --metric exact", r" has no metric 'exact'\. .*Known: .*exact_accuracy"),
         ("RUN --out p.gif", r"^cannot draw to p\.gif: unknown file extension\. Use \.png"),
         ("RUN --pass-at-k", r" has no pass@k: its task has no voting\. Give an ARC run or file\.$"),

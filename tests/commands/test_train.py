@@ -75,7 +75,7 @@ TINY = (
             r"--rdzv-endpoint 'nonsense' is not HOST:PORT\. Name the machine of --node-rank 0, .*",
         ),
         ("--nnodes 2 --rdzv-endpoint host:99999", r"--rdzv-endpoint 'host:99999' is not .*"),
-        ("--resume absent", r"absent: no such run\. Name a run folder; see trm runs\."),
+        ("--resume absent", r"absent: no such run\. See what is in runs/\."),
         ("--resume runs --run-name a", r"--resume runs names a run, so does --run-name\. .*"),
         ("--save-every 0", r"--save-every: train\.save_every_steps .*greater than 0.*"),
         ("--log-to wandbb", r"unknown tracker 'wandbb'\. Did you mean 'wandb'\? .*"),

@@ -25,7 +25,9 @@ from trm.runs.run_folder import (
     checkpoints_to_remove,
     claim_run_folder,
     find_checkpoint,
+    find_run,
     new_run_name,
+    runs_hint,
 )
 from trm.storage import point_to
 
@@ -69,6 +71,20 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
         find_checkpoint(str(tmp_path / "absent"))
     with pytest.raises(CheckpointError, match=r"no run in .*train one, such as: trm train"):
         find_checkpoint(None, tmp_path)
+
+
+def test_a_run_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for run in ("sudoku/a", "sudoku/first", "maze/first", "maze/.hidden"):
+        (tmp_path / "runs" / run).mkdir(parents=True)
+    assert find_run("a") == Path("runs/sudoku/a")
+    for path in ("first", "absent", ".hidden", "sudoku/a", "a/b"):
+        assert find_run(path) == Path(path)
+    assert runs_hint(Path("first")) == "Did you mean runs/maze/first or runs/sudoku/first?"
+    assert runs_hint(Path("runs/maze/firts")).startswith("Did you mean runs/maze/first")
+    assert runs_hint(Path("absent")) == "See what is in runs/."
+    (tmp_path / "a").mkdir()
+    assert find_run("a") == Path("a")
 
 
 def test_a_new_run_never_takes_a_name_that_is_used(tmp_path: Path) -> None:

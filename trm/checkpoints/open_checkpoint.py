@@ -40,7 +40,7 @@ from trm.runs.checkpoint import (
     verify_checksums,
 )
 from trm.runs.layout import CONFIG_FILE, EVALUATION_FILE, NAMES_FILE, WEIGHTS_FILE
-from trm.runs.run_folder import find_checkpoint, is_run
+from trm.runs.run_folder import find_checkpoint, is_run, runs_hint
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def open_checkpoint(
     """Find a checkpoint and read everything except its weights.
 
     Args:
-        name: a run folder (its best checkpoint), a checkpoint folder, a file or folder of the
+        name: a run (its best checkpoint), a checkpoint folder, a file or folder of the
             published trainer, or ``USER/NAME[/FILE][@REVISION]`` or an address on the Hub; None
             for the newest run.
         task: the task of a published checkpoint whose files do not name it.
@@ -219,7 +219,7 @@ def locate_checkpoint(name: str | None, runs_folder: Path = Path("runs")) -> Loc
         if on_hub is not None and on_hub.file is not None and not path.exists():
             raise CheckpointError(
                 f"{name}: no such run or checkpoint here, and not the name of one on the Hub, "
-                f"which is USER/NAME[/step_N][@REVISION]. See what is in {runs_folder}/."
+                f"which is USER/NAME[/step_N][@REVISION]. {runs_hint(path, runs_folder)}"
             )
         is_trm = is_run(path) or (path / WEIGHTS_FILE).is_file()
         found = None if is_trm else find_published(path)

@@ -50,14 +50,14 @@ def runs(
 @opt.with_verbosity
 def plot(
     paths: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="RUN|FILE...",
-            help="Runs, or files of trm eval --json or trm vote --json.",
+            help="Runs, or files of trm eval or vote --json. Default: the newest run.",
             rich_help_panel=opt.BASICS,
             autocompletion=completion.runs,
         ),
-    ],
+    ] = None,
     picture: Annotated[
         Path | None,
         opt.option(opt.OUTPUT, "--out F", "A .png, .svg or .pdf file. Default: METRIC.png."),
@@ -73,5 +73,5 @@ def plot(
     """Draw a metric over the steps of runs, or pass@k against k."""
     from trm.show import plots
 
-    file = plots.plot(paths, out=picture, metric=metric, pass_at_k=pass_at_k)
+    file = plots.plot(paths or None, out=picture, metric=metric, pass_at_k=pass_at_k)
     out.remark(f"wrote {file}")

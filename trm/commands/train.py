@@ -21,6 +21,7 @@ from trm.commands.processes import (
 )
 from trm.errors import ConfigError
 from trm.runtime.worker import allowed_restarts, elastic_worker
+from trm.settings import read_run_config
 from trm.show.text import out
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ app = typer.Typer()
 EXAMPLES = """
 trm train sudoku --preset mini                    # minutes on a CPU
 trm train maze --run-name a --set model.hidden_size=384
-trm train sudoku --resume runs/sudoku/a --max-steps 20000
+trm train --resume runs/sudoku/a --max-steps 20000
 """
 
 
@@ -118,6 +119,15 @@ def train(
     """Train a model on all GPUs, or resume an interrupted run."""
     from trm.recipes import resolve_settings, settings_of
 
+    old_run = None
+    if resume not in ("auto", "never"):
+        if run_name is not None:
+            raise ConfigError(
+                f"--resume {resume} names a run, so does --run-name. Give one of them."
+            )
+        resume = str(old_run := _existing_run(resume, runs))
+        if task is None and config_file is None:
+            task = read_run_config(old_run).task
     opt.check_named(task, config_file)
     with elastic_worker(os.environ):  # may raise before anything heavy is imported
         plan = plan_from_launcher(os.environ)
@@ -145,11 +155,6 @@ def train(
                 "save_every": save_every,
             }
         )
-        old_run = Path(resume) if resume not in ("auto", "never") else None
-        if old_run is not None and run_name is not None:
-            raise ConfigError(
-                f"--resume {resume} names a run, so does --run-name. Give one of them."
-            )
         resolved = resolve_settings(
             task, preset, mlp_t, config_file, assignments or (), flags, old_run
         )
@@ -172,6 +177,20 @@ def train(
         if options is None:
             return _train(config, push_to=push_to, profile_steps=profile, **where)
     return launch_training(config, options, context.obj or [], **where)
+
+
+def _existing_run(name: str, runs: Path) -> Path:
+    """The run to resume.
+
+    Raises:
+        ConfigError: if there is no such folder.
+    """
+    from trm.runs.run_folder import find_run, runs_hint
+
+    run = find_run(name, runs)
+    if not run.is_dir():
+        raise ConfigError(f"{run}: no such run. {runs_hint(run, runs)}")
+    return run
 
 
 def _check_data(resolved: "ResolvedSettings", old_run: Path | None) -> None:

@@ -25,7 +25,7 @@ from trm.runs.layout import (
 )
 from trm.runs.lock import LOCK_FILE, is_locked
 from trm.runs.metrics_file import Record, newest_first
-from trm.runs.run_folder import TRAIN_ONE
+from trm.runs.run_folder import TRAIN_ONE, find_run
 
 State = Literal["running", "finished", "stopped", "failed", "broken off"]
 #: The metrics that decide which checkpoint is best, if no evaluation names one.
@@ -102,7 +102,7 @@ def list_runs(folder: str | Path = "runs") -> list[RunSummary]:
     Raises:
         InputError: if there is no such folder.
     """
-    folder = Path(folder)
+    folder = find_run(folder)
     with _files.parsing(folder):
         is_folder = folder.is_dir()
     if not is_folder:

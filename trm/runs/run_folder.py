@@ -2,7 +2,9 @@
 
 import contextlib
 import datetime
+import difflib
 import itertools
+import os
 import shutil
 from pathlib import Path
 
@@ -53,13 +55,45 @@ def is_run(path: Path) -> bool:
     return last_checkpoint(path) is not None
 
 
+def find_run(name: str | Path, runs: Path = Path("runs")) -> Path:
+    """The folder of a run, which may be named by its name alone, as ``trm runs`` shows it.
+
+    A path that exists is taken as it is, and so is a name that no run has, or several have.
+    """
+    path = Path(name)
+    if len(path.parts) != 1 or os.path.lexists(path):
+        return path
+    named = [run for run in _run_paths(runs) if run.name == path.name]
+    return named[0] if len(named) == 1 else path
+
+
+def runs_hint(path: Path, runs: Path = Path("runs")) -> str:
+    """What to name instead of a path that is no run: the runs in it, or those of a similar name."""
+    if path.is_dir():
+        found = sorted(file.parent for file in path.glob(f"*/{CONFIG_FILE}"))
+    else:
+        paths = _run_paths(runs)
+        similar = difflib.get_close_matches(path.name, {run.name for run in paths}, n=1)
+        found = [run for run in paths if run.name in similar]
+    if not found:
+        return f"See what is in {runs}/."
+    more = f" or one of {len(found) - 3} more" if len(found) > 3 else ""
+    return f"Did you mean {' or '.join(map(str, found[:3]))}{more}?"
+
+
+def _run_paths(runs: Path) -> list[Path]:
+    """The folders RUNS/TASK/NAME; hidden ones are skipped."""
+    paths = (path for path in runs.glob("*/*") if path.is_dir())
+    return sorted(p for p in paths if not p.name.startswith(".") and p.parent.name[0] != ".")
+
+
 def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
     """The folder of a checkpoint.
 
     Args:
-        name: a run folder (its best checkpoint), a checkpoint folder, ``RUN/best``, ``RUN/last``,
-            or None for the newest run.
-        runs: where to look for the newest run.
+        name: a run (its best checkpoint), a checkpoint folder, ``RUN/best``, ``RUN/last``, or None
+            for the newest run. The name of a run in ``runs`` is enough.
+        runs: where to look for runs.
 
     Raises:
         CheckpointError: if there is no such checkpoint.
@@ -72,7 +106,7 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
             )
         newest = max(found, key=lambda run: (found[run] / CONFIG_FILE).stat().st_mtime)
         return _checkpoint_of_run(newest) or found[newest]
-    path = Path(name)
+    path = find_run(name, runs)
     if path.is_file() and path.name == WEIGHTS_FILE:
         path = path.parent
     if found_in_run := _checkpoint_of_run(path):
@@ -86,11 +120,11 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
             " Name that folder, or a run."
         )
     if not path.is_dir():
-        raise CheckpointError(f"{path}: no such run or checkpoint. See what is in {runs}/.")
+        raise CheckpointError(f"{path}: no such run or checkpoint. {runs_hint(path, runs)}")
     if not (path / WEIGHTS_FILE).is_file():
         raise CheckpointError(
             f"{path} is neither a run with a checkpoint nor a checkpoint ({WEIGHTS_FILE} is "
-            "missing). Name another folder."
+            f"missing). {runs_hint(path, runs)}"
         )
     return path
 
@@ -98,11 +132,10 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
 def _newest_checkpoints(runs: Path) -> dict[Path, Path]:
     """The newest checkpoint of each run RUNS/TASK/NAME; hidden and unreadable ones are skipped."""
     found = {}
-    for run in runs.glob("*/*"):
-        if not run.name.startswith(".") and not run.parent.name.startswith("."):
-            with contextlib.suppress(CheckpointError):
-                if (path := last_checkpoint(run)) is not None:
-                    found[run] = path
+    for run in _run_paths(runs):
+        with contextlib.suppress(CheckpointError):
+            if (path := last_checkpoint(run)) is not None:
+                found[run] = path
     return found
 
 

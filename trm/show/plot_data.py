@@ -12,8 +12,11 @@ from pydantic import BaseModel, FiniteFloat
 from trm.errors import InputError, did_you_mean
 from trm.reading import FileReader, finite_number
 from trm.runs.layout import METRICS_FILE
+from trm.runs.listing import list_runs
 from trm.runs.metrics_file import newest_first, oldest_first
+from trm.runs.run_folder import TRAIN_ONE, find_run, runs_hint
 from trm.show.plots import Curve
+from trm.storage import Paths, as_paths
 
 #: Prefix for metrics of the training batches that an evaluation measures too.
 TRAIN_PREFIX = "train/"
@@ -23,6 +26,20 @@ _READER = FileReader(
     InputError, "Give a run, or a file from trm eval --json.", "holds no evaluation"
 )
 _PASS_AT_K = re.compile(r"pass@(\d{1,9})")
+
+
+def to_draw(paths: Paths | None) -> list[Path]:
+    """The runs and files that the user named, or the newest run.
+
+    Raises:
+        InputError: if there is no run.
+    """
+    if paths is not None:
+        return [find_run(path) for path in as_paths(paths)]
+    runs = list_runs() if Path("runs").is_dir() else []
+    if not runs:
+        raise InputError(f"no run in runs/. Name one, or train one, such as: {TRAIN_ONE}")
+    return [runs[0].folder]
 
 
 def metric_over_steps(run: Path, metric: str | None) -> tuple[str, Curve]:
@@ -118,7 +135,7 @@ def legend_labels(paths: Sequence[Path]) -> list[str]:
 def _metrics_file(run: Path) -> Path:
     file = run / METRICS_FILE
     if not file.is_file():
-        raise InputError(f"{run} is not a run: it has no {METRICS_FILE}. Give a run folder.")
+        raise InputError(f"{run} is not a run: it has no {METRICS_FILE}. {runs_hint(run)}")
     return file
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trm.errors import InputError
 from trm.pictures.figures import check_extension, plot_style, save_figure
-from trm.storage import Paths, as_paths
+from trm.storage import Paths
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ _MAX_POINTS = 200  # a line with more points is averaged, over a pale line of al
 
 
 def plot(
-    paths: Paths,
+    paths: Paths | None = None,
     *,
     out: str | Path | None = None,
     metric: str | None = None,
@@ -44,6 +44,7 @@ def plot(
 
     Args:
         paths: a run, or several; or files that ``trm eval --json`` or ``trm vote --json`` wrote.
+            Default: the newest run in ``runs``.
         out: the file to write, ``.png``, ``.svg`` or ``.pdf``. Default: named after the metric.
         metric: the metric to draw. Default: the main metric of the first run.
         pass_at_k: draw pass@k against k instead (ARC only).
@@ -58,7 +59,7 @@ def plot(
     """
     from trm.show import plot_data
 
-    inputs = list(map(Path, as_paths(paths)))
+    inputs = plot_data.to_draw(paths)
     labels = plot_data.legend_labels(inputs)
     if pass_at_k or any(path.is_file() for path in inputs):
         if metric is not None:
@@ -69,7 +70,7 @@ def plot(
         curves: dict[str, Curve] = {}
         for label, path in zip(labels, inputs, strict=True):
             curves |= plot_data.pass_at_k_curves(path, label if len(inputs) > 1 else "")
-        plot_pass_at_k(picture, curves)
+        plot_pass_at_k(picture, curves, title=_title(labels))
         return picture
     run_curves, suffixes = [], []
     for run in inputs:
@@ -82,18 +83,26 @@ def plot(
     shared_suffix = suffixes[0] if len(set(suffixes)) == 1 else ""
     if not shared_suffix:
         labels = [label + suffix for label, suffix in zip(labels, suffixes, strict=True)]
-    ylabel = metric.replace("_", " ") + shared_suffix
-    plot_runs(picture, dict(zip(labels, run_curves, strict=True)), metric, ylabel=ylabel)
+    name = metric.removeprefix(plot_data.TRAIN_PREFIX)
+    ylabel = name.replace("_", " ") + (" (training)" if name != metric else shared_suffix)
+    curves = dict(zip(labels, run_curves, strict=True))
+    plot_runs(picture, curves, metric, ylabel=ylabel, title=_title(labels))
     return picture
 
 
-def plot_pass_at_k(path: Path, curves: Mapping[str, Curve]) -> None:
+def _title(labels: Sequence[str]) -> str:
+    """The name of a single run; the names of several are in the legend."""
+    return labels[0] if len(labels) == 1 else ""
+
+
+def plot_pass_at_k(path: Path, curves: Mapping[str, Curve], *, title: str = "") -> None:
     """Draw pass@k, one line for each label, with k from 1 to 1000 on a logarithmic axis.
 
     Args:
         path: ends in ``.png``, ``.svg`` or ``.pdf``.
         curves: by label, pairs of k (1 or more) and the share of puzzles (0 to 1) solved with k
             answers.
+        title: what is above the picture, if anything.
 
     Raises:
         ConfigError: if matplotlib is not installed.
@@ -122,11 +131,17 @@ def plot_pass_at_k(path: Path, curves: Mapping[str, Curve]) -> None:
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         axes.set_xlabel("k, answers allowed per puzzle")
         axes.set_ylabel("pass@k")
+        axes.set_title(_shortened(title), loc="left")
         save_figure(path, figure)
 
 
 def plot_runs(
-    path: Path, runs: Mapping[str, Curve], metric: str, *, ylabel: str | None = None
+    path: Path,
+    runs: Mapping[str, Curve],
+    metric: str,
+    *,
+    ylabel: str | None = None,
+    title: str = "",
 ) -> None:
     """Draw a metric against training steps, one line for each run.
 
@@ -135,6 +150,7 @@ def plot_runs(
         runs: by run name, pairs of step and value. A value that is not finite leaves a gap.
         metric: the name of the metric.
         ylabel: the label of the y axis. Default: the metric's name.
+        title: what is above the picture, if anything.
 
     Raises:
         ConfigError: if matplotlib is not installed.
@@ -151,6 +167,7 @@ def plot_runs(
         axes.xaxis.set_major_formatter(FuncFormatter(_integer_tick))
         axes.set_xlabel("training step")
         axes.set_ylabel(metric.replace("_", " ") if ylabel is None else ylabel)
+        axes.set_title(_shortened(title), loc="left")
         save_figure(path, figure)
 
 
@@ -203,7 +220,7 @@ def _draw_line(axes: "Axes", number: int, points: Curve) -> "Line2D":
 
 
 def _shortened(label: str) -> str:
-    """A label that fits the legend. A long one loses its middle."""
+    """A label that fits the width of a plot. A long one loses its middle."""
     if len(label) <= _LEGEND_CHARACTERS - 10:
         return label
     kept = (_LEGEND_CHARACTERS - 11) // 2

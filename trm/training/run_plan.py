@@ -20,6 +20,7 @@ from trm.runs.best_and_last import check_pointers, checkpoints
 from trm.runs.run_folder import (
     claim_run_folder,
     damaged_path,
+    find_run,
     new_run_name,
     newest_intact_checkpoint,
 )
@@ -275,7 +276,7 @@ def _check_visible(found: Path | None) -> None:
 
 def _run_folder(config: RunConfig, runs: Path, name: str | None, resume: str) -> Path:
     if resume not in ("auto", "never"):
-        return Path(resume)
+        return find_run(resume, runs)
     if name is None:
         name = new_run_name(runs, config, datetime.datetime.now())
     if not name or Path(name).name != name or name == "..":
