@@ -12,7 +12,11 @@ import trm
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 CALLS = [name for name in trm.__all__ if inspect.isfunction(getattr(trm, name))]
 #: Parameters that may be given by their place, where it is not the first one alone.
-BY_PLACE = {"open_data": ["folder", "more"]}
+BY_PLACE = {
+    "open_data": ["folder", "more"],
+    "evaluate": ["checkpoint", "data"],
+    "sweep_eval": ["checkpoint", "data"],
+}
 BY_NAME_ONLY = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
 
 

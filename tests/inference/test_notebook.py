@@ -87,6 +87,29 @@ def test_everything_that_a_call_returns_is_one_short_line(
     assert repr(report.metrics["mean_steps"]) == "<Metric 8.0000 of 4>"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "properties", "drawn"),
+    [
+        (
+            "sudoku",
+            TEXT,
+            {"size": 4},
+            [" 1 2 | 3 4", " 3 4 | 1 2", "-----+-----", " 2 1 | 4 3", " 4 . | 2 1"],
+        ),
+        ("maze", "S.##..#.G", {"size": 3}, ["S   ██", "██", "██  G"]),
+        ("arc1", '{"a": {"test": [{"input": [[0, 1], [2, 3]]}]}}', {}, ["0 1", "2 3"]),
+    ],
+)
+def test_print_shows_the_answer_as_it_is_drawn(
+    name: str, text: str, properties: dict[str, Any], drawn: list[str]
+) -> None:
+    solution = solution_of(name, text, properties, 0.3, 0.9)
+    assert [line.rstrip() for line in str(solution).split("\n")] == [
+        *drawn,
+        ", ".join(solution._facts),
+    ]
+
+
 def test_a_notebook_shows_the_puzzle_the_answer_and_the_confidence(model: trm.Model) -> None:
     solution = model.solve(TEXT)
     page = Checker(solution._repr_html_())
@@ -152,6 +175,7 @@ def test_text_from_outside_is_escaped() -> None:
         assert hostile in checked.text
         assert html.escape(hostile) in page
     assert repr(solution).startswith("<Solution <script>alert('&')</script>" + "x" * 50 + "...:")
+    assert str(solution).startswith(hostile + "x" * 100 + "\n1 step, ")
 
 
 def test_letters_are_readable_on_dark_and_light_cells() -> None:

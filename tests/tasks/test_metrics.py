@@ -52,6 +52,7 @@ def test_a_share_has_its_count_and_interval() -> None:
 
 def test_what_a_number_lacks_is_left_out() -> None:
     assert Metric(2.5).as_json() == {"value": 2.5}
+    assert (float(Metric(2.5, 8)), str(float(Metric(0.0, 0)))) == (2.5, "nan")
     assert Metric(2.5, 8).as_json() == {"value": 2.5, "count": 8}
     assert Metric(0.0, 0).as_json() == {"value": 0.0, "count": 0}
 

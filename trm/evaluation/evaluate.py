@@ -32,8 +32,8 @@ from trm.tasks.build_command import check_folders
 
 def evaluate(
     checkpoint: Model | str | Path | None = None,
-    *,
     data: Paths = (),
+    *,
     split: str = "test",
     task: str | None = None,
     batch_size: int | None = None,

@@ -174,8 +174,8 @@ def combinations(**values: Any) -> list[InferenceOptions]:
 
 def sweep_eval(
     checkpoint: Model | str | Path | None = None,
-    *,
     data: Paths = (),
+    *,
     split: str = "test",
     task: str | None = None,
     batch_size: int | None = None,

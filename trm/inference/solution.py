@@ -53,6 +53,11 @@ class Solution:
     def __repr__(self) -> str:
         return f"<Solution {shortened(self.answer)}: {', '.join(self._facts)}>"
 
+    def __str__(self) -> str:
+        """For ``print``: the answer as it is drawn, and a line about it."""
+        drawn = self.task.render(self.steps[-1].board, given=self.puzzle.tokens)
+        return f"{drawn}\n{', '.join(self._facts)}"
+
     def _repr_html_(self) -> str:
         """For notebooks: the puzzle, the answer, and the halting probability of each step."""
         panels = [panel_html(title, board_svg(board)) for title, board in self.pictures()]

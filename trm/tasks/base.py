@@ -264,7 +264,7 @@ class Task(ABC):
     def render(
         self, tokens: Tokens, *, given: Tokens | None = None, before: Tokens | None = None
     ) -> RenderableType:
-        """A board (seq_len,) for a terminal.
+        """A board (seq_len,) for a terminal. Its ``str`` is the board as text.
 
         Args:
             tokens: the board.

@@ -52,12 +52,16 @@ class Metric:
     """A measured number. A share also has its count and its 95% Wilson interval.
 
     Attributes:
-        count: the number of measured examples or tasks; with a count of 0 the value is meaningless.
+        count: the number of measured examples or tasks; with a count of 0 the value is meaningless,
+            and ``float`` gives NaN.
     """
 
     value: float
     count: int | None = None
     interval: tuple[float, float] | None = None
+
+    def __float__(self) -> float:
+        return self.value if self.count != 0 else math.nan
 
     def __repr__(self) -> str:
         return f"<Metric {self}>"
