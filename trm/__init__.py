@@ -18,6 +18,7 @@ Each command of the command line is one function here. From nothing to a solved 
 import functools
 import importlib
 import inspect
+import os
 from typing import TYPE_CHECKING, Any
 
 from trm.errors import TrmError, TrmWarning
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
     from trm.show.plots import plot
     from trm.tasks.registry import list_tasks
     from trm.training.train import train
+
+# GNU OpenMP threads spin while they wait for each other. On a busy machine that makes every matrix
+# product slow, so let them spin only briefly. OpenMP reads this as torch is imported.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = "0.1.0"
 __all__ = [

@@ -78,10 +78,6 @@ def main() -> None:
     """The ``trm`` command."""
     # Before torch is imported: hide its messages about connecting processes.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    # GNU OpenMP threads spin while they wait for each other. On a busy machine that makes every
-    # matrix product slow, so let them spin only briefly.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     prepare_streams()
     interrupted = remember_interrupts()
     try:

@@ -1,8 +1,11 @@
 """The calls of ``import trm``: all of them documented, and all of them called in one way."""
 
 import inspect
+import os
 import pydoc
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,19 @@ def test_lazy_imports_are_found() -> None:
     assert [name for name in trm.__all__ if not getattr(trm, name)] == []
     with pytest.raises(AttributeError, match="module 'trm' has no attribute 'lode'"):
         _ = trm.lode
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, "1000"), ({"OMP_WAIT_POLICY": "active"}, "None")]
+)
+def test_importing_trm_lets_waiting_threads_of_torch_spin_only_briefly(
+    given: dict[str, str], expected: str
+) -> None:
+    unset = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in unset} | given
+    program = "import os, trm; print(os.environ.get('GOMP_SPINCOUNT'))"
+    command = [sys.executable, "-c", program]
+    assert subprocess.check_output(command, env=environment, text=True).strip() == expected
 
 
 def test_completion_and_help_offer_the_python_api() -> None:
