@@ -17,7 +17,7 @@ import typer
 
 from trm.commands import data, doctor, evaluate, hub, runs, solve, sweep, train
 from trm.commands import options as opt
-from trm.commands.help import Command, Group
+from trm.commands.help import Command, Group, usage_hint
 from trm.errors import StorageError, TrmError, TrmWarning
 from trm.runtime.stop_signals import remember_interrupts
 from trm.runtime.worker import LAUNCHER_SHOWS_ERRORS, is_elastic_worker
@@ -125,7 +125,7 @@ def run(arguments: list[str]) -> int:
             return 1
         except UsageError as error:
             message = " ".join(error.format_message().split()).replace("Value error, ", "")
-            message = message.removeprefix("Invalid value: ")
+            message = message.removeprefix("Invalid value: ") + usage_hint(error, message)
             if message:  # empty if a command without arguments has printed its help
                 _fail(message)
             return 2

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from trm.storage import Memory
 
+Trm = Callable[..., Any]
 Fails = Callable[..., str]
 TINY = (
     "--preset", "mini", "--device", "cpu", "--batch-size", "8",
@@ -189,3 +191,19 @@ def test_a_quiet_run_says_how_it_ended(trm: Callable[..., Any], mini_data: Path)
     done = trm("train", "sudoku", *TINY, "--data", str(mini_data), "-q")
     assert (done.code, done.err) == (0, "")
     assert re.fullmatch(r"done: best \w+ \d\.\d{4} at step \d+\n", done.out)
+
+
+def test_an_unfinished_run_is_mentioned_when_a_new_one_starts(
+    trm: Trm, mini_data: Path, trained_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "runs" / "sudoku" / "cut"
+    shutil.copytree(trained_run, run, symlinks=True)
+    command = ("train", "sudoku", *TINY, "--data", mini_data, "--dry-run")
+    assert "to resume" not in trm(*command).out  # it is finished
+    end = {"event": "end", "step": 2, "finished": False, "error": None}
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(end) + "\n")
+    assert trm(*command).out.startswith(
+        "this is a new run; to resume the one stopped before: trm train --resume runs/sudoku/cut\n"
+    )
+    assert "to resume" not in trm(*command, "--run-name", "b").out

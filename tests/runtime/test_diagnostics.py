@@ -49,10 +49,13 @@ def test_missing_packages_of_an_extra_are_named(monkeypatch: pytest.MonkeyPatch)
     version = importlib.metadata.version
 
     def without_wandb(name: str) -> str:
-        if name == "wandb":
+        if name in ("wandb", "adam-atan2"):
             raise importlib.metadata.PackageNotFoundError(name)
         return version(name)
 
     monkeypatch.setattr(importlib.metadata, "version", without_wandb)
-    assert findings()["extra wandb"].advice == "To use it: pip install wandb"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    found = findings()
+    assert found["extra wandb"].advice == "To use it: pip install wandb"
+    assert found["extra cuda"].advice == "Not needed without an NVIDIA GPU."
     assert optional_packages().keys() == {"cuda", "onnx", "plot", "tensorboard", "trackio", "wandb"}

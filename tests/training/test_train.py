@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from trm.config import RunConfig
 from trm.errors import ConfigError, TrainingError
 from trm.runs import layout
+from trm.runs.listing import read_run
 from trm.training.train import train
 
 Tiny = Callable[..., RunConfig]
@@ -305,3 +306,13 @@ def test_clipping_changes_only_steps_whose_gradient_is_larger(tiny: Tiny, tmp_pa
         if key.endswith(f"{name}/mean.output_head.weight")
     )
     assert mean.norm() <= 1e-3
+
+
+def test_an_interrupted_run_without_a_checkpoint_is_broken_off(tiny: Tiny, tmp_path: Path) -> None:
+    def interrupt(record: Any) -> None:
+        if record["event"] == "train":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), runs=tmp_path, name="a", listen=interrupt)
+    assert read_run(tmp_path / "sudoku" / "a").state == "broken off"

@@ -30,6 +30,25 @@ class Group(TyperGroup):
         show_help(out, help_page(self, ctx))
 
 
+def usage_hint(error: Any, message: str) -> str:
+    """What to type instead of a command line that is wrong, if that is known.
+
+    Args:
+        error: click's UsageError.
+        message: what it says.
+    """
+    if message.startswith("No such command"):
+        word = message.split("'")[1]
+        return f" Type: trm --{word}" if word in ("help", "version") else ""
+    command = None if error.ctx is None else error.ctx.command
+    if "unexpected extra argument" in message and getattr(command, "name", "") == "solve":
+        return ". Several puzzles go into a file, or to trm solve - on stdin, a puzzle a line."
+    if message.startswith("Missing argument") and message.endswith("'."):
+        examples = inspect.cleandoc(getattr(command, "epilog", None) or "").splitlines()
+        return f" Such as: {examples[0].split('  ')[0]}" if examples else ""
+    return ""
+
+
 def help_page(command: Any, context: typer.Context) -> HelpPage:
     """The page of a :class:`Command` or a :class:`Group`.
 

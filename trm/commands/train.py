@@ -1,6 +1,7 @@
 """The commands ``config`` and ``train``."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -172,6 +173,8 @@ def train(
             raise ConfigError("processes that may be restarted need --run-name NAME to resume.")
         _check_data(resolved, old_run)
         where: dict[str, Any] = {"runs": runs, "name": run_name, "resume": resume}
+        if run_name is None and resume == "auto" and "RANK" not in os.environ:
+            _remark_unfinished(runs / config.task)
         if dry_run:
             return print_dry_run(resolved, options, **where)
         if options is None:
@@ -191,6 +194,17 @@ def _existing_run(name: str, runs: Path) -> Path:
     if not run.is_dir():
         raise ConfigError(f"{run}: no such run. {runs_hint(run, runs)}")
     return run
+
+
+def _remark_unfinished(runs_of_task: Path) -> None:
+    """Say how to resume the newest run of the task, if it is unfinished: a new one starts at 0."""
+    from trm.runs.listing import list_runs
+    from trm.runs.run_folder import is_run
+
+    found = list_runs(runs_of_task) if runs_of_task.is_dir() else []
+    if found and found[0].state in ("stopped", "broken off") and is_run(found[0].folder):
+        resume = shlex.join(["trm", "train", "--resume", str(found[0].folder)])
+        out.remark(f"this is a new run; to resume the one {found[0].state} before: {resume}")
 
 
 def _check_data(resolved: "ResolvedSettings", old_run: Path | None) -> None:

@@ -151,6 +151,8 @@ def _extras() -> Iterator[Finding]:
             except importlib.metadata.PackageNotFoundError:
                 missing.append(package)
         advice = f"To use it: pip install {' '.join(missing)}" if missing else ""
+        if missing and extra == "cuda" and not torch.cuda.is_available():
+            advice = "Not needed without an NVIDIA GPU."
         yield Finding(f"extra {extra}", ", ".join(found) or "not installed", advice)
 
 

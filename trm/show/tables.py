@@ -21,7 +21,9 @@ def tasks_table(installed: Mapping[str, "InstalledTask"]) -> FittedTable:
     """The installed tasks, their presets and their plugins."""
     table = FittedTable("task", Column("what", wraps=True), Column("presets", wraps=True), "from")
     for name, entry in sorted(installed.items()):
-        table.add_row(name, entry.task.summary, ", ".join(entry.task.presets) or "-", entry.origin)
+        table.add_row(
+            name, entry.task.summary, ", ".join(sorted(entry.task.presets)) or "-", entry.origin
+        )
     return table
 
 

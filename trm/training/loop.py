@@ -316,12 +316,16 @@ class TrainLoop:
         start |= {"device": self.device.type, "compiled": state.model.is_compiled}
         self._report({**start, **dataclasses.asdict(self.estimate)})
         error: str | None = None
+        interrupted = False
         try:
             yield
             # No process may leave before the last checkpoint is written.
             self.group.broadcast_from_first(
                 lambda: None if self._writer is None else self._writer.finish()
             )
+        except KeyboardInterrupt:  # the end is not recorded: nothing was saved, and nothing failed
+            interrupted = True
+            raise
         except Exception as problem:
             error = " ".join(f"{problem}".split()) or type(problem).__name__
             if self._writer is not None:
@@ -329,8 +333,9 @@ class TrainLoop:
             raise
         finally:
             finished = error is None and self._is_over and self._is_evaluated
-            # Also without an error, after a second Ctrl-C.
-            self._report({"event": "end", "step": state.step, "finished": finished, "error": error})
+            if not interrupted:
+                end = {"event": "end", "step": state.step, "finished": finished, "error": error}
+                self._report(end)
             self._trackers.close(finished)
 
     def _report(self, record: Record) -> None:

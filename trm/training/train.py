@@ -50,6 +50,9 @@ def train(
     If torchrun or Slurm started this process, it trains together with the others, one GPU each.
     The command ``trm train`` also starts these processes.
 
+    Ctrl-C raises KeyboardInterrupt at once, and what was learned since the last checkpoint is lost.
+    To stop with a checkpoint, let ``should_stop`` return True.
+
     Args:
         config: the name of a task, or all settings from :func:`run_config`.
         runs: run folders are ``RUNS/TASK/NAME``.
