@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,20 @@ def test_solve_plain(trm: Trm, trained_run: Path) -> None:
     text = trm("solve", PUZZLE, "--ckpt", trained_run).out
     assert text.startswith("puzzle\n 1 2 | 3 4\n")
     assert "step 1: 1 cell changed, halt " in text
-    assert re.search(rf"^answer {SOLVED}: valid; the model would", text, re.M)
+    assert re.search(rf"^answer {SOLVED}: valid; the model ", text, re.M)
+
+
+def test_the_model_that_is_taken_is_named(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "sudoku" / "a"
+    shutil.copytree(trained_run, run, symlinks=True)
+    assert re.fullmatch(r"runs/sudoku/a, step \d+ \(the newest run with a checkpoint\)\n",
+                        trm("solve", PUZZLE).err)  # fmt: skip
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"event": "end", "step": 180, "finished": false}\n')
+    found = trm("solve", PUZZLE, "--out", "a.csv").err
+    assert re.match(r"runs/sudoku/a, step \d+ of 180, stopped \(the newest", found)
+    assert trm("solve", PUZZLE, "-q").err == ""
+    assert trm("solve", PUZZLE, "--ckpt", run).err == ""
 
 
 def test_solve_json(trm: Trm, trained_run: Path) -> None:
@@ -92,6 +106,8 @@ def test_solve_from_stdin(trm: Trm, trained_run: Path, monkeypatch: pytest.Monke
         ("123", "has 3 characters, not 16"),
         ("a234341221434321", "'a' in row 1, column 1"),
         ("11..............", "digit 1 twice in row 1"),
+        ("123434122143.32x", "'x' in row 4, column 4"),
+        ("12343412.x", "has 10 characters, not 16"),
         ("absent.txt", r"absent\.txt: no such file"),
     ],
 )

@@ -77,9 +77,9 @@ def test_everything_that_a_call_returns_is_one_short_line(
         assert "0x" not in text
         assert "array(" not in text
     assert str(config) == repr(config)
-    assert "task sudoku, cells 16, parameters" in repr(model)
+    assert "task sudoku, boards 4x4, parameters" in repr(model)
     assert repr(solution).startswith(f"<Solution {solution.answer}: ")
-    assert re.search(r", 8 steps, .*halt.*, halting probability \d\.\d{3}>$", repr(solution))
+    assert re.search(r", 8 steps, .*consider.*, halting probability \d\.\d{3}>$", repr(solution))
     assert re.search(r": finished at step 180 of 180, best exact_accuracy [\d.]+>$", repr(run))
     assert repr(config) == (
         "<RunConfig of task sudoku: hidden size 96 with an MLP, 900 steps of batch 64>"
@@ -126,7 +126,7 @@ def test_tables_have_all_metrics_and_all_lines(model: trm.Model, mini_data: Path
     assert page.tags.count("tr") == len(report.metrics) + 1
     for name, metric in report.metrics.items():
         assert name + "".join(metric.texts) in page.text
-    assert "tasksudokucells16" in Checker(model._repr_html_()).text
+    assert "tasksudokuboards4x4" in Checker(model._repr_html_()).text
     sweep = trm.sweep_eval(model, data=mini_data, max_examples=4, samples=(1, 2), steps=2)
     page = Checker(sweep._repr_html_())
     assert page.tags.count("tr") == 3
@@ -146,7 +146,7 @@ def test_all_tasks_are_drawn(name: str, text: str, properties: dict[str, Any]) -
     page = Checker(solution._repr_html_())
     cells = sum(board.colors[..., 0].size for _, board in solution.pictures())
     assert page.tags.count("rect") == cells + 3  # two bars, and the area behind them
-    assert "would have halted at step 2, halting probability 0.900" in page.text
+    assert "considered it correct from step 2 on, halting probability 0.900" in page.text
 
 
 class Words(Task):

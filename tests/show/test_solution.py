@@ -2,13 +2,14 @@
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import trm
-from trm.inference.solution import SolutionStep
+from trm.inference.solution import Solution, SolutionStep
 from trm.show import solution as shown
 from trm.show.solution import show_solution_steps, solution_summary
 from trm.show.text import Terminal
@@ -77,7 +78,7 @@ def test_what_is_no_terminal_gets_each_step_that_changes_the_board(
     assert "step 1: 1 cell changed" in text(view)
     changed = sum(a != b for a, b in zip(solution.boards, solution.boards[1:], strict=False))
     assert text(view).count("changed") == 1 + changed
-    assert solution_summary(solution).startswith("answer 1234341221434321: valid; the model would")
+    assert solution_summary(solution).startswith("answer 1234341221434321: valid; the model ")
     assert clock.now == 0
 
 
@@ -89,7 +90,7 @@ def test_a_terminal_has_one_board_that_stays(clock: Clock) -> None:
     assert "step 2 of 8" in text(view)
     assert "1 cell changed " in text(view)
     assert [line.rstrip() for line in last_screen(view)] == [
-        "puzzle",
+        "answer",
         "S • • G",
         *[""] * 5,
         f"step 3 of 8  halt {'█' * 18}░░ 0.90",
@@ -101,10 +102,29 @@ def test_a_terminal_has_one_board_that_stays(clock: Clock) -> None:
 def test_of_many_puzzles_only_the_answers_are_shown(clock: Clock) -> None:
     puzzle, steps = maze_steps(6)
     view = console(True)
-    show_solution_steps(view, get_task("maze"), puzzle, steps, num_steps=3, delay=None)
+    show_solution_steps(view, get_task("maze"), puzzle, steps, num_steps=3, delay=None,
+                        position="2 of 9")  # fmt: skip
+    assert last_screen(view)[0] == "answer to puzzle 2 of 9"
     assert "step 1" not in text(view)
     assert "step 3 of 3" in text(view)
     assert clock.now == 0
+
+
+@pytest.mark.parametrize(
+    ("halts", "words"),
+    [
+        ((0.1, 0.5, 0.9), "considered it correct from step 3 on"),
+        ((0.1, 0.9, 0.9), "considered it correct from step 2 on"),
+        ((0.1, 0.9, 0.4), "did not consider it correct"),
+        ((0.9, 0.1, 0.9), "considered it correct from step 3 on, but another board at step 1"),
+        ((0.9, 0.9, 0.1), "did not consider it correct, but another board at step 1"),
+    ],
+)
+def test_the_confidence_is_that_of_the_answer(halts: tuple[float, ...], words: str) -> None:
+    """The first of the three boards is another one."""
+    puzzle, steps = maze_steps(6)
+    judged = (replace(step, halt_probability=p) for step, p in zip(steps, halts, strict=True))
+    assert Solution(get_task("maze"), puzzle, tuple(judged)).confidence == words
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from trm.errors import InputError
 from trm.inference.options import SolveOptions
 from trm.inference.puzzle_file import MAX_LINE
 from trm.reading import MAX_TEXT_BYTES, FileReader, bounded_lines, decode
+from trm.runs.layout import CHECKPOINTS
 from trm.show.text import notes, out
 
 if TYPE_CHECKING:
@@ -109,10 +110,24 @@ def solve(
     if model.notes:
         notes.remark(f"{model.name}: inferred {'; '.join(model.notes)}")
     if answers is None:
-        _show(model, puzzle, options, as_json, delay, save)
+        _show(model, puzzle, options, as_json, delay, save, is_newest=ckpt is None)
     else:
+        if ckpt is None:
+            _remark_newest(model)
         how = {"batch_size": batch_size, "overwrite": overwrite, "skip_invalid": skip_invalid}
         _solve_file(model, puzzle, answers, options | how)
+
+
+def _remark_newest(model: "Model") -> None:
+    """Say which model was taken, as none was named."""
+    from trm.runs.listing import read_run
+
+    folder = model.path.parent
+    run = read_run(folder.parent if folder.name == CHECKPOINTS else folder)
+    step = f"step {model.checkpoint.step:,}"
+    if run.state != "finished":
+        step += f" of {run.total_steps:,}, {run.state}" if run.total_steps else f", {run.state}"
+    notes.remark(f"{run.folder}, {step} (the newest run with a checkpoint)")
 
 
 def _check_flags(
@@ -137,6 +152,8 @@ def _show(
     as_json: bool,
     delay: float | None,
     save: Path | None,
+    *,
+    is_newest: bool,
 ) -> None:
     """Solve puzzles one by one, and show each."""
     from trm.inference.solution import save_solutions
@@ -149,19 +166,22 @@ def _show(
     puzzles = read_puzzles(model, text, str(source) if stem else "the input", stem)
     for puzzle in puzzles:
         model.identifier(puzzle)  # an error before anything is shown
+    if is_newest:
+        _remark_newest(model)
     if delay is None and len(puzzles) <= _MOST_SHOWN and not out.is_quiet:
         delay = DELAY
     checked = SolveOptions.of(**options)
     num_steps = checked.steps or model.config.model.halt_max_steps
-    for puzzle in puzzles:
+    for number, puzzle in enumerate(puzzles, 1):
         if as_json:
             (solution,) = model.solve_batch([puzzle], **options)
             out.print(json.dumps(solution.as_json()))
         else:
             steps = model.solve_steps(puzzle, **options)
             solution = show_solution_steps(
-                out, model.task, puzzle, steps, checked, num_steps=num_steps, delay=delay
-            )
+                out, model.task, puzzle, steps, checked, num_steps=num_steps, delay=delay,
+                position=f"{number} of {len(puzzles)}" if len(puzzles) > 1 else "",
+            )  # fmt: skip
             out.print(solution_summary(solution))
         solutions.append(solution)
     if save is not None:
@@ -212,7 +232,7 @@ def _source(model: "Model", argument: str) -> Path | str | None:
     try:
         path.stat()
     except FileNotFoundError:
-        if "/" in argument or path.suffix[1:].isalpha():
+        if "/" in argument or (path.suffix[1:].isalpha() and not _is_nearly(model, argument)):
             try:
                 model.parse(argument)  # a maze may look like the name of a file
             except InputError:
@@ -223,6 +243,13 @@ def _source(model: "Model", argument: str) -> Path | str | None:
     else:
         return path
     return argument
+
+
+def _is_nearly(model: "Model", text: str) -> bool:
+    """Whether a text looks like a puzzle with a mistake rather than like the name of a file."""
+    data = model.checkpoint.data
+    share = sum(character in data.vocabulary for character in text) / len(text)
+    return share >= (0.5 if len(text) == data.seq_len else 0.75)
 
 
 def _puzzle_text(source: Path | str | None) -> tuple[str, str]:

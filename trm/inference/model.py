@@ -70,9 +70,12 @@ class Model:
     def _facts(self) -> dict[str, str]:
         """What matters about the model, by name."""
         count = sum(parameter.numel() for parameter in self.network.parameters())
+        data = self.checkpoint.data
+        size = data.properties.get("size")
+        is_square = isinstance(size, int) and size * size == data.seq_len
         return {
             "task": self.task.name,
-            "cells": f"{self.checkpoint.data.seq_len}",
+            **({"boards": f"{size}x{size}"} if is_square else {"cells": f"{data.seq_len}"}),
             "parameters": f"{count:,}",
             "step": f"{self.checkpoint.step:,}",
             "device": str(self.network.device),

@@ -69,13 +69,12 @@ class Solution:
     @property
     def _facts(self) -> list[str]:
         """What matters about the answer, in words."""
-        last, halts = self.steps[-1], self.halt_step
         valid = {True: ["valid"], False: ["not valid"], None: []}[self.valid]
         return [
             *valid,
             "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps",
-            "would not have halted" if halts is None else f"would have halted at step {halts}",
-            f"halting probability {last.halt_probability:.3f}",
+            self.confidence,
+            f"halting probability {self.steps[-1].halt_probability:.3f}",
         ]
 
     @property
@@ -142,6 +141,23 @@ class Solution:
     def halt_step(self) -> int | None:
         """The first step at which the model would have halted; None if it would not have."""
         return next((s.step for s in self.steps if s.halt_probability > 0.5), None)
+
+    @property
+    def confidence(self) -> str:
+        """In words, from which step on the model considered the answer correct.
+
+        It considers a board correct if the halting probability is above 0.5.
+        """
+        answer = self.steps[-1].board
+        first = other = None
+        for step in self.steps:
+            is_answer, is_sure = (step.board == answer).all(), step.halt_probability > 0.5
+            first = (first or step.step) if is_answer and is_sure else None
+            other = other or (step.step if is_sure and not is_answer else None)
+        text = "did not consider it correct"
+        if first is not None:
+            text = f"considered it correct from step {first} on"
+        return text if other is None else f"{text}, but another board at step {other}"
 
     @property
     def valid_step(self) -> int | None:

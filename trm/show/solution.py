@@ -30,6 +30,7 @@ def show_solution_steps(
     *,
     num_steps: int,
     delay: float | None = 0.0,
+    position: str = "",
 ) -> Solution:
     """Draw the steps of a solution.
 
@@ -45,21 +46,25 @@ def show_solution_steps(
         num_steps: the supervision steps at most.
         delay: how long a terminal shows a board that has changed, in seconds; None: it shows only
             the last board.
+        position: which of several puzzles it is, such as ``2 of 3``.
     """
+    title = " ".join(filter(None, ["puzzle", puzzle.name]))
+    if position:
+        title += f", {position}" if puzzle.name else f" {position}"
     if not (console.is_terminal and console.color_system) or console.no_color:
-        seen = _print_changes(console, task, puzzle, steps)
+        seen = _print_changes(console, task, puzzle, steps, title)
     else:
-        view = _BoardView(console, task, puzzle, num_steps)
+        view = _BoardView(console, task, puzzle, num_steps, title)
         seen = tuple(steps) if delay is None or console.is_quiet else view.show(steps, delay)
         console.print(view.drawn(seen[-1], None, whole=True))
     return Solution(task, puzzle, seen, options)
 
 
 def _print_changes(
-    console: Terminal, task: Task, puzzle: Puzzle, steps: Iterable[SolutionStep]
+    console: Terminal, task: Task, puzzle: Puzzle, steps: Iterable[SolutionStep], title: str
 ) -> tuple[SolutionStep, ...]:
     """Print the puzzle, and the board after each step that changes it."""
-    console.print(f"puzzle {puzzle.name}".strip(), style="bold")
+    console.print(title, style="bold")
     _print_board(console, task.render(puzzle.tokens))
     seen = []
     before = puzzle.tokens
@@ -83,9 +88,11 @@ def _print_board(console: Terminal, board: RenderableType) -> None:
 class _BoardView:
     """One board on a terminal, with the step, the halting probability and a legend below it."""
 
-    def __init__(self, console: Terminal, task: Task, puzzle: Puzzle, num_steps: int) -> None:
+    def __init__(
+        self, console: Terminal, task: Task, puzzle: Puzzle, num_steps: int, title: str
+    ) -> None:
         self._console, self._task, self._puzzle = console, task, puzzle
-        self._num_steps = num_steps
+        self._num_steps, self._title = num_steps, title
         picture = task.board(puzzle.tokens)
         #: Whether colours are enough to recognize a board: few cells have text, none is filled in.
         self._is_colored = (
@@ -119,9 +126,12 @@ class _BoardView:
         Args:
             step: the step.
             before: the board before it, to highlight what has changed.
-            whole: draw all rows, also those that do not fit the height of the terminal.
+            whole: draw the answer: all rows, also those that do not fit the height of the terminal.
         """
-        texts = [Text(printable(f"puzzle {self._puzzle.name}".strip()), style="bold")]
+        title = self._title
+        if whole:
+            title = "answer" if title == "puzzle" else f"answer to {title}"
+        texts = [Text(printable(title), style="bold")]
         board = self._puzzle.tokens if step is None else step.board
         below = [self._status(step, before)]
         if self._task.legend:
@@ -200,11 +210,9 @@ def _half_lines(board: Board) -> Text:
 
 
 def solution_summary(solution: Solution) -> str:
-    """One line: the answer, whether it is valid, and when the model would have halted."""
-    halts = solution.halt_step
-    when = "would not have halted" if halts is None else f"would have halted at step {halts}"
+    """One line: the answer, whether it is valid, and whether the model considered it correct."""
     answer = solution.answer if len(solution.answer) <= MAX_LINE_LENGTH else "as drawn"
-    return f"answer {answer}: {_validity_text(solution)}; the model {when}"
+    return f"answer {answer}: {_validity_text(solution)}; the model {solution.confidence}"
 
 
 def _validity_text(solution: Solution) -> str:

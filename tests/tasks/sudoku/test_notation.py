@@ -111,6 +111,15 @@ def test_a_single_wrong_puzzle_needs_no_line() -> None:
         parse_boards(f"\n{PUZZLE[1:]}\n", {"size": 9})
 
 
+def test_boards_of_another_size_are_named() -> None:
+    drawn = "\n".join(PUZZLE[start : start + 9] for start in range(0, 81, 9))
+    for text in (PUZZLE, drawn, f"{PUZZLE}\n{PUZZLE}"):
+        with pytest.raises(InputError, match=r"^this is a 9x9 board, but the model is for 6x6 b"):
+            parse_boards(text, {"size": 6})
+    with pytest.raises(InputError, match=r"^the puzzle has 81 characters, not 36\."):
+        parse_boards(f"x{PUZZLE[1:]}", {"size": 6})
+
+
 DRAWN = """\
  5 3 . | . 7 . | . . .
  6 . . | 1 9 5 | . . .

@@ -90,7 +90,7 @@ def test_typed_puzzles_are_read_and_written(task: Sudoku) -> None:
     tokens = task.parse(text, {"size": 4})[0].tokens
     assert task.format(tokens) == text
     assert "1 . | . ." in str(task.render(tokens, given=tokens))
-    with pytest.raises(InputError, match=r"^the puzzle has 16 characters, not 81"):
+    with pytest.raises(InputError, match=r"^this is a 4x4 board, but the model is for 9x9 bo"):
         task.parse(text, {"size": 9})
 
 

@@ -19,7 +19,7 @@ _FRAME = dict.fromkeys([*map(ord, "|!¦+-=,[]"), *range(0x2500, 0x2580)])
 _GAP = re.compile(r"\s{4,}")
 _WORD = re.compile("[A-Za-z]{2}")
 #: What ``trm solve`` writes above and below the boards of an answer.
-_ANSWER = re.compile(r"step \d+:|answer ")
+_ANSWER = re.compile(r"step \d+:|answer\b")
 _CELLS = frozenset(BLANKS + "123456789")
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from trm.errors import InputError
 from trm.tasks.base import Board
 from trm.tasks.sudoku.drawn_boards import BLANKS, find_boards
-from trm.tasks.sudoku.geometry import BLANK, Geometry, first_conflict
+from trm.tasks.sudoku.geometry import BLANK, BOX_SHAPES, Geometry, first_conflict
 from trm.tasks.sudoku.symmetry import FIRST_DIGIT
 
 #: The symbols of padding and of a blank cell in :func:`format_board`.
@@ -85,6 +85,8 @@ def parse_boards(
     boards = list(find_boards(enumerate(text.splitlines(), 1), geometry))
     if not boards:
         raise InputError(f"no puzzle was given. Give {geometry.num_cells} characters on a line.")
+    if boards[0].problem and (problem := _other_size(text, geometry)):
+        raise InputError(problem)
     parsed = []
     for board in boards:
         try:
@@ -95,6 +97,20 @@ def parse_boards(
             where = f"line {board.line}: " if len(boards) > 1 else ""
             raise InputError(f"{where}{error}") from None
     return parsed
+
+
+def _other_size(text: str, geometry: Geometry) -> str:
+    """What to say if the text has only boards of another size; else nothing."""
+    for size in sorted(BOX_SHAPES.keys() - {geometry.size}):
+        boards = list(find_boards(enumerate(text.splitlines(), 1), Geometry.of(size)))
+        allowed = {*BLANKS, *"123456789"[:size]}
+        if boards and all(not board.problem and allowed >= {*board.cells} for board in boards):
+            return (
+                f"this is a {size}x{size} board, but the model is for "
+                f"{geometry.size}x{geometry.size} boards. Use a model of {size}x{size} boards, "
+                "or train one."
+            )
+    return ""
 
 
 def format_board(tokens: NDArray[np.integer[Any]]) -> str:
