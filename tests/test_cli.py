@@ -299,6 +299,13 @@ def test_dry_run_writes_nothing(trm: Trm, tmp_path: Path) -> None:
     assert re.search(r"^puzzle embedding +16 numbers", done.out, re.M)
     assert re.search(r"^memory .* weights and optimizer", done.out, re.M)
     assert re.search(r"^time +about .* a step, .* in all", done.out, re.M)
+    settings = re.findall(r"^\w+\.\w+ .* (\S+)$", done.out, re.M)
+    assert settings
+    assert "default" not in settings
+    assert "All other settings have their defaults; -v shows them.\n" in done.out
+    everything = trm("train", "sudoku", *TINY, "--dry-run", "-v").out
+    assert re.search(r"^train\.seed .* default$", everything, re.M)
+    assert "All other settings" not in everything
     assert not (tmp_path / "runs").exists()
 
 

@@ -20,7 +20,7 @@ def test_build_and_inspect(trm: Trm) -> None:
     )
     shown = trm("inspect-data", "d", "--boards", "1")
     assert "as built" in shown.out
-    assert re.search(r"^puzzles +120 +20$", shown.out, re.M)
+    assert re.search(r"^puzzles +30 +20\nwith augmentations +120 +20$", shown.out, re.M)
     assert shown.out.count("-----+-----") == 4
 
 

@@ -176,7 +176,9 @@ def print_dry_run(
     needs = estimate_memory(plan.config, puzzle_spec(plan.dataset.meta), size)
     start = 0 if plan.checkpoint is None else read_config(plan.checkpoint).step
     time = estimate_run(plan, device, size, start, measures_alone=True)
-    out.print(settings_table(resolved))
+    out.print(settings_table(resolved, with_defaults=out.verbosity == "verbose"))
+    if out.verbosity != "verbose":
+        out.print("All other settings have their defaults; -v shows them.")
     for line in memory_lines(needs, plan.total_steps, size):
         out.print_parts(line)
     out.print_parts(f"time              {time.text}")

@@ -27,10 +27,12 @@ def tasks_table(installed: Mapping[str, "InstalledTask"]) -> FittedTable:
     return table
 
 
-def settings_table(resolved: "ResolvedSettings") -> FittedTable:
-    """Every setting with its source."""
+def settings_table(resolved: "ResolvedSettings", *, with_defaults: bool = True) -> FittedTable:
+    """Every setting with its source, or only those that are not a field's default."""
     table = FittedTable("setting", Column("value", wraps=True), "from")
     for name, value, source in resolved.rows():
+        if source == "default" and not with_defaults:
+            continue
         style = "" if source == "default" else "bold"
         table.add_row(name, setting_text(value), source, style=style)
     return table
@@ -57,8 +59,9 @@ def dataset_table(meta: "DatasetMeta", properties: Mapping[str, Mapping[str, str
         properties: by split, then by the property's name.
     """
     table = FittedTable("", *(Column(split, wraps=True) for split in meta.splits))
-    for name in ("groups", "puzzles", "examples"):
-        table.add_row(name, *(f"{getattr(counts, name):,}" for counts in meta.splits.values()))
+    counts = {"puzzles": "groups", "with augmentations": "puzzles", "examples": "examples"}
+    for name, count in counts.items():
+        table.add_row(name, *(f"{getattr(split, count):,}" for split in meta.splits.values()))
     for name in dict.fromkeys(name for of_split in properties.values() for name in of_split):
         table.add_row(name, *(properties[split].get(name, "-") for split in meta.splits))
     return table
