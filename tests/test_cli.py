@@ -275,7 +275,7 @@ def test_the_whole_way(trm: Trm, tmp_path: Path) -> None:
     assert lines[0] == "run runs/sudoku/a"
     assert re.fullmatch(r"about .+ a step, .+ in all \(.+ a step at .+FLOP/s\)", lines[1])
     assert re.match(r"train step 1/3 loss \S+ .* lr \S+ .*eta 0:00:\d\d$", lines[2])
-    assert re.match(r"eval step 3/3 examples 4 exact_accuracy \S+ ", lines[-3])
+    assert re.match(r"eval step 3/3 examples 4/20 exact_accuracy \S+ ", lines[-3])
     assert lines[-4] == "checkpoint step 3/3 path runs/sudoku/a/checkpoints/step-000003"
     assert lines[-1].endswith("next: trm eval --ckpt runs/sudoku/a")
     report = json.loads(trm("eval", "--json").out)

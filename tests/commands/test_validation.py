@@ -50,7 +50,9 @@ def test_an_early_end_is_said_plainly(runs: Path) -> None:
         "next: trm eval --ckpt runs/sudoku/a",
     ]
     (first, *_) = (line for line in lines if line.startswith("eval "))
-    assert first.startswith("eval step 2/12 split validation examples 64 exact_accuracy 0.25 ")
+    assert first.startswith(
+        "eval step 2/12 split validation examples 64/50100 exact_accuracy 0.25 "
+    )
 
 
 def test_the_run_is_listed_with_what_it_was_measured_on(trm: Trm, runs: Path) -> None:

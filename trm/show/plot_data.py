@@ -21,7 +21,7 @@ from trm.storage import Paths, as_paths
 #: Prefix for metrics of the training batches that an evaluation measures too.
 TRAIN_PREFIX = "train/"
 _MEASURED_TWICE = ("exact_accuracy", "cell_accuracy", "halting_accuracy", "mean_steps")
-_NO_METRICS = ("step", "examples", "elapsed_s", "eta_s")
+_NO_METRICS = ("step", "examples", "all_examples", "elapsed_s", "eta_s")
 _READER = FileReader(
     InputError, "Give a run, or a file from trm eval --json.", "holds no evaluation"
 )

@@ -16,7 +16,7 @@ from trm.show.text import Terminal
 
 #: What people read of a training step, the most important first. ``--verbose`` shows the rest.
 _READ = ("loss", "exact_accuracy", "cell_accuracy", "mean_steps", "samples_per_s", "lr")
-_HIDDEN = ("event", "step", "elapsed_s", "num_halted", "eta_s")
+_HIDDEN = ("event", "step", "elapsed_s", "num_halted", "eta_s", "all_examples")
 
 
 def record_line(record: Record, total: int, *, verbose: bool = False) -> str:
@@ -59,7 +59,10 @@ def _pairs(record: Record, verbose: bool) -> list[str]:
         names = [name for name in _READ if name in record]
     if record.get("split") == "test":  # the usual split is not shown
         names.remove("split")
-    return [f"{name} {_number(record[name])}" for name in names if record[name] is not None]
+    texts = {name: _number(record[name]) for name in names if record[name] is not None}
+    if "all_examples" in record:  # not all were evaluated
+        texts["examples"] += f"/{record['all_examples']}"
+    return [f"{name} {text}" for name, text in texts.items()]
 
 
 def _wrapped(parts: Iterable[str], width: int) -> list[str]:

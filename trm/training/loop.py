@@ -289,6 +289,9 @@ class TrainLoop:
             since_best=since_best,
         )
         fixed = {"event": "eval", "step": step, "split": split, "examples": examples}
+        total = num_eval_examples(self.plan.dataset.split(split))
+        if examples < total:
+            fixed["all_examples"] = total
         self._report({**fixed, **evaluation.metrics, **fixed, "elapsed_s": elapsed})
         if not self._writer.record_evaluation(evaluation):  # the checkpoint was not saved
             return progress.model_copy(update={"evaluated_step": step})
