@@ -182,7 +182,7 @@ def _show(
                 out, model.task, puzzle, steps, checked, num_steps=num_steps, delay=delay,
                 position=f"{number} of {len(puzzles)}" if len(puzzles) > 1 else "",
             )  # fmt: skip
-            out.print(solution_summary(solution))
+            out.print_parts(solution_summary(solution))
         solutions.append(solution)
     if save is not None:
         save_solutions(save, solutions)

@@ -71,10 +71,10 @@ class Terminal(Console):
     def print_parts(self, *parts: str) -> None:
         """Print one line of parts with spaces between them.
 
-        In a terminal that is too narrow, a part, a sentence or what follows a comma begins another
-        line.
+        In a terminal that is too narrow, a part, a sentence or what follows a comma or semicolon
+        begins another line.
         """
-        line, *pieces = [piece for part in parts for piece in re.split(r"(?<=[,.]) ", part)]
+        line, *pieces = [piece for part in parts for piece in re.split(r"(?<=[,.;]) ", part)]
         for piece in pieces:
             if self.is_terminal and cell_len(printable(f"{line} {piece}")) > self.width:
                 self.print(line)
