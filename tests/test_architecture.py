@@ -27,7 +27,7 @@ LAYERS = (
     {"plugins", "settings"},
     {"reading"},
     {"config", "hub", "storage"},
-    {"hub_names", "python_calls"},
+    {"hub_names", "html_text", "python_calls"},
     {"errors"},
 )
 #: The types that the hook specifications name.

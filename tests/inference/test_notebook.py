@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import trm
+from trm.html_text import panels_html, table_html, text_html
 from trm.inference.options import SolveOptions
 from trm.inference.solution import Solution, SolutionStep
-from trm.pictures.html import bars_svg, board_svg, panels_html, table_html, text_html
+from trm.pictures.html import bars_svg, board_svg
 from trm.tasks.base import Board, DataOptions, Puzzle, Task
 from trm.tasks.registry import get_task
+from trm.training.loop import TrainResult
 
 TEXT = "1234341221434.21"
 
@@ -131,6 +133,19 @@ def test_tables_have_all_metrics_and_all_lines(model: trm.Model, mini_data: Path
     page = Checker(sweep._repr_html_())
     assert page.tags.count("tr") == 3
     assert all(line.described in page.text for line in sweep.lines)
+    splits = trm.open_data(mini_data).splits
+    page = Checker(trm.open_data(mini_data)._repr_html_())
+    assert page.tags.count("tr") == len(splits) + 1
+    assert all(f"{name}{split.num_groups:,}{split.num_puzzles:,}" in page.text
+               for name, split in splits.items())  # fmt: skip
+
+
+def test_the_result_of_training_says_how_the_run_ended() -> None:
+    result = TrainResult(Path("runs/<b>"), 90, 180, False, "exact_accuracy", 0.5, 60)
+    facts = "stopped at step 90 of 180, best exact_accuracy 0.5000 at step 60"
+    assert repr(result) == f"<TrainResult runs/<b>: {facts}>"
+    page = Checker(result._repr_html_())
+    assert page.text == "TrainResult runs/<b>" + re.sub("(stopped|accuracy) |, ", r"\1", facts)
 
 
 @pytest.mark.parametrize(

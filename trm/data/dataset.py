@@ -20,6 +20,7 @@ from trm.data.checks import find_problem, limits, name_problems
 from trm.data.remember import remembered
 from trm.data.split import OPTIONAL, REQUIRED, Split
 from trm.errors import DataError
+from trm.html_text import table_html
 from trm.storage import atomic_folder
 
 META_FILE = "dataset.json"
@@ -97,6 +98,15 @@ class Dataset:
         sizes = [f"{name} {split.num_groups:,}" for name, split in self.splits.items()]
         puzzles = f"{', '.join(sizes)} puzzles of {self.meta.seq_len} cells"
         return f"<Dataset {self.path}: task {self.meta.task}, {puzzles}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the size of each split."""
+        rows = [
+            (name, f"{split.num_groups:,}", f"{split.num_puzzles:,}", f"{len(split.inputs):,}")
+            for name, split in self.splits.items()
+        ]
+        title = f"Dataset {self.path}: task {self.meta.task}, source {self.meta.source}"
+        return table_html(title, ("split", "puzzles", "with augmentations", "examples"), rows)
 
     def split(self, name: str) -> Split:
         """The split of this name, such as ``train`` or ``test``.

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trm.errors import InputError, did_you_mean
+from trm.html_text import table_html
 from trm.inference.options import InferenceOptions
-from trm.pictures.html import table_html
 from trm.tasks.metrics import Evaluator, Metric
 
 

@@ -13,10 +13,10 @@ from trm.config import Frozen
 from trm.errors import ConfigError, InputError
 from trm.evaluation.evaluate import data_folders, default_max_examples, evaluate
 from trm.evaluation.report import Report
+from trm.html_text import table_html
 from trm.inference.model import Model, load, weights_digest
 from trm.inference.options import InferenceOptions
 from trm.models.flops import eval_step_flops
-from trm.pictures.html import table_html
 from trm.reading import FileReader
 from trm.storage import Paths, check_writable, write_text
 from trm.tasks.given_cells import as_lists

@@ -12,6 +12,7 @@ import torch
 from trm.checkpoints.open_checkpoint import OpenedCheckpoint, open_checkpoint
 from trm.config import RunConfig
 from trm.errors import CheckpointError, InputError
+from trm.html_text import table_html
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import SolveOptions
 from trm.inference.puzzle_file import without_comments
@@ -19,7 +20,6 @@ from trm.inference.search import Search
 from trm.inference.solution import Solution, SolutionStep
 from trm.inference.symmetric_copies import SymmetricCopies
 from trm.models import TinyRecursiveModel
-from trm.pictures.html import table_html
 from trm.python_calls import python_call
 from trm.runs.layout import CONFIG_FILE
 from trm.runtime.device import pick_device

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trm.html_text import panel_html, panels_html, text_html
 from trm.inference.options import SolveOptions
 from trm.pictures.boards import BOARD_EXTENSIONS, check_picture_path, save_pictures
-from trm.pictures.html import bars_svg, board_svg, panel_html, panels_html, text_html
+from trm.pictures.html import bars_svg, board_svg
 from trm.pictures.moving import MOVING_EXTENSIONS, Frame, save_moving_picture
 from trm.python_calls import python_call
 from trm.tasks.base import Board, Puzzle, Task, Tokens

@@ -12,6 +12,7 @@ import torch
 from trm.data import Position, TrainStream, exploration_min_steps, num_eval_examples
 from trm.errors import PluginError, StorageError, TrainingError, TrmWarning, did_you_mean
 from trm.evaluation.loop import run_evaluation
+from trm.html_text import table_html
 from trm.inference.options import InferenceOptions
 from trm.models import PuzzleBatch
 from trm.runs import checkpoint
@@ -62,11 +63,21 @@ class TrainResult:
     split: str = "test"
 
     def __repr__(self) -> str:
+        facts = ", ".join(f"{name} {value}" for name, value in self._facts)
+        return f"<TrainResult {self.run}: {facts}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: how the run ended."""
+        return table_html(f"TrainResult {self.run}", (), self._facts)
+
+    @property
+    def _facts(self) -> list[tuple[str, str]]:
+        """How the run ended, and its best result."""
         state = "finished" if self.finished else "stopped"
-        best = ""
+        facts = [(state, f"at step {self.step} of {self.total_steps}")]
         if self.best is not None:
-            best = f", best {self.headline} {self.best:.4f} at step {self.best_step}"
-        return f"<TrainResult {self.run}: {state} at step {self.step} of {self.total_steps}{best}>"
+            facts.append((f"best {self.headline}", f"{self.best:.4f} at step {self.best_step}"))
+        return facts
 
 
 @dataclass
