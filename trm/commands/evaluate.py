@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from trm.tasks.metrics import Evaluator
 
 app = typer.Typer()
+#: Seconds that a process of an evaluation may take to end after Ctrl-C: it has nothing to save.
+_GRACE_S = 30
 
 EXAMPLES = """
 trm eval                                          # the newest run's best
@@ -130,7 +132,7 @@ def _launch(arguments: list[str], options: "LaunchOptions") -> int:
     try:
         code = launch(
             arguments, options, folder,
-            hint=lambda: "Read it, and evaluate again.", shows_errors=True,
+            hint=lambda: "Read it, and evaluate again.", grace_s=_GRACE_S, shows_errors=True,
         )  # fmt: skip
     except TrmError as error:
         if str(folder) not in str(error):  # otherwise the message names a log in it

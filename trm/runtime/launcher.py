@@ -27,9 +27,8 @@ from trm.runtime.stop_signals import ignores_hangup
 from trm.runtime.worker import LAUNCHER_PID, LAUNCHER_SHOWS_ERRORS, parse_error
 from trm.storage import storage_errors
 
-#: How long a process may take to finish its step and save after a signal. Before torch 2.12 the
-#: launcher always waits 30 seconds.
-_GRACE_S = 600
+#: How long a process of a training run may take to finish its step and save after a signal.
+_SAVING_S = 600
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,7 @@ def launch(
     folder: Path,
     *,
     hint: Callable[[], str],
+    grace_s: int = _SAVING_S,
     environment: Mapping[str, str] | None = None,
     shows_errors: bool = False,
 ) -> int:
@@ -94,6 +94,7 @@ def launch(
         options: how many processes, and on which machines.
         folder: their output goes to ``FOLDER/logs``. Machines find each other by its name.
         hint: what the user should do after a process has died.
+        grace_s: how many seconds a process may take to end after a signal; 30 before torch 2.12.
         environment: more environment variables for the processes.
         shows_errors: show the stderr of the first process on the terminal too, not only its stdout.
 
@@ -105,7 +106,6 @@ def launch(
     # logger with its own level.
     for name in [n for n in logging.root.manager.loggerDict if n.startswith("torch.distributed")]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_GRACE_S))
     # Restarted processes must not read the addresses of the processes before them.
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     threads = max(1, num_cores() // options.num_processes)
@@ -121,6 +121,8 @@ def launch(
     known = {field.name for field in dataclasses.fields(LaunchConfig)}
     if "signals_to_handle" in known and ignores_hangup():
         more["signals_to_handle"] = "SIGTERM,SIGINT,SIGQUIT"
+    if "shutdown_timeout" in known and "TORCH_ELASTIC_SHUTDOWN_TIMEOUT" not in os.environ:
+        more["shutdown_timeout"] = grace_s
     os.environ.update(for_workers)
     try:
         with storage_errors(folder / "logs"):
