@@ -39,7 +39,10 @@ bench-gpu: $(INSTALLED)
 	$(BIN)/python benchmarks/gpu.py --minutes $(MINUTES) \
 		$(if $(REFERENCE),--reference "$(REFERENCE)") $(if $(KERNELS),--kernels $(KERNELS))
 
-check: $(INSTALLED) lint types coverage docs package
+# All but the tests on two cores, then the tests.
+check: $(INSTALLED)
+	$(MAKE) --jobs=2 --output-sync=target lint types docs package
+	$(MAKE) coverage
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .
