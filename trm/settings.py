@@ -38,7 +38,7 @@ ENV_PREFIX = "TRM_"
 _OTHER_VARIABLES = ("TRM_KERNELS",)
 #: The keys of a settings file that are not settings: its task and the preset that it changes.
 FILE_HEADER = ("task", "preset")
-#: The settings of ``--mlp-t`` and of ``--no-mlp-t``.
+#: The settings of ``--mlp-t`` and of ``--no-mlp-t``. Presets with an MLP have them too.
 MIXERS: Mapping[bool, Mapping[str, Any]] = {
     True: {"mlp_t": True, "pos_encodings": "none"},
     False: {"mlp_t": False, "pos_encodings": "rope"},

@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import RenderableType
 
 from trm.data import Augmentation, DatasetMeta, Split
+from trm.settings import MIXERS
 from trm.tasks.base import EIGHT_GPUS, Board, Preset, Puzzle, Tokens, single_puzzle
 from trm.tasks.maze.build import MazeOptions, build
 from trm.tasks.maze.csv_source import HUB_REPOSITORY
@@ -53,8 +54,7 @@ class Maze(SquareBoardTask):
             },
             settings={
                 "model": {
-                    "mlp_t": True,
-                    "pos_encodings": "none",
+                    **MIXERS[True],
                     "hidden_size": 96,
                     "num_heads": 4,
                     "h_cycles": 2,

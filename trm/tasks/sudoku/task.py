@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import RenderableType
 
 from trm.data import Augmentation, DatasetMeta, Split
+from trm.settings import MIXERS
 from trm.tasks.base import EIGHT_GPUS, Board, Preset, Puzzle, Tokens, mean_and_range
 from trm.tasks.solved_puzzles import describe_sources
 from trm.tasks.square_boards import SquareBoardTask, published_settings
@@ -26,12 +27,11 @@ from trm.tasks.sudoku.notation import (
 )
 from trm.tasks.sudoku.symmetry import FIRST_DIGIT, augmentation
 
-_MLP = {"mlp_t": True, "pos_encodings": "none"}
 #: "Speed is Confidence" (Dillon 2026, arXiv 2601.19085) with the published depth and a prefix of
 #: one token. 5% of the training puzzles choose the best checkpoint.
 _QUICK: dict[str, dict[str, Any]] = {
     "model": {
-        **_MLP,
+        **MIXERS[True],
         "swiglu": "normed",
         "puzzle_emb_len": 1,
     },
@@ -86,7 +86,7 @@ class Sudoku(SquareBoardTask):
             data={"source": "generate", "size": 6, "num_aug": 500, "num_test": 600},
             settings={
                 "model": {
-                    **_MLP,
+                    **MIXERS[True],
                     "hidden_size": 96,
                     "num_heads": 4,
                     "h_cycles": 2,
