@@ -62,6 +62,13 @@ def test_the_best_is_on_the_hub(hub: HubServer, train: Train, tmp_path: Path) ->
     assert not list((tmp_path / RUN).glob(".push-*"))
 
 
+def test_without_evaluations_the_last_is_on_the_hub(hub: HubServer, train: Train) -> None:
+    succeeded(train("--push-to", "alice/demo", "--set", "train.eval_every_steps=0"))
+    assert hub.repos["alice/demo"].history()[0].title == "Step 6, the last"
+    card = hub.repos["alice/demo"].files("main")["README.md"].decode()
+    assert "It was not evaluated." in card
+
+
 def test_a_branch_may_be_named(hub: HubServer, train: Train, tmp_path: Path) -> None:
     succeeded(train("--push-to", "alice/demo@try"))
     assert is_on_hub(hub, tmp_path / RUN / "best", "try")

@@ -19,7 +19,14 @@ def estimate(start: int = 0, total: int = 100, speed: float = 1e9, **train: obje
     settings = {"batch_size": 8, "eval_every_steps": 30, **train}
     config = RunConfig(task="t", model=MODEL, train=TrainConfig.model_validate(settings))
     return estimate_time(
-        config, SPEC, speed, device="other", total=total, start=start, num_examples=50
+        config,
+        SPEC,
+        speed,
+        device="other",
+        total=total,
+        start=start,
+        eval_every=config.train.eval_every_steps or 0,
+        num_examples=50,
     )
 
 

@@ -71,9 +71,10 @@ class TrainConfig(SettingsGroup):
     )
     eval_every_steps: int | None = Field(
         None,
-        gt=0,
+        ge=0,
         le=MOST_STEPS,
-        description="Steps between evaluations; unset: a tenth of the run, at least 100.",
+        description="Steps between evaluations; 0: no evaluations; unset: a tenth of the run, at "
+        "least 100.",
     )
     save_every_steps: int | None = Field(
         None,
@@ -132,6 +133,12 @@ class TrainConfig(SettingsGroup):
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _patience_has_evaluations(self) -> Self:
+        if self.patience is not None and self.eval_every_steps == 0:
+            raise ValueError("patience does nothing without evaluations: eval_every_steps is 0")
+        return self
 
 
 class DataConfig(SettingsGroup):

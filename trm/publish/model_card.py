@@ -92,7 +92,7 @@ def model_card(checkpoint: Path, repo: str, license: str = "mit") -> ModelCard:
         tags=["tiny-recursive-model", "arxiv:2510.04871", task.name],
         datasets=[dataset] if dataset else None,
         model_name=repo.split("/")[-1],
-        eval_results=_eval_results(evaluation, config, task, dataset) if evaluation else None,
+        eval_results=_eval_results(evaluation, config, task, dataset) or None,
     )
     network, table = _parameter_counts(config)
     puzzle = _example(checkpoint, config, task)
@@ -168,7 +168,11 @@ def _results_text(evaluation: Evaluation | None) -> str:
     if evaluation is None:
         return "It was not evaluated."
     rows = [
-        (_text(_label(name)), f"{value:.4f}", " to ".join(f"{end:.4f}" for end in interval))
+        (
+            _text(_label(name)),
+            "-" if value is None else f"{value:.4f}",
+            " to ".join(f"{end:.4f}" for end in interval),
+        )
         for name, value in evaluation.metrics.items()
         for interval in (evaluation.intervals.get(name, ()),)
     ]
@@ -185,8 +189,10 @@ def _results_text(evaluation: Evaluation | None) -> str:
 
 
 def _eval_results(
-    evaluation: Evaluation, config: CheckpointConfig, task: Task, dataset: str | None
+    evaluation: Evaluation | None, config: CheckpointConfig, task: Task, dataset: str | None
 ) -> list[EvalResult]:
+    if evaluation is None:
+        return []
     return [
         EvalResult(
             task_type="puzzle-solving",
@@ -201,6 +207,7 @@ def _eval_results(
             metric_name=_label(name, evaluation.intervals.get(name)),
         )
         for name, value in evaluation.metrics.items()
+        if value is not None
     ]
 
 

@@ -1,4 +1,4 @@
-"""Push each new best checkpoint to the Hub while a run trains."""
+"""Push each new best checkpoint to the Hub while a run trains; without evaluations, the last."""
 
 import contextlib
 import shlex
@@ -11,7 +11,7 @@ from trm.errors import TrmError
 from trm.hub_names import HubName
 from trm.plugins import reason_of
 from trm.publish.push import OPTIONAL_FILES, parse_repository, write_upload_folder
-from trm.runs.best_and_last import best_checkpoint
+from trm.runs.best_and_last import best_checkpoint, last_checkpoint
 from trm.runs.metrics_file import Listener, Record
 from trm.storage import temporary_folder
 
@@ -108,13 +108,15 @@ class _BackgroundPush:
                 if best.exists():
                     raise
                 return None  # a better checkpoint has replaced it, and is pushed next
-            message = f"Step {step}, the best so far"
+            is_best = best == best_checkpoint(self._run)
+            message = f"Step {step}, the {'best so far' if is_best else 'last'}"
             url = hub.push(folder, self._repo, message=message, replaces=OPTIONAL_FILES)
         self._last_pushed = best
         return {"event": "pushed", "step": step, "url": url}
 
     def _best(self) -> Path | None:
-        return best_checkpoint(self._run)
+        best = best_checkpoint(self._run)
+        return last_checkpoint(self._run) if best is None and self._run_finished else best
 
     def _report_result(self) -> None:
         result, self._result = self._result, None

@@ -102,8 +102,9 @@ class Evaluation(Frozen):
     Attributes:
         split: ``test``, or ``validation`` for training puzzles that were held out.
         headline: the metric that decides which checkpoint is best.
+        metrics: None for one that had nothing to measure.
         intervals: the 95% intervals of the metrics that are shares.
-        best: the highest headline of the run so far, at ``best_step``.
+        best: the highest headline of the run so far, at ``best_step``; None if there is none yet.
         since_best: number of evaluations after that one.
     """
 
@@ -111,10 +112,10 @@ class Evaluation(Frozen):
     examples: int
     split: Literal["test", "validation"] = "test"
     headline: str
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float | None]
     intervals: Mapping[str, tuple[float, float]] = {}
-    best: float
-    best_step: int
+    best: float | None
+    best_step: int | None
     since_best: int = 0
 
 

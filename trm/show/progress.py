@@ -48,18 +48,25 @@ def start_lines(record: Record) -> Iterator[str]:
     if record["step"] < record["total_steps"]:
         names = [field.name for field in fields(TimeEstimate)]
         yield TimeEstimate(**{name: record[name] for name in names}).text
+        if reason := record.get("no_evaluation"):
+            yield f"no evaluations: {reason}"
         if record["compiled"]:
             yield "compiling the network: the first steps take longer"
 
 
 def _pairs(record: Record, verbose: bool) -> list[str]:
-    """The numbers of a record that are known, each with its name before it."""
+    """The numbers of a record, each with its name before it.
+
+    Those of a training step that are not known are left out; those of an evaluation are shown as -.
+    """
     names = [name for name in record if name not in _HIDDEN]
     if record["event"] == "train" and not verbose:
         names = [name for name in _READ if name in record]
     if record.get("split") == "test":  # the usual split is not shown
         names.remove("split")
-    texts = {name: _number(record[name]) for name in names if record[name] is not None}
+    if record["event"] != "eval":
+        names = [name for name in names if record[name] is not None]
+    texts = {name: _number(record[name]) for name in names}
     if "all_examples" in record:  # not all were evaluated
         texts["examples"] += f"/{record['all_examples']}"
     return [f"{name} {text}" for name, text in texts.items()]
@@ -89,6 +96,8 @@ def duration(seconds: float) -> str:
 
 
 def _number(value: Any) -> str:
+    if value is None:
+        return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

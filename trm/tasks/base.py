@@ -194,6 +194,10 @@ class Task(ABC):
         """A new evaluator for one evaluation of ``split``."""
         return AccuracyEvaluator()
 
+    def can_measure(self, split: Split) -> bool:
+        """Whether any output of a split is known, so that an evaluation measures something."""
+        return True
+
     def parse(
         self, text: str, properties: Mapping[str, Any], name: str = "", *, check: bool = True
     ) -> list[Puzzle]:

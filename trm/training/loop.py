@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from trm.data import Position, TrainStream, exploration_min_steps, num_eval_examples
-from trm.errors import PluginError, StorageError, TrainingError, TrmWarning, did_you_mean
+from trm.errors import StorageError, TrainingError, TrmWarning
 from trm.evaluation.loop import run_evaluation
 from trm.html_text import table_html
 from trm.inference.options import InferenceOptions
@@ -27,11 +27,12 @@ from trm.tasks.metrics import Metric
 from trm.trackers import TrackerGroup, open_trackers
 from trm.training.checkpoint_snapshot import restore, take_snapshot
 from trm.training.checkpoint_writer import CheckpointWriter
+from trm.training.evaluated import evaluation_of
 from trm.training.model_init import build_model, load_initial_weights
 from trm.training.optim.ema import ema_weights
 from trm.training.profiler import profile
 from trm.training.run_plan import RunPlan
-from trm.training.schedule import Schedule, eval_examples, is_out_of_patience
+from trm.training.schedule import eval_examples, is_out_of_patience
 from trm.training.step import TrainState, TrainStep
 from trm.training.step_metrics import StepMetrics
 from trm.training.time_estimate import estimate_run
@@ -115,7 +116,7 @@ class TrainLoop:
         if message and group.is_first:
             warnings.warn(message, TrmWarning, stacklevel=3)
         compile_network(model, config.train.compile)
-        self.schedule = Schedule.from_config(config, plan.total_steps)
+        self.schedule = plan.schedule
         self.train_step = TrainStep(state, config, plan.total_steps, group=group)
         self.stream = TrainStream(
             plan.dataset.split("train"),
@@ -127,7 +128,7 @@ class TrainLoop:
         )
         with self._recording():
             self._train(state)
-        finished, progress = self._is_over and self._is_evaluated, self.progress
+        finished, progress = self._is_finished, self.progress
         return TrainResult(
             run=plan.folder,
             step=state.step,
@@ -186,6 +187,12 @@ class TrainLoop:
     @property
     def _is_evaluated(self) -> bool:
         return self.progress.evaluated_step == self.train_step.state.step
+
+    @property
+    def _is_finished(self) -> bool:
+        """Whether no step is left to take, and no evaluation."""
+        lacks = self.schedule.evaluates(self.train_step.state.step) and not self._is_evaluated
+        return self._is_over and not lacks
 
     @property
     def _is_over(self) -> bool:
@@ -273,31 +280,10 @@ class TrainLoop:
         """Write an evaluation into the checkpoint just saved. Returns the new progress."""
         assert self._writer is not None
         self._writer.wait()  # which reports the checkpoint
-        step, progress, split = (
-            self.train_step.state.step,
-            self.progress,
-            self.plan.config.eval_split,
-        )
-        if headline not in metrics:
-            raise PluginError(
-                f"the evaluator of task {self.plan.task.name} has no metric {headline!r}, "
-                f"its headline. {did_you_mean(headline, metrics)}"
-            )
-        # A value that equals the best one counts as a new best.
-        best, best_step, since_best = metrics[headline].value, step, 0
-        if progress.best is not None and progress.best_step is not None and progress.best > best:
-            best, best_step = progress.best, progress.best_step
-            since_best = progress.since_best + 1
-        evaluation = checkpoint.Evaluation(
-            step=step,
-            split=split,
-            examples=examples,
-            headline=headline,
-            metrics={name: metric.value for name, metric in metrics.items()},
-            intervals={name: m.interval for name, m in metrics.items() if m.interval},
-            best=best,
-            best_step=best_step,
-            since_best=since_best,
+        progress, step = self.progress, self.train_step.state.step
+        split = self.plan.config.eval_split
+        evaluation = evaluation_of(
+            self.plan.task, progress, step, split, examples, headline, metrics
         )
         fixed = {"event": "eval", "step": step, "split": split, "examples": examples}
         total = num_eval_examples(self.plan.dataset.split(split))
@@ -328,6 +314,7 @@ class TrainLoop:
         start = {"event": "start", "step": state.step, "run": str(folder)}
         start |= {"total_steps": self.schedule.total, "processes": self.group.size}
         start |= {"device": self.device.type, "compiled": state.model.is_compiled}
+        start |= {"no_evaluation": self.plan.no_evaluation}
         self._report({**start, **dataclasses.asdict(self.estimate)})
         error: str | None = None
         interrupted = False
@@ -346,7 +333,7 @@ class TrainLoop:
                 self._writer.wait()
             raise
         finally:
-            finished = error is None and self._is_over and self._is_evaluated
+            finished = error is None and self._is_finished
             if not interrupted:
                 end = {"event": "end", "step": state.step, "finished": finished, "error": error}
                 self._report(end)

@@ -30,7 +30,7 @@ from trm.tasks.base import Task
 from trm.tasks.registry import get_task
 from trm.trackers import check_trackers
 from trm.training.model_init import check_initial_weights
-from trm.training.schedule import is_out_of_patience, total_steps
+from trm.training.schedule import Schedule, is_out_of_patience, total_steps
 
 #: Settings of ``train`` that may change when a run resumes: they do not change what is learned.
 _FREE_TO_CHANGE = (
@@ -58,6 +58,23 @@ class RunPlan:
     folder: Path
     checkpoint: Path | None
     damaged: Mapping[Path, str]
+
+    @property
+    def schedule(self) -> Schedule:
+        """The steps at which it evaluates, saves and logs."""
+        return Schedule.from_config(
+            self.config,
+            self.total_steps,
+            can_measure=_can_measure(self.task, self.config, self.dataset),
+        )
+
+    @property
+    def no_evaluation(self) -> str | None:
+        """Why the run has no evaluations, None if it has some."""
+        if self.config.train.eval_every_steps == 0:
+            return "train.eval_every_steps is 0"
+        known = _can_measure(self.task, self.config, self.dataset)
+        return None if known else f"the {self.config.eval_split} split has no known outputs"
 
     @property
     def warnings(self) -> list[str]:
@@ -151,7 +168,7 @@ def plan_run(
         if found is not None and resume == "never":
             raise ConfigError(f"run {folder} exists. Choose another --run-name, or --resume auto.")
         if found is not None:
-            _check_resumable(found, config, dataset, steps)
+            _check_resumable(found, RunPlan(task, config, dataset, steps, folder, found, damaged))
         return folder, found, damaged
 
     folder, found, damaged = group.broadcast_from_first(find_start)
@@ -190,12 +207,16 @@ def confirm_plan(plan: RunPlan, group: ProcessGroup) -> RunPlan:
             return plan.folder, plan.checkpoint, plan.damaged
         found, damaged = newest_intact_checkpoint(plan.folder)
         if found is not None:
-            _check_resumable(found, plan.config, plan.dataset, plan.total_steps)
+            _check_resumable(found, plan)
         return plan.folder, found, damaged
 
     folder, found, damaged = group.broadcast_from_first(find_start)
     group.run_in_all(lambda: _check_visible(found))
     return dataclasses.replace(plan, folder=folder, checkpoint=found, damaged=damaged)
+
+
+def _can_measure(task: Task, config: RunConfig, dataset: Dataset) -> bool:
+    return task.can_measure(dataset.split(config.eval_split))
 
 
 def open_run_data(config: RunConfig, task: Task) -> Dataset:
@@ -227,6 +248,11 @@ def _open(config: RunConfig, task: Task, num_processes: int) -> Dataset:
         raise ConfigError("--reset-puzzle-embedding needs --init-from CHECKPOINT. Give it too.")
     check_trackers(config.train.log_to)
     dataset = open_run_data(config, task)
+    if config.train.patience is not None and not _can_measure(task, config, dataset):
+        raise ConfigError(
+            f"--patience {config.train.patience}: the {config.eval_split} split of {dataset.path} "
+            "has no known outputs, so nothing can be evaluated. Leave it out."
+        )
     dataset.split(config.eval_split)
     if config.data.augment == "stored":
         return dataset
@@ -284,8 +310,9 @@ def _run_folder(config: RunConfig, runs: Path, name: str | None, resume: str) ->
     return runs / config.task / name
 
 
-def _check_resumable(found: Path, config: RunConfig, dataset: Dataset, total: int) -> None:
+def _check_resumable(found: Path, plan: RunPlan) -> None:
     """Check that a run may resume from a checkpoint with these settings and data."""
+    config, dataset, total = plan.config, plan.dataset, plan.total_steps
     saved = checkpoint.read_config(found)
     resume = shlex.join(["trm", "train", saved.run.task, "--resume", str(found.parents[1])])
     if saved.data.digest != dataset.meta.digest:
@@ -312,8 +339,8 @@ def _check_resumable(found: Path, config: RunConfig, dataset: Dataset, total: in
     if saved.run.task != config.task:
         raise ConfigError(f"{found} is a run of task {saved.run.task!r}, not {config.task!r}.")
     progress = checkpoint.read_progress(found)
-    is_evaluated = progress.evaluated_step == progress.step
-    if progress.step > total or (progress.step == total and is_evaluated):
+    lacks = plan.schedule.evaluates(total) and progress.evaluated_step != total
+    if progress.step > total or (progress.step == total and not lacks):
         raise ConfigError(
             f"{found} has reached step {progress.step} of {total} already. "
             "Ask for more with --max-steps or --epochs, or start a new run with --run-name."

@@ -49,7 +49,11 @@ def is_out_of_patience(progress: Progress, patience: int | None) -> bool:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The steps at which a run evaluates, saves and logs."""
+    """The steps at which a run evaluates, saves and logs.
+
+    Attributes:
+        eval_every: 0 for a run without evaluations.
+    """
 
     total: int
     eval_every: int
@@ -57,17 +61,24 @@ class Schedule:
     log_every: int
 
     @classmethod
-    def from_config(cls, config: RunConfig, total: int) -> "Schedule":
-        """The schedule of a run of ``total`` steps."""
+    def from_config(cls, config: RunConfig, total: int, *, can_measure: bool = True) -> "Schedule":
+        """The schedule of a run of ``total`` steps.
+
+        Args:
+            config: the settings.
+            total: the length of the run.
+            can_measure: whether any output is known of the split that evaluations use.
+        """
         train = config.train
-        eval_every = min(train.eval_every_steps or max(math.ceil(total / 10), 100), total)
-        save_every = train.save_every_steps or min(eval_every, 1000)
-        return cls(total, eval_every, save_every, train.log_every_steps)
+        every = min(train.eval_every_steps or max(math.ceil(total / 10), 100), total)
+        save_every = train.save_every_steps or min(every, 1000)
+        evaluates = can_measure and train.eval_every_steps != 0
+        return cls(total, every if evaluates else 0, save_every, train.log_every_steps)
 
     def evaluates(self, step: int) -> bool:
         """Whether to evaluate after this step."""
-        return step % self.eval_every == 0 or step == self.total
+        return self.eval_every > 0 and (step % self.eval_every == 0 or step == self.total)
 
     def saves(self, step: int) -> bool:
         """Whether to save after this step."""
-        return self.evaluates(step) or step % self.save_every == 0
+        return self.evaluates(step) or step % self.save_every == 0 or step == self.total

@@ -15,7 +15,7 @@ from trm.models.flops import application_flops, eval_step_flops, train_step_flop
 from trm.runs.checkpoint import puzzle_spec
 from trm.runs.time_estimate import TimeEstimate
 from trm.training.run_plan import RunPlan
-from trm.training.schedule import Schedule, depth_at, eval_examples
+from trm.training.schedule import depth_at, eval_examples
 
 #: The speed of whole training steps, relative to the measured speed of the network: measured on a
 #: CPU, see docs/reference/speed.md. Nothing has been measured on other kinds of device.
@@ -47,7 +47,7 @@ def estimate_run(
     config, spec = plan.config, puzzle_spec(plan.dataset.meta)
     most = config.train.batch_size // num_processes // config.train.accumulate
     speed = measure_speed(config.model, spec, device, most)
-    every = Schedule.from_config(config, plan.total_steps).eval_every
+    every = plan.schedule.eval_every
     return estimate_time(
         config,
         spec,
@@ -55,6 +55,7 @@ def estimate_run(
         device=device.type,
         total=plan.total_steps,
         start=start,
+        eval_every=every,
         num_examples=num_eval_examples(
             plan.dataset.split(config.eval_split), eval_examples(config, every)
         ),
@@ -69,6 +70,7 @@ def estimate_time(
     device: str,
     total: int,
     start: int = 0,
+    eval_every: int = 0,
     num_examples: int = 0,
 ) -> TimeEstimate:
     """Count the arithmetic of the steps and evaluations that are left.
@@ -80,6 +82,7 @@ def estimate_time(
         device: the kind of device.
         total: the length of the run in steps.
         start: the steps that are done.
+        eval_every: the steps between evaluations, 0 without any.
         num_examples: the examples of an evaluation.
     """
     steps = max(0, total - start)
@@ -89,8 +92,7 @@ def estimate_time(
         train_step_flops(config.model, spec, depth) for depth in depths or [None]
     )
     step_flops = example * config.train.batch_size
-    every = Schedule.from_config(config, total).eval_every
-    evaluations = -(-total // every) - start // every if steps else 0
+    evaluations = -(-total // eval_every) - start // eval_every if steps and eval_every else 0
     evaluation = num_examples * config.model.halt_max_steps * eval_step_flops(config.model, spec)
     share = _SHARE.get(device, 1.0)
     return TimeEstimate(

@@ -13,6 +13,7 @@ from trm.data import Dataset, open_dataset
 from trm.errors import InputError, TrmWarning
 from trm.storage import replacing
 from trm.tasks.arc.build import ArcOptions, build
+from trm.tasks.registry import get_task
 
 Pairs = list[dict[str, Any]]
 
@@ -95,6 +96,8 @@ def test_an_unsolved_task_may_be_trained_on_with_its_answer(
     assert np.diff(train.example_offsets).tolist() == [2] * len(train.info["name"])
     assert test.info["name"].tolist() == [b"x", b"y"]
     assert not test.info["solved"].any()
+    arc = get_task("arc1")
+    assert (arc.can_measure(train), arc.can_measure(test)) == (True, False)
     assert set(test.identifiers.tolist()) < set(train.identifiers.tolist()) | {0}
 
 

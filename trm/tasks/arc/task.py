@@ -98,6 +98,10 @@ class Arc(Task):
 
         return ArcEvaluator(split)
 
+    def can_measure(self, split: Split) -> bool:
+        """See :meth:`trm.tasks.base.Task.can_measure`."""
+        return "solved" not in split.info or bool(np.any(split.info["solved"]))
+
     def parse(
         self, text: str, properties: Mapping[str, Any], name: str = "", *, check: bool = True
     ) -> list[Puzzle]:
