@@ -45,6 +45,12 @@ RUNS = {
         "optim.grad_clip=0.1",
     ),
     "accumulated": ("model.forward_dtype=float64", "train.accumulate=2"),
+    "frozen": (
+        "model.forward_dtype=float64",
+        "DATA=many",
+        "train.freeze_core_share=0.5",
+        "train.init_from=SHARDED",
+    ),
     "resumed": ("model.forward_dtype=float64", "DATA=many"),
     "resharded": ("model.forward_dtype=float64", "DATA=many", "train.shard_puzzle_embedding=true"),
 }
@@ -73,7 +79,8 @@ def trained(
     data = {"mini": mini_data, "many": many}
 
     def job(name: str, size: int, *more: str, **job: Any) -> dict[str, Any]:
-        given = [a for a in RUNS[name] if not a.startswith("DATA=")]
+        start_from = str(folder / "sudoku" / "sharded-4")
+        given = [a.replace("SHARDED", start_from) for a in RUNS[name] if a != "DATA=many"]
         where = data["many" if "DATA=many" in RUNS[name] else "mini"]
         return {
             "config": config_of(where, *given, *more).model_dump(),
@@ -173,6 +180,7 @@ def tensors(run: Path) -> dict[str, torch.Tensor]:
         ("recipe", "recipe", 2, 1e-9),
         ("accumulated", "float64", 2, 1e-9),
         ("many", "many", 2, 1e-9),
+        ("frozen", "frozen", 2, 1e-9),
         ("sharded", "many", 2, 1e-9),
         ("sharded", "many", 4, 1e-9),
         ("resumed", "many", 2, 1e-9),

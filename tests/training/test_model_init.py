@@ -128,11 +128,19 @@ def test_other_puzzles_may_begin_with_the_mean(
     folder = checkpoint("c", names=["<blank>", "x", "y"])
     saved = load_file(folder / "model.safetensors")
     settings = (f"train.init_from={folder}", f"data.paths=['{named_data}']")
-    with pytest.raises(CheckpointError, match=r"has 5 puzzle .* was trained with 3"):
-        begun(tiny(*settings))
+    new = tiny(*settings)
+    assert check_initial_weights(new, opened(new)) == [
+        f"{folder} knows none of the 4 puzzle identifiers: their embeddings begin with the mean of "
+        "all its puzzle embeddings."
+    ]
+    table = begun(new).puzzle_embedding
+    assert table is not None
+    mean = saved[PUZZLE_EMBEDDING].mean(dim=0)
+    torch.testing.assert_close(table.weight[1:], mean.expand(4, -1))
     reset = tiny(
         *settings, "train.reset_puzzle_embedding=true", f"train.shard_puzzle_embedding={shards}"
     )
+    assert check_initial_weights(reset, opened(reset)) == []
     groups = [ProcessGroup(rank, 2) for rank in range(2)] if shards == "true" else [None]
     for group in groups:
         model = begun(reset, group)
@@ -212,18 +220,26 @@ def test_another_network_is_refused(
         check_initial_weights(config, opened(config))
 
 
-def test_another_task_and_other_puzzles_are_refused(
+def test_weights_of_another_task_with_such_puzzles(
     checkpoint: Checkpoint, tiny: Tiny, tmp_path: Path
 ) -> None:
     config = tiny()
+    data = read_config(checkpoint("c")).data.model_copy(update={"task": "maze"})
+    folder = write_checkpoint(tmp_path / "m", config.model_copy(update={"task": "maze"}), data)
+    ours = tiny(f"train.init_from={folder}")
+    assert is_equal(begun(ours), load_file(folder / "model.safetensors"))
+    message = f"--init-from {folder} was trained for task maze."
+    assert check_initial_weights(ours, opened(ours)) == [message]
+    assert "376 of arc1's 400 evaluation tasks" in get_task("arc1").leak_of("arc2")
+
+
+def test_other_puzzles_are_refused(checkpoint: Checkpoint, tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny()
     data = read_config(checkpoint("c")).data
-    maze = config.model_copy(update={"task": "maze"})
-    write_checkpoint(tmp_path / "maze", maze, data.model_copy(update={"task": "maze"}))
     write_checkpoint(tmp_path / "long", config, data.model_copy(update={"seq_len": 36}))
     words = data.model_copy(update={"vocabulary": tuple("abcdef")})
     write_checkpoint(tmp_path / "words", config, words)
     for name, message in (
-        ("maze", "was trained for task maze, not sudoku"),
         ("long", "has puzzles of length 16, .*long was trained for 36"),
         ("words", r"has the vocabulary \(.*\), .*words was trained for \('a', "),
         ("none", "no such run or checkpoint"),

@@ -74,18 +74,16 @@ class TrainedOn:
         return np.where(known[rows] == names, rows, -1)
 
     def rows_to_keep(self, dataset: Dataset) -> NDArray[np.int64] | None:
-        """The row of each puzzle identifier of a dataset that shares some puzzles, -1 if it is new.
+        """The row of each puzzle identifier of a dataset with other puzzles, -1 if it is new.
 
         None if all identifiers are the same.
 
         Raises:
-            CheckpointError: if no puzzle is known, or nothing says which are.
+            CheckpointError: if they differ, and nothing says which are known.
         """
         names: NDArray[Any] | None = dataset.names
         if self.names is not None and names is not None and not np.array_equal(self.names, names):
-            rows = self.rows_of(names)
-            if (rows[1:] >= 0).any():  # the first is the blank one
-                return rows
+            return self.rows_of(names)
         self.check_puzzle_identifiers(dataset)
         return None
 

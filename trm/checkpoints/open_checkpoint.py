@@ -160,7 +160,11 @@ class LocatedCheckpoint:
 
 
 def open_checkpoint(
-    name: str | Path | None = None, *, task: str | None = None, runs_folder: Path = Path("runs")
+    name: str | Path | None = None,
+    *,
+    task: str | None = None,
+    any_task: bool = False,
+    runs_folder: Path = Path("runs"),
 ) -> OpenedCheckpoint:
     """Find a checkpoint and read everything except its weights.
 
@@ -168,11 +172,13 @@ def open_checkpoint(
         name: a run (its best checkpoint), a checkpoint folder, a file or folder of the
             published trainer, or ``USER/NAME[/FILE][@REVISION]`` or an address on the Hub; None
             for the newest run.
-        task: the task of a published checkpoint whose files do not name it.
+        task: the task of a published checkpoint whose files do not name it. One of trm has to be
+            of this task.
+        any_task: allow a checkpoint of trm that is of another task.
         runs_folder: where to look for the newest run.
 
     Raises:
-        CheckpointError: if there is no such checkpoint, or it is damaged.
+        CheckpointError: if there is no such checkpoint, or it is damaged, or of another task.
         HubError: if it cannot be downloaded.
     """
     located = locate_checkpoint(None if name is None else str(name), runs_folder)
@@ -189,7 +195,7 @@ def open_checkpoint(
         )
     verify_checksums(located.path)
     config = read_config(located.path)
-    if task not in (None, config.run.task):
+    if task not in (None, config.run.task) and not any_task:
         raise CheckpointError(f"{located.name} was trained for task {config.run.task}, not {task}.")
     names, rows = read_puzzle_names(located.path), config.data.num_puzzle_identifiers
     if names is not None and len(names) != rows:

@@ -64,6 +64,13 @@ class TrainConfig(SettingsGroup):
         False,
         description="With init_from: start each puzzle embedding from the mean of all.",
     )
+    freeze_core_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="With init_from: train only the puzzle embedding in this first share of the "
+        "run.",
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
     compile: bool | None = Field(None, description="Use torch.compile; unset: only on CUDA.")
     log_every_steps: int = Field(
@@ -226,6 +233,15 @@ class RunConfig(Frozen):
                     f"train.depth_curriculum has more cycles at {share:g} than model.h_cycles "
                     f"{self.model.h_cycles} and model.l_cycles {self.model.l_cycles}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> Self:
+        if self.train.freeze_core_share and not self.model.puzzle_emb_width:
+            raise ValueError(
+                "train.freeze_core_share needs a puzzle embedding, the only thing that is trained "
+                "then; model.puzzle_emb_dim is 0"
+            )
         return self
 
     @property

@@ -72,6 +72,7 @@ class Progress(Frozen):
         headline: the metric whose best value is ``best``.
         since_best: number of evaluations after the best one.
         left_out: number of steps that were skipped because they were not finite.
+        optimizer_steps: number of steps of the network's optimizer; None: all but ``left_out``.
     """
 
     step: int
@@ -83,6 +84,7 @@ class Progress(Frozen):
     since_best: int = 0
     elapsed_s: float = 0.0
     left_out: int = 0
+    optimizer_steps: int | None = None
 
     def with_evaluation(self, evaluation: "Evaluation") -> "Progress":
         """The progress after an evaluation."""

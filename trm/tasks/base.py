@@ -194,6 +194,10 @@ class Task(ABC):
         """A new evaluator for one evaluation of ``split``."""
         return AccuracyEvaluator()
 
+    def leak_of(self, other: str) -> str:
+        """What to say of weights that were trained for another task with the same vocabulary."""
+        return ""
+
     def can_measure(self, split: Split) -> bool:
         """Whether any output of a split is known, so that an evaluation measures something."""
         return True

@@ -128,7 +128,8 @@ def restore(path: Path, state: TrainState, group: ProcessGroup = SINGLE_PROCESS)
     load_into(dict(state.model.named_parameters()), inner / _RAW)
     load_into(state.optimizer.moments(), inner / _OPTIMIZER)
     state.step = progress.step
-    state.optimizer.num_steps = progress.step - progress.left_out
+    taken = progress.optimizer_steps
+    state.optimizer.num_steps = progress.step - progress.left_out if taken is None else taken
     if progress.step:
         found = load_row_slices(inner / _CARRY, group.shard)
         try:

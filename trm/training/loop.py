@@ -240,6 +240,7 @@ class TrainLoop:
         state, plan = self.train_step.state, self.plan
         update = {"step": state.step, "position": self.stream.position}
         update |= {"elapsed_s": self.step_metrics.elapsed}
+        update |= {"optimizer_steps": state.optimizer.num_steps}
         self.progress = self.progress.model_copy(update=update)
         config = checkpoint.CheckpointConfig(
             step=state.step, run=plan.config, data=plan.dataset.meta

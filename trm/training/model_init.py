@@ -16,6 +16,7 @@ from trm.models import TinyRecursiveModel
 from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runs.checkpoint import puzzle_spec
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
+from trm.tasks.registry import get_task
 from trm.training.sharded_embedding import ShardedPuzzleEmbedding
 
 _LATENTS = "other_latent_inits"
@@ -56,7 +57,7 @@ def load_initial_weights(
     Raises:
         CheckpointError, HubError: if there is no such checkpoint, or it does not fit.
     """
-    stored = open_checkpoint(config.train.init_from, task=config.task)
+    stored = _opened(config)
     targets: dict[str, Tensor] = dict(model.state_dict())
     shards = {}
     latents, stored_shape = targets.pop(_LATENTS, None), stored.shapes().get(_LATENTS)
@@ -93,6 +94,25 @@ def _rows_to_keep(
     return stored.trained_on.rows_to_keep(dataset)
 
 
+def _kept_text(num_kept: int, count: int, name: str) -> str:
+    """How many puzzle embeddings of a checkpoint a run keeps."""
+    if num_kept <= 1:  # the first is the blank one
+        return (
+            f"{name} knows none of the {count - 1:,} puzzle identifiers: their embeddings begin "
+            "with the mean of all its puzzle embeddings."
+        )
+    return (
+        f"{num_kept:,} of {count:,} puzzle embeddings are those of {name}, the other "
+        f"{count - num_kept:,} begin with the mean of all its puzzle embeddings. To reset all, "
+        "give --reset-puzzle-embedding."
+    )
+
+
+def _opened(config: RunConfig) -> OpenedCheckpoint:
+    """The checkpoint of ``train.init_from``; of any task, whose puzzles are compared instead."""
+    return open_checkpoint(config.train.init_from, task=config.task, any_task=True)
+
+
 def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
     """Check that ``train.init_from`` fits the run, before anything is written.
 
@@ -103,11 +123,15 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
     Raises:
         CheckpointError, HubError: if there is no such checkpoint, or it does not fit.
     """
-    stored = open_checkpoint(config.train.init_from, task=config.task)
+    stored, task = _opened(config), get_task(config.task)
     stored.trained_on.check(dataset)
     with torch.device("meta"):
         model = TinyRecursiveModel(config.model, puzzle_spec(dataset.meta))
     messages = [f"--init-from {stored.name}: {choice}." for choice in stored.choices]
+    other = stored.config.run.task
+    if other != task.name:
+        remark = f"--init-from {stored.name} was trained for task {other}. {task.leak_of(other)}"
+        messages.append(remark.strip())
     expected = expected_shapes(model.state_dict())
     found = stored.shapes()
     expected.pop(_LATENTS, None)
@@ -117,12 +141,8 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
         if rows is not None:  # only the width has to match
             found[PUZZLE_EMBEDDING][0] = expected[PUZZLE_EMBEDDING][0]
             num_kept = int((rows >= 0).sum())
-            if num_kept:
-                messages.append(
-                    f"{num_kept:,} of {len(rows):,} puzzle embeddings are those of {stored.name}, "
-                    f"the other {len(rows) - num_kept:,} begin with the mean of all its puzzle "
-                    "embeddings. To reset all, give --reset-puzzle-embedding."
-                )
+            if not config.train.reset_puzzle_embedding:
+                messages.append(_kept_text(num_kept, len(rows), stored.name))
     check_shapes(
         expected, found, stored.name,
         settings="this run", advice="Give the model settings that it was trained with.",

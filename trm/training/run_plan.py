@@ -246,6 +246,11 @@ def _open(config: RunConfig, task: Task, num_processes: int) -> Dataset:
         )
     if config.train.reset_puzzle_embedding and config.train.init_from is None:
         raise ConfigError("--reset-puzzle-embedding needs --init-from CHECKPOINT. Give it too.")
+    if config.train.freeze_core_share and config.train.init_from is None:
+        raise ConfigError(
+            "train.freeze_core_share needs --init-from CHECKPOINT, whose network is kept at first. "
+            "Give it too."
+        )
     check_trackers(config.train.log_to)
     dataset = open_run_data(config, task)
     if config.train.patience is not None and not _can_measure(task, config, dataset):

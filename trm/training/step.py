@@ -160,6 +160,8 @@ class TrainStep:
 
     Attributes:
         nonfinite: the first step whose loss or gradient was not finite, None before the first step.
+        time_share: the share of the run's time that is over, 0 without ``train.max_minutes``. The
+            schedules take it if it is larger than the share of the steps.
     """
 
     def __init__(
@@ -173,6 +175,7 @@ class TrainStep:
         self.state, self.config, self.total_steps = state, config, total_steps
         self.group = group
         self.nonfinite: NonFiniteStep | None = None
+        self.time_share = 0.0
 
     def __call__(
         self, puzzles: PuzzleBatch, min_steps: Int[Tensor, " batch"] | None
@@ -188,6 +191,9 @@ class TrainStep:
         """
         state, model, optim = self.state, self.state.model, self.config.optim
         generator = self._generator()
+        is_frozen = self._done(state.step + 1) < self.config.train.freeze_core_share
+        for parameter in state.optimizer.parameters:
+            parameter.requires_grad_(not is_frozen)
         # The new batch takes the places of the rows that have halted.
         carry = state.carry
         if carry is None:
@@ -213,10 +219,11 @@ class TrainStep:
                 lr=optim.puzzle_emb_lr * scale,
                 weight_decay=optim.puzzle_emb_weight_decay,
             )
-        state.optimizer.step(scale)
-        state.optimizer.zero_grad()
-        if state.ema is not None:
-            state.ema.update()
+        if not is_frozen:
+            state.optimizer.step(scale)
+            state.optimizer.zero_grad()
+            if state.ema is not None:
+                state.ema.update()
         return torch.cat((metrics, grad_norm.to(metrics.dtype).reshape(1)))
 
     @property
@@ -229,7 +236,11 @@ class TrainStep:
         return train_step_flops(self.config.model, self.state.model.spec, self._depth(step))
 
     def _depth(self, step: int) -> Depth | None:
-        return depth_at((step - 1) / self.total_steps, self.config.train.depth_curriculum)
+        return depth_at(self._done(step), self.config.train.depth_curriculum)
+
+    def _done(self, step: int) -> float:
+        """The share of the run that is over before step 1, 2, ..."""
+        return max((step - 1) / self.total_steps, self.time_share)
 
     def _learning_rate_scale(self) -> float:
         return learning_rate_scale(self.state.step, self.config.optim, self.total_steps)
@@ -290,14 +301,18 @@ class TrainStep:
             Whether loss and gradients are finite, and the gradients' norm before clipping.
         """
         optimizer = self.state.optimizer
+        trained = [p for p in optimizer.parameters if p.requires_grad]
         if self.group.size > 1:
-            own = optimizer.gradients()
-            flat = torch.cat([*(g.flatten() for g in own), loss.to(own[0].dtype).reshape(1)])
+            own = optimizer.gradients() if trained else []
+            dtype = optimizer.parameters[0].dtype
+            flat = torch.cat([*(g.flatten() for g in own), loss.to(dtype).reshape(1)])
             self.group.all_reduce_(flat)
             *summed, total = torch.split(flat, [*(g.numel() for g in own), 1])
-            for parameter, gradient in zip(optimizer.parameters, summed, strict=True):
+            for parameter, gradient in zip(trained, summed, strict=True):
                 parameter.grad = gradient.view_as(parameter)
             loss = total[0]
+        if not trained:
+            return torch.isfinite(loss), torch.zeros_like(loss)
         gradients = [p.grad for p in optimizer.parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if (limit := self.config.optim.grad_clip) is not None:
