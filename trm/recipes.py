@@ -16,6 +16,7 @@ SETTING_OF = {
     "validation_share": "data.validation_share",
     "seed": "train.seed",
     "max_steps": "train.max_steps",
+    "max_minutes": "train.max_minutes",
     "epochs": "train.epochs",
     "patience": "train.patience",
     "batch_size": "train.batch_size",

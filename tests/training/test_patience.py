@@ -156,9 +156,18 @@ def test_several_processes_end_at_the_same_step(mini_data: Path, tmp_path: Path)
     """If one went on, it would wait for the others, and :func:`start` for it."""
     run = tmp_path / "sudoku" / "a"
     config = config_of(mini_data, *SHORT, "data.validation_share=0.1").model_dump()
-    start(2, [{"config": config, "folder": str(run), "headlines": HEADLINES}], tmp_path)
+    timed = tmp_path / "sudoku" / "timed"
+    limits = ("train.eval_every_steps=6", "train.max_minutes=0.5", "train.max_steps=100")
+    limited = config_of(mini_data, *limits).model_dump()
+    jobs: list[dict[str, Any]] = [
+        {"config": config, "folder": str(run), "headlines": HEADLINES},
+        {"config": limited, "folder": str(timed), "tick": 1.5},
+    ]
+    start(2, jobs, tmp_path)
     assert [r["step"] for r in records(run, "train")] == list(range(1, 9))
     assert [(r["step"], r["split"]) for r in records(run, "eval")] == [
         (step, "validation") for step in (2, 4, 6, 8)
     ]
     assert records(run, "end") == [{"event": "end", "step": 8, "finished": True, "error": None}]
+    assert records(timed, "end") == [{"event": "end", "step": 12, "finished": True, "error": None}]
+    assert [r["step"] for r in records(timed, "eval")] == [6, 12]

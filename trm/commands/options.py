@@ -145,6 +145,10 @@ Seed = Annotated[
 MaxSteps = Annotated[
     int | None, option(OPTIMISATION, "--max-steps N", "Length of the run in steps.")
 ]
+MaxMinutes = Annotated[
+    float | None,
+    option(OPTIMISATION, "--max-minutes M", "End in M minutes, with a checkpoint."),
+]
 Epochs = Annotated[
     int | None, option(OPTIMISATION, "--epochs N", "Its length in passes over the puzzles.")
 ]

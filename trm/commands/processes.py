@@ -162,6 +162,7 @@ def print_dry_run(
     from trm.runtime.device import pick_device
     from trm.runtime.process_group import SINGLE_PROCESS, process_group_from_env
     from trm.show.tables import settings_table
+    from trm.training.clock import now
     from trm.training.memory_estimate import estimate_memory
     from trm.training.run_plan import plan_run
     from trm.training.time_estimate import estimate_run
@@ -182,6 +183,10 @@ def print_dry_run(
     for line in memory_lines(needs, plan.total_steps, size):
         out.print_parts(line)
     out.print_parts(f"time              {time.text}")
+    if (minutes := plan.config.train.max_minutes) is not None:
+        used = (now() - plan.began) / 60 if plan.checkpoint is not None else 0
+        before = f", {used:.2g} of them used" if used else ""
+        out.print_parts(f"time limit        {minutes:g} minutes{before}")
     here = size if options is None else options.num_processes
     try:
         memory = memory_warning(plan, device, size, here)
@@ -257,6 +262,8 @@ def _print_result(result: "TrainResult", task: str) -> None:
     if result.ended_early:
         ended = f"ended early at step {result.step}"
         out.print(f"{ended}: no evaluation since step {result.best_step} was as good")
+    if result.out_of_time:
+        out.print(f"time is up at step {result.step} of {result.total_steps}")
     out.print(f"done:{best}".removesuffix(":"))
     out.remark(f"next: {shlex.join(['trm', 'eval', '--ckpt', str(result.run)])}")
 

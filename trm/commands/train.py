@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,6 +82,7 @@ def train(
     augment: opt.Augment = None,
     validation_share: opt.ValidationShare = None,
     max_steps: opt.MaxSteps = None,
+    max_minutes: opt.MaxMinutes = None,
     epochs: opt.Epochs = None,
     patience: opt.Patience = None,
     batch_size: opt.BatchSize = None,
@@ -118,6 +120,7 @@ def train(
     ] = False,
 ) -> int:
     """Train a model on all GPUs, or resume an interrupted run."""
+    began = time.monotonic()
     from trm.recipes import resolve_settings, settings_of
 
     old_run = None
@@ -141,6 +144,7 @@ def train(
                 "validation_share": validation_share,
                 "seed": seed,
                 "max_steps": max_steps,
+                "max_minutes": max_minutes,
                 "epochs": epochs,
                 "patience": patience,
                 "batch_size": batch_size,
@@ -172,7 +176,7 @@ def train(
         if options is None and allowed_restarts(os.environ) and not is_named and resume == "auto":
             raise ConfigError("processes that may be restarted need --run-name NAME to resume.")
         _check_data(resolved, old_run)
-        where: dict[str, Any] = {"runs": runs, "name": run_name, "resume": resume}
+        where: dict[str, Any] = {"runs": runs, "name": run_name, "resume": resume, "began": began}
         if run_name is None and resume == "auto" and "RANK" not in os.environ:
             _remark_unfinished(runs / config.task)
         if dry_run:

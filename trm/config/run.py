@@ -31,6 +31,13 @@ class TrainConfig(SettingsGroup):
     max_steps: int | None = Field(
         None, gt=0, le=MOST_STEPS, description="Number of training steps, instead of epochs."
     )
+    max_minutes: float | None = Field(
+        None,
+        gt=0,
+        le=MOST_STEPS,
+        description="End the run in this time, with a checkpoint. Schedules that depend on the "
+        "length of the run then follow the time, if it ends before the steps.",
+    )
     seed: int = Field(
         0, ge=0, le=LARGEST_SEED, description="Seed of weights, data order and exploration."
     )

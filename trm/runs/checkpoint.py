@@ -72,6 +72,8 @@ class Progress(Frozen):
         headline: the metric whose best value is ``best``.
         since_best: number of evaluations after the best one.
         left_out: number of steps that were skipped because they were not finite.
+        wall_s: seconds since the command began, and those of the commands before that it resumes.
+        ended_minutes: the ``train.max_minutes`` that ended the run here, None if it did not.
         optimizer_steps: number of steps of the network's optimizer; None: all but ``left_out``.
     """
 
@@ -84,6 +86,8 @@ class Progress(Frozen):
     since_best: int = 0
     elapsed_s: float = 0.0
     left_out: int = 0
+    wall_s: float = 0.0
+    ended_minutes: float | None = None
     optimizer_steps: int | None = None
 
     def with_evaluation(self, evaluation: "Evaluation") -> "Progress":

@@ -83,11 +83,15 @@ class ProcessGroup:
 
     def any_process(self, *flags: bool) -> tuple[bool, ...]:
         """For each flag, whether it is set in at least one process."""
+        return tuple(map(bool, self.largest(*map(int, flags))))
+
+    def largest(self, *numbers: int) -> tuple[int, ...]:
+        """For each number, the largest one of all processes."""
         if self.size == 1:
-            return flags
-        tensor = torch.tensor(flags, dtype=torch.int32)
+            return numbers
+        tensor = torch.tensor(numbers, dtype=torch.int64)
         dist.all_reduce(tensor, dist.ReduceOp.MAX)
-        return tuple(map(bool, tensor.tolist()))
+        return tuple(tensor.tolist())
 
     def broadcast_from_first(self, call: Callable[[], T]) -> T:
         """Call a function in the first process only, and return its result in all processes.

@@ -16,7 +16,7 @@ from trm.show.text import Terminal
 
 #: What people read of a training step, the most important first. ``--verbose`` shows the rest.
 _READ = ("loss", "exact_accuracy", "cell_accuracy", "mean_steps", "samples_per_s", "lr")
-_HIDDEN = ("event", "step", "elapsed_s", "num_halted", "eta_s", "all_examples")
+_HIDDEN = ("event", "step", "elapsed_s", "num_halted", "eta_s", "all_examples", "time_share")
 
 
 def record_line(record: Record, total: int, *, verbose: bool = False) -> str:
@@ -48,6 +48,8 @@ def start_lines(record: Record) -> Iterator[str]:
     if record["step"] < record["total_steps"]:
         names = [field.name for field in fields(TimeEstimate)]
         yield TimeEstimate(**{name: record[name] for name in names}).text
+        if (minutes := record.get("max_minutes")) is not None:
+            yield f"ends after {minutes:g} minutes at the latest, with a checkpoint"
         if reason := record.get("no_evaluation"):
             yield f"no evaluations: {reason}"
         if record["compiled"]:
@@ -112,7 +114,7 @@ class _TrainingBar(Progress):
         self.parts = ["first steps"]
         self._terminal = console
         super().__init__(
-            TextColumn("step {task.completed:.0f}/{task.total:.0f}", markup=False),
+            TextColumn("step {task.fields[step]}/{task.total:.0f}", markup=False),
             BarColumn(bar_width=None),
             TaskProgressColumn(),
             TimeElapsedColumn(),
@@ -144,7 +146,9 @@ class TrainingView:
         self._bar: _TrainingBar | None = None
         if console.is_terminal and not console.is_quiet:
             self._bar = _TrainingBar(console)
-            self._task = self._bar.add_task("train", total=total, completed=start, eta="")
+            self._task = self._bar.add_task(
+                "train", total=total, completed=start, step=start, eta=""
+            )
 
     def __enter__(self) -> Callable[[Record], None]:
         if self._bar:
@@ -172,7 +176,9 @@ class TrainingView:
         elif event == "train":
             self._bar.parts = _pairs(record, verbose)
             eta = f"eta {duration(record['eta_s'])}"
-            self._bar.update(self._task, completed=record["step"], eta=eta)
+            step = record["step"]
+            done = max(step, record.get("time_share", 0) * self._total)
+            self._bar.update(self._task, completed=done, step=step, eta=eta)
         else:
             parts = [f"{event} step {record['step']}/{self._total}", *_pairs(record, verbose)]
             self._console.print_parts(*parts)

@@ -27,18 +27,25 @@ class CheckpointWriter:
         keep: the number of newest checkpoints to keep.
         every_minutes: how often a checkpoint is due, None for never.
         report: called with a record for each checkpoint and each failure, in the caller's thread.
+        saved_in: called with the seconds that a checkpoint took, in the caller's thread.
     """
 
     def __init__(
-        self, run: Path, keep: int, every_minutes: float | None, report: Callable[[Record], None]
+        self,
+        run: Path,
+        keep: int,
+        every_minutes: float | None,
+        report: Callable[[Record], None],
+        saved_in: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        self._run, self._keep, self._report = run, keep, report
+        self._run, self._keep, self._report, self._saved_in = run, keep, report, saved_in
         self._every_s = 60 * every_minutes if every_minutes else None
         self._saved_at = time.monotonic()
         self._thread: threading.Thread | None = None
         self._step = 0
         self._error: Exception | None = None
         self._warning: str | None = None
+        self._took_s = 0.0
         remove_unfinished(run)
 
     @property
@@ -66,6 +73,7 @@ class CheckpointWriter:
             self._prune()
         except Exception as error:  # wait raises it, or warns
             self._error = error
+        self._took_s = time.monotonic() - self._saved_at
 
     def _point(self, name: str, path: Path) -> str | None:
         """Make ``best`` or ``last`` name a checkpoint. Returns why not; readers manage without."""
@@ -86,6 +94,7 @@ class CheckpointWriter:
             self._thread.join()
             self._thread = None
             path = checkpoint_path(self._run, self._step)
+            self._saved_in(self._took_s)
             if self._error is None:
                 self._report({"event": "checkpoint", "step": self._step, "path": str(path)})
                 self._warn(self._step, self._warning)

@@ -27,6 +27,7 @@ from trm.tasks.metrics import Metric
 from trm.trackers import TrackerGroup, open_trackers
 from trm.training.checkpoint_snapshot import restore, take_snapshot
 from trm.training.checkpoint_writer import CheckpointWriter
+from trm.training.clock import RunClock
 from trm.training.evaluated import evaluation_of
 from trm.training.model_init import build_model, load_initial_weights
 from trm.training.optim.ema import ema_weights
@@ -50,6 +51,7 @@ class TrainResult:
         headline: the metric that decides which checkpoint is best.
         best: the best value of that metric, at ``best_step``.
         ended_early: whether ``train.patience`` ended it before the last step.
+        out_of_time: whether ``train.max_minutes`` ended it before the last step.
         split: what ``best`` was measured on, ``test`` or ``validation``.
     """
 
@@ -61,6 +63,7 @@ class TrainResult:
     best: float | None
     best_step: int | None
     ended_early: bool = False
+    out_of_time: bool = False
     split: str = "test"
 
     def __repr__(self) -> str:
@@ -111,12 +114,15 @@ class TrainLoop:
         self.progress = checkpoint.Progress(step=0, position=Position())
         if plan.checkpoint is not None:
             self.progress = restore(plan.checkpoint, state, group)
+        size = sum(tensor.nbytes for tensor in model.state_dict().values())
+        self.clock = RunClock.of_run(config.train.max_minutes, plan.began, size)
         self.estimate = estimate_run(plan, self.device, group.size, state.step)
         message = self.estimate.warning(self.device.type, plan.task.presets)
         if message and group.is_first:
             warnings.warn(message, TrmWarning, stacklevel=3)
         compile_network(model, config.train.compile)
         self.schedule = plan.schedule
+        self._first_step = state.step
         self.train_step = TrainStep(state, config, plan.total_steps, group=group)
         self.stream = TrainStream(
             plan.dataset.split("train"),
@@ -137,7 +143,8 @@ class TrainLoop:
             headline=progress.headline,
             best=progress.best,
             best_step=progress.best_step,
-            ended_early=finished and state.step < plan.total_steps,
+            ended_early=finished and self._is_out_of_patience and state.step < plan.total_steps,
+            out_of_time=finished and self.clock.is_over and state.step < plan.total_steps,
             split=config.eval_split,
         )
 
@@ -147,7 +154,7 @@ class TrainLoop:
             state.model, state.step, self.progress.elapsed_s, config.train.batch_size, self.group,
             self.train_step.step_flops,
         )  # fmt: skip
-        stop = False
+        stop, _ = self._poll() if self.clock.minutes else (False, False)
         if state.step and schedule.evaluates(state.step) and not self._is_evaluated:
             self._evaluate()  # the run was stopped before or during this evaluation
             stop, _ = self._poll()
@@ -156,7 +163,8 @@ class TrainLoop:
             while not (stop or self._is_over):
                 with self.step_metrics.waiting():
                     puzzles, min_steps = self._next_batch()
-                sums = self.train_step(puzzles, min_steps)
+                with self.clock.timing_step():
+                    sums = self.train_step(puzzles, min_steps)
                 if sums is None:
                     self._count_skipped_step()
                 self.step_metrics.add(sums)
@@ -164,12 +172,12 @@ class TrainLoop:
                 stop, save_is_due = self._poll()
                 if stop or self._is_over:
                     allow_last_save()
-                saves = schedule.saves(state.step) or stop or save_is_due
+                saves = schedule.saves(state.step) or stop or save_is_due or self._is_over
                 if saves or state.step % schedule.log_every == 0:
                     self._log()  # raises if a step was not finite, so nothing broken is saved
                 if saves:
                     self._save()
-                if schedule.evaluates(state.step) and not stop:
+                if self._evaluates_now and not stop:
                     self._evaluate()
                     stop, _ = self._poll()
                 self.step_metrics.exclude_pause()
@@ -192,21 +200,36 @@ class TrainLoop:
     def _is_finished(self) -> bool:
         """Whether no step is left to take, and no evaluation."""
         lacks = self.schedule.evaluates(self.train_step.state.step) and not self._is_evaluated
-        return self._is_over and not lacks
+        return self._is_over and (self.clock.is_over or not lacks)
 
     @property
     def _is_over(self) -> bool:
-        """Whether no step is left to take."""
-        is_last = self.train_step.state.step >= self.schedule.total
-        return is_last or is_out_of_patience(self.progress, self.plan.config.train.patience)
+        """Whether no step is left to take. Each start of a run takes at least one."""
+        step = self.train_step.state.step
+        is_over = self.clock.is_over and step > self._first_step
+        return step >= self.schedule.total or is_over or self._is_out_of_patience
+
+    @property
+    def _is_out_of_patience(self) -> bool:
+        return is_out_of_patience(self.progress, self.plan.config.train.patience)
+
+    @property
+    def _evaluates_now(self) -> bool:
+        """Whether to evaluate after this step: as scheduled, or as time ends, if it is enough."""
+        is_last = self.clock.is_over and self.schedule.eval_every > 0
+        is_due = is_last or self.schedule.evaluates(self.train_step.state.step)
+        return is_due and self.clock.may_evaluate
 
     def _poll(self) -> tuple[bool, bool]:
         """Whether any process was asked to stop, and whether a checkpoint is due."""
         if self._writer is not None:
             self._writer.poll()
         is_due = self._writer is not None and self._writer.due
-        stop, is_due = self.group.any_process(self.should_stop(), is_due)
-        return stop, is_due
+        reading = self.clock.reading(is_first=self.group.is_first)
+        found = self.group.largest(self.should_stop(), is_due, *reading)
+        self.clock.agree(found[2:])
+        self.train_step.time_share = self.clock.share
+        return bool(found[0]), bool(found[1])
 
     def _count_skipped_step(self) -> None:
         num_skipped, allowed = self.progress.left_out + 1, self.plan.config.train.skip_nonfinite
@@ -228,6 +251,9 @@ class TrainLoop:
         nonfinite, step = self.train_step.nonfinite, self.train_step.state.step
         averages = self.step_metrics.summarize(step, self.schedule.total)
         learning_rate = self.train_step.learning_rate
+        if self.clock.minutes is not None:
+            averages["eta_s"] = min(averages["eta_s"], self.clock.left)
+            averages["time_share"] = self.clock.share
         self._report({"event": "train", "step": step, **averages, "lr": learning_rate})
         if nonfinite is not None and int(nonfinite.step):
             raise TrainingError(
@@ -240,7 +266,8 @@ class TrainLoop:
         state, plan = self.train_step.state, self.plan
         update = {"step": state.step, "position": self.stream.position}
         update |= {"elapsed_s": self.step_metrics.elapsed}
-        update |= {"optimizer_steps": state.optimizer.num_steps}
+        update |= {"optimizer_steps": state.optimizer.num_steps, "wall_s": self.clock.elapsed}
+        update |= {"ended_minutes": self.clock.minutes if self.clock.is_over else None}
         self.progress = self.progress.model_copy(update=update)
         config = checkpoint.CheckpointConfig(
             step=state.step, run=plan.config, data=plan.dataset.meta
@@ -257,7 +284,7 @@ class TrainLoop:
         config, split = plan.config, plan.dataset.split(plan.config.eval_split)
         evaluator = plan.task.evaluator(plan.dataset.meta, split)
         examples = num_eval_examples(split, eval_examples(config, self.schedule.eval_every))
-        with ema_weights(state.model, state.ema):
+        with self.clock.timing_evaluation(), ema_weights(state.model, state.ema):
             metrics = run_evaluation(
                 state.model,
                 evaluator,
@@ -265,7 +292,7 @@ class TrainLoop:
                 batch_size=config.eval_batch_size,
                 max_examples=examples,
                 options=InferenceOptions(halt=config.eval.halt),
-                should_stop=lambda: self._poll()[0],
+                should_stop=lambda: self._poll()[0] or self.clock.is_late,
                 group=self.group,
             )
         if metrics is None:
@@ -306,7 +333,9 @@ class TrainLoop:
             path = folder / METRICS_FILE
             self._metrics_file = MetricsFile(path, state.step, evaluated=self._is_evaluated)
             keep, minutes = config.train.keep_checkpoints, config.train.save_every_minutes
-            self._writer = CheckpointWriter(folder, keep, minutes, self._report)
+            self._writer = CheckpointWriter(
+                folder, keep, minutes, self._report, self.clock.saved_in
+            )
             self._trackers = open_trackers(
                 config.train.log_to, folder, config, state.step, self._warn
             )
@@ -315,7 +344,7 @@ class TrainLoop:
         start = {"event": "start", "step": state.step, "run": str(folder)}
         start |= {"total_steps": self.schedule.total, "processes": self.group.size}
         start |= {"device": self.device.type, "compiled": state.model.is_compiled}
-        start |= {"no_evaluation": self.plan.no_evaluation}
+        start |= {"no_evaluation": self.plan.no_evaluation, "max_minutes": self.clock.minutes}
         self._report({**start, **dataclasses.asdict(self.estimate)})
         error: str | None = None
         interrupted = False

@@ -29,12 +29,13 @@ from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.base import Task
 from trm.tasks.registry import get_task
 from trm.trackers import check_trackers
+from trm.training.clock import now
 from trm.training.model_init import check_initial_weights
 from trm.training.schedule import Schedule, is_out_of_patience, total_steps
 
 #: Settings of ``train`` that may change when a run resumes: they do not change what is learned.
 _FREE_TO_CHANGE = (
-    "max_steps", "epochs", "device", "compile", "accumulate", "log_every_steps",
+    "max_steps", "max_minutes", "epochs", "device", "compile", "accumulate", "log_every_steps",
     "eval_every_steps", "save_every_steps", "save_every_minutes", "keep_checkpoints",
     "skip_nonfinite", "shard_puzzle_embedding", "log_to", "patience",
 )  # fmt: skip
@@ -49,6 +50,8 @@ class RunPlan:
         folder: the run folder.
         checkpoint: the newest intact checkpoint, from which the run resumes. None for a new run.
         damaged: newer checkpoints, and what is wrong with each.
+        began: when the run began, by :func:`trm.training.clock.now`; earlier for one that resumes,
+            by its time before.
     """
 
     task: Task
@@ -58,6 +61,7 @@ class RunPlan:
     folder: Path
     checkpoint: Path | None
     damaged: Mapping[Path, str]
+    began: float = dataclasses.field(default_factory=now)
 
     @property
     def schedule(self) -> Schedule:
@@ -92,6 +96,7 @@ class RunPlan:
                 "folder": str(self.folder),
                 "checkpoint": None if self.checkpoint is None else str(self.checkpoint),
                 "damaged": {str(path): reason for path, reason in self.damaged.items()},
+                "began": self.began,
             }
         )
 
@@ -114,6 +119,7 @@ class RunPlan:
             Path(found["folder"]),
             None if found["checkpoint"] is None else Path(found["checkpoint"]),
             {Path(path): reason for path, reason in found["damaged"].items()},
+            found["began"],
         )
 
 
@@ -124,6 +130,7 @@ def plan_run(
     runs: str | Path = "runs",
     name: str | None = None,
     resume: str = "auto",
+    began: float | None = None,
     device: torch.device | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
     num_processes: int | None = None,
@@ -137,6 +144,7 @@ def plan_run(
         name: the run's name, None for a new one.
         resume: ``auto`` resumes the run of that name if it exists, ``never`` refuses to. Anything
             else is the run folder to resume.
+        began: when the command began, by :func:`trm.training.clock.now`; None for now.
         device: of this process, None for the one that the settings name.
         group: the processes that plan together.
         num_processes: the number of processes that will train, None for the size of the group.
@@ -145,6 +153,7 @@ def plan_run(
         ConfigError, DataError, CheckpointError: if the run cannot start.
     """
     task = task or get_task(config.task)
+    began = now() if began is None else began
 
     def resolve() -> RunConfig:
         if config.model.forward_dtype != "auto":
@@ -177,7 +186,8 @@ def plan_run(
         messages = group.run_in_all(lambda: check_initial_weights(config, dataset))
         for message in messages if group.is_first else ():
             warnings.warn(message, TrmWarning, stacklevel=2)
-    return RunPlan(task, config, dataset, steps, folder, found, damaged)
+    before = 0.0 if found is None else checkpoint.read_progress(found).wall_s
+    return RunPlan(task, config, dataset, steps, folder, found, damaged, began - before)
 
 
 def claim_folder(plan: RunPlan, group: ProcessGroup = SINGLE_PROCESS) -> RunPlan:
@@ -349,6 +359,12 @@ def _check_resumable(found: Path, plan: RunPlan) -> None:
         raise ConfigError(
             f"{found} has reached step {progress.step} of {total} already. "
             "Ask for more with --max-steps or --epochs, or start a new run with --run-name."
+        )
+    minutes = config.train.max_minutes
+    if minutes is not None and minutes <= max(progress.ended_minutes or 0, progress.wall_s / 60):
+        raise ConfigError(
+            f"{found}: the run has used its time, --max-minutes {minutes:g}. Give more, or start a "
+            "new run with --run-name."
         )
     if is_out_of_patience(progress, config.train.patience):
         raise ConfigError(

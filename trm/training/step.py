@@ -176,6 +176,7 @@ class TrainStep:
         self.group = group
         self.nonfinite: NonFiniteStep | None = None
         self.time_share = 0.0
+        self._scale = self._learning_rate_scale()
 
     def __call__(
         self, puzzles: PuzzleBatch, min_steps: Int[Tensor, " batch"] | None
@@ -205,12 +206,12 @@ class TrainStep:
         state.carry, metrics = self._backward(carry, puzzle_vectors, min_steps, generator)
         is_finite, grad_norm = self._all_reduce_gradients(metrics[METRICS.index("loss")])
         state.step += 1
+        scale = self._scale = self._learning_rate_scale()
         self._note_nonfinite(is_finite, identifiers)
         if self.config.train.skip_nonfinite and not bool(is_finite):  # waits for the device
             self._skip_step()
             return None
 
-        scale = self._learning_rate_scale()
         table = model.puzzle_embedding
         if table is not None and puzzle_vectors is not None and puzzle_vectors.grad is not None:
             table.update_(
@@ -229,7 +230,7 @@ class TrainStep:
     @property
     def learning_rate(self) -> float:
         """The network's learning rate in the last step."""
-        return self.config.optim.lr * self._learning_rate_scale()
+        return self.config.optim.lr * self._scale
 
     def step_flops(self, step: int) -> int:
         """Operations per example in step 1, 2, ..., see :mod:`trm.models.flops`."""
@@ -243,7 +244,9 @@ class TrainStep:
         return max((step - 1) / self.total_steps, self.time_share)
 
     def _learning_rate_scale(self) -> float:
-        return learning_rate_scale(self.state.step, self.config.optim, self.total_steps)
+        return learning_rate_scale(
+            self.state.step, self.config.optim, self.total_steps, self.time_share
+        )
 
     def _generator(self) -> torch.Generator | None:
         """Draws the noise and initial latents of a step, None if there are none.

@@ -4,6 +4,7 @@ import functools
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.models.flops import application_flops, eval_step_flops, train_step_flops
 from trm.runs.checkpoint import puzzle_spec
 from trm.runs.time_estimate import TimeEstimate
+from trm.training.clock import now
 from trm.training.run_plan import RunPlan
 from trm.training.schedule import depth_at, eval_examples
 
@@ -48,7 +50,7 @@ def estimate_run(
     most = config.train.batch_size // num_processes // config.train.accumulate
     speed = measure_speed(config.model, spec, device, most)
     every = plan.schedule.eval_every
-    return estimate_time(
+    found = estimate_time(
         config,
         spec,
         speed if measures_alone and device.type == "cpu" else speed * num_processes,
@@ -60,6 +62,10 @@ def estimate_run(
             plan.dataset.split(config.eval_split), eval_examples(config, every)
         ),
     )
+    if config.train.max_minutes is None:
+        return found
+    left = max(0.0, 60 * config.train.max_minutes - (now() - plan.began))
+    return replace(found, run_s=min(found.run_s, left))
 
 
 def estimate_time(

@@ -25,6 +25,7 @@ from trm.runtime.worker import num_restarts
 from trm.storage import write_text
 from trm.tasks.build_command import check_folders
 from trm.tasks.registry import get_task
+from trm.training.clock import now
 from trm.training.loop import TrainLoop, TrainResult
 from trm.training.memory_estimate import check_memory
 from trm.training.run_plan import RunPlan, claim_folder, confirm_plan, plan_run
@@ -41,6 +42,7 @@ def train(
     should_stop: Callable[[], bool] | None = None,
     profile_steps: int = 0,
     plan: RunPlan | None = None,
+    began: float | None = None,
     **settings: Any,
 ) -> TrainResult:
     """Train a model in this process: ``trm train``.
@@ -64,7 +66,9 @@ def train(
         should_stop: called after each step. True ends the run with a checkpoint.
         profile_steps: write a profiler trace of this many steps.
         plan: the run, if it is planned already by :func:`trm.training.run_plan.plan_run`. Then
-            ``runs``, ``name`` and ``resume`` have no effect.
+            ``runs``, ``name``, ``resume`` and ``began`` have no effect.
+        began: the time that ``train.max_minutes`` counts from, by ``time.monotonic()``; None for
+            now.
         settings: with the name of a task, what :func:`run_config` takes: ``preset``, ``max_steps``
             and so on.
 
@@ -73,6 +77,7 @@ def train(
             memory.
         TrainingError: if a loss is not finite, or the device is out of memory.
     """
+    began = now() if began is None else began
     if isinstance(config, str):
         config = run_config(config, **settings)
         check_folders(get_task(config.task), config.data_paths, preset=settings.get("preset"))
@@ -87,7 +92,9 @@ def train(
             (is_restarted,) = group.any_process(num_restarts(os.environ) > 0)
             if is_restarted and resume == "never":
                 resume = "auto"  # the processes before these have started the run
-            plan = plan_run(config, runs=runs, name=name, resume=resume, device=device, group=group)
+            plan = plan_run(
+                config, runs=runs, name=name, resume=resume, began=began, device=device, group=group
+            )
             makes_folder = name is None and resume in ("auto", "never")
         else:
             plan, makes_folder = confirm_plan(plan, group), False
