@@ -16,9 +16,12 @@ from trm.data import (
     Position,
     Split,
     TrainStream,
+    eval_indices,
+    eval_rows,
     exploration_min_steps,
     num_eval_examples,
     open_dataset,
+    rows_of,
     write,
 )
 
@@ -238,6 +241,27 @@ def test_a_limited_evaluation_takes_first_copies_before_later_ones(
 
     everything = copies(list(eval_batches(split, 7)))
     assert copies(list(eval_batches(split, 7, limit))) == everything[:limit]
+
+
+@given(sizes=sizes, copies=st.integers(1, 6), limit=st.integers(1, 40))
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_rows_may_be_of_the_first_copies_and_copy_by_copy(
+    make_split: MakeSplit, sizes: list[tuple[int, int]], copies: int, limit: int
+) -> None:
+    split = make_split(*zip(*sizes, strict=True))
+    everything = eval_rows(split)
+    puzzles = np.concatenate([p for _, p in eval_indices(split, 7)])
+    copy = puzzles - split.puzzle_offsets[split.group_of(puzzles)]
+    few = eval_rows(split, copies=copies)
+    assert few.tolist() == everything[copy < copies].tolist()
+    for rows, how in (
+        (few, {"copies": copies}),
+        (eval_rows(split, limit), {"max_examples": limit}),
+    ):
+        again = eval_rows(split, **how, by_copy=True)
+        assert again.tolist() == sorted(rows, key=lambda row: (copy[row], row))
+    for examples, owners in eval_indices(split, len(few), few):
+        assert rows_of(split, examples, owners).tolist() == few.tolist()
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5])

@@ -35,6 +35,7 @@ choose = "first"
 votes = 8
 halt = 0.9
 max_examples = 100
+copies = 3
 batch_size = 32
 """
     )
@@ -47,7 +48,7 @@ batch_size = 32
         "ckpt": "runs/arc1/b", "name": "TRM-Att", "data": ("data/arc1", "data/more"),
         "task": "arc1", "reset_puzzle_embedding": True, "metric": "pass@2", "reported": 0.446,
         "split": "validation", "steps": 32, "samples": 4, "noise": 0.2, "choose": "first",
-        "votes": 8, "halt": 0.9, "max_examples": 100, "batch_size": 32,
+        "votes": 8, "halt": 0.9, "max_examples": 100, "copies": 3, "batch_size": 32,
     }  # fmt: skip
 
 

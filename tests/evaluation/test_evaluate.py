@@ -166,7 +166,7 @@ def named(tiny: Callable[..., RunConfig], named_folder: Path, tmp_path: Path) ->
 
 
 def predictions(model: trm.Model, data: Path, tmp_path: Path) -> dict[str, Any]:
-    evaluate(model, data=[str(data)], save_predictions=tmp_path / "p.npz")
+    evaluate(model, data=[str(data)], save_predictions=tmp_path / "p.npz", overwrite=True)
     with np.load(tmp_path / "p.npz") as saved:
         return {name: saved[name].tolist() for name in saved.files}
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import trm
 from trm.errors import InputError, StorageError
 from trm.evaluation.evaluate import evaluate
+from trm.evaluation.predictions import Predictions
 from trm.evaluation.report import Report
 
 HOW: dict[str, Any] = {"batch_size": 7, "max_examples": 30, "steps": 2}
@@ -34,7 +36,6 @@ def interrupted(model: trm.Model, file: Path, at: int, **how: Any) -> Path:
 
     with pytest.raises(KeyboardInterrupt):
         evaluate(model, save_predictions=file, on_progress=stop, **(HOW | how))
-    assert not file.exists()
     return file.with_name(f"{file.name}.partial")
 
 
@@ -60,6 +61,7 @@ def test_it_ends_like_one_that_was_not_interrupted(
     expected, report = whole(model, tmp_path / "a.npz", **options)
     for at in (7, 21):  # twice
         interrupted(model, tmp_path / "b.npz", at, **options)
+        assert not (tmp_path / "b.npz").exists()
     known, again = resumed(model, tmp_path / "b.npz", **options)
     assert known == 21
     assert again.metrics == report.metrics
@@ -104,9 +106,6 @@ def test_an_evaluation_that_was_stopped_before_its_file_was_written(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"max_examples": 20}, "answers to 30 examples, not answers to 20 examples"),
-        ({"max_examples": None}, "answers to 30 examples, not answers to all examples"),
-        ({"batch_size": 5}, "batches of 7, not batches of 5"),
         ({"halt": 0.9}, "answers with --steps 2, not answers with --steps 2 --halt 0.9"),
         ({"reset_puzzle_embedding": True}, "own puzzle embeddings, not .* mean puzzle embedding"),
     ],
@@ -122,6 +121,81 @@ def test_another_evaluation_is_not_resumed(
         resumed(model, file, **change)
     assert partial.read_bytes() == before
     assert resumed(model, file, **change, overwrite=True)[0] == 0
+
+
+def test_a_finished_file_is_extended_and_nothing_is_computed_twice(
+    model: trm.Model, tmp_path: Path
+) -> None:
+    expected, report = whole(model, tmp_path / "a.npz")
+    file = tmp_path / "b.npz"
+    whole(model, file, max_examples=12)
+    interrupted(model, file, 17, batch_size=5)
+    known, again = resumed(model, file)
+    assert known == 17
+    assert again.metrics == report.metrics
+    assert file.read_bytes() == expected
+
+
+def test_fewer_examples_are_judged_alone_and_no_answer_is_lost(
+    model: trm.Model, tmp_path: Path
+) -> None:
+    expected, _ = whole(model, tmp_path / "a.npz")
+    _, few = whole(model, tmp_path / "b.npz", max_examples=12)
+    known, report = resumed(model, tmp_path / "a.npz", max_examples=12)
+    assert (known, report.num_examples) == (12, 12)
+    assert report.metrics == few.metrics
+    assert report.remarks == (f"{tmp_path}/a.npz keeps 18 answers to other examples",)
+    assert (tmp_path / "a.npz").read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"halt": 0.9}, "answers with --steps 2, not answers with --steps 2 --halt 0.9"),
+        ({"reset_puzzle_embedding": True}, "own puzzle embeddings, not .* mean puzzle embedding"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_answers_of_another_evaluation_are_not_replaced(
+    model: trm.Model, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    file = tmp_path / "a.npz"
+    before, _ = whole(model, file)
+    with pytest.raises(InputError, match=rf"/a\.npz has .*{message}\. Name .* --overw"):
+        resumed(model, file, **change)
+    assert [one.name for one in tmp_path.iterdir()] == ["a.npz"]
+    assert file.read_bytes() == before
+    assert resumed(model, file, **change, overwrite=True)[0] == 0
+
+
+def test_a_file_of_an_earlier_version_is_not_extended(model: trm.Model, tmp_path: Path) -> None:
+    file = tmp_path / "a.npz"
+    whole(model, file, max_examples=5)
+    saved = Predictions.load(file)
+    info = saved.info.model_copy(update={"weights": ""})
+    replace(saved, info=info).save(file)
+    with pytest.raises(InputError, match=r"/a\.npz has answers of unknown weights of \S+, not "):
+        resumed(model, file)
+    file.write_bytes(b"my notes")
+    with pytest.raises(
+        InputError, match=r"/a\.npz holds no predictions: .*\. Name another file, or"
+    ):
+        resumed(model, file)
+
+
+def test_the_time_ends_an_evaluation_and_the_same_call_computes_the_rest(
+    model: trm.Model, tmp_path: Path
+) -> None:
+    _, report = whole(model, tmp_path / "a.npz")
+    file, late = tmp_path / "b.npz", {"max_minutes": 1e-6}
+    for done in (7, 14, 21, 28):  # one batch each: the time is over before
+        known, part = resumed(model, file, **late)
+        assert (known, part.num_examples) == (done - 7, done)
+        assert part.remarks == (f"answered {done} of 30 examples: the 1e-06 minutes are over",)
+    known, again = resumed(model, file, **late)
+    assert (known, again.num_examples, again.remarks) == (28, 30, ())
+    assert again.metrics == report.metrics
+    assert file.read_bytes() == (tmp_path / "a.npz").read_bytes()
 
 
 def test_the_answers_of_two_models_or_datasets_are_not_mixed(

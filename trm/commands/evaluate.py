@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,11 +35,14 @@ if TYPE_CHECKING:
 app = typer.Typer()
 #: Seconds that a process of an evaluation may take to end after Ctrl-C: it has nothing to save.
 _GRACE_S = 30
+#: The environment variable that tells the processes when the command began.
+_BEGAN = "EVALUATION_BEGAN"
 
 EXAMPLES = """
 trm eval                                          # the newest run's best
 trm eval --ckpt runs/sudoku/a --ckpt runs/sudoku/b --markdown
 trm eval --samples 4 --max-examples 1000 --save-predictions a.npz
+trm eval --copies 512 --max-minutes 120 --submission submission.json
 """
 VOTE_EXAMPLES = """
 trm vote a.npz b.npz                              # two models vote
@@ -61,6 +65,11 @@ def evaluate(
     reset_puzzles: opt.ResetPuzzles = False,
     batch_size: opt.EvalBatchSize = None,
     max_examples: opt.MaxExamples = None,
+    copies: opt.Copies = None,
+    max_minutes: Annotated[
+        float | None,
+        opt.option(opt.DATA, "--max-minutes M", "End in M minutes, with the answers so far."),
+    ] = None,
     *,
     options: dict[str, Any],
     device: opt.Device = None,
@@ -71,7 +80,11 @@ def evaluate(
     as_markdown: opt.AsMarkdown = False,
     save_predictions: Annotated[
         Path | None,
-        opt.option(opt.OUTPUT, "--save-predictions F", "Write every answer to this .npz file."),
+        opt.option(
+            opt.OUTPUT,
+            "--save-predictions F",
+            "Write every answer to this .npz file, or resume it.",
+        ),
     ] = None,
     overwrite: Annotated[
         bool, opt.option(opt.OUTPUT, "--overwrite", "Start that file again, do not resume it.")
@@ -80,6 +93,7 @@ def evaluate(
     per_task: PerTask = None,
 ) -> int:
     """Measure trained models on a dataset's test split, on all GPUs."""
+    began = float(os.environ.get(_BEGAN, time.monotonic()))
     entries = _entries(ckpt, manifest)
     one = len(entries) == 1 and manifest is None
     files = {"--save-predictions": save_predictions, "--submission": submission,
@@ -87,7 +101,10 @@ def evaluate(
     for flag, file in files.items():
         if file is not None and not one:
             raise InputError(f"{flag} is for one checkpoint. Name it with --ckpt.")
-    given = {"batch_size": batch_size, "max_examples": max_examples, "split": split, "task": task,
+    if max_minutes is not None and not one:
+        raise InputError("--max-minutes is for one checkpoint. Name it with --ckpt.")
+    given = {"batch_size": batch_size, "max_examples": max_examples, "copies": copies,
+             "split": split, "task": task,
              "data": tuple(data) if data else None,
              "reset_puzzle_embedding": reset_puzzles or None}  # fmt: skip
     update = options | {name: value for name, value in given.items() if value is not None}
@@ -100,8 +117,9 @@ def evaluate(
     )
     if launch_options is not None:
         with resume_hint("--save-predictions", save_predictions):
-            return _launch(context.obj or [], launch_options)
+            return _launch(context.obj or [], launch_options, {_BEGAN: str(began)})
     where = {"save_predictions": save_predictions, "overwrite": overwrite, "compile": compile,
+             "max_minutes": max_minutes, "began": began,
              "extras": _extras(submission, per_task)}  # fmt: skip
     with contextlib.ExitStack() as stack:
         if not is_elastic_worker(os.environ):
@@ -124,7 +142,7 @@ def evaluate(
     return 0
 
 
-def _launch(arguments: list[str], options: "LaunchOptions") -> int:
+def _launch(arguments: list[str], options: "LaunchOptions", environment: Mapping[str, str]) -> int:
     """Run this command line in several processes, whose logs go to a temporary folder."""
     from trm.runtime.launcher import launch
 
@@ -133,6 +151,7 @@ def _launch(arguments: list[str], options: "LaunchOptions") -> int:
         code = launch(
             arguments, options, folder,
             hint=lambda: "Read it, and evaluate again.", grace_s=_GRACE_S, shows_errors=True,
+            environment=environment,
         )  # fmt: skip
     except TrmError as error:
         if str(folder) not in str(error):  # otherwise the message names a log in it
@@ -190,6 +209,9 @@ def _show(
         out.print(metrics_table(report.metrics))
     else:
         out.print(results_table(rows))
+    for report in reports:
+        for remark in report.remarks:
+            notes.remark(remark if one else f"{report.checkpoint}: {remark}")
     if not as_json:
         for row, report in zip(rows, reports, strict=True):
             notes.detail(f"{row.name}: {speed_text(report.speed)}")
@@ -241,6 +263,7 @@ def _report(
             split=entry.split,
             batch_size=entry.batch_size,
             max_examples=entry.max_examples,
+            copies=entry.copies,
             reset_puzzle_embedding=entry.reset_puzzle_embedding,
             on_progress=progress,
             group=group,

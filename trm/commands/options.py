@@ -122,6 +122,16 @@ MaxExamples = Annotated[
     int | None,
     option(DATA, "--max-examples N", "Only N examples, always the same.", min=1, max=MOST_STEPS),
 ]
+Copies = Annotated[
+    int | None,
+    option(
+        DATA,
+        "--copies N",
+        "Only N copies of each puzzle, itself included (ARC).",
+        min=1,
+        max=MOST_STEPS,
+    ),
+]
 Augment = Annotated[
     str | None,
     option(

@@ -13,8 +13,10 @@ from trm.data.batches import (
     Position,
     TrainStream,
     eval_indices,
+    eval_rows,
     exploration_min_steps,
     num_eval_examples,
+    rows_of,
 )
 from trm.data.concat import concat_datasets
 from trm.data.dataset import (
@@ -58,6 +60,7 @@ __all__ = [
     "digest",
     "draw_copies",
     "eval_indices",
+    "eval_rows",
     "exploration_min_steps",
     "identity_permutations",
     "is_published",
@@ -67,6 +70,7 @@ __all__ = [
     "random_permutations",
     "read_meta",
     "read_published_meta",
+    "rows_of",
     "train_validation_split",
     "with_validation_split",
     "write",

@@ -117,33 +117,87 @@ def _generator(*seeds: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seeds)))
 
 
+def eval_rows(
+    split: Split,
+    max_examples: int | None = None,
+    *,
+    copies: int | None = None,
+    by_copy: bool = False,
+) -> NDArray[np.int64]:
+    """The rows of an evaluation, in order.
+
+    Every example of a split is a row once for every puzzle of its group. All rows are numbered from
+    0, puzzle by puzzle.
+
+    Args:
+        split: the examples.
+        max_examples: only this many, a fixed random subset. The first puzzles of all groups are
+            chosen before their later puzzles, so that every group is represented.
+        copies: only the first puzzles of each group, at most this many. The original is one.
+        by_copy: the first puzzles of all groups, then the second ones, and so on, instead of all
+            puzzles of the first group, then of the second.
+    """
+    _, counts, ends = _examples_of_puzzles(split)
+    total = int(ends[-1])
+    rows = np.arange(total)
+    if copies is None and not by_copy and num_eval_examples(split, max_examples) == total:
+        return rows
+    puzzles = np.arange(split.num_puzzles)
+    copy = np.repeat(puzzles - split.puzzle_offsets[split.group_of(puzzles)], counts)
+    if copies is not None:
+        rows = rows[copy < copies]
+    if max_examples is not None and max_examples < len(rows):
+        chance = np.random.Generator(np.random.Philox(0)).random(total)
+        rows = rows[np.sort(np.lexsort((chance[rows], copy[rows]))[:max_examples])]
+    return rows[np.argsort(copy[rows], kind="stable")] if by_copy else rows
+
+
 def eval_indices(
-    split: Split, batch_size: int, max_examples: int | None = None
+    split: Split, batch_size: int, rows: NDArray[np.int64] | None = None
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """The examples (batch,) and puzzles (batch,) of each evaluation batch, in order.
 
-    Every example occurs once for every puzzle of its group. ``max_examples`` limits them to a fixed
-    random subset, in order. The first puzzles of all groups are chosen before their later puzzles,
-    so that every group is represented.
+    Args:
+        split: the examples.
+        batch_size: rows at a time.
+        rows: what to evaluate, see :func:`eval_rows`; default: everything.
     """
-    puzzles = np.arange(split.num_puzzles)
-    begin, counts = split.example_range(puzzles)
-    ends = np.cumsum(counts)
-    total, count = int(ends[-1]), num_eval_examples(split, max_examples)
-    rows = np.arange(total)
-    if count < total:
-        copy = puzzles - split.puzzle_offsets[split.group_of(puzzles)]
-        chance = np.random.Generator(np.random.Philox(0)).random(total)
-        rows = np.sort(np.lexsort((chance, np.repeat(copy, counts)))[:count])
-    for start in range(0, count, batch_size):
+    begin, counts, ends = _examples_of_puzzles(split)
+    rows = np.arange(ends[-1]) if rows is None else rows
+    for start in range(0, len(rows), batch_size):
         row = rows[start : start + batch_size]
         puzzle = np.searchsorted(ends, row, side="right")
-        example = begin[puzzle] + row - (ends[puzzle] - counts[puzzle])
-        yield example, puzzle
+        yield begin[puzzle] + row - (ends[puzzle] - counts[puzzle]), puzzle
+
+
+def rows_of(
+    split: Split, examples: NDArray[np.int64], puzzles: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The rows (n,) of examples (n,) as puzzles (n,) of a split; see :func:`eval_rows`.
+
+    Raises:
+        ValueError: if a puzzle does not exist, or does not have the example.
+    """
+    begin, counts, ends = _examples_of_puzzles(split)
+    if len(puzzles) and not (puzzles.min() >= 0 and puzzles.max() < len(ends)):
+        raise ValueError(f"its puzzles go from {puzzles.min()} to {puzzles.max()}")
+    places = examples - begin[puzzles]
+    if ((places < 0) | (places >= counts[puzzles])).any():
+        raise ValueError("its puzzles do not have its examples")
+    rows: NDArray[np.int64] = ends[puzzles] - counts[puzzles] + places
+    return rows
+
+
+def _examples_of_puzzles(
+    split: Split,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """For each puzzle of a split, its first example, their number, and where its rows end."""
+    begin, counts = split.example_range(np.arange(split.num_puzzles))
+    return begin, counts, np.cumsum(counts)
 
 
 def num_eval_examples(split: Split, max_examples: int | None = None) -> int:
-    """The number of examples in the batches of :func:`eval_indices`."""
+    """The number of rows of :func:`eval_rows`."""
     total = split.total_puzzle_examples
     return total if max_examples is None else min(total, max_examples)
 

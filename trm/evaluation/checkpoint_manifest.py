@@ -31,6 +31,7 @@ class ManifestEntry(InferenceOptions):
     metric: str | None = None
     reported: float | None = Field(None, ge=0, le=1)
     max_examples: int | None = Field(None, gt=0)
+    copies: int | None = Field(None, gt=0)
     batch_size: int | None = Field(None, gt=0)
 
 

@@ -1,24 +1,28 @@
 """Evaluating a trained model on a dataset: what ``trm eval`` and ``trm.evaluate`` do."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trm.data import (
     VALIDATION,
     Dataset,
     Split,
-    eval_indices,
-    num_eval_examples,
+    eval_rows,
     with_validation_split,
 )
-from trm.errors import InputError
+from trm.errors import ConfigError, InputError
 from trm.evaluation.loop import run_evaluation
 from trm.evaluation.predictions import PredictionsInfo
 from trm.evaluation.report import Report
-from trm.evaluation.unfinished import EvaluationKey, UnfinishedEvaluation
+from trm.evaluation.time_limit import TimeLimit
+from trm.evaluation.unfinished import UnfinishedEvaluation
 from trm.inference.model import Model, load, weights_digest
 from trm.inference.options import InferenceOptions
 from trm.models.flops import eval_step_flops
@@ -38,6 +42,8 @@ def evaluate(
     task: str | None = None,
     batch_size: int | None = None,
     max_examples: int | None = None,
+    copies: int | None = None,
+    max_minutes: float | None = None,
     reset_puzzle_embedding: bool = False,
     save_predictions: str | Path | None = None,
     overwrite: bool = False,
@@ -46,6 +52,7 @@ def evaluate(
     compile: bool | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     group: ProcessGroup = SINGLE_PROCESS,
+    began: float | None = None,
     **options: Any,
 ) -> Report:
     """Measure a trained model on the puzzles of a dataset: ``trm eval``.
@@ -58,10 +65,16 @@ def evaluate(
         batch_size: examples at a time; by default that of the run.
         max_examples: evaluate only this many, always the same. By default all of the test split,
             and as many of the validation split as training did.
+        copies: answer each example as this many of the puzzles of its group: the original and the
+            first augmented copies of it. By default as all. Not with ``max_examples``.
+        max_minutes: end in this time, with the answers so far; at least one batch is answered. The
+            first puzzles of all groups come first, then the second ones, and so on, so that all
+            groups have nearly the same number of answers.
         reset_puzzle_embedding: give every puzzle the mean of the puzzle embeddings.
-        save_predictions: write every answer to this ``.npz`` file. If the evaluation is
-            interrupted, the same call resumes it; see :mod:`trm.evaluation.unfinished`.
-        overwrite: start again instead of resuming.
+        save_predictions: write every answer to this ``.npz`` file. Answers that are in it, or that
+            an interrupted evaluation left beside it, are not computed again; see
+            :mod:`trm.evaluation.unfinished`.
+        overwrite: start that file again.
         extras: files that the evaluator will be asked for, see
             :meth:`trm.tasks.metrics.Evaluator.check_has`.
         device: the device, for a model that is not loaded yet.
@@ -69,6 +82,7 @@ def evaluate(
         on_progress: called before the first and after each batch, with the examples done and the
             examples in all.
         group: the processes that evaluate together. The first one has the metrics, and writes.
+        began: when ``max_minutes`` began, by ``time.monotonic``; by default now.
         options: the flags of ``trm eval``, such as ``samples=4``; see
             :class:`trm.inference.options.InferenceOptions`.
 
@@ -76,96 +90,111 @@ def evaluate(
         ConfigError: if an option is unknown or out of range, or they contradict each other.
         DataError: if there is no such data.
         CheckpointError: if there is no such checkpoint, or the model does not fit the data.
-        InputError: if the run held no puzzles out, or not of this data; or if the interrupted
-            evaluation to resume differs from this one.
+        InputError: if the run held no puzzles out, or not of this data; if the puzzles have no
+            copies; or if the file of predictions is of another evaluation.
         StorageError: if the predictions cannot be written.
         HubError: if the checkpoint cannot be downloaded.
     """
+    began = time.monotonic() if began is None else began
     checked = InferenceOptions.of(**options).resolved
-    for name, number in (("batch_size", batch_size), ("max_examples", max_examples)):
+    for name, number in (("batch_size", batch_size), ("max_examples", max_examples),
+                         ("copies", copies)):  # fmt: skip
         if number is not None and number < 1:
             raise InputError(f"{name} is {number}. Give 1 or more.")
+    if copies is not None and max_examples is not None:
+        raise ConfigError("--copies and --max-examples exclude each other. Give one of them.")
+    if max_minutes is not None and not 0 < max_minutes < math.inf:
+        raise InputError(f"max_minutes is {max_minutes}. Give more than 0.")
     model = (
         checkpoint if isinstance(checkpoint, Model) else load(checkpoint, task=task, device=device)
     )
-    max_examples = max_examples or default_max_examples(model, split)
+    if copies is None:
+        max_examples = max_examples or default_max_examples(model, split)
     paths = data_folders(model, data)
     dataset = model.task.open_data(paths)
     model.trained_on.check(dataset)
     chosen = _choose_split(model, dataset, split)
     if not reset_puzzle_embedding:
         chosen = model.trained_on.with_identifiers(chosen, dataset)
+    rows = eval_rows(chosen, max_examples, copies=copies, by_copy=max_minutes is not None)
+    remarks = [] if copies is None else _few_copies(chosen, copies, dataset)
     evaluator = model.task.evaluator(dataset.meta, chosen)
     evaluator.check_has(extras)
     batch_size = batch_size or model.config.eval_batch_size
     network, steps = model.network, list[int]()
-    unfinished = UnfinishedEvaluation(Path(save_predictions)) if save_predictions else None
-    if unfinished and dataset.meta.vocab_size > 256:
-        raise InputError(
-            f"{dataset.path} has {dataset.meta.vocab_size} symbols, a file of predictions at most "
-            "256. Leave it out."
-        )
-
-    def resume() -> int:
-        """Give the evaluator the batches that are known, and return their number."""
-        assert unfinished is not None
-        key = EvaluationKey(
-            checkpoint=model.name,
-            weights=weights_digest(model),
-            digest=dataset.meta.digest,
+    unfinished = None
+    if save_predictions:
+        if dataset.meta.vocab_size > 256:
+            raise InputError(
+                f"{dataset.path} has {dataset.meta.vocab_size} symbols, a file of predictions at "
+                "most 256. Leave it out."
+            )
+        info = PredictionsInfo(
+            task=model.task.name,
+            data=paths,
             split=split,
-            max_examples=max_examples,
-            batch_size=batch_size,
+            validation_share=model.config.data.validation_share if split == VALIDATION else 0.0,
+            digest=dataset.meta.digest,
+            checkpoint=model.name,
+            step=model.checkpoint.step,
+            weights=weights_digest(model) if group.is_first else "",
             reset_puzzle_embedding=reset_puzzle_embedding,
             **checked.model_dump(),
         )
-        unfinished.open(key, overwrite=overwrite)
-        for batch in unfinished.read(chosen, eval_indices(chosen, batch_size, max_examples)):
+        unfinished = UnfinishedEvaluation(Path(save_predictions), info, chosen)
+
+    def resume() -> NDArray[np.int64]:
+        """Give the evaluator the known answers, and return the rows that are missing."""
+        assert unfinished is not None
+        unfinished.open(overwrite=overwrite)
+        known = np.isin(rows, unfinished.rows)
+        if others := len(unfinished.rows) - int(known.sum()):
+            remarks.append(f"{save_predictions} keeps {others:,} answers to other examples")
+        for batch in unfinished.batches(rows[known], batch_size):
             evaluator.update(batch)
-        return len(unfinished.batches)
+        return rows[~known]
 
     with contextlib.ExitStack() as stack:
-        num_known = 0
+        missing = rows
         if unfinished:
             stack.callback(unfinished.close)
-            num_known = group.broadcast_from_first(resume)
+            missing = group.broadcast_from_first(resume)
         stack.enter_context(device_errors())
         stack.enter_context(_mean_embedding(model, dataset, reset_puzzle_embedding))
         compile_network(network, compile)
         peak_flops = measure_peak_flops(network.device, network.dtype)
         started = time.perf_counter()
+        num_bytes = len(rows) * 3 * dataset.meta.seq_len if unfinished else 0
+        limit = TimeLimit(max_minutes, began, num_bytes)
         metrics = run_evaluation(
             network,
             evaluator,
             chosen,
             batch_size=batch_size,
-            max_examples=max_examples,
+            rows=missing,
+            num_known=len(rows) - len(missing),
             options=checked,
-            num_known=num_known,
             on_batch=unfinished.append if unfinished else None,
             on_steps=steps.append,
             on_progress=on_progress,
+            is_over=lambda: limit.is_over(group),
             group=group,
         )
         seconds = time.perf_counter() - started
         assert metrics is not None  # nothing stopped it
         if unfinished and group.is_first:
-            info = PredictionsInfo(
-                task=model.task.name,
-                data=paths,
-                split=split,
-                validation_share=model.config.data.validation_share if split == VALIDATION else 0.0,
-                digest=dataset.meta.digest,
-                checkpoint=model.name,
-                step=model.checkpoint.step,
-                **checked.model_dump(),
-            )
-            unfinished.finish(info, chosen.names)
-    num_examples, num_steps = num_eval_examples(chosen, max_examples), sum(steps)
+            unfinished.finish()
+    num_new, num_steps = min(len(steps) * batch_size, len(missing)), sum(steps)
+    num_examples = len(rows) - len(missing) + num_new
+    if num_examples < len(rows):
+        remarks.append(
+            f"answered {num_examples:,} of {len(rows):,} examples: the {max_minutes:g} minutes are "
+            "over"
+        )
     step_flops = eval_step_flops(network.config, network.spec)
     speed = {
         "seconds": seconds,
-        "samples_per_s": max(0, num_examples - num_known * batch_size) / seconds,
+        "samples_per_s": num_new / seconds,
         **utilization(num_steps / seconds, step_flops, peak_flops),
     }
     return Report(
@@ -181,7 +210,27 @@ def evaluate(
         num_steps=num_steps,
         split=split,
         options=checked,
+        remarks=tuple(remarks),
     )
+
+
+def _few_copies(split: Split, copies: int, dataset: Dataset) -> list[str]:
+    """What to say of groups with fewer puzzles than this.
+
+    Raises:
+        InputError: if no group has more than one puzzle.
+    """
+    counts = np.diff(split.puzzle_offsets)
+    if (counts == 1).all():
+        raise InputError(
+            f"--copies {copies}: the puzzles of {dataset.path} have no augmented copies. Leave it "
+            "out."
+        )
+    short = int((counts < copies).sum())
+    if not short:
+        return []
+    return [f"{short:,} of {len(counts):,} puzzles have fewer than {copies:,} copies, so all that "
+            "they have"]  # fmt: skip
 
 
 def data_folders(model: Model, data: Paths) -> tuple[str, ...]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trm.data import Batch, Split, eval_indices, num_eval_examples
+from trm.data import Batch, Split, eval_indices, eval_rows
 from trm.inference.choice import chosen
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import InferenceOptions
@@ -26,12 +25,14 @@ def run_evaluation(
     *,
     batch_size: int,
     max_examples: int | None = None,
-    options: InferenceOptions = InferenceOptions(),  # noqa: B008
+    rows: NDArray[np.int64] | None = None,
     num_known: int = 0,
+    options: InferenceOptions = InferenceOptions(),  # noqa: B008
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_steps: Callable[[int], None] = lambda count: None,
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    is_over: Callable[[], bool] = lambda: False,
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> Mapping[str, Metric] | None:
     """Answer the examples of a split, and let the evaluator judge the answers.
@@ -45,9 +46,9 @@ def run_evaluation(
         split: the examples.
         batch_size: examples at a time, over all processes.
         max_examples: evaluate only this many, always the same.
+        rows: the examples to evaluate instead, in order; see :func:`trm.data.eval_rows`.
+        num_known: how many examples the evaluator has seen already, for ``on_progress``.
         options: the inference options.
-        num_known: the batches to leave out at the beginning: their answers are known, and the
-            evaluator has seen them.
         on_batch: called with each batch of answers.
         on_steps: called after each batch with the supervision steps that this process took for it:
             the sum over all examples and their rollouts.
@@ -55,6 +56,8 @@ def run_evaluation(
             examples in all.
         should_stop: called before each batch. True ends the evaluation without a result. It has to
             return the same in all processes.
+        is_over: called before each batch but the first. True ends the evaluation with the answers
+            so far. It has to return the same in all processes.
         group: the processes that evaluate together.
 
     Returns:
@@ -62,9 +65,8 @@ def run_evaluation(
     """
     options = options.resolved
     copies = SymmetricCopies.of_split(split, options.votes)
-    rows, again = (
-        islice(eval_indices(split, batch_size, max_examples), num_known, None) for _ in range(2)
-    )
+    rows = eval_rows(split, max_examples) if rows is None else rows
+    indices, again = (eval_indices(split, batch_size, rows) for _ in range(2))
     together = options.choose == "first"  # the rollouts of an example end together
     pool = RolloutPool(
         model,
@@ -74,14 +76,15 @@ def run_evaluation(
         rollouts=options.rollouts if together else 1,
         noise=LatentNoise(model, options.noise) if options.noise else None,
     )
-    responses = pool.answer(_requests(split, rows, copies, options, group))
-    total = num_eval_examples(split, max_examples)
-    done = min(num_known * batch_size, total)
+    responses = pool.answer(_requests(split, indices, copies, options, group))
+    done, total = num_known, num_known + len(rows)
     if on_progress and group.is_first:
         on_progress(done, total)
-    for examples, puzzles in again:
+    for number, (examples, puzzles) in enumerate(again):
         if should_stop():
             return None
+        if number and is_over():
+            break
         parts = [next(responses) for _ in range(1 if together else options.rollouts)]
         on_steps(sum(_num_steps(part) for part in parts))
         original = parts[0].request.batches[0]
@@ -100,7 +103,7 @@ def run_evaluation(
 
 def _requests(
     split: Split,
-    rows: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    indices: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
     copies: SymmetricCopies,
     options: InferenceOptions,
     group: ProcessGroup,
@@ -110,7 +113,7 @@ def _requests(
     All processes get the same number of rows, because the network has to run equally often in all
     of them. If the rows of a batch cannot be divided evenly, some processes answer one row twice.
     """
-    for examples, puzzles in rows:
+    for examples, puzzles in indices:
         count = len(examples)
         share = group.shard(count)
         last = min(max(share.stop, share.start + 1), count) - 1

@@ -49,6 +49,9 @@ class PredictionsInfo(InferenceOptions):
     Attributes:
         split: of the data, ``test`` or ``validation``.
         validation_share: the share of the training puzzles in ``validation``.
+        digest: a digest of the data.
+        weights: a digest of the weights; empty in files of older versions.
+        reset_puzzle_embedding: whether all puzzles had the mean puzzle embedding.
     """
 
     task: str
@@ -58,6 +61,28 @@ class PredictionsInfo(InferenceOptions):
     digest: str
     checkpoint: str
     step: int
+    weights: str = ""
+    reset_puzzle_embedding: bool = False
+
+    def difference(self, other: "PredictionsInfo") -> str | None:
+        """What the answers of another one differ in, None if both may be in one file."""
+        for mine, others in zip(self._parts(), other._parts(), strict=True):
+            if mine[0] != others[0]:
+                return f"{others[1]}, not {mine[1]}"
+        return None
+
+    def _parts(self) -> list[tuple[object, str]]:
+        """Values to compare, and how to name them."""
+        mean = self.reset_puzzle_embedding
+        puzzles = "the mean puzzle embedding" if mean else "their own puzzle embeddings"
+        weights = "" if self.weights else "unknown weights of "
+        return [
+            (self.weights, f"answers of {weights}{self.checkpoint}"),
+            (self.digest, f"answers to data of digest {self.digest[:12]}"),
+            ((self.split, self.validation_share), f"answers to the {self.split} split"),
+            (puzzles, f"answers with {puzzles}"),
+            (self.options, f"answers with {self.flags or 'no inference flags'}"),
+        ]
 
 
 @dataclass(frozen=True)
@@ -105,14 +130,19 @@ class Predictions:
             np.savez_compressed(file, allow_pickle=False, **{ABOUT: about}, **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> "Predictions":
+    def load(cls, path: Path, advice: str = _READER.advice) -> "Predictions":
         """Read a file that :meth:`save` wrote. The steps are NaN if an older version wrote it.
+
+        Args:
+            path: the file.
+            advice: the last sentence of its errors.
 
         Raises:
             InputError: if the file holds no predictions, or is damaged.
         """
-        arrays = _READER.archive(path, [ABOUT, *_FIELDS], optional=["steps"])
-        with _READER.parsing(path):
+        reader = replace(_READER, advice=advice)
+        arrays = reader.archive(path, [ABOUT, *_FIELDS], optional=["steps"])
+        with reader.parsing(path):
             info = PredictionsInfo.model_validate(parse_json(arrays.pop(ABOUT).tobytes()))
             arrays = _checked(arrays)
             arrays.setdefault("steps", np.full(len(arrays["answers"]), np.nan, np.float32))

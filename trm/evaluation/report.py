@@ -34,6 +34,7 @@ class Report:
         num_steps: the supervision steps that this process took, over all rollouts.
         split: of the data, ``test`` or ``validation``.
         options: the inference options.
+        remarks: what else to know of it: that the time ended it, that puzzles have few copies.
         speed: ``seconds`` in all, compilation included; ``samples_per_s`` over all processes;
             ``tflops`` of each process, counting only the supervision steps it took; and ``mfu``,
             their share of the speed of a large matrix product on the same device.
@@ -51,6 +52,7 @@ class Report:
     num_steps: int
     split: str = "test"
     options: InferenceOptions = field(default_factory=InferenceOptions)
+    remarks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<{self._title}: {self.evaluator.headline} {self.metrics[self.evaluator.headline]}>"
@@ -94,6 +96,7 @@ class Report:
             "data": str(self.data),
             "split": self.split,
             "digest": self.digest,
+            "examples": self.num_examples,
             **self.options.model_dump(),
             "metrics": {name: metric.as_json() for name, metric in self.metrics.items()},
             "speed": dict(self.speed),

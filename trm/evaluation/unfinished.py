@@ -1,166 +1,136 @@
-"""The answers of an evaluation that is under way, so that it can be resumed.
+"""The known answers of an evaluation, so that it can be resumed or extended.
 
-``F.partial`` lies beside the file of predictions F until that is written. Its first line says which
-evaluation it is of. Then come the batches in their order: of each a checksum, the answers, the
-halting logits, the halting steps and the steps taken. Batches that are cut short or damaged are
-evaluated again.
+``F.partial`` lies beside the file of predictions F while an evaluation runs, and stays there if it
+is interrupted. Its first line says which evaluation it is of, as in F. Then come the batches: of
+each a checksum, the number of answers, their rows (see :func:`trm.data.eval_rows`), the answers,
+the halting logits, the halting steps and the steps taken. What follows a batch that is cut short or
+damaged is evaluated again.
+
+F holds the answers of one finished evaluation or of several. Answers are known by their row, so the
+next evaluation may have other examples and another batch size; the last bits of an answer may
+depend on the batch that it was computed in. All else has to be the same, see
+:meth:`~trm.evaluation.predictions.PredictionsInfo.difference`.
 """
 
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import fields
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trm.data import Split
+from trm.data import Split, eval_indices, rows_of
 from trm.errors import InputError
 from trm.evaluation.predictions import Predictions, PredictionsInfo, compact
 from trm.inference.file_lock import lock_file
-from trm.inference.options import InferenceOptions
 from trm.reading import parse_json
 from trm.storage import storage_errors
 from trm.tasks.metrics import EvalBatch
 
-_CRC_BYTES = 4
 #: The first line is shorter.
 _MAX_HEADER = 1_000_000
 _WAY_OUT = "Name another file, or start again with --overwrite."
-
-
-class EvaluationKey(InferenceOptions):
-    """Which evaluation gave the answers. All of it, but the name, has to be the same to resume.
-
-    Attributes:
-        checkpoint: the name of the checkpoint.
-        weights: a digest of its weights.
-        digest: a digest of the data.
-        max_examples: the examples to evaluate; None for all.
-        batch_size: examples at a time. The last bits of an answer may depend on it.
-        reset_puzzle_embedding: whether all puzzles have the mean puzzle embedding.
-    """
-
-    checkpoint: str
-    weights: str
-    digest: str
-    split: str
-    max_examples: int | None
-    batch_size: int
-    reset_puzzle_embedding: bool
-
-    def difference(self, other: "EvaluationKey") -> str | None:
-        """What another one differs in, None if it is the same evaluation."""
-        for mine, others in zip(self._parts(), other._parts(), strict=True):
-            if mine[0] != others[0]:
-                return f"{others[1]}, not {mine[1]}"
-        return None
-
-    def _parts(self) -> list[tuple[object, str]]:
-        """Values to compare, and how to name them."""
-        mean = self.reset_puzzle_embedding
-        puzzles = "the mean puzzle embedding" if mean else "their own puzzle embeddings"
-        return [
-            (self.weights, f"answers of {self.checkpoint}"),
-            (self.digest, f"answers to data of digest {self.digest[:12]}"),
-            (self.split, f"answers to the {self.split} split"),
-            (self.max_examples, f"answers to {self.max_examples or 'all'} examples"),
-            (self.batch_size, f"batches of {self.batch_size}"),
-            (puzzles, f"answers with {puzzles}"),
-            (self.options, f"answers with {self.flags or 'no inference flags'}"),
-        ]
+#: A checksum and the number of answers.
+_HEAD_BYTES, _COUNT_BYTES = 8, 4
+#: What is kept of each answer, and as what.
+_KINDS = {"rows": "<i8", "answers": "u1", "halt_logits": "<f4", "halt_steps": "<i4", "steps": "<f4"}
+_ROWS_AT_ONCE = 8192
+#: For each name of `_KINDS`, an array with one row for each answer.
+_Answers = dict[str, NDArray[Any]]
 
 
 class UnfinishedEvaluation:
-    """The batches of an evaluation, in memory and on disk.
+    """The answers that are known, in memory and on disk.
 
     Args:
-        predictions: the file of predictions that the evaluation will write.
+        predictions: the file of predictions that the evaluation writes.
+        info: which evaluation this is.
+        split: its examples.
 
     Attributes:
         path: the file of the batches. It stays if the evaluation is interrupted.
-        batches: the batches, as :func:`trm.evaluation.predictions.compact` makes them.
     """
 
-    def __init__(self, predictions: Path) -> None:
-        self._predictions = predictions
+    def __init__(self, predictions: Path, info: PredictionsInfo, split: Split) -> None:
+        self._predictions, self._info, self._split = predictions, info, split
         self.path = predictions.with_name(f"{predictions.name}.partial")
-        self.batches: list[EvalBatch] = []
+        self._known = [_no_answers(split)]
         self._file: FileIO | None = None
+        self._has_new = False
 
-    def open(self, key: EvaluationKey, *, overwrite: bool) -> None:
-        """Open the file, and lock it against other processes.
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The rows (n,) whose answers are known, sorted."""
+        return self._joined()["rows"]
+
+    def open(self, *, overwrite: bool) -> None:
+        """Open the files, lock them against other processes, and read what is known.
 
         Args:
-            key: which evaluation this is.
-            overwrite: forget the batches of an earlier one.
+            overwrite: forget the answers of earlier evaluations.
 
         Raises:
-            InputError: if it has the batches of another evaluation.
+            InputError: if a file has answers of another evaluation.
             StorageError: if it cannot be written.
         """
-        header = (key.model_dump_json() + "\n").encode()
+        header = (self._info.model_dump_json() + "\n").encode()
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = file = FileIO(self.path, "ab+")  # does not truncate an existing file
+            self._start = self._end = 0
+            locked = False
             try:
                 lock_file(file, self.path, "Wait for it, or name another file.")
-                self._end = 0 if overwrite else self._header_size(file, key, header)
-                self._start = self._end or len(header)
-                if not self._end:
+                locked = True
+                if not overwrite:
+                    self._start = self._end = self._header_size(file, header)
+                    self._read_finished()
+                if self._end:
+                    self._read_batches(file)
+                else:
                     self._write(header)
+                    self._start = self._end
             except BaseException as error:
                 file.close()
                 self._file = None
-                if isinstance(error, OSError):  # of writing the first line
-                    self.remove()
+                # Of writing the first line; or F is of another evaluation, and this file is new.
+                is_new = isinstance(error, OSError) or not self.path.stat().st_size
+                if locked and not self._start and is_new:
+                    self._remove()
                 raise
 
     def close(self) -> None:
-        """Close the file. It is removed if it has no batch."""
+        """Close the file of the batches. It is removed if it has none."""
         if self._file is not None:
             if os.fstat(self._file.fileno()).st_size == self._start:
-                self.remove()
+                self._remove()
             self._file.close()
+            self._file = None
 
-    def read(
-        self, split: Split, rows: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
-    ) -> Iterator[EvalBatch]:
-        """The batches that are in the file; they are kept in memory too.
-
-        Args:
-            split: the examples.
-            rows: the examples and puzzles of each batch; see :func:`trm.data.eval_indices`.
-        """
-        assert self._file is not None
-        self._file.seek(self._end)
-        for examples, puzzles in rows:
-            batch = split.make_batch(examples, puzzles)
-            count, cells = batch.inputs.shape
-            content = self._file.read(_CRC_BYTES + count * (cells + 12))
-            body = content[_CRC_BYTES:]
-            if len(body) < count * (cells + 12) or content[:_CRC_BYTES] != _checksum(body):
-                return
-            self._end += len(content)
-            answers = np.frombuffer(body, np.uint8, count * cells).reshape(count, cells)
-            logits, halt_steps, steps = (
-                np.frombuffer(body, kind, count, count * (cells + start)).astype(kind[1:])
-                for kind, start in (("<f4", 0), ("<i4", 4), ("<f4", 8))
-            )
-            known = EvalBatch(
+    def batches(self, rows: NDArray[np.int64], batch_size: int) -> Iterator[EvalBatch]:
+        """The known answers of these rows (n,), in this order."""
+        known = self._joined()
+        places = np.searchsorted(known["rows"], rows)
+        start = 0
+        for examples, puzzles in eval_indices(self._split, batch_size, rows):
+            own = places[start : start + len(examples)]
+            start += len(examples)
+            batch = self._split.make_batch(examples, puzzles)
+            yield EvalBatch(
                 inputs=batch.inputs,
                 labels=batch.labels,
-                answers=answers.astype(np.int32),
-                halt_logits=logits,
-                halt_steps=halt_steps,
-                steps=steps,
+                answers=known["answers"][own].astype(np.int32),
+                halt_logits=known["halt_logits"][own],
+                halt_steps=known["halt_steps"][own],
+                steps=known["steps"][own],
                 puzzle_identifiers=batch.puzzle_identifiers,
-                examples=batch.examples,
-                puzzles=batch.puzzles,
+                examples=examples,
+                puzzles=puzzles,
             )
-            self.batches.append(compact(known))
-            yield known
 
     def append(self, batch: EvalBatch) -> None:
         """Add a batch.
@@ -168,31 +138,108 @@ class UnfinishedEvaluation:
         Raises:
             StorageError: if the disk is full, or the file cannot be written.
         """
-        small = compact(batch)
-        columns = (
-            (small.answers, "u1"), (small.halt_logits, "<f4"), (small.halt_steps, "<i4"),
-            (small.steps, "<f4"),
-        )  # fmt: skip
-        body = b"".join(array.astype(kind).tobytes() for array, kind in columns)
+        rows = {"rows": rows_of(self._split, batch.examples, batch.puzzles)}
+        answers = rows | {name: getattr(batch, name) for name in _KINDS if name != "rows"}
+        answers = {name: array.astype(_KINDS[name]) for name, array in answers.items()}
+        body = len(rows["rows"]).to_bytes(_COUNT_BYTES, "little")
+        body += b"".join(array.tobytes() for array in answers.values())
         with storage_errors(self.path):
             self._write(_checksum(body) + body)
-        self.batches.append(small)
+        self._add(answers)
 
-    def finish(self, info: PredictionsInfo, names: NDArray[np.bytes_] | None) -> None:
-        """Write the predictions, and remove the file of the batches.
+    def finish(self) -> None:
+        """Write the predictions, in the order of the rows, and remove the file of the batches.
 
         Raises:
             StorageError: if they cannot be written; the file of the batches stays.
         """
-        Predictions.of(info, self.batches).save(self._predictions, names)
-        self.remove()
+        if self._has_new or not self._predictions.exists():
+            Predictions(self._info, self._all_answers()).save(self._predictions, self._split.names)
+        self._remove()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
-    def remove(self) -> None:
-        """Remove the file of the batches."""
+    def _all_answers(self) -> EvalBatch:
+        """All known answers, with one byte a token."""
+        rows = self.rows
+        arrays: dict[str, NDArray[Any]] = {}
+        start = 0
+        for batch in self.batches(rows, _ROWS_AT_ONCE):
+            small = compact(batch)
+            for field in fields(EvalBatch):
+                part: NDArray[Any] = getattr(small, field.name)
+                if not start:
+                    arrays[field.name] = np.empty((len(rows), *part.shape[1:]), part.dtype)
+                arrays[field.name][start : start + len(part)] = part
+            start += len(batch.answers)
+        return EvalBatch(**arrays)
+
+    def _joined(self) -> _Answers:
+        """All known answers, sorted by their rows, each row once."""
+        if len(self._known) > 1:
+            joined = {name: np.concatenate([part[name] for part in self._known]) for name in _KINDS}
+            self._known = []  # before the copies below are made
+            rows, first = np.unique(joined["rows"], return_index=True)
+            for name in _KINDS:
+                joined[name] = joined[name][first] if name != "rows" else rows
+            self._known = [joined]
+        return self._known[0]
+
+    def _add(self, answers: _Answers) -> None:
+        self._known.append(answers)
+        self._has_new = True
+
+    def _read_finished(self) -> None:
+        """Read the answers of an earlier evaluation that was finished."""
+        if not self._predictions.exists():
+            return
+        saved = Predictions.load(self._predictions, _WAY_OUT)
+        if difference := self._info.difference(saved.info):
+            raise InputError(f"{self._predictions} has {difference}. {_WAY_OUT}")
+        answers: Any = saved.answers
+        try:
+            if answers.answers.shape[1] != self._split.inputs.shape[1]:
+                raise ValueError(f"its answers have {answers.answers.shape[1]} cells")
+            rows = rows_of(self._split, answers.examples, answers.puzzles)
+        except ValueError as error:
+            raise InputError(f"{self._predictions} is damaged: {error}. {_WAY_OUT}") from error
+        self._known.append(
+            {"rows": rows} | {name: getattr(answers, name) for name in _KINDS if name != "rows"}
+        )
+
+    def _read_batches(self, file: FileIO) -> None:
+        """Read the batches of an evaluation that was interrupted."""
+        cells = self._split.inputs.shape[1]
+        total = self._split.total_puzzle_examples
+        shapes = {name: (cells,) if name == "answers" else () for name in _KINDS}
+        each = sum(np.dtype(_KINDS[name]).itemsize * (cells if shapes[name] else 1)
+                   for name in _KINDS)  # fmt: skip
+        size = os.fstat(file.fileno()).st_size
+        file.seek(self._end)
+        while self._end + _HEAD_BYTES <= size:
+            checksum, number = file.read(_COUNT_BYTES), file.read(_COUNT_BYTES)
+            count = int.from_bytes(number, "little")
+            if self._end + _HEAD_BYTES + count * each > size:
+                return
+            body = file.read(count * each)
+            if checksum != _checksum(number + body):
+                return
+            answers, place = {}, 0
+            for name, kind in _KINDS.items():
+                array = np.frombuffer(body, kind, count * (cells if shapes[name] else 1), place)
+                place += array.nbytes
+                answers[name] = array.reshape(count, *shapes[name]).astype(kind.lstrip("<"))
+            if count and not 0 <= answers["rows"].min() <= answers["rows"].max() < total:
+                return
+            self._end += _HEAD_BYTES + len(body)
+            self._add(answers)
+
+    def _remove(self) -> None:
         with storage_errors(self.path):
             self.path.unlink(missing_ok=True)
 
-    def _header_size(self, file: FileIO, key: EvaluationKey, header: bytes) -> int:
+    def _header_size(self, file: FileIO, header: bytes) -> int:
         """The size of the first line; 0 if there is none, or it was cut short.
 
         Raises:
@@ -203,12 +250,12 @@ class UnfinishedEvaluation:
         if not newline and header.startswith(line):
             return 0
         try:
-            stored = EvaluationKey.model_validate(parse_json(line))
+            stored = PredictionsInfo.model_validate(parse_json(line))
         except ValueError as error:
             raise InputError(
-                f"{self.path} is not of an interrupted trm eval. {_WAY_OUT}"
+                f"{self.path} is not of an interrupted trm eval of this version. {_WAY_OUT}"
             ) from error
-        if difference := key.difference(stored):
+        if difference := self._info.difference(stored):
             raise InputError(f"{self.path} has {difference}. {_WAY_OUT}")
         return len(line) + 1
 
@@ -221,5 +268,11 @@ class UnfinishedEvaluation:
             content = content[self._file.write(content) :]
 
 
+def _no_answers(split: Split) -> _Answers:
+    cells = split.inputs.shape[1]
+    shapes = {name: (0, cells) if name == "answers" else (0,) for name in _KINDS}
+    return {name: np.zeros(shapes[name], kind) for name, kind in _KINDS.items()}
+
+
 def _checksum(content: bytes) -> bytes:
-    return zlib.crc32(content).to_bytes(_CRC_BYTES, "little")
+    return zlib.crc32(content).to_bytes(_COUNT_BYTES, "little")
