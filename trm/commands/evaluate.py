@@ -47,6 +47,7 @@ trm eval --copies 512 --max-minutes 120 --submission submission.json
 VOTE_EXAMPLES = """
 trm vote a.npz b.npz                              # two models vote
 trm vote arc.npz --submission submission.json
+trm vote arc.npz --report report                  # a page to look at
 """
 
 
@@ -91,13 +92,14 @@ def evaluate(
     ] = False,
     submission: Submission = None,
     per_task: PerTask = None,
+    report: opt.Report = None,
 ) -> int:
     """Measure trained models on a dataset's test split, on all GPUs."""
     began = float(os.environ.get(_BEGAN, time.monotonic()))
     entries = _entries(ckpt, manifest)
     one = len(entries) == 1 and manifest is None
     files = {"--save-predictions": save_predictions, "--submission": submission,
-             "--per-task": per_task}  # fmt: skip
+             "--per-task": per_task, "--report": report}  # fmt: skip
     for flag, file in files.items():
         if file is not None and not one:
             raise InputError(f"{flag} is for one checkpoint. Name it with --ckpt.")
@@ -111,7 +113,7 @@ def evaluate(
     entries = [entry.of(**entry.model_dump() | update) for entry in entries]
     if overwrite and save_predictions is None:
         raise InputError("--overwrite is for --save-predictions. Add it, or leave this one out.")
-    _check_files(*files.values())
+    _check_files(save_predictions, submission, per_task, folder=report)
     launch_options = processes_to_start(
         device or "auto", num_processes, max_restarts=0, oversubscribe=oversubscribe
     )
@@ -119,7 +121,7 @@ def evaluate(
         with resume_hint("--save-predictions", save_predictions):
             return _launch(context.obj or [], launch_options, {_BEGAN: str(began)})
     where = {"save_predictions": save_predictions, "overwrite": overwrite, "compile": compile,
-             "max_minutes": max_minutes, "began": began,
+             "max_minutes": max_minutes, "began": began, "report": report,
              "extras": _extras(submission, per_task)}  # fmt: skip
     with contextlib.ExitStack() as stack:
         if not is_elastic_worker(os.environ):
@@ -217,19 +219,20 @@ def _show(
             notes.detail(f"{row.name}: {speed_text(report.speed)}")
 
 
-def _note_written(*files: Path | None) -> None:
-    for file in files:
-        if file is not None:
-            notes.remark(f"wrote {file}")
+def _note_written(*paths: Path | None) -> None:
+    for path in paths:
+        if path is not None:
+            notes.remark(f"wrote {path}")
 
 
-def _check_files(*files: Path | None) -> None:
+def _check_files(*files: Path | None, folder: Path | None) -> None:
     """Refuse files that cannot be written, before the evaluation rather than after it."""
-    given = [file for file in files if file is not None]
-    for number, file in enumerate(given):
-        check_writable(file)
-        if file.resolve() in [other.resolve() for other in given[:number]]:
-            raise InputError(f"{file} is named for two outputs. Name two files.")
+    given = [path for path in (*files, folder) if path is not None]
+    for number, path in enumerate(given):
+        if path is not folder:  # that is checked when the task is known to have a report
+            check_writable(path)
+        if path.resolve() in [other.resolve() for other in given[:number]]:
+            raise InputError(f"{path} is named for two outputs. Name two files.")
 
 
 def _entries(ckpt: Sequence[str] | None, manifest: Path | None) -> "list[ManifestEntry]":
@@ -300,14 +303,15 @@ def vote(
     as_json: opt.AsJson = False,
     submission: Submission = None,
     per_task: PerTask = None,
+    report: opt.Report = None,
 ) -> None:
     """Vote again over saved predictions; several make an ensemble."""
     from trm.evaluation.predictions import Predictions, vote_saved
     from trm.show.tables import metrics_table, split_text
 
-    _check_files(submission, per_task)
+    _check_files(submission, per_task, folder=report)
     files = {str(path): Predictions.load(path) for path in predictions}
-    evaluator = vote_saved(files, data or ())
+    evaluator = vote_saved(files, data or (), report)
     evaluator.check_has(_extras(submission, per_task))
     metrics = evaluator.result()
     _write_extras(evaluator, submission, per_task)
@@ -321,4 +325,4 @@ def vote(
             info = saved.info
             out.print_parts(f"{path}:", f"{info.checkpoint}{split_text(info.split)}{info.text}")
         out.print(metrics_table(metrics))
-    _note_written(submission, per_task)
+    _note_written(submission, per_task, report)

@@ -255,7 +255,12 @@ Submission = Annotated[
     Path | None, option(OUTPUT, "--submission F", "Write the format of the competition (ARC).")
 ]
 PerTask = Annotated[
-    Path | None, option(OUTPUT, "--per-task F", "Write the metrics of each task as JSON (ARC).")
+    Path | None,
+    option(OUTPUT, "--per-task F", "Write scores and votes by task as JSON (ARC)."),
+]
+Report = Annotated[
+    Path | None,
+    option(OUTPUT, "--report DIR", "Write a page to look at all votes (ARC)."),
 ]
 
 LogTo = Annotated[

@@ -21,6 +21,7 @@ from trm.errors import ConfigError, InputError
 from trm.evaluation.loop import run_evaluation
 from trm.evaluation.predictions import PredictionsInfo
 from trm.evaluation.report import Report
+from trm.evaluation.report_page import page_in, write_page
 from trm.evaluation.time_limit import TimeLimit
 from trm.evaluation.unfinished import UnfinishedEvaluation
 from trm.inference.model import Model, load, weights_digest
@@ -30,7 +31,7 @@ from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runtime.device import compile_network, device_errors
 from trm.runtime.peak_flops import measure_peak_flops, utilization
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
-from trm.storage import Paths, as_paths
+from trm.storage import Paths, as_paths, check_writable
 from trm.tasks.build_command import check_folders
 
 
@@ -47,6 +48,7 @@ def evaluate(
     reset_puzzle_embedding: bool = False,
     save_predictions: str | Path | None = None,
     overwrite: bool = False,
+    report: str | Path | None = None,
     extras: Sequence[str] = (),
     device: str = "auto",
     compile: bool | None = None,
@@ -75,6 +77,8 @@ def evaluate(
             an interrupted evaluation left beside it, are not computed again; see
             :mod:`trm.evaluation.unfinished`.
         overwrite: start that file again.
+        report: write a page of HTML with the answers to each task into this folder (ARC), see
+            :mod:`trm.evaluation.report_page`.
         extras: files that the evaluator will be asked for, see
             :meth:`trm.tasks.metrics.Evaluator.check_has`.
         device: the device, for a model that is not loaded yet.
@@ -119,7 +123,9 @@ def evaluate(
     rows = eval_rows(chosen, max_examples, copies=copies, by_copy=max_minutes is not None)
     remarks = [] if copies is None else _few_copies(chosen, copies, dataset)
     evaluator = model.task.evaluator(dataset.meta, chosen)
-    evaluator.check_has(extras)
+    evaluator.check_has([*extras, *(["report"] if report else [])])
+    if report:
+        check_writable(page_in(report))
     batch_size = batch_size or model.config.eval_batch_size
     network, steps = model.network, list[int]()
     unfinished = None
@@ -191,6 +197,13 @@ def evaluate(
             f"answered {num_examples:,} of {len(rows):,} examples: the {max_minutes:g} minutes are "
             "over"
         )
+    if report and group.is_first:
+        facts = {
+            "step": f"{model.checkpoint.step:,}",
+            "inference": checked.flags or "as trained",
+            "answers": f"{num_examples:,} of {len(rows):,}",
+        }
+        write_page(report, evaluator, dataset, split, model.name, facts)
     step_flops = eval_step_flops(network.config, network.spec)
     speed = {
         "seconds": seconds,

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from trm.data import IGNORE_LABEL, PAD, Dataset, Split, with_validation_split
 from trm.errors import InputError
+from trm.evaluation.report_page import write_page
 from trm.inference.choice import majority
 from trm.inference.options import InferenceOptions
 from trm.reading import FileReader, parse_json
@@ -246,25 +247,28 @@ def _check_fits(name: str, answers: EvalBatch, dataset: Dataset, split: Split) -
         raise InputError(f"{name} does not fit {dataset.path}: {wrong}. Write it again.")
 
 
-def vote(predictions: Paths, *, data: Paths = ()) -> Evaluator:
+def vote(predictions: Paths, *, data: Paths = (), report: str | Path | None = None) -> Evaluator:
     """Vote over saved predictions; several files make an ensemble: ``trm vote``.
 
     Args:
         predictions: a file that :func:`trm.evaluate` saved, or several.
         data: a data folder, or several; by default those of the predictions.
+        report: write a page of HTML with the votes on each task into this folder (ARC).
 
     Returns:
         The evaluator, with ``result()``, ``per_task()`` and ``submission()``.
 
     Raises:
         InputError: if the predictions are of several tasks, or cannot be read.
+        StorageError: if the report cannot be written.
     """
-    return vote_saved(
-        {str(path): Predictions.load(Path(path)) for path in as_paths(predictions)}, data
-    )
+    files = {str(path): Predictions.load(Path(path)) for path in as_paths(predictions)}
+    return vote_saved(files, data, report)
 
 
-def vote_saved(files: Mapping[str, Predictions], data: Paths = ()) -> Evaluator:
+def vote_saved(
+    files: Mapping[str, Predictions], data: Paths = (), report: str | Path | None = None
+) -> Evaluator:
     """Vote over predictions, by the names of their files; see :func:`vote`."""
     if not files:
         raise InputError("no file of predictions was given. Give one or more.")
@@ -273,4 +277,11 @@ def vote_saved(files: Mapping[str, Predictions], data: Paths = ()) -> Evaluator:
         raise InputError(f"predictions of several tasks ({', '.join(names)}). Give those of one.")
     task, first = get_task(names[0]), next(iter(files.values()))
     paths = list(map(str, as_paths(data))) or first.info.data
-    return count_votes(task, task.open_data(paths), files)
+    dataset = task.open_data(paths)
+    evaluator = count_votes(task, dataset, files)
+    if report:
+        evaluator.check_has(["report"])
+        facts = {name: f"{saved.info.checkpoint}{saved.info.text}" for name, saved in files.items()}
+        title = f"Vote of {len(files)} files" if len(files) > 1 else first.info.checkpoint
+        write_page(report, evaluator, dataset, first.info.split, title, facts)
+    return evaluator

@@ -2,14 +2,14 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trm.data import IGNORE_LABEL
+from trm.data import IGNORE_LABEL, Split
 from trm.errors import InputError
 
 
@@ -45,6 +45,35 @@ class EvalBatch:
         exact: NDArray[np.bool_] = ((self.answers == self.labels) | ~scored).all(axis=1)
         exact &= scored.any(axis=1)
         return exact
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An answer that several ways to solve a puzzle voted for.
+
+    Attributes:
+        answer: (seq_len,), the tokens.
+        votes: the number of votes for it.
+        all_votes: the number of votes for any answer.
+        confidence: the mean halting probability of its votes.
+        verdict: how close it is to the solution, such as ``right`` or ``2 of 9 cells wrong``; empty
+            if the solution is unknown.
+    """
+
+    answer: NDArray[np.integer[Any]]
+    votes: int
+    all_votes: int
+    confidence: float
+    verdict: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Attempt: {', '.join(self.facts)}>"
+
+    @property
+    def facts(self) -> list[str]:
+        """Votes, confidence and verdict, in words."""
+        votes = f"{self.votes:,} of {self.all_votes:,} vote{'s' * (self.all_votes != 1)}"
+        return [votes, f"confidence {self.confidence:.3f}", *filter(None, [self.verdict])]
 
 
 @dataclass(frozen=True)
@@ -131,12 +160,32 @@ class Evaluator(ABC):
     def result(self) -> Mapping[str, Metric]:
         """The metrics of all answers so far."""
 
-    def per_task(self) -> Mapping[str, Mapping[str, float]]:
-        """The metrics of each named puzzle; empty if puzzles have no names."""
+    def per_task(self) -> Mapping[str, Mapping[str, Any]]:
+        """The metrics of each named puzzle, as JSON values; empty if puzzles have no names."""
         return {}
 
     def submission(self) -> Any:
         """The answers in the format of a competition, as JSON values; None if there is none."""
+        return None
+
+    def attempts(self, example: int) -> Sequence[Attempt]:
+        """The answers to hand in for an example, by vote and best first.
+
+        It is empty if the example has no answer, or if this evaluator counts no votes.
+
+        Args:
+            example: a row of the split's arrays.
+        """
+        return ()
+
+    def report(self, title: str, facts: Mapping[str, str], train: Split | None) -> str | None:
+        """A page of HTML that shows the answers; None if there is none.
+
+        Args:
+            title: what was evaluated.
+            facts: more about it, by name.
+            train: the training split, if the dataset has one.
+        """
         return None
 
     @classmethod
@@ -144,7 +193,7 @@ class Evaluator(ABC):
         """Check, before an evaluation, that this evaluator has the requested results.
 
         Args:
-            extras: some of ``per_task`` and ``submission``.
+            extras: some of ``per_task``, ``submission`` and ``report``.
 
         Raises:
             InputError: for a missing one; the message names its flag.

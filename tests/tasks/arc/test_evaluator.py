@@ -11,6 +11,7 @@ from trm.tasks.arc.augmentation import ArcAugmentation
 from trm.tasks.arc.evaluator import NO_ANSWER, ArcEvaluator
 from trm.tasks.arc.grids import encode
 from trm.tasks.arc.identifier_names import make_names
+from trm.tasks.arc.notation import cropped
 from trm.tasks.metrics import EvalBatch, Metric, wilson
 
 IDS = [b"one", b"two", b"three"]
@@ -160,12 +161,21 @@ def test_the_published_layout_gives_the_same(split: Split) -> None:
     assert evaluator.result() == native.result()
     assert evaluator.submission() == native.submission()
     assert evaluator.per_task() == native.per_task()
+    first = int(published(split).example_offsets[COPIES])  # of the second task, whose first is one
+    for other, stored in ((evaluator, first), (native, 1)):
+        best, second = other.attempts(stored)
+        assert np.array_equal(cropped(best.answer), wrong(1))
+        assert second.facts == ["1 of 3 votes", "confidence 0.731", "right"]
+    assert evaluator.attempts(first + 2) == []  # of a copy
+    assert native.attempts(5) == []  # without an answer
 
 
 def test_each_task_has_its_numbers(split: Split) -> None:
     found = evaluated(split, *ANSWERS).per_task()
     assert list(found) == ["one", "two", "three"]
-    assert list(found["two"]) == [f"pass@{k}" for k in (1, 2, 5, 10, 100, 1000)]
+    names = [f"pass@{k}" for k in (1, 2, 5, 10, 100, 1000)]
+    assert list(found["two"]) == [*names, "tests"]
+    assert [(test["rank"], test["votes"]) for test in found["two"]["tests"]] == [(2, 3), (None, 1)]
     assert [found[name]["pass@2"] for name in found] == [1.0, 0.5, 0.0]
 
 

@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 from trm.data import BatchTransforms, Split, Transforms
 from trm.errors import DataError
 from trm.tasks.arc.augmentation import ArcAugmentation
+from trm.tasks.arc.closeness import InputVotes, attempts_of, votes_json
+from trm.tasks.arc.grids import UNKNOWN, encode
 from trm.tasks.arc.identifier_names import parse_names
+from trm.tasks.arc.report import find_demonstrations, report_page
 from trm.tasks.arc.votes import PASS_AT, Votes, grid_from_key, grid_keys, solved_share
-from trm.tasks.metrics import AccuracyEvaluator, EvalBatch, Metric
+from trm.tasks.metrics import AccuracyEvaluator, Attempt, EvalBatch, Metric
 
 _ROWS_AT_ONCE = 8192
 #: The answer of Kaggle's sample submission to a test input without an answer.
 NO_ANSWER = [[0, 0], [0, 0]]
+#: What is stored in place of an unknown output, in a task that is not solved.
+_UNKNOWN = grid_keys(encode(UNKNOWN)[None])[0]
 
 
 class ArcEvaluator(AccuracyEvaluator):
@@ -40,7 +45,9 @@ class ArcEvaluator(AccuracyEvaluator):
         self._split = split
         self._augmentation = ArcAugmentation(seed=0, translate=False)
         self._transforms = _transforms(split)
-        self._solutions = _solutions(split)
+        self._inputs, self._solutions = (
+            _original_keys(split, tokens) for tokens in (split.inputs, split.labels)
+        )
         solved = split.info.get("solved")
         self._solved = np.ones(split.num_groups, bool) if solved is None else np.asarray(solved)
 
@@ -75,13 +82,40 @@ class ArcEvaluator(AccuracyEvaluator):
         shares = {k: [solved_share(of_task, k) for of_task in ranks] for k in ks}
         return {k: Metric.share(reduce(add, s, 0.0), len(s)) for k, s in shares.items()}
 
-    def per_task(self) -> Mapping[str, Mapping[str, float]]:
-        """See :meth:`trm.tasks.metrics.Evaluator.per_task`."""
+    def per_task(self) -> Mapping[str, Mapping[str, Any]]:
+        """pass@k of each task with known outputs, and the votes on its test inputs."""
         ids = self._ids()
         return {
             ids[group]: {f"pass@{k}": solved_share(ranks, k) for k in PASS_AT}
+            | {"tests": [votes_json(voted) for voted in self._voted(group)]}
             for group, ranks in self._ranks().items()
         }
+
+    def attempts(self, example: int) -> list[Attempt]:
+        """See :meth:`trm.tasks.metrics.Evaluator.attempts`."""
+        puzzles = np.asarray(self._split.puzzle_offsets[:-1])
+        begins, counts = self._split.example_range(puzzles)
+        groups = np.flatnonzero((begins <= example) & (example < begins + counts))
+        if not len(groups):  # of a copy, which the published layout stores too
+            return []
+        return attempts_of(self._voted(int(groups[0]))[example - int(begins[groups[0]])])
+
+    def report(self, title: str, facts: Mapping[str, str], train: Split | None) -> str:
+        """See :meth:`trm.tasks.metrics.Evaluator.report`."""
+        ids = self._ids()
+        known = {} if train is None else find_demonstrations(train, set(ids))
+        voted = ((name, self._voted(group)) for group, name in enumerate(ids))
+        return report_page(title, facts, self.result(), known, voted)
+
+    def _voted(self, group: int) -> list[InputVotes]:
+        """The votes on all test inputs of a task. Unknown outputs have no solution."""
+        is_known = [self._solved[group] or key != _UNKNOWN for key in self._solutions[group]]
+        return [
+            InputVotes(given, self.tally.ranking(group, i), key if known else None)
+            for i, (given, key, known) in enumerate(
+                zip(self._inputs[group], self._solutions[group], is_known, strict=True)
+            )
+        ]
 
     def submission(self) -> dict[str, list[dict[str, list[list[int]]]]]:
         """Two attempts at each test input, in the format of Kaggle's competition."""
@@ -112,12 +146,12 @@ class ArcEvaluator(AccuracyEvaluator):
         return [task.decode() for task in ids.tolist()]
 
 
-def _solutions(split: Split) -> list[list[bytes]]:
-    """The keys of the outputs of each group."""
+def _original_keys(split: Split, tokens: NDArray[np.uint8]) -> list[list[bytes]]:
+    """The keys of the grids of each group, among the tokens of all examples of a split."""
     starts, counts = split.example_range(split.puzzle_offsets[:-1])
     ends = np.cumsum(counts)
     examples = np.repeat(starts - (ends - counts), counts) + np.arange(ends[-1])
-    keys = grid_keys(split.labels[examples])
+    keys = grid_keys(tokens[examples])
     return [keys[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
 
