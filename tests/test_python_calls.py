@@ -243,7 +243,8 @@ WRONG = (3, 1.5, {"a": 1}, b"x", object())
 )
 def test_no_public_call_raises_a_raw_error_for_a_wrong_first_argument(name: str) -> None:
     public = getattr(trm, name)
-    required = {"model": object(), "source": "x", "out": "y.csv", "repo": "a/b", "format": "onnx"}
+    required = {"model": object(), "source": "x", "out": "y.csv", "repo": "a/b", "format": "onnx",
+                "puzzles": "x", "copies": 2}  # fmt: skip
     (first, *others) = inspect.signature(public).parameters or [None]
     rest = {other: required[other] for other in others if other in required}
     for wrong in WRONG * (first is not None):

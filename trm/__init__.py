@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from trm.evaluation.evaluate import evaluate
     from trm.evaluation.predictions import vote
     from trm.evaluation.sweep import sweep_eval
+    from trm.evaluation.voted_solution import solve_copies
     from trm.inference.model import Model, load
     from trm.inference.solution import Solution
     from trm.inference.solve_file import solve_file
@@ -65,6 +66,7 @@ __all__ = [
     "plot",
     "push_hub",
     "run_config",
+    "solve_copies",
     "solve_file",
     "sweep_eval",
     "train",
@@ -76,6 +78,7 @@ _LAZY_IMPORTS = {
     "trm.evaluation.predictions": ("vote",),
     "trm.evaluation.evaluate": ("evaluate",),
     "trm.evaluation.sweep": ("sweep_eval",),
+    "trm.evaluation.voted_solution": ("solve_copies",),
     "trm.inference.model": ("Model", "load"),
     "trm.inference.solution": ("Solution",),
     "trm.inference.solve_file": ("solve_file",),

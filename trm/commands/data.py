@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from trm.data import Dataset
     from trm.tasks.base import Task
+    from trm.tasks.metrics import Evaluator
 
 app = typer.Typer()
 
@@ -33,6 +34,7 @@ trm build-data maze --source generate --size 12 --out data/small
 INSPECT_EXAMPLES = """
 trm inspect-data data/sudoku
 trm inspect-data data/sudoku --split test --boards 10 --text > puzzles.txt
+trm inspect-data data/arc1 --task 00576224 --predictions a.npz
 """
 
 
@@ -161,6 +163,12 @@ def inspect_data(
     as_text: Annotated[
         bool, opt.option(opt.OUTPUT, "--text", "Only the puzzles, one per line, for trm solve.")
     ] = False,
+    predictions: Annotated[
+        list[Path] | None,
+        opt.option(
+            opt.OUTPUT, "--predictions F", "Show the voted answers of trm eval too. Repeatable."
+        ),
+    ] = None,
     save: opt.Save = None,
 ) -> None:
     """Show a dataset: counts, digest and a few boards."""
@@ -170,9 +178,12 @@ def inspect_data(
     task = datasets.task_of(folder)
     dataset = task.open_data([folder], allow_changed=True)
     names = [split] if split else list(dataset.splits)
+    evaluators = _voted(folder, predictions) if predictions else {}
     shown: list[DatasetExample] = []
     for name in names:
-        shown += select_examples(task, name, dataset.split(name), boards, puzzle)
+        shown += select_examples(
+            task, name, dataset.split(name), boards, puzzle, evaluators.get(name)
+        )
     if puzzle is not None and not shown:
         command = shlex.join(["trm", "inspect-data", str(folder)])
         raise InputError(f"{folder} has no puzzle named {puzzle!r}. This shows some: {command}")
@@ -187,6 +198,17 @@ def inspect_data(
         _print_summary(task, dataset)
     for example in shown:
         show_example(out, example)
+
+
+def _voted(folder: Path, predictions: list[Path]) -> "dict[str, Evaluator]":
+    """The votes of saved answers to a dataset, by the name of the split."""
+    from trm.evaluation.predictions import Predictions, vote_saved
+
+    files = {str(path): Predictions.load(path) for path in predictions}
+    evaluator = vote_saved(files, folder)
+    if not evaluator.votes:
+        raise InputError("--predictions: answers of this task are not voted on. Leave it out.")
+    return {next(iter(files.values())).info.split: evaluator}
 
 
 def _print_summary(task: "Task", dataset: "Dataset") -> None:

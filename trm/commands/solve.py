@@ -56,6 +56,16 @@ def solve(
     as_json: Annotated[
         bool, opt.option(opt.OUTPUT, "--json", "Print one JSON object a puzzle.")
     ] = False,
+    copies: Annotated[
+        int | None,
+        opt.option(
+            opt.INFERENCE,
+            "--copies N",
+            "Solve N copies of a task, and vote (ARC).",
+            min=1,
+            max=MOST_EXAMPLES,
+        ),
+    ] = None,
     *,
     options: dict[str, Any],
     delay: Annotated[
@@ -78,7 +88,7 @@ def solve(
         opt.option(
             opt.DEVICES,
             "--batch-size N",
-            "Puzzles at a time, with --out: 16 on a CPU or 64.",
+            "Puzzles at a time: 16 on a CPU or 64.",
             min=1,
             max=MOST_EXAMPLES,
         ),
@@ -96,24 +106,32 @@ def solve(
     """Solve puzzles, and show the board as it changes step by step."""
     from trm.inference.model import load
     from trm.inference.solution import check_solution_path
+    from trm.pictures.boards import check_picture_path
 
     if as_json and delay is not None:
         raise InputError("--delay is for boards, --json shows none. Leave one of them out.")
     _check_flags(answers, {"--json": as_json, "--save": save is not None,
-                           "--delay": delay is not None},
-                 {"--batch-size": batch_size is not None, "--overwrite": overwrite,
-                  "--skip-invalid": skip_invalid})  # fmt: skip
+                           "--delay": delay is not None, "--copies": copies is not None},
+                 {"--batch-size": batch_size is not None and copies is None,
+                  "--overwrite": overwrite, "--skip-invalid": skip_invalid})  # fmt: skip
     SolveOptions.of(**options)  # an error before a model is loaded
+    if copies is not None and (delay is not None or options.get("until_valid")):
+        flag = "--until-valid" if delay is None else "--delay"
+        raise InputError(f"--copies shows no steps, {flag} is for them. Leave one of them out.")
     if save is not None:
-        check_solution_path(save)
+        (check_solution_path if copies is None else check_picture_path)(save)
     model = load(ckpt, task=task, device=device or "auto")
     if model.notes:
         notes.remark(f"{model.name}: inferred {'; '.join(model.notes)}")
-    if answers is None:
+    if answers is None and copies is None:
         _show(model, puzzle, options, as_json, delay, save, is_newest=ckpt is None)
-    else:
-        if ckpt is None:
-            _remark_newest(model)
+        return
+    if ckpt is None:
+        _remark_newest(model)
+    if copies is not None:
+        _show_voted(model, puzzle, options | {"copies": copies, "batch_size": batch_size},
+                    as_json, save)  # fmt: skip
+    elif answers is not None:
         how = {"batch_size": batch_size, "overwrite": overwrite, "skip_invalid": skip_invalid}
         _solve_file(model, puzzle, answers, options | how)
 
@@ -186,6 +204,30 @@ def _show(
         solutions.append(solution)
     if save is not None:
         save_solutions(save, solutions)
+        notes.remark(f"wrote {save}")
+
+
+def _show_voted(
+    model: "Model", argument: str, options: dict[str, Any], as_json: bool, save: Path | None
+) -> None:
+    """Solve copies of each puzzle, and show the answers with the most votes."""
+    from trm.evaluation.voted_solution import save_voted, solve_copies
+    from trm.inference.solve_file import read_puzzles
+    from trm.show.boards import show_voted
+    from trm.show.progress import EvaluationView
+
+    source = _source(model, argument)
+    text, stem = _puzzle_text(source)
+    puzzles = read_puzzles(model, text, str(source) if stem else "the input", stem)
+    with EvaluationView(notes) as progress:
+        solutions = solve_copies(model, puzzles=puzzles, on_progress=progress, **options)
+    for solution in solutions:
+        if as_json:
+            out.print(json.dumps(solution.as_json()))
+        else:
+            show_voted(out, solution)
+    if save is not None:
+        save_voted(solutions, save)
         notes.remark(f"wrote {save}")
 
 

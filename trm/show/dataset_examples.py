@@ -1,17 +1,18 @@
 """Examples of a dataset, shown in a terminal or drawn as pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from rich.cells import cell_len
-from rich.table import Table
 from rich.text import Text
 
 from trm.data import Split
+from trm.show.boards import Panel, attempt_panels, show_boards
 from trm.show.solution import MAX_LINE_LENGTH
 from trm.show.text import Terminal, printable
 from trm.tasks.base import Board, Puzzle, Task, Tokens
+from trm.tasks.metrics import Attempt, Evaluator
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class DatasetExample:
 
     Attributes:
         title: the split, the row and the puzzle's name.
+        attempts: the answers of a model, best first; None if they are not to be shown.
     """
 
     task: Task
     title: str
     puzzle: Puzzle
     solution: Tokens
+    attempts: Sequence[Attempt] | None = None
 
     @property
     def text(self) -> str:
@@ -33,23 +36,47 @@ class DatasetExample:
         return self.task.format_puzzle(self.puzzle)
 
     def pictures(self) -> list[tuple[str, Board]]:
-        """Title and board of the puzzle and its solution. Empty if the task draws no boards."""
+        """Titles and boards of the puzzle, its solution and the attempts.
+
+        Empty if the task draws no boards.
+        """
         given = self.puzzle.tokens
-        boards = (self.task.board(given), self.task.board(self.solution, given=given))
-        titles = (self.title, "solution")
-        return [(title, board) for title, board in zip(titles, boards, strict=True) if board]
+        boards = [
+            (self.title, self.task.board(given)),
+            ("solution", self.task.board(self.solution, given=given)),
+            *(
+                (f"attempt {n}: {', '.join(one.facts)}", self.task.board(one.answer, given=given))
+                for n, one in enumerate(self.attempts or (), 1)
+            ),
+        ]
+        return [(title, board) for title, board in boards if board]
 
 
 def select_examples(
-    task: Task, split_name: str, split: Split, count: int, puzzle: str | None = None
+    task: Task,
+    split_name: str,
+    split: Split,
+    count: int,
+    puzzle: str | None = None,
+    evaluator: Evaluator | None = None,
 ) -> Iterator[DatasetExample]:
-    """The first ``count`` examples of a split, or all examples of the named puzzle."""
+    """The first ``count`` examples of a split, or all examples of the named puzzle.
+
+    Args:
+        task: the task of the dataset.
+        split_name: the name of the split.
+        split: the split.
+        count: how many examples.
+        puzzle: the name of a puzzle.
+        evaluator: has the answers of a model to this split, if they are to be shown.
+    """
     for row in range(len(split.inputs) if puzzle is not None else min(count, len(split.inputs))):
         name = split.name_of(row)
         if puzzle in (None, name):
             tokens, solution = np.asarray(split.inputs[row]), np.asarray(split.labels[row])
             title = " ".join(filter(None, (split_name, str(row), name)))
-            yield DatasetExample(task, title, Puzzle(tokens, name), solution)
+            attempts = None if evaluator is None else evaluator.attempts(row)
+            yield DatasetExample(task, title, Puzzle(tokens, name), solution, attempts)
 
 
 def show_example(console: Terminal, example: DatasetExample) -> None:
@@ -62,13 +89,8 @@ def show_example(console: Terminal, example: DatasetExample) -> None:
     console.print()
     console.print(title, soft_wrap=True)
     given = example.puzzle.tokens
-    boards = (example.task.render(given), example.task.render(example.solution, given=given))
-    widths = [console.measure(board).maximum for board in boards]
-    if sum(widths) + 4 > console.width:
-        for name, board in zip(("puzzle", "solution"), boards, strict=True):
-            console.print(name, style="dim")
-            console.print(board, soft_wrap=True)
-        return
-    grid = Table.grid(padding=(0, 4, 0, 0))
-    grid.add_row(*boards)
-    console.print(grid)
+    solution = example.task.render(example.solution, given=given)
+    panels: list[Panel] = [(("puzzle",), example.task.render(given)), (("solution",), solution)]
+    if example.attempts is not None:
+        panels += attempt_panels(example.task, given, example.attempts)
+    show_boards(console, panels, captions=example.attempts is not None)

@@ -32,8 +32,10 @@ from trm.tasks.build_size import check_build_size
 from trm.tasks.data_options import DataOptions as DataOptions
 from trm.tasks.given_cells import is_board, rows_of
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
+from trm.tasks.puzzle import Puzzle as Puzzle
+from trm.tasks.puzzle import Tokens as Tokens
+from trm.tasks.puzzle import single_puzzle as single_puzzle
 
-Tokens = NDArray[np.integer[Any]]
 Settings = Mapping[str, Mapping[str, Any]]
 
 
@@ -55,33 +57,6 @@ EIGHT_GPUS = Preset(
     summary="The published recipe with batches of 4608, made for eight GPUs.",
     settings={"train": {"batch_size": 4608}},
 )
-
-
-@dataclass(frozen=True)
-class Puzzle:
-    """A puzzle to solve.
-
-    Attributes:
-        tokens: (seq_len,).
-        name: the name of its identifier in the dataset; empty for identifier 0.
-    """
-
-    tokens: Tokens
-    name: str = ""
-
-    def __repr__(self) -> str:
-        return f"<Puzzle {self.name}".rstrip() + f" of {len(self.tokens)} cells>"
-
-
-def single_puzzle(puzzles: Sequence[Puzzle]) -> Puzzle:
-    """The only puzzle of a sequence.
-
-    Raises:
-        InputError: if there are several.
-    """
-    if len(puzzles) != 1:
-        raise InputError(f"{len(puzzles)} puzzles were given. Give one at a time.")
-    return puzzles[0]
 
 
 def mean_and_range(values: NDArray[Any]) -> str:
@@ -201,6 +176,24 @@ class Task(ABC):
     def can_measure(self, split: Split) -> bool:
         """Whether any output of a split is known, so that an evaluation measures something."""
         return True
+
+    def known_copies(
+        self, puzzle: Puzzle, meta: DatasetMeta, names: NDArray[np.bytes_]
+    ) -> Split | None:
+        """The copies of a puzzle that a model knows by name; None if puzzles have no such copies.
+
+        Args:
+            puzzle: the puzzle, whose name the model knows.
+            meta: the description of the dataset that the model was trained on.
+            names: (num_puzzle_identifiers,), the names that the model knows.
+
+        Returns:
+            A split with one example, and a puzzle for each copy, the original first.
+
+        Raises:
+            InputError: if the puzzle is a copy itself.
+        """
+        return None
 
     def parse(
         self, text: str, properties: Mapping[str, Any], name: str = "", *, check: bool = True

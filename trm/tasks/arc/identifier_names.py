@@ -16,7 +16,9 @@ from trm.tasks.arc.symmetry import NUM_SYMMETRIES
 
 BLANK = b"<blank>"
 
-_SEPARATOR = b"|||"
+#: What stands between the parts of a name.
+SEPARATOR = "|||"
+_SEPARATOR = SEPARATOR.encode()
 #: The part of a copy's name after the ID, with 0 for each digit.
 _SUFFIX = np.frombuffer(b"|||t0|||0000000000", np.uint8)
 _SYMMETRY_AT, _COLORS_AT = 4, 8
@@ -105,6 +107,12 @@ def parse_names(
     ids = letters.copy()
     ids[copies] *= np.arange(letters.shape[1]) < start[:, None]
     return ids.reshape(-1).view(names.dtype), symmetry, permutation
+
+
+def find_copies(names: NDArray[np.bytes_], task_id: bytes) -> NDArray[np.int64]:
+    """The places of the names of a task and its copies, the task itself first."""
+    copies = np.flatnonzero(np.char.startswith(names, task_id + _SEPARATOR))
+    return np.concatenate((np.flatnonzero(names == task_id), copies))
 
 
 def _letters(names: NDArray[np.bytes_]) -> NDArray[np.uint8]:

@@ -38,7 +38,8 @@ def parse_puzzles(text: str, name: str = "") -> list[Puzzle]:
 
     Args:
         text: JSON in Kaggle's format, tasks by ID (one object, or one per line), or a single task,
-            an object with ``test``. Demonstrations are ignored and may be missing.
+            an object with ``test``. Demonstrations are ignored and may be missing, and so may the
+            outputs of test inputs.
         name: the ID of a single task.
 
     Raises:
@@ -224,4 +225,6 @@ def _test_inputs(task_id: str, task: object) -> Iterator[Puzzle]:
         where = f"task {task_id!r:.99}, test {number}"
         if not isinstance(pair, dict) or "input" not in pair:
             raise InputError(f"{where} is not an object with an 'input'. Give {_FORM}.")
-        yield Puzzle(encode(parse_grid(pair["input"], f"{where}, input")), task_id)
+        given, answer = parse_grid(pair["input"], f"{where}, input"), pair.get("output")
+        solution = None if answer is None else encode(parse_grid(answer, f"{where}, output"))
+        yield Puzzle(encode(given), task_id, solution)

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import RenderableType
 
 from trm.data import Augmentation, Dataset, DatasetMeta, Split
 from trm.errors import DataError, InputError
 from trm.tasks.arc import sources
 from trm.tasks.arc.build import ArcOptions, build
-from trm.tasks.arc.grids import SEQ_LEN, VOCABULARY, encode
+from trm.tasks.arc.grids import SEQ_LEN, UNKNOWN, VOCABULARY, encode
+from trm.tasks.arc.identifier_names import SEPARATOR, find_copies, parse_names
 from trm.tasks.arc.notation import (
     LEGEND,
     board_of,
@@ -124,6 +126,32 @@ class Arc(Task):
     def can_measure(self, split: Split) -> bool:
         """See :meth:`trm.tasks.base.Task.can_measure`."""
         return "solved" not in split.info or bool(np.any(split.info["solved"]))
+
+    def known_copies(self, puzzle: Puzzle, meta: DatasetMeta, names: NDArray[np.bytes_]) -> Split:
+        """See :meth:`trm.tasks.base.Task.known_copies`."""
+        if SEPARATOR in puzzle.name:
+            raise InputError(
+                f"{puzzle.name!r:.99} is the name of a copy. Give the task itself, whose name is "
+                f"{puzzle.name.partition(SEPARATOR)[0]!r:.99}, or leave out --copies."
+            )
+        places = find_copies(names, puzzle.name.encode())
+        _, symmetry, permutation = parse_names(names[places])
+        solution = encode(UNKNOWN) if puzzle.solution is None else puzzle.solution
+        return Split(
+            inputs=puzzle.tokens[None].astype(np.uint8),
+            labels=solution[None].astype(np.uint8),
+            example_offsets=np.array([0, 1]),
+            puzzle_offsets=np.array([0, len(places)]),
+            symmetry=symmetry,
+            permutation=permutation,
+            identifiers=places.astype(np.int32),
+            info={
+                "name": np.array([puzzle.name.encode()]),
+                "solved": np.array([puzzle.solution is not None]),
+            },
+            names=names,
+            augmentation=self.augmentation(meta, "test"),
+        )
 
     def parse(
         self, text: str, properties: Mapping[str, Any], name: str = "", *, check: bool = True
