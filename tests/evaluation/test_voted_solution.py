@@ -140,7 +140,7 @@ def test_a_report_and_the_attempts_of_saved_predictions(
 ) -> None:
     saved = ("--save-predictions", "p.npz", "--report", "page", "--per-task", "t.json")
     done = trm("eval", "--ckpt", folder / "model", "--device", "cpu", *saved)
-    assert done.err.endswith("wrote page\n")
+    assert done.err.endswith("wrote page/index.html\n")
     assert (done := trm("vote", "p.npz", "--report", "again")).code == 0
     pages = [(tmp_path / name / "index.html").read_text() for name in ("page", "again")]
     first, second = (json.loads(re.findall(r'json">(.*?)</script>', page)[0]) for page in pages)

@@ -140,7 +140,7 @@ def evaluate(
         return 0
     _show(entries, reports, one, as_json, as_markdown)
     _write_extras(reports[-1].evaluator, submission, per_task)
-    _note_written(*files.values())
+    _note_written(save_predictions, submission, per_task, report=report)
     return 0
 
 
@@ -219,10 +219,12 @@ def _show(
             notes.detail(f"{row.name}: {speed_text(report.speed)}")
 
 
-def _note_written(*paths: Path | None) -> None:
-    for path in paths:
-        if path is not None:
-            notes.remark(f"wrote {path}")
+def _note_written(*files: Path | None, report: Path | None) -> None:
+    from trm.evaluation.report_page import page_in
+
+    for file in (*files, report and page_in(report)):
+        if file is not None:
+            notes.remark(f"wrote {file}")
 
 
 def _check_files(*files: Path | None, folder: Path | None) -> None:
@@ -325,4 +327,4 @@ def vote(
             info = saved.info
             out.print_parts(f"{path}:", f"{info.checkpoint}{split_text(info.split)}{info.text}")
         out.print(metrics_table(metrics))
-    _note_written(submission, per_task, report)
+    _note_written(submission, per_task, report=report)
