@@ -264,7 +264,7 @@ def test_what_a_task_does_not_have_is_refused_at_once(
     assert [file.name for file in tmp_path.iterdir()] == ["p.npz"]
 
 
-@pytest.mark.parametrize("flag", ["--submission", "--per-task", "--save-predictions"])
+@pytest.mark.parametrize("flag", ["--submission", "--per-task", "--save-predictions", "--report"])
 def test_files_are_of_one_checkpoint(
     fails: Fails, manifest: Path, trained_run: Path, flag: str
 ) -> None:
