@@ -28,8 +28,8 @@ from trm.python_calls import python_call
 if TYPE_CHECKING:
     from trm.datasets import build_data, open_data
     from trm.evaluation.evaluate import evaluate
-    from trm.evaluation.predictions import vote
     from trm.evaluation.sweep import sweep_eval
+    from trm.evaluation.vote import vote
     from trm.evaluation.voted_solution import solve_copies
     from trm.inference.model import Model, load
     from trm.inference.solution import Solution
@@ -75,10 +75,10 @@ __all__ = [
 #: By module, the names that are imported on first use: ``import trm`` imports no torch.
 _LAZY_IMPORTS = {
     "trm.datasets": ("build_data", "open_data"),
-    "trm.evaluation.predictions": ("vote",),
     "trm.evaluation.evaluate": ("evaluate",),
     "trm.evaluation.sweep": ("sweep_eval",),
     "trm.evaluation.voted_solution": ("solve_copies",),
+    "trm.evaluation.vote": ("vote",),
     "trm.inference.model": ("Model", "load"),
     "trm.inference.solution": ("Solution",),
     "trm.inference.solve_file": ("solve_file",),

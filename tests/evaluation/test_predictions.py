@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trm.errors import InputError
-from trm.evaluation.predictions import Predictions, PredictionsInfo, compact, majority
+from trm.evaluation.predictions import Predictions, PredictionsInfo, compact
+from trm.inference.choice import majority
 from trm.tasks.metrics import EvalBatch
 
 Make = Callable[..., EvalBatch]

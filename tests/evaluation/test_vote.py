@@ -10,7 +10,8 @@ import pytest
 
 from trm.data import Dataset, DatasetMeta, Split
 from trm.errors import InputError
-from trm.evaluation.predictions import Predictions, PredictionsInfo, count_votes
+from trm.evaluation.predictions import Predictions, PredictionsInfo
+from trm.evaluation.vote import count_votes
 from trm.tasks.base import Task
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
 
@@ -128,3 +129,11 @@ def test_answers_that_do_not_fit_the_data_are_refused(
         with pytest.raises(InputError) as caught:
             count_votes(task, dataset, {"a": fitting, "b": changed})
         assert str(caught.value) == f"b does not fit data/toy: {message}. Write it again."
+
+
+def test_solutions_are_for_tasks_that_have_such_a_file(
+    batch: Make, dataset: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "s.json").write_text("{}")
+    with pytest.raises(InputError, match=r"^--solutions \S+/s\.json: this task has no such file\."):
+        count_votes(Toy(), dataset, {"a": saved(batch([[1, 5]]))}, tmp_path / "s.json")

@@ -93,6 +93,12 @@ COMMANDS = (
     Command("vote P.npz --data D", "P.npz=sud.npz D=data/sudoku", weight=6),
     Command("vote P.npz Q.npz --data D", "P.npz=sud.npz Q.npz=sud.npz D=data/sudoku", weight=2),
     Command("vote P.npz --data D --submission o.json", "P.npz=arc.npz D=data/arc1", "o.json", 4),
+    Command("vote P.npz --data D --solutions S.json",
+            "P.npz=arc.npz D=data/arc1 S.json=kaggle/arc-agi_evaluation_solutions.json", weight=4),
+    Command("vote P.npz --data D", "P.npz=arc.npz D=data/parc", weight=3),
+    Command("eval --ckpt R --data D --copies 3 --max-minutes 1 --device cpu "
+            "--save-predictions o.npz",
+            f"{_ARC} D=data/arc1 o.npz=arc.npz", "o.npz o.npz.partial", 2),
     Command("solve --ckpt R P.txt --steps 1 --device cpu", f"{_SUD} P.txt=sud.txt", weight=4),
     Command("solve --ckpt R P.csv --steps 1 --device cpu --out o.csv",
             f"{_SUD} P.csv=sud.csv", "o.csv o.csv.about.json", 4),

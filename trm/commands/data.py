@@ -202,7 +202,8 @@ def inspect_data(
 
 def _voted(folder: Path, predictions: list[Path]) -> "dict[str, Evaluator]":
     """The votes of saved answers to a dataset, by the name of the split."""
-    from trm.evaluation.predictions import Predictions, vote_saved
+    from trm.evaluation.predictions import Predictions
+    from trm.evaluation.vote import vote_saved
 
     files = {str(path): Predictions.load(path) for path in predictions}
     evaluator = vote_saved(files, folder)

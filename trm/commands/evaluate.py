@@ -48,6 +48,7 @@ VOTE_EXAMPLES = """
 trm vote a.npz b.npz                              # two models vote
 trm vote arc.npz --submission submission.json
 trm vote arc.npz --report report                  # a page to look at
+trm vote arc.npz --solutions arc-agi_test_solutions.json
 """
 
 
@@ -302,18 +303,25 @@ def vote(
         ),
     ],
     data: opt.Data = None,
+    solutions: Annotated[
+        Path | None,
+        opt.option(
+            opt.DATA, "--solutions F", "Score with the outputs in a file of the competition."
+        ),
+    ] = None,
     as_json: opt.AsJson = False,
     submission: Submission = None,
     per_task: PerTask = None,
     report: opt.Report = None,
 ) -> None:
     """Vote again over saved predictions; several make an ensemble."""
-    from trm.evaluation.predictions import Predictions, vote_saved
+    from trm.evaluation.predictions import Predictions
+    from trm.evaluation.vote import vote_saved
     from trm.show.tables import metrics_table, split_text
 
     _check_files(submission, per_task, folder=report)
     files = {str(path): Predictions.load(path) for path in predictions}
-    evaluator = vote_saved(files, data or (), report)
+    evaluator = vote_saved(files, data or (), solutions, report)
     evaluator.check_has(_extras(submission, per_task))
     metrics = evaluator.result()
     _write_extras(evaluator, submission, per_task)

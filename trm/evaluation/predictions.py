@@ -1,4 +1,4 @@
-"""Saved answers, and votes over them: without the model, or over several models."""
+"""Saved answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -9,20 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from trm.data import IGNORE_LABEL, PAD, Dataset, Split, with_validation_split
+from trm.data import IGNORE_LABEL, PAD
 from trm.errors import InputError
-from trm.evaluation.report_page import write_page
-from trm.inference.choice import majority
 from trm.inference.options import InferenceOptions
 from trm.reading import FileReader, parse_json
-from trm.storage import Paths, as_paths, atomic_file
-from trm.tasks.base import Task
-from trm.tasks.metrics import EvalBatch, Evaluator
-from trm.tasks.registry import get_task
+from trm.storage import atomic_file
+from trm.tasks.metrics import EvalBatch
 
 #: The array of a file that holds its :class:`PredictionsInfo`, as JSON.
 ABOUT = "about"
-_BATCH_SIZE = 8192
+_BATCH_SIZE = 2048
 _FIELDS = tuple(field.name for field in fields(EvalBatch))
 _TOKENS = ("inputs", "labels", "answers")
 _TYPES: dict[str, type[np.generic]] = {
@@ -93,10 +89,12 @@ class Predictions:
     Attributes:
         info: the model, the data and the inference options.
         answers: all answers, one example per row, with tokens as in :func:`compact`.
+        names: (rows,) byte strings, the name of the puzzle of each row; None if puzzles have none.
     """
 
     info: PredictionsInfo
     answers: EvalBatch
+    names: NDArray[np.bytes_] | None = None
 
     @classmethod
     def of(cls, info: PredictionsInfo, batches: Sequence[EvalBatch]) -> "Predictions":
@@ -105,10 +103,16 @@ class Predictions:
         parts = {n: np.concatenate([getattr(b, n) for b in small]) for n in _FIELDS}
         return cls(info, EvalBatch(**parts))
 
-    def batches(self) -> Iterator[EvalBatch]:
-        """The answers in batches, with :data:`trm.data.IGNORE_LABEL` where nothing is scored."""
+    def batches(self, kept: NDArray[np.bool_] | None = None) -> Iterator[EvalBatch]:
+        """The answers in batches, with :data:`trm.data.IGNORE_LABEL` where nothing is scored.
+
+        Args:
+            kept: whether to give each answer (rows,); default: all.
+        """
         for start in range(0, len(self.answers.answers), _BATCH_SIZE):
-            rows = slice(start, start + _BATCH_SIZE)
+            rows: Any = slice(start, start + _BATCH_SIZE)
+            if kept is not None and not kept[rows].all():
+                rows = start + np.flatnonzero(kept[rows])
             parts: Any = {name: getattr(self.answers, name)[rows] for name in _FIELDS}
             parts |= {name: parts[name].astype(np.int32) for name in _TOKENS}
             parts["labels"][parts["labels"] == PAD] = IGNORE_LABEL
@@ -142,12 +146,18 @@ class Predictions:
             InputError: if the file holds no predictions, or is damaged.
         """
         reader = replace(_READER, advice=advice)
-        arrays = reader.archive(path, [ABOUT, *_FIELDS], optional=["steps"])
+        arrays = reader.archive(path, [ABOUT, *_FIELDS, "names"], optional=["steps", "names"])
         with reader.parsing(path):
             info = PredictionsInfo.model_validate(parse_json(arrays.pop(ABOUT).tobytes()))
+            names = arrays.pop("names", None)
             arrays = _checked(arrays)
             arrays.setdefault("steps", np.full(len(arrays["answers"]), np.nan, np.float32))
-            return cls(info, EvalBatch(**arrays))
+            if names is not None and (names.dtype.kind, names.shape) != (
+                "S",
+                arrays["steps"].shape,
+            ):
+                raise ValueError(f"its names are {names.dtype} of shape {names.shape}")
+            return cls(info, EvalBatch(**arrays), names)
 
 
 def _checked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -180,108 +190,3 @@ def compact(batch: EvalBatch) -> EvalBatch:
     parts["labels"] = np.where(parts["labels"] == IGNORE_LABEL, PAD, parts["labels"])
     small: Any = {name: tokens.astype(np.uint8, copy=False) for name, tokens in parts.items()}
     return replace(batch, **small)
-
-
-def count_votes(task: Task, dataset: Dataset, files: Mapping[str, Predictions]) -> Evaluator:
-    """Judge the votes of one or several evaluations.
-
-    If the task's evaluator votes itself, it gets all answers. Otherwise it gets the majority answer
-    to each example.
-
-    Args:
-        task: the task.
-        dataset: the data that was evaluated.
-        files: the predictions by name.
-
-    Raises:
-        InputError: if the files are of other data or different examples, or do not fit the data.
-    """
-    info = next(iter(files.values())).info
-    if info.validation_share:
-        dataset = with_validation_split(dataset, info.validation_share)
-    split = dataset.split(info.split)
-    for name, saved in files.items():
-        if saved.info.digest != dataset.meta.digest:
-            raise InputError(
-                f"{name} has answers to data of digest {saved.info.digest[:12]}, {dataset.path} "
-                f"has {dataset.meta.digest[:12]}. Give the data they are of with --data."
-            )
-        if (saved.info.split, saved.info.validation_share) != (info.split, info.validation_share):
-            raise InputError(f"{name} and {next(iter(files))} answer different examples. "
-                             "Give files with the same examples.")  # fmt: skip
-        _check_fits(name, saved.answers, dataset, split)
-    evaluator = task.evaluator(dataset.meta, split)
-    if evaluator.votes:
-        for saved in files.values():
-            for batch in saved.batches():
-                evaluator.update(batch)
-    else:
-        first, *others = files
-        for name in others:
-            same = (np.array_equal(getattr(files[name].answers, which),
-                                   getattr(files[first].answers, which))
-                    for which in ("examples", "puzzles"))  # fmt: skip
-            if not all(same):
-                raise InputError(
-                    f"{name} and {first} answer different examples. Give files with the same "
-                    "examples."
-                )
-        for batches in zip(*(saved.batches() for saved in files.values()), strict=True):
-            evaluator.update(majority(batches))
-    return evaluator
-
-
-def _check_fits(name: str, answers: EvalBatch, dataset: Dataset, split: Split) -> None:
-    """Refuse numbers out of range; a file may have been edited by hand."""
-    meta = dataset.meta
-    limits = {"examples": len(split.inputs), "puzzles": split.num_puzzles}
-    limits |= dict.fromkeys(_TOKENS, meta.vocab_size)
-    wrong = None
-    if answers.answers.shape[1] != meta.seq_len:
-        wrong = f"its answers have {answers.answers.shape[1]} cells, not {meta.seq_len}"
-    for what, limit in limits.items():
-        values: NDArray[Any] = getattr(answers, what)
-        if values.size and not (values.min() >= 0 and values.max() < limit):
-            wrong = wrong or f"its {what} go from {values.min()} to {values.max()}, beyond {limit}"
-    if wrong:
-        raise InputError(f"{name} does not fit {dataset.path}: {wrong}. Write it again.")
-
-
-def vote(predictions: Paths, *, data: Paths = (), report: str | Path | None = None) -> Evaluator:
-    """Vote over saved predictions; several files make an ensemble: ``trm vote``.
-
-    Args:
-        predictions: a file that :func:`trm.evaluate` saved, or several.
-        data: a data folder, or several; by default those of the predictions.
-        report: write a page of HTML with the votes on each task into this folder (ARC).
-
-    Returns:
-        The evaluator, with ``result()``, ``per_task()`` and ``submission()``.
-
-    Raises:
-        InputError: if the predictions are of several tasks, or cannot be read.
-        StorageError: if the report cannot be written.
-    """
-    files = {str(path): Predictions.load(Path(path)) for path in as_paths(predictions)}
-    return vote_saved(files, data, report)
-
-
-def vote_saved(
-    files: Mapping[str, Predictions], data: Paths = (), report: str | Path | None = None
-) -> Evaluator:
-    """Vote over predictions, by the names of their files; see :func:`vote`."""
-    if not files:
-        raise InputError("no file of predictions was given. Give one or more.")
-    names = list(dict.fromkeys(saved.info.task for saved in files.values()))
-    if len(names) != 1:
-        raise InputError(f"predictions of several tasks ({', '.join(names)}). Give those of one.")
-    task, first = get_task(names[0]), next(iter(files.values()))
-    paths = list(map(str, as_paths(data))) or first.info.data
-    dataset = task.open_data(paths)
-    evaluator = count_votes(task, dataset, files)
-    if report:
-        evaluator.check_has(["report"])
-        facts = {name: f"{saved.info.checkpoint}{saved.info.text}" for name, saved in files.items()}
-        title = f"Vote of {len(files)} files" if len(files) > 1 else first.info.checkpoint
-        write_page(report, evaluator, dataset, first.info.split, title, facts)
-    return evaluator

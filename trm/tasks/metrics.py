@@ -138,6 +138,10 @@ def wilson(hits: float, count: int, z: float = 1.959963984540054) -> tuple[float
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
+#: The examples (n,) and puzzles (n,) of a split.
+Rows = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
 class Evaluator(ABC):
     """Collects the answers of one evaluation and computes metrics.
 
@@ -187,6 +191,37 @@ class Evaluator(ABC):
             train: the training split, if the dataset has one.
         """
         return None
+
+    def join_builds(
+        self, answered: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
+    ) -> tuple[Split, dict[str, Rows]] | None:
+        """A split with all copies that several builds of the same puzzles have.
+
+        Args:
+            answered: for each file of predictions, the names (n,) of the puzzles that it answers,
+                and their inputs (n, seq_len).
+
+        Returns:
+            The split, and for each file the rows of its answers. None if names do not tell how a
+            copy was made.
+
+        Raises:
+            InputError: if a file has puzzles that this evaluator's split does not have.
+        """
+        return None
+
+    def with_solutions(self, split: Split, solutions: object, source: str) -> Split:
+        """A split with these outputs.
+
+        Args:
+            split: of :meth:`join_builds`.
+            solutions: the content of a JSON file.
+            source: the file, for messages.
+
+        Raises:
+            InputError: if they are not outputs of the split.
+        """
+        raise InputError(f"--solutions {source}: this task has no such file. Leave it out.")
 
     @classmethod
     def check_has(cls, extras: Iterable[str]) -> None:

@@ -14,9 +14,10 @@ from trm.tasks.arc.augmentation import ArcAugmentation
 from trm.tasks.arc.closeness import InputVotes, attempts_of, votes_json
 from trm.tasks.arc.grids import UNKNOWN, encode
 from trm.tasks.arc.identifier_names import parse_names
+from trm.tasks.arc.joined_builds import join_builds, with_solutions
 from trm.tasks.arc.report import find_demonstrations, report_page
 from trm.tasks.arc.votes import PASS_AT, Votes, grid_from_key, grid_keys, solved_share
-from trm.tasks.metrics import AccuracyEvaluator, Attempt, EvalBatch, Metric
+from trm.tasks.metrics import AccuracyEvaluator, Attempt, EvalBatch, Metric, Rows
 
 _ROWS_AT_ONCE = 8192
 #: The answer of Kaggle's sample submission to a test input without an answer.
@@ -137,6 +138,16 @@ class ArcEvaluator(AccuracyEvaluator):
             for group in self.tally.groups
             if self._solved[group]
         }
+
+    def join_builds(
+        self, answered: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
+    ) -> tuple[Split, dict[str, Rows]]:
+        """See :meth:`trm.tasks.metrics.Evaluator.join_builds`."""
+        return join_builds(self._split, self._ids(), answered)
+
+    def with_solutions(self, split: Split, solutions: object, source: str) -> Split:
+        """See :meth:`trm.tasks.metrics.Evaluator.with_solutions`."""
+        return with_solutions(split, self._ids(), solutions, source)
 
     def _ids(self) -> list[str]:
         """The ID of each group's task."""
