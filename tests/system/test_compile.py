@@ -1,4 +1,4 @@
-"""The network compiles whole, once for each way in which a step uses it.
+"""The network compiles whole, once for each way in which a step uses it, and keeps what is counted.
 
 In a process of its own: the checks of shapes that other tests switch on cannot be compiled.
 """
@@ -11,7 +11,8 @@ PROGRAM = """
 import functools
 import torch
 from torch._dynamo.utils import counters
-from trm.config import ModelConfig, TrainConfig
+from trm.config import ModelConfig, RunConfig, TrainConfig
+from trm.training.memory_estimate import estimate_memory
 from trm.training.step import supervision_step
 from trm.models import (
     LatentState, PuzzleBatch, PuzzleSpec, TinyRecursiveModel, replace_halted, initial_carry
@@ -36,6 +37,19 @@ def trained(model, puzzles):
         carry = replace_halted(model, done.carry, puzzles)
     return [done.loss.total, done.logits, rows.grad, *(p.grad for p in model.parameters())]
 
+def kept_bytes(model, puzzles):
+    # Bytes of the distinct storages that autograd keeps of a step, but for the weights.
+    alive, weights = {}, {p.untyped_storage()._cdata for p in model.parameters()}
+    def keep(tensor):
+        if tensor.untyped_storage()._cdata not in weights:
+            alive[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+    carry = replace_halted(model, initial_carry(model, puzzles), puzzles)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        rows = model.puzzle_vectors(puzzles.identifiers)
+        supervision_step(model, carry, rows, None, TrainConfig())
+    return sum(tensor.untyped_storage().nbytes() for tensor in alive.values())
+
 def answered(model, puzzles):
     with torch.inference_mode():
         embedded = model.embed(puzzles.inputs, model.puzzle_vectors(puzzles.identifiers))
@@ -55,6 +69,10 @@ for use, graphs in (trained, 3), (answered, 1):  # without a gradient; from wher
         for plain, compiled in zip(expected, use(model, puzzles)):
             torch.testing.assert_close(plain, compiled, atol=5e-2, rtol=5e-2)
         assert counters["stats"]["unique_graphs"] == graphs, counters["stats"]
+        if use is trained:
+            run = RunConfig(task="t", model=model.config, train=TrainConfig(batch_size=4))
+            counted = estimate_memory(run, model.spec).compiled_bytes
+            assert abs(kept_bytes(model, puzzles) / counted - 1) < 0.2, settings
 print("compiled")
 """
 

@@ -1,11 +1,13 @@
 """The memory that a run needs, and what is said if it is not there."""
 
 import re
+from itertools import accumulate
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from trm.config import ModelConfig, OptimConfig, RunConfig, TrainConfig
 from trm.errors import ConfigError
@@ -18,7 +20,7 @@ from trm.models import (
 )
 from trm.storage import Memory
 from trm.training.memory_estimate import check_memory, estimate_memory
-from trm.training.step import TrainState, supervision_step
+from trm.training.step import TrainState, TrainStep, supervision_step
 
 SPEC = PuzzleSpec(11, 81)
 GIB = 1 << 30
@@ -87,6 +89,38 @@ def saved_bytes(model: TinyRecursiveModel, puzzles: PuzzleBatch) -> int:
     return sum(storages.values())
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"mlp_t": False, "pos_encodings": "rope", "forward_dtype": "bfloat16"},
+        {"forward_dtype": "float32"},
+    ],
+    ids=["attention", "mlp"],
+)
+def test_a_step_needs_what_is_counted(model: dict[str, Any]) -> None:
+    """The most memory at a time in a whole step, with gradients, optimizer and temporaries."""
+    settings = config({**SMALL, "h_cycles": 1, **model}, batch_size=16)
+    network = TinyRecursiveModel(settings.model, SPEC)
+    state = TrainState.create(network, settings)
+    step = TrainStep(state, settings, total_steps=2)
+    tokens = torch.ones(16, 81, dtype=torch.int32)
+    puzzles = PuzzleBatch(tokens, tokens, torch.zeros(16, dtype=torch.int32))
+    step(puzzles, None)
+    assert state.ema is not None
+    assert state.carry is not None
+    held = (
+        network.state_dict(), state.optimizer.moments(), state.ema.weights, state.carry.tensors()
+    )  # fmt: skip
+    before = sum(tensor.nbytes for tensors in held for tensor in tensors.values())
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step(puzzles, None)
+    assert profiler.profiler is not None
+    events = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]
+    changes = [(e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]"]
+    most = max(accumulate(change for _, change in sorted(changes)))
+    assert estimate_memory(settings, SPEC).total_bytes == pytest.approx(before + most, rel=0.2)
+
+
 def test_a_deep_model_is_counted_as_quickly() -> None:
     deep = estimate_memory(config({"l_layers": 100, "l_cycles": 256}), SPEC)
     assert deep.total_bytes > 1000 * GIB
@@ -122,7 +156,7 @@ def test_what_cannot_fit_is_refused_with_a_way_out() -> None:
 def test_what_may_not_fit_is_a_warning() -> None:
     assert check(1000) is None
     assert re.match(r"a training step .*, 10\.0 GiB are free\. If it does not", check(1000, 10))
-    assert "--accumulate" in check(16, compiled=True)  # takes less than was counted
+    assert "--accumulate" in check(16, compiled=True)
     with pytest.raises(ConfigError):
         check(0.1, compiled=True)
 

@@ -275,8 +275,10 @@ def memory_lines(found: "MemoryEstimate", total_steps: int, num_processes: int) 
     batch = found.batch_size * num_processes
     shards = f", {found.batch_size:,} on each of {num_processes} devices"
     yield f"steps             {total_steps:,} of {batch:,} examples" + shards * (num_processes > 1)
+    kept, compiled = size_text(found.activation_bytes), size_text(found.compiled_bytes)
     yield (
         f"memory a device   {size_text(found.total_bytes)} ({size_text(found.state_bytes)} weights "
-        f"and optimizer, {size_text(found.carry_bytes)} carried over, "
-        f"{size_text(found.activation_bytes)} activations if not compiled)"
+        f"and optimizer, {size_text(found.carry_bytes)} carried over, {kept} activations)"
     )
+    total = size_text(found.total(compiled=True))
+    yield f"if compiled       {total} ({compiled} activations)"

@@ -1,4 +1,9 @@
-"""The memory that a run needs, counted from its sizes, and whether the device has it."""
+"""The memory that a run needs, counted from its sizes, and whether the device has it.
+
+Counted are the tensors that stay: the weights and what belongs to them, and what a step keeps for
+its backward pass. Gradients of activations and temporary results come on top; the gradients of the
+weights are not there yet when most is kept.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -25,6 +30,7 @@ class MemoryEstimate:
         num_puzzle_numbers: numbers in the puzzle embedding.
         state_bytes: weights, gradients, optimizer, EMA and puzzle embedding.
         activation_bytes: what a step keeps for its backward pass, if not compiled.
+        compiled_bytes: the same if the network is compiled.
         carry_bytes: two copies of the carry.
         batch_size: examples per step on each device.
     """
@@ -33,13 +39,19 @@ class MemoryEstimate:
     num_puzzle_numbers: int
     state_bytes: int
     activation_bytes: int
+    compiled_bytes: int
     carry_bytes: int
     batch_size: int
 
     @property
     def total_bytes(self) -> int:
+        """The sum, if not compiled."""
+        return self.total(compiled=False)
+
+    def total(self, *, compiled: bool) -> int:
         """The sum."""
-        return self.state_bytes + self.activation_bytes + self.carry_bytes
+        kept = self.compiled_bytes if compiled else self.activation_bytes
+        return self.state_bytes + self.carry_bytes + kept
 
 
 def estimate_memory(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1) -> MemoryEstimate:
@@ -55,11 +67,14 @@ def estimate_memory(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1)
     kept_table = -(-table // num_processes) if train.shard_puzzle_embedding else table
     tokens = model.prefix_len + spec.seq_len
     latents = (1 + model.num_latents) * tokens * model.hidden_size  # the answer, and each latent
+    part = local_batch // train.accumulate
+    casts = core * dtype_bytes if dtype_bytes != wide else 0  # one for each weight of the core
     return MemoryEstimate(
         num_parameters=core + others,
         num_puzzle_numbers=table,
         state_bytes=wide * (copies_of_core * core + (copies + 2) * others + kept_table),
-        activation_bytes=_activation_bytes(model, spec, local_batch // train.accumulate),
+        activation_bytes=_activation_bytes(model, spec, part, compiled=False) + casts,
+        compiled_bytes=_activation_bytes(model, spec, part, compiled=True) + casts,
         carry_bytes=2 * local_batch * latents * dtype_bytes,
         batch_size=local_batch,
     )
@@ -81,8 +96,8 @@ def check_memory(
         spec: of the data.
         num_processes: that train together.
         memory: for each process; None if it is unknown.
-        compiled: whether the network is compiled. Then activations take less, and nobody knows how
-            much less.
+        compiled: whether the network is compiled. The compiler decides what it keeps, so such a run
+            is refused only for what does not depend on it.
         small_presets: presets of the task with a small model.
 
     Returns:
@@ -94,22 +109,22 @@ def check_memory(
     if memory is None:
         return None
     needs = estimate_memory(config, spec, num_processes)
-    surely = needs.total_bytes - (needs.activation_bytes if compiled else 0)
-    if surely <= memory.total and needs.total_bytes <= _TIGHT * memory.free:
-        return None
     rest = needs.state_bytes + needs.carry_bytes
+    total = needs.total(compiled=compiled)
+    surely, kept = (rest if compiled else total), total - rest
+    if surely <= memory.total and total <= _TIGHT * memory.free:
+        return None
     parts = config.train.accumulate
     part = needs.batch_size // parts
     fits = (
         factor * parts
         for factor in range(2, part + 1)
-        if part % factor == 0
-        and rest + needs.activation_bytes // factor <= _TIGHT * min(memory.total, memory.free)
+        if part % factor == 0 and rest + kept // factor <= _TIGHT * min(memory.total, memory.free)
     )
     ways = [f"--accumulate {factor}" for factor in itertools.islice(fits, 1)]
     ways += ["a lower --batch-size", *(f"--preset {name}" for name in small_presets)]
     smaller = " or ".join(filter(None, (", ".join(ways[:-1]), ways[-1])))
-    needed = f"a training step needs about {size_text(needs.total_bytes)} of memory"
+    needed = f"a training step needs about {size_text(total)} of memory"
     if surely > memory.total:
         raise ConfigError(f"{needed}, there are {size_text(memory.total)}. Use {smaller}.")
     return f"{needed}, {size_text(memory.free)} are free. If it does not fit, use {smaller}."
@@ -130,25 +145,30 @@ def _num_parameters(config: ModelConfig, spec: PuzzleSpec) -> tuple[int, int]:
     return core, 2 * spec.vocab_size * width + positions + 2 * (width + 1)
 
 
-def _activation_bytes(config: ModelConfig, spec: PuzzleSpec, batch_size: int) -> int:
+def _activation_bytes(
+    config: ModelConfig, spec: PuzzleSpec, batch_size: int, *, compiled: bool
+) -> int:
     """Bytes that the backward pass of a step needs: of the last h-cycle, and of the loss.
 
     A layer keeps the inputs of its matrix products, and of its norms in float32. A SwiGLU also
     keeps gate, up and the activated gate. Attention keeps queries, keys and values, those of
-    queries and keys also as they were before the rotation.
+    queries and keys also as they were before the rotation. A compiled network computes cheap
+    results again: it keeps neither the activated gate nor the inputs of norms in float32.
     """
     tokens, width = config.prefix_len + spec.seq_len, config.hidden_size
     wide, narrow = _item_sizes(config)
 
     def swiglu(features: int) -> int:
         inner = _inner(config, features)
+        if compiled:
+            return (features + 3 * inner) * narrow
         if config.swiglu == "normed":
             return features * narrow + inner * (5 * narrow + wide)
         return features * narrow + 4 * inner * narrow
 
     rotated = 2 if config.pos_encodings == "rope" else 0
     mixer = width * swiglu(tokens) if config.mlp_t else tokens * width * (5 + rotated) * narrow
-    norms = 2 * tokens * width * wide
+    norms = 2 * tokens * width * (narrow if compiled else wide)
     application = config.l_layers * (mixer + tokens * swiglu(width) + norms)
     loss = spec.seq_len * spec.vocab_size * 4 * 8 + tokens * width * narrow
     return batch_size * ((config.l_cycles + 1) * application + loss)
