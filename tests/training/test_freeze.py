@@ -73,7 +73,7 @@ def test_only_the_puzzle_embedding_is_trained_at_first(
     assert min(norms[3:]) > 0
 
 
-@pytest.mark.parametrize("k", [2, 3, 4])
+@pytest.mark.parametrize("k", [2, 4])
 def test_it_resumes_bit_for_bit(frozen: Callable[..., RunConfig], tmp_path: Path, k: int) -> None:
     whole, cut = fit(frozen(), tmp_path / "whole"), fit(frozen(), tmp_path / "cut", stop_after=k)
     assert fit(frozen(), tmp_path / "cut") == cut

@@ -91,13 +91,13 @@ def test_an_evaluation_that_measured_nothing_is_neither_better_nor_worse() -> No
     assert (third.best, third.best_step, third.since_best) == (0.5, 4, 0)
 
 
-def test_what_was_not_measured_is_a_dash(tiny: Tiny, tmp_path: Path) -> None:
-    run = go(tiny(), tmp_path, Sudoku()).run
-    found = read_evaluation(run / layout.LAST)
+def test_what_was_not_measured_is_a_dash(checkpoint: Callable[..., Path]) -> None:
+    folder = checkpoint("c")
+    found = read_evaluation(folder)
     assert found is not None
     update: dict[str, Any] = {"metrics": dict.fromkeys(found.metrics), "best": None}
-    save_evaluation(run / layout.LAST, found.model_copy(update=update | {"intervals": {}}))
-    card = model_card(run / layout.LAST, "alice/demo")
+    save_evaluation(folder, found.model_copy(update=update | {"intervals": {}}))
+    card = model_card(folder, "alice/demo")
     assert "| exact accuracy | - |" in str(card)
     assert "results" not in card.data.to_yaml()
-    assert json.loads((run / layout.LAST / layout.EVALUATION_FILE).read_text())["best"] is None
+    assert json.loads((folder / layout.EVALUATION_FILE).read_text())["best"] is None
