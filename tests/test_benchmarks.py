@@ -16,6 +16,7 @@ import pytest
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 
+from trm import build_data, vote
 from trm.runs.checkpoint import CheckpointConfig
 
 Run = Callable[..., str]
@@ -279,3 +280,16 @@ def test_recipes_for_equal_time(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     assert again.splitlines()[-2:] == printed.splitlines()[-2:]
     with pytest.raises(SystemExit, match="measured with another steps"):
         run("recipes.py", "--json", str(file), "--steps", "4")
+
+
+def test_made_up_answers_are_voted_on(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_data("arc1", out=tmp_path / "d", no_concept=True, num_train=1, num_test=3, num_aug=20)
+    count = int(run("vote.py", "--make", str(tmp_path / "d"), str(tmp_path / "a.npz")))
+    found = vote(tmp_path / "a.npz").result()
+    assert found["exact_accuracy"].count == count >= 3 * 21
+    assert 0.1 < float(found["exact_accuracy"]) < 0.9
+    measured = module("vote", monkeypatch).run("tasks")
+    assert measured[0] > 0
+    assert 10e6 < measured[1] < 4e9

@@ -302,3 +302,13 @@ def test_a_manifest_that_cannot_be_used(
 def test_all_and_ckpt_exclude_each_other(fails: Fails, manifest: Path) -> None:
     message = "--all and --ckpt exclude each other. Give one of them."
     assert fails("eval", "--all", manifest, "--ckpt", "a") == message
+
+
+def test_copies_are_of_puzzles_that_have_some(fails: Fails, trained_run: Path) -> None:
+    command = ("eval", "--ckpt", trained_run, "--copies", "3")
+    message = r"^--copies 3: the puzzles of \S+ have no augmented copies\. Leave it out\.$"
+    assert re.search(message, fails(*command))
+    message = "--copies and --max-examples exclude each other. Give one of them."
+    assert fails(*command, "--max-examples", "5") == message
+    message = "--max-minutes is for one checkpoint. Name it with --ckpt."
+    assert fails(*command, "--ckpt", trained_run, "--max-minutes", "5") == message

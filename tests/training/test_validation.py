@@ -138,6 +138,23 @@ def test_what_a_run_held_out_can_be_looked_at_again(held_out_run: Path, tmp_path
         trm.vote([file, tmp_path / "test.npz"])
 
 
+def test_a_time_limit_takes_the_same_copies_of_all_puzzles(
+    held_out_run: Path, tmp_path: Path
+) -> None:
+    model, file = trm.load(held_out_run, device="cpu"), tmp_path / "p.npz"
+    how: Any = {"split": "validation", "save_predictions": file, "steps": 1, "batch_size": 60}
+    for done, copies in ((60, [1]), (120, [1, 2])):
+        report = evaluate(model, copies=2, max_minutes=1e-6, **how)
+        assert (report.num_examples, len(report.remarks)) == (done, 1)
+        seen, counts = np.unique(np.load(file)["examples"], return_counts=True)
+        assert (len(seen), sorted(set(counts))) == (min(done, 100), copies)
+    report = evaluate(model, copies=2, **how)
+    assert (report.num_examples, report.remarks) == (200, ())
+    many = evaluate(model, copies=10**6, max_minutes=1e-6, **how).remarks
+    assert many[0] == "100 of 100 puzzles have fewer than 1,000,000 copies: all are taken"
+    assert many[1].startswith("answered 260 of ")
+
+
 def test_a_run_that_held_nothing_out(trained_run: Path) -> None:
     message = r"was trained without holding puzzles out\. Train with validation_share=0\.1, or"
     with pytest.raises(InputError, match=message):

@@ -242,8 +242,9 @@ def _few_copies(split: Split, copies: int, dataset: Dataset) -> list[str]:
     short = int((counts < copies).sum())
     if not short:
         return []
-    return [f"{short:,} of {len(counts):,} puzzles have fewer than {copies:,} copies, so all that "
-            "they have"]  # fmt: skip
+    return [
+        f"{short:,} of {len(counts):,} puzzles have fewer than {copies:,} copies: all are taken"
+    ]
 
 
 def data_folders(model: Model, data: Paths) -> tuple[str, ...]:
