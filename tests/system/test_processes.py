@@ -20,33 +20,28 @@ SMALL = (
     "--set", "model.forward_dtype=float64", "--set", "train.log_every_steps=1",
     "--set", "train.eval_every_steps=3", "--max-steps", "3",
 )  # fmt: skip
-#: How to build a little of each task's data, and what evaluation looks at.
-TASKS = {
-    "maze": ("--source", "generate", "--size", "6", "--min-path", "6", "--num-train", "20",
-             "--num-test", "7"),
-    "arc1": ("--no-concept", "--num-train", "20", "--num-test", "7", "--num-aug", "2"),
-}  # fmt: skip
+#: How to build a little data.
+ARC = ("--no-concept", "--num-train", "20", "--num-test", "7", "--num-aug", "2")
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_two_processes_train_every_task_as_one_does(
-    trm: Callable[..., Any], start: Callable[..., Any], tmp_path: Path, records: Records, task: str
+def test_two_processes_train_arc_as_one_does(
+    trm: Callable[..., Any], start: Callable[..., Any], tmp_path: Path, records: Records
 ) -> None:
-    assert trm("build-data", task, *TASKS[task]).code == 0
-    command = ("train", task, *SMALL, "--set", "eval.max_examples=5")
-    shards = ("--shard-puzzle-embedding",) if task == "arc1" else ()
-    two = start(*command, "--out", "two", "--nproc", "2", *shards)
+    """For Sudoku, tests/training/test_distributed.py compares more."""
+    assert trm("build-data", "arc1", *ARC).code == 0
+    command = ("train", "arc1", *SMALL, "--set", "eval.max_examples=5")
+    two = start(*command, "--out", "two", "--nproc", "2", "--shard-puzzle-embedding")
     assert trm(*command, "--out", "one").code == 0
     assert two.end() == (0, "")
-    first, second = (tmp_path / out / task / "a" for out in ("one", "two"))
+    first, second = (tmp_path / out / "arc1" / "a" for out in ("one", "two"))
     for ours, theirs in zip(records(second, "train"), records(first, "train"), strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-9)
     evaluated = records(second, "eval")
     assert evaluated == records(first, "eval")
     assert len(evaluated) == 1
-    if shards:  # the whole table is in the checkpoint, for one process to use
-        done = trm("eval", "--ckpt", second, "--max-examples", "5", "--json")
-        assert json.loads(done.out)["metrics"]["pass@1"]["value"] == evaluated[0]["pass@1"]
+    # The whole table is in the checkpoint, for one process to use.
+    done = trm("eval", "--ckpt", second, "--max-examples", "5", "--json")
+    assert json.loads(done.out)["metrics"]["pass@1"]["value"] == evaluated[0]["pass@1"]
 
 
 def test_two_machines(
@@ -69,17 +64,22 @@ def test_two_machines(
     assert records(tmp_path / RUN, "end")[-1]["finished"]
 
 
-def test_torchrun_starts_it_too(
+def test_torchrun_starts_it_too_and_each_process_has_a_profile(
     tiny_run: tuple[str, ...], tmp_path: Path, records: Records
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         "-m", "trm", *tiny_run, "--max-steps", "3", "--run-name", "a"],
+         "-m", "trm", *tiny_run, "--max-steps", "14", "--run-name", "a", "--profile", "2"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"run {RUN}, on 2 processes\n" in done.stdout
     assert records(tmp_path / RUN, "end")[-1]["finished"]
+    for rank in (0, 1):
+        trace = tmp_path / RUN / f"profile/rank-{rank}.json.gz"
+        found = subprocess.run(["gunzip", "-c", trace], capture_output=True, check=True).stdout
+        steps = set(re.findall(rb"ProfilerStep#\d+", found))
+        assert steps == {b"ProfilerStep#10", b"ProfilerStep#11"}
 
 
 def test_srun_starts_it_too(
@@ -109,22 +109,8 @@ def test_a_system_without_locks_and_hangups(tiny_run: tuple[str, ...], tmp_path:
     assert (tmp_path / RUN / "checkpoints/step-000002").is_dir()
 
 
-def test_a_profile_of_each_process(
-    start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path
-) -> None:
-    command = start(
-        *tiny_run, "--max-steps", "14", "--run-name", "a", "--nproc", "2", "--profile", "2"
-    )
-    assert command.end() == (0, "")
-    for rank in (0, 1):
-        trace = tmp_path / RUN / f"profile/rank-{rank}.json.gz"
-        found = subprocess.run(["gunzip", "-c", trace], capture_output=True, check=True).stdout
-        steps = set(re.findall(rb"ProfilerStep#\d+", found))
-        assert steps == {b"ProfilerStep#10", b"ProfilerStep#11"}
-
-
 @pytest.mark.parametrize(
-    "flags", ["--votes 2 --samples 2", "--halt 0.6", "--samples 2 --choose first --halt 0.6"]
+    "flags", ["--votes 2 --samples 2", "--samples 2 --choose first --halt 0.6"]
 )
 def test_two_processes_evaluate_as_one_does(
     trm: Callable[..., Any],
