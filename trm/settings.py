@@ -163,12 +163,12 @@ def train_command(
                 ["trm", "train", config.task]
                 + (["--preset", preset] if preset else [])
                 + flag
-                + _assignments(config, _validate(config.task, values, {}))
+                + assignments(config, _validate(config.task, values, {}))
             )
     return min(commands, key=len)
 
 
-def _assignments(config: RunConfig, base: RunConfig) -> list[str]:
+def assignments(config: RunConfig, base: RunConfig) -> list[str]:
     """``--set NAME=VALUE`` for each setting that differs from a base configuration."""
     arguments = []
     for name in setting_names():

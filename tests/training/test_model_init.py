@@ -215,7 +215,8 @@ def test_another_network_is_refused(
 ) -> None:
     folder = checkpoint("c", *theirs)
     config = tiny(f"train.init_from={folder}", f"train.reset_puzzle_embedding={reset}", *ours)
-    whole = rf"^{folder}:? {message}.*Give the model settings that it was trained with\.$"
+    given = r"(--set model\.\w+=\S+ ?)+" if theirs != ours else "see its config.json"
+    whole = rf"^{folder}:? {message}.*trained with: {given}\.$"
     with pytest.raises(CheckpointError, match=whole):
         check_initial_weights(config, opened(config))
 

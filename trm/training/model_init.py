@@ -16,6 +16,7 @@ from trm.models import TinyRecursiveModel
 from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runs.checkpoint import puzzle_spec
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
+from trm.settings import assignments
 from trm.tasks.registry import get_task
 from trm.training.sharded_embedding import ShardedPuzzleEmbedding
 
@@ -143,10 +144,10 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
             num_kept = int((rows >= 0).sum())
             if not config.train.reset_puzzle_embedding:
                 messages.append(_kept_text(num_kept, len(rows), stored.name))
-    check_shapes(
-        expected, found, stored.name,
-        settings="this run", advice="Give the model settings that it was trained with.",
-    )  # fmt: skip
+    theirs, ours = (RunConfig(task=task.name, model=c.model) for c in (stored.config.run, config))
+    different = " ".join(assignments(theirs, ours)) or "see its config.json"
+    advice = f"Give the model settings that it was trained with: {different}."
+    check_shapes(expected, found, stored.name, settings="this run", advice=advice)
     same_shapes = _SAME_SHAPES if config.model.mlp_t else _SAME_SHAPES + _SAME_SHAPES_ATTENTION
     for setting in same_shapes:
         trained, value = getattr(stored.config.run.model, setting), getattr(config.model, setting)
