@@ -130,6 +130,9 @@ def test_the_votes_of_builds_add_up_also_if_their_test_inputs_are_in_another_ord
         for key, votes in grids.items():
             place[key] = sorted(place.get(key, []) + votes)
     assert tally_of([tmp_path / "a.npz", tmp_path / "b.npz"]) == expected
+    first.rename(tmp_path / "moved")
+    again = vote([tmp_path / "a.npz", tmp_path / "b.npz"])  # with the data of the second
+    assert again.submission().keys() == set(IDS)
 
 
 def test_a_copy_in_two_files_of_one_checkpoint_counts_once(

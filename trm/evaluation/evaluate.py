@@ -170,15 +170,16 @@ def evaluate(
         compile_network(network, compile)
         peak_flops = measure_peak_flops(network.device, network.dtype)
         started = time.perf_counter()
-        num_bytes = len(rows) * 3 * dataset.meta.seq_len if unfinished else 0
-        limit = TimeLimit(max_minutes, began, num_bytes)
+        each = 3 * dataset.meta.seq_len if unfinished else 0  # bytes of an answer in its file
+        num_known = len(rows) - len(missing)
+        limit = TimeLimit(max_minutes, began, num_known * each, batch_size * each)
         metrics = run_evaluation(
             network,
             evaluator,
             chosen,
             batch_size=batch_size,
             rows=missing,
-            num_known=len(rows) - len(missing),
+            num_known=num_known,
             options=checked,
             on_batch=unfinished.append if unfinished else None,
             on_steps=steps.append,
@@ -191,7 +192,7 @@ def evaluate(
         if unfinished and group.is_first:
             unfinished.finish()
     num_new, num_steps = min(len(steps) * batch_size, len(missing)), sum(steps)
-    num_examples = len(rows) - len(missing) + num_new
+    num_examples = num_known + num_new
     if num_examples < len(rows):
         remarks.append(
             f"answered {num_examples:,} of {len(rows):,} examples: the {max_minutes:g} minutes are "

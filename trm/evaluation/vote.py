@@ -35,8 +35,9 @@ def vote(
     Args:
         predictions: a file that :func:`trm.evaluate` saved, or several. ARC files may be of
             different builds of the same tasks: with other seeds, or other numbers of copies.
-        data: a data folder, or several; by default those of the first file. For ARC any build of
-            the tasks will do, such as one with outputs that were unknown before.
+        data: a data folder, or several; by default those of the first file whose folders are there.
+            For ARC any build of the tasks will do, such as one with outputs that were unknown
+            before.
         solutions: a JSON file with the outputs of ARC tasks, in the format of the competition.
         report: write a page of HTML with the votes on each task into this folder (ARC).
 
@@ -64,7 +65,9 @@ def vote_saved(
     if len(names) != 1:
         raise InputError(f"predictions of several tasks ({', '.join(names)}). Give those of one.")
     task, first = get_task(names[0]), next(iter(files.values()))
-    paths = list(map(str, as_paths(data))) or first.info.data
+    folders = [saved.info.data for saved in files.values()]
+    there = (paths for paths in folders if all(Path(path).exists() for path in paths))
+    paths = tuple(map(str, as_paths(data))) or next(there, folders[0])
     dataset = task.open_data(paths)
     evaluator = count_votes(task, dataset, files, solutions)
     if report:
