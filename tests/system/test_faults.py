@@ -28,6 +28,7 @@ def kills(request: pytest.FixtureRequest) -> int:
 
 
 def test_a_run_killed_again_and_again_ends_with_the_same_weights(
+    trm: Callable[..., Any],
     start: Callable[..., Any],
     tiny_run: tuple[str, ...],
     tmp_path: Path,
@@ -37,7 +38,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(
 ) -> None:
     steps = 60 + 60 * kills  # more than it takes until the last of them
     command = (*tiny_run, "--max-steps", str(steps), "--set", "train.eval_every_steps=20")
-    assert start(*command, "--run-name", "whole").end()[0] == 0
+    assert trm(*command, "--run-name", "whole").code == 0
     rng = random.Random(kills)
     killed = 0
     while killed < kills:
@@ -60,10 +61,14 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(
 
 
 def test_one_of_two_processes_is_killed(
-    start: Callable[..., Any], tiny_run: tuple[str, ...], tmp_path: Path, records: Records
+    trm: Callable[..., Any],
+    start: Callable[..., Any],
+    tiny_run: tuple[str, ...],
+    tmp_path: Path,
+    records: Records,
 ) -> None:
     exact = (*tiny_run, "--max-steps", "30", "--set", "model.forward_dtype=float64")
-    assert start(*exact, "--run-name", "whole").end()[0] == 0
+    assert trm(*exact, "--run-name", "whole").code == 0
     command = start(*exact, "--run-name", "a", "--nproc", "2", "--max-restarts", "1")
     command.read_until("train step 8/")
     os.kill(command.workers[1], signal.SIGKILL)
@@ -301,12 +306,13 @@ def test_a_full_disk_while_saving_leaves_the_checkpoint_before(
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
+    trm: Callable[..., Any],
     start: Callable[..., Any],
     tiny_run: tuple[str, ...],
     tmp_path: Path,
     numbers: Callable[..., Any],
 ) -> None:
-    assert start(*tiny_run, "--max-steps", "10", "--run-name", "a").end()[0] == 0
+    assert trm(*tiny_run, "--max-steps", "10", "--run-name", "a").code == 0
     run = tmp_path / RUN
     whole = numbers(run / "checkpoints/step-000010")
     file = run / "checkpoints/step-000010/training_state/optimizer.safetensors"
