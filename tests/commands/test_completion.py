@@ -60,7 +60,7 @@ def complete(
         ("trm inspect-data ", ["data/x"]),
         ("trm train sudoku --log-to t", ["tensorboard", "trackio"]),
         ("trm train sudoku --augment o", ["online"]),
-        ("trm eval --max", ["--max-examples"]),
+        ("trm eval --max", ["--max-examples", "--max-minutes"]),
     ],
 )
 def test_words(complete: Complete, line: str, words: list[str]) -> None:

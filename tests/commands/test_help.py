@@ -67,9 +67,9 @@ def test_every_command_is_in_a_panel() -> None:
     assert sorted(names) == sorted(ROOT.commands)
 
 
-def test_long_commands_have_three_examples() -> None:
+def test_long_commands_have_three_examples_or_more() -> None:
     for name in ("train", "eval", "solve", "push-hub", "export"):
-        assert len(PAGES[f"trm {name}"].examples) == 3
+        assert len(PAGES[f"trm {name}"].examples) >= 3
 
 
 @pytest.mark.parametrize(
