@@ -54,6 +54,22 @@ def test_no_name_means_the_newest_run(trained_run: Path, tmp_path: Path) -> None
     assert found.is_relative_to((tmp_path / "sudoku" / "a").resolve())
 
 
+def test_a_run_that_ended_before_its_first_evaluation_is_the_last_choice(
+    trained_run: Path, tmp_path: Path
+) -> None:
+    for number, name in enumerate(["good", "early"]):
+        copy = Path(shutil.copytree(trained_run, tmp_path / "sudoku" / name, symlinks=True))
+        os.utime(copy / layout.LAST / "config.json", (number, number))
+    for evaluation in copy.rglob("evaluation.json"):
+        evaluation.unlink()
+    (copy / layout.BEST).unlink()
+    assert find_checkpoint(None, tmp_path).is_relative_to((tmp_path / "sudoku/early").resolve())
+    (copy / layout.METRICS_FILE).write_text('{"event": "end", "step": 9, "finished": false}\n')
+    assert find_checkpoint(None, tmp_path).is_relative_to((tmp_path / "sudoku/good").resolve())
+    shutil.rmtree(tmp_path / "sudoku/good")
+    assert find_checkpoint(None, tmp_path).is_relative_to((tmp_path / "sudoku/early").resolve())
+
+
 def test_a_run_that_was_never_evaluated_means_its_last(made: "Made") -> None:
     run = made({3: None, 4: None}, links=True)
     assert find_checkpoint(str(run)) == checkpoint_path(run, 4)

@@ -85,9 +85,18 @@ def test_what_is_logged_in_training_is_drawn_too(make_run: MakeRun) -> None:
 def test_of_two_records_of_a_step_the_later_is_drawn(make_run: MakeRun) -> None:
     """An interrupted run writes some again; the order is that of the steps."""
     lines = train_lines(*({"step": step, "loss": 1.0 + step} for step in (2, 4, 6)))
-    again = train_lines(*({"step": step, "loss": 2.0 + step} for step in (4, 5)))
+    again = train_lines(*({"step": step, "loss": 2.0 + step} for step in (2, 4)))
     run = make_run({"exact_accuracy": 0.25}, more=lines + again)
-    assert metric_over_steps(run, "loss")[1] == [(2, 3.0), (4, 6.0), (5, 7.0), (6, 7.0)]
+    assert metric_over_steps(run, "loss")[1] == [(2, 4.0), (4, 6.0), (6, 7.0)]
+
+
+def test_records_of_few_steps_are_joined_with_the_next(make_run: MakeRun) -> None:
+    """A run that is stopped records the steps since the last record, which are few and noisy."""
+    losses = {10: 4.0, 20: 3.0, 26: 9.0, 30: 1.0, 40: 2.0, 50: 2.0, 52: 7.0}
+    lines = train_lines(*({"step": step, "loss": loss} for step, loss in losses.items()))
+    run = make_run({"exact_accuracy": 0.25}, more=lines)
+    expected = [(10, 4.0), (20, 3.0), (30, (6 * 9 + 4 * 1) / 10), (40, 2.0), (50, 2.0)]
+    assert metric_over_steps(run, "loss")[1] == expected
 
 
 @pytest.mark.parametrize("name", ["exact_acuracy", "elapsed_s", "event", "step", "examples"])

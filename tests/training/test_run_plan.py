@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trm.config import RunConfig, TrainConfig
 from trm.data import DatasetMeta, Split, write
-from trm.errors import ConfigError, DataError
+from trm.errors import ConfigError, DataError, TrmWarning
 from trm.tasks.sudoku.task import Sudoku
 from trm.training.run_plan import RunPlan, plan_run
 from trm.training.schedule import eval_examples, total_steps
@@ -165,6 +165,25 @@ def test_a_plan_names_damaged_checkpoints(tiny: Tiny, tmp_path: Path) -> None:
     assert train(found.config, plan=found, listen=records.append).finished
     assert [(r["event"], r["step"]) for r in records[:2]] == [("warning", 1), ("start", 1)]
     assert (run / "checkpoints/damaged-step-000002").is_dir()
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_says_so(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    plan_run(tiny(), runs=tmp_path, name="a")  # no word of a new run
+    (tmp_path / "sudoku/a").mkdir(parents=True)
+    (tmp_path / "sudoku/a/config.json").write_text("{}")
+    with pytest.warns(TrmWarning, match="a ended before its first checkpoint, so it starts again"):
+        assert plan_run(tiny(), runs=tmp_path, name="a").checkpoint is None
+
+
+def test_slow_steps_are_recorded_before_their_number_is_due(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trm.training.step_metrics._MOST_SECONDS", 0.0)
+    found: list[Any] = []
+    train(tiny("train.max_steps=3"), runs=tmp_path, name="a", listen=found.append)
+    assert [record["step"] for record in found if record["event"] == "train"] == [1, 2, 3]
 
 
 def test_a_run_resumes_from_a_checkpoint_that_is_newer_than_its_plan(

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from trm.config import RunConfig
 from trm.data import DatasetMeta
-from trm.errors import CheckpointError, TrainingError
+from trm.errors import CheckpointError, InputError, TrainingError
 from trm.runs.best_and_last import best_checkpoint, checkpoints, last_checkpoint
 from trm.runs.checkpoint import ADVICE, read_config, verify_checksums
-from trm.runs.layout import BEST, CHECKPOINTS, CONFIG_FILE, LAST, WEIGHTS_FILE
+from trm.runs.layout import BEST, CHECKPOINTS, CONFIG_FILE, LAST, METRICS_FILE, WEIGHTS_FILE
+from trm.runs.metrics_file import newest_first
 from trm.storage import remove_leftovers, storage_errors
 
 #: A command that makes a run, where there is none.
@@ -92,7 +93,8 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
 
     Args:
         name: a run (its best checkpoint), a checkpoint folder, ``RUN/best``, ``RUN/last``, or None
-            for the newest run. The name of a run in ``runs`` is enough.
+            for the newest run that was evaluated or finished, or else the newest. The name of a run
+            in ``runs`` is enough.
         runs: where to look for runs.
 
     Raises:
@@ -104,7 +106,9 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
             raise CheckpointError(
                 f"no run in {runs}/. Give --ckpt, or train one, such as: {TRAIN_ONE}"
             )
-        newest = max(found, key=lambda run: (found[run] / CONFIG_FILE).stat().st_mtime)
+        # A run that ended before its first evaluation is taken only if there is no other.
+        candidates = [run for run in found if _was_evaluated_or_finished(run)] or found
+        newest = max(candidates, key=lambda run: (found[run] / CONFIG_FILE).stat().st_mtime)
         return _checkpoint_of_run(newest) or found[newest]
     path = find_run(name, runs)
     if path.is_file() and path.name == WEIGHTS_FILE:
@@ -137,6 +141,14 @@ def _newest_checkpoints(runs: Path) -> dict[Path, Path]:
             if (path := last_checkpoint(run)) is not None:
                 found[run] = path
     return found
+
+
+def _was_evaluated_or_finished(run: Path) -> bool:
+    if best_checkpoint(run) is not None:
+        return True
+    with contextlib.suppress(InputError):
+        return bool(next(newest_first(run / METRICS_FILE), {}).get("finished"))
+    return False
 
 
 def _checkpoint_of_run(run: Path, which: str = BEST) -> Path | None:

@@ -3,6 +3,7 @@
 import itertools
 import re
 import shlex
+import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,26 @@ def metric_over_steps(run: Path, metric: str | None) -> tuple[str, Curve]:
     key, chosen = known[name]
     # If a step has two records, the later one counts.
     values = {r["step"]: float(r[key]) for r in chosen if _is_number(r.get(key))}
-    return name, sorted(values.items())
+    curve = sorted(values.items())
+    return name, _of_equal_lengths(curve) if chosen is train_records else curve
+
+
+def _of_equal_lengths(curve: Curve) -> Curve:
+    """Join the records of few steps, as there are where a run was stopped, with the next ones.
+
+    A record is the mean over the steps since the one before it. Records of few steps are noisy.
+    """
+    steps = [0, *(step for step, _ in curve)]
+    lengths = [end - start for start, end in itertools.pairwise(steps)]
+    usual = statistics.mode(lengths[1:] or lengths) if lengths else 0
+    joined: list[tuple[float, float]] = []
+    weight = total = 0.0
+    for (step, value), length in zip(curve, lengths, strict=True):
+        weight, total = weight + length, total + value * length
+        if weight >= usual or (step == steps[-1] and (2 * weight >= usual or not joined)):
+            joined.append((step, total / weight if weight else value))
+            weight = total = 0.0
+    return joined
 
 
 def split_suffix(run: Path, metric: str) -> str:

@@ -173,7 +173,7 @@ class TrainLoop:
                 if stop or self._is_over:
                     allow_last_save()
                 saves = schedule.saves(state.step) or stop or save_is_due or self._is_over
-                if saves or state.step % schedule.log_every == 0:
+                if saves or state.step % schedule.log_every == 0 or self._log_is_due:
                     self._log()  # raises if a step was not finite, so nothing broken is saved
                 if saves:
                     self._save()
@@ -226,8 +226,10 @@ class TrainLoop:
             self._writer.poll()
         is_due = self._writer is not None and self._writer.due
         reading = self.clock.reading(is_first=self.group.is_first)
-        found = self.group.largest(self.should_stop(), is_due, *reading)
-        self.clock.agree(found[2:])
+        logs = self.step_metrics.is_due
+        found = self.group.largest(self.should_stop(), is_due, logs, *reading)
+        self._log_is_due = bool(found[2])
+        self.clock.agree(found[3:])
         self.train_step.time_share = self.clock.share
         return bool(found[0]), bool(found[1])
 

@@ -17,6 +17,7 @@ from trm.data import Dataset, with_validation_split
 from trm.errors import CheckpointError, ConfigError, TrmWarning
 from trm.runs import checkpoint
 from trm.runs.best_and_last import check_pointers, checkpoints
+from trm.runs.layout import CONFIG_FILE
 from trm.runs.run_folder import (
     claim_run_folder,
     damaged_path,
@@ -173,6 +174,12 @@ def plan_run(
             raise CheckpointError(
                 f"--resume {resume}: that run has no checkpoint yet. Start it again with "
                 f"--run-name {folder.name}."
+            )
+        if found is None and name is not None and (folder / CONFIG_FILE).is_file():
+            warnings.warn(
+                f"{folder} ended before its first checkpoint, so it starts again at step 0.",
+                TrmWarning,
+                stacklevel=2,
             )
         if found is not None and resume == "never":
             raise ConfigError(f"run {folder} exists. Choose another --run-name, or --resume auto.")

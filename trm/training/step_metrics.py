@@ -16,6 +16,9 @@ from trm.training.step import METRICS
 #: Metrics of the rows that halted; the others are of all rows.
 _OF_HALTED_ROWS = ("exact_accuracy", "cell_accuracy", "halting_accuracy", "mean_steps")
 
+#: A record is due after so long, however few steps it is of.
+_MOST_SECONDS = 60.0
+
 
 class StepMetrics:
     """Sums over the steps since the last logged one. They stay on the device until they are logged.
@@ -59,6 +62,11 @@ class StepMetrics:
     def elapsed(self) -> float:
         """Seconds of training and evaluation, including those before an interruption."""
         return time.perf_counter() - self._began
+
+    @property
+    def is_due(self) -> bool:
+        """Whether steps are so slow that a record is due before ``log_every_steps`` of them."""
+        return time.perf_counter() - self._since > _MOST_SECONDS
 
     def exclude_pause(self) -> None:
         """Do not count the time since the last step, which evaluation and saving took."""
