@@ -1,21 +1,25 @@
 """What is counted of ARC answers, on three small tasks with copies."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
 from trm.data import BatchTransforms, Split
-from trm.errors import DataError
+from trm.errors import DataError, TrmWarning
 from trm.tasks.arc.augmentation import ArcAugmentation
 from trm.tasks.arc.evaluator import NO_ANSWER, ArcEvaluator
-from trm.tasks.arc.grids import encode
+from trm.tasks.arc.grids import UNKNOWN, encode
 from trm.tasks.arc.identifier_names import make_names
 from trm.tasks.arc.notation import cropped
+from trm.tasks.arc.votes import grid_from_key
 from trm.tasks.metrics import EvalBatch, Metric, wilson
 
 IDS = [b"one", b"two", b"three"]
 TESTS = [1, 2, 3]  # test inputs of each task
+#: What is submitted for a test input without an answer.
+UNANSWERED = {"attempt_1": NO_ANSWER, "attempt_2": NO_ANSWER}
 COPIES = 3  # puzzles of each task, the original among them
 
 
@@ -107,6 +111,12 @@ def evaluated(split: Split, *given: tuple[int, int, int, np.ndarray, float]) -> 
     return evaluator
 
 
+def submitted(evaluator: ArcEvaluator) -> dict[str, Any]:
+    """The submission of answers that leave test inputs out."""
+    with pytest.warns(TrmWarning, match="test inputs have no answer"):
+        return evaluator.submission()
+
+
 #: Task one is solved by vote, of task two one test input at the second attempt, task three never.
 ANSWERS = (
     (0, 0, 0, wrong(1), 2.0),
@@ -127,6 +137,11 @@ def test_copies_vote_for_the_answer_to_the_original(split: Split) -> None:
         hits = sum(by_task)
         assert found[f"pass@{k}"] == Metric(hits / 3, 3, wilson(hits, 3)), k
     assert ArcEvaluator.headline == "pass@2"
+
+
+def test_the_competition_counts_test_outputs_and_not_tasks(split: Split) -> None:
+    outputs = evaluated(split, *ANSWERS).result()["pass@2/outputs"]
+    assert outputs == Metric.share(2, 6)  # 1 of 1, 1 of 2 and 0 of 3
 
 
 def test_the_common_numbers_are_of_single_answers(split: Split) -> None:
@@ -159,7 +174,7 @@ def test_the_published_layout_gives_the_same(split: Split) -> None:
     places = whole.examples - split.example_range(whole.puzzles)[0]
     evaluator.update(dataclasses.replace(whole, examples=starts + places))
     assert evaluator.result() == native.result()
-    assert evaluator.submission() == native.submission()
+    assert submitted(evaluator) == submitted(native)
     assert evaluator.per_task() == native.per_task()
     first = int(published(split).example_offsets[COPIES])  # of the second task, whose first is one
     for other, stored in ((evaluator, first), (native, 1)):
@@ -180,7 +195,7 @@ def test_each_task_has_its_numbers(split: Split) -> None:
 
 
 def test_the_submission_is_the_two_best_answers(split: Split) -> None:
-    found = evaluated(split, *ANSWERS).submission()
+    found = submitted(evaluated(split, *ANSWERS))
     right, other = grid(0).tolist(), wrong(1).tolist()
     assert found["one"] == [{"attempt_1": right, "attempt_2": other}]
     assert found["two"][0] == {"attempt_1": other, "attempt_2": grid(1).tolist()}
@@ -188,46 +203,86 @@ def test_the_submission_is_the_two_best_answers(split: Split) -> None:
 
 def test_a_single_answer_is_both_attempts(split: Split) -> None:
     only = wrong(2).tolist()
-    found = evaluated(split, *ANSWERS).submission()
+    found = submitted(evaluated(split, *ANSWERS))
     assert found["two"][1] == {"attempt_1": only, "attempt_2": only}
 
 
 def test_a_test_input_without_an_answer_is_not_solved_and_keeps_its_place(split: Split) -> None:
     evaluator = evaluated(split, (1, 1, 0, grid(2), 1.0))
-    assert evaluator.result()["pass@1"] == Metric.share(0.5, 1)
-    none = {"attempt_1": NO_ANSWER, "attempt_2": NO_ANSWER}
+    found = evaluator.result()
+    assert found["pass@1"] == Metric.share(0.5, 1)
+    assert found["pass@2/outputs"] == Metric.share(1, 2)
     right = {"attempt_1": grid(2).tolist(), "attempt_2": grid(2).tolist()}
-    assert evaluator.submission() == {"two": [none, right]}
+    assert submitted(evaluator)["two"] == [UNANSWERED, right]
 
 
-def test_tasks_without_an_answer_are_not_looked_at(split: Split) -> None:
+def test_tasks_without_an_answer_are_submitted_but_not_counted(split: Split) -> None:
     evaluator = evaluated(split, (2, 1, 1, grid(4), 1.0), (0, 0, 1, wrong(1), 1.0))
-    assert evaluator.result()["pass@2"] == Metric.share(1 / 3, 2)
-    assert list(evaluator.submission()) == list(evaluator.per_task()) == ["one", "three"]
+    found = evaluator.result()
+    assert found["pass@2"] == Metric.share(1 / 3, 2)
+    assert found["pass@2/outputs"] == Metric.share(1, 4)
+    assert list(evaluator.per_task()) == ["one", "three"]
+    with pytest.warns(TrmWarning) as warned:
+        assert evaluator.submission()["two"] == [UNANSWERED] * 2
+    assert [str(warning.message) for warning in warned] == [
+        "4 of 6 test inputs have no answer, so both attempts are [[0, 0], [0, 0]]. "
+        "Evaluate more examples."
+    ]
 
 
 def test_nothing_is_known_without_answers(split: Split) -> None:
     evaluator = ArcEvaluator(split)
-    assert evaluator.result()["pass@2"] == Metric.share(0, 0)
-    assert evaluator.submission() == evaluator.per_task() == {}
+    found = evaluator.result()
+    assert found["pass@2"] == found["pass@2/outputs"] == Metric.share(0, 0)
+    assert evaluator.per_task() == {}
+    assert submitted(evaluator) == {
+        name.decode(): [UNANSWERED] * count for name, count in zip(IDS, TESTS, strict=True)
+    }
 
 
 def test_tasks_of_unknown_outputs_are_answered_but_not_counted(split: Split) -> None:
+    labels = split.labels.copy()
+    labels[0] = encode(UNKNOWN)
     info = {**split.info, "solved": np.array([False, True, True])}
-    evaluator = evaluated(dataclasses.replace(split, info=info), *ANSWERS)
+    evaluator = evaluated(dataclasses.replace(split, labels=labels, info=info), *ANSWERS)
     found = evaluator.result()
     assert found["pass@2"] == Metric.share(0.5, 2)
+    assert found["pass@2/outputs"] == Metric.share(1, 5)
     assert found["exact_accuracy"] == Metric.share(1, 5)
     assert list(evaluator.per_task()) == ["two", "three"]
-    assert list(evaluator.submission()) == ["one", "two", "three"]
+    (voted,) = evaluator.voted_tasks()["one"]
+    assert (voted.solution, voted.rank, len(voted.ranking)) == (None, None, 2)
+    assert list(submitted(evaluator)) == ["one", "two", "three"]
 
 
-def test_an_empty_answer_is_a_candidate_like_others(split: Split) -> None:
-    whole = batch(split, (0, 0, 1, grid(0), 1.0))
-    evaluator = ArcEvaluator(split)
+def test_a_true_output_of_one_black_cell_is_known(split: Split) -> None:
+    labels = split.labels.copy()
+    labels[0] = encode(UNKNOWN)
+    evaluator = evaluated(dataclasses.replace(split, labels=labels), (0, 0, 0, UNKNOWN, 1.0))
+    assert evaluator.result()["pass@2"] == Metric.share(1, 1)
+
+
+def test_the_votes_on_every_test_input_can_be_read(split: Split) -> None:
+    found = evaluated(split, *ANSWERS).voted_tasks()
+    assert list(found) == ["one", "two", "three"]
+    (voted,) = found["one"]
+    assert grid_from_key(voted.given) == grid(0).tolist()
+    votes = [(grid_from_key(candidate.key), candidate.votes) for candidate in voted.ranking]
+    assert votes == [(grid(0).tolist(), 2), (wrong(1).tolist(), 1)]
+    assert voted.solution == voted.ranking[0].key
+    assert (voted.rank, voted.is_solved) == (1, True)
+    assert [other.ranking for other in found["three"][1:]] == [[], []]
+
+
+def test_an_empty_answer_is_a_candidate_but_no_attempt(split: Split) -> None:
+    whole = batch(split, (0, 0, 1, grid(0), 1.0), (0, 0, 2, grid(0), 1.0))
+    evaluator = evaluated(split, (0, 0, 0, grid(0), 1.0), (0, 0, 1, wrong(1), 0.0))
     evaluator.update(dataclasses.replace(whole, answers=np.zeros_like(whole.answers)))
-    assert evaluator.submission() == {"one": [{"attempt_1": [], "attempt_2": []}]}
-    assert evaluator.result()["pass@1"] == Metric.share(0, 1)
+    found = evaluator.result()
+    assert found["pass@1"] == Metric.share(0, 1)
+    assert found["pass@2/outputs"] == Metric.share(1, 1)
+    attempts = {"attempt_1": grid(0).tolist(), "attempt_2": wrong(1).tolist()}
+    assert submitted(evaluator)["one"] == [attempts]
 
 
 def test_puzzles_without_names_cannot_be_told_apart(split: Split) -> None:

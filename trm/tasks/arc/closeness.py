@@ -38,6 +38,11 @@ class InputVotes:
         return [one for one in self.ranking if one.key[0]][:2]
 
     @property
+    def is_solved(self) -> bool:
+        """Whether one of the attempts is the true output."""
+        return self.solution in [attempt.key for attempt in self.attempts]
+
+    @property
     def rank(self) -> int | None:
         """The rank of the true output among the candidates, from 1; None if it has no vote."""
         keys = [one.key for one in self.ranking]

@@ -1,5 +1,6 @@
 """The metrics of ARC answers: pass@k of the votes of all copies of a task."""
 
+import warnings
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import add
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm.data import BatchTransforms, Split, Transforms
-from trm.errors import DataError
+from trm.errors import DataError, TrmWarning
 from trm.tasks.arc.augmentation import ArcAugmentation
 from trm.tasks.arc.closeness import InputVotes, attempts_of, votes_json
 from trm.tasks.arc.grids import UNKNOWN, encode
@@ -20,18 +21,24 @@ from trm.tasks.arc.votes import PASS_AT, Votes, grid_from_key, grid_keys, solved
 from trm.tasks.metrics import AccuracyEvaluator, Attempt, EvalBatch, Metric, Rows
 
 _ROWS_AT_ONCE = 8192
-#: The answer of Kaggle's sample submission to a test input without an answer.
+#: The attempts at each test input that the competition allows.
+_NUM_ATTEMPTS = 2
+#: The attempt at a test input without an answer, as in Kaggle's sample submission.
 NO_ANSWER = [[0, 0], [0, 0]]
 #: What is stored in place of an unknown output, in a task that is not solved.
 _UNKNOWN = grid_keys(encode(UNKNOWN)[None])[0]
 
 
 class ArcEvaluator(AccuracyEvaluator):
-    """Adds ``pass@k``: the mean over tasks of the share of test inputs solved in k attempts.
+    """Adds two measures of the votes, see :mod:`trm.tasks.arc.votes`.
 
-    The attempts are the grids with the most votes, see :mod:`trm.tasks.arc.votes`. Tasks without an
-    answer (when only a sample is evaluated) are ignored. Tasks with unknown outputs are part of the
-    submission, but count in no metric.
+    - ``pass@k``: the mean over tasks of the share of test inputs whose output is among the k grids
+      with the most votes. The published code reports it.
+    - ``pass@2/outputs``: the share of all test inputs that the two attempts of the submission
+      solve. This is the score of the competition.
+
+    Tasks without an answer (when only a sample is evaluated) are ignored. Tasks with unknown
+    outputs are part of the submission, but count in no metric.
 
     Attributes:
         tally: the votes so far.
@@ -74,8 +81,11 @@ class ArcEvaluator(AccuracyEvaluator):
 
     def result(self) -> Mapping[str, Metric]:
         """See :meth:`trm.tasks.metrics.Evaluator.result`."""
-        passed = self.pass_at(PASS_AT)
-        return {**super().result(), **{f"pass@{k}": metric for k, metric in passed.items()}}
+        passed = {f"pass@{k}": metric for k, metric in self.pass_at(PASS_AT).items()}
+        scored = [group for group in self.tally.groups if self._solved[group]]
+        solved = [voted.is_solved for group in scored for voted in self._voted(group)]
+        outputs = {f"pass@{_NUM_ATTEMPTS}/outputs": Metric.share(sum(solved), len(solved))}
+        return {**super().result(), **passed, **outputs}
 
     def pass_at(self, ks: Iterable[int]) -> dict[int, Metric]:
         """pass@k for each k, over the tasks with answers and known outputs."""
@@ -103,10 +113,13 @@ class ArcEvaluator(AccuracyEvaluator):
 
     def report(self, title: str, facts: Mapping[str, str], train: Split | None) -> str:
         """See :meth:`trm.tasks.metrics.Evaluator.report`."""
-        ids = self._ids()
-        known = {} if train is None else find_demonstrations(train, set(ids))
-        voted = ((name, self._voted(group)) for group, name in enumerate(ids))
-        return report_page(title, facts, self.result(), known, voted)
+        voted = self.voted_tasks()
+        known = {} if train is None else find_demonstrations(train, set(voted))
+        return report_page(title, facts, self.result(), known, voted.items())
+
+    def voted_tasks(self) -> dict[str, list[InputVotes]]:
+        """The votes on all test inputs of each task of the split, by its ID; some have none."""
+        return {name: self._voted(group) for group, name in enumerate(self._ids())}
 
     def _voted(self, group: int) -> list[InputVotes]:
         """The votes on all test inputs of a task. Unknown outputs have no solution."""
@@ -119,17 +132,20 @@ class ArcEvaluator(AccuracyEvaluator):
         ]
 
     def submission(self) -> dict[str, list[dict[str, list[list[int]]]]]:
-        """Two attempts at each test input, in the format of Kaggle's competition."""
-        ids = self._ids()
-        return {
-            ids[group]: [self._attempts(group, i) for i in range(len(self._solutions[group]))]
-            for group in self.tally.groups
-        }
+        """Two attempts at each test input of the split, in the format of Kaggle's competition.
 
-    def _attempts(self, group: int, test_index: int) -> dict[str, list[list[int]]]:
-        ranking = self.tally.ranking(group, test_index)
-        best = [grid_from_key(candidate.key) for candidate in ranking[:2]] or [NO_ANSWER]
-        return {"attempt_1": best[0], "attempt_2": best[-1]}
+        Warns of test inputs without an answer.
+        """
+        voted = self.voted_tasks()
+        empty = [not one.attempts for of_task in voted.values() for one in of_task]
+        if any(empty):
+            warnings.warn(
+                f"{sum(empty):,} of {len(empty):,} test inputs have no answer, so both attempts "
+                f"are {NO_ANSWER}. Evaluate more examples.",
+                TrmWarning,
+                stacklevel=2,
+            )
+        return {name: [_submitted(one) for one in of_task] for name, of_task in voted.items()}
 
     def _ranks(self) -> dict[int, list[int | None]]:
         """The ranks of the solutions of all test inputs, by group."""
@@ -155,6 +171,12 @@ class ArcEvaluator(AccuracyEvaluator):
         if ids is None:
             ids = parse_names(_names(split, split.puzzle_offsets[:-1]))[0]
         return [task.decode() for task in ids.tolist()]
+
+
+def _submitted(voted: InputVotes) -> dict[str, list[list[int]]]:
+    """The attempts at a test input. A single one is handed in twice."""
+    best = [grid_from_key(candidate.key) for candidate in voted.attempts] or [NO_ANSWER]
+    return {"attempt_1": best[0], "attempt_2": best[-1]}
 
 
 def _original_keys(split: Split, tokens: NDArray[np.uint8]) -> list[list[bytes]]:
