@@ -78,6 +78,7 @@ def test_every_flag_in_a_message_is_an_argument_of_a_python_call() -> None:
     assert names - known == set()
     assert found >= {"ckpt", "out", "max-steps", "overwrite"}
     in_commands = {"out", "ckpt", "json", "preset", "resume", "save-predictions", "repo", "logdir"}
+    in_commands |= {"submission"}
     assert kept <= COMMAND_ONLY | in_commands | {"source"}  # of a whole command
 
 
@@ -244,7 +245,7 @@ WRONG = (3, 1.5, {"a": 1}, b"x", object())
 def test_no_public_call_raises_a_raw_error_for_a_wrong_first_argument(name: str) -> None:
     public = getattr(trm, name)
     required = {"model": object(), "source": "x", "out": "y.csv", "repo": "a/b", "format": "onnx",
-                "puzzles": "x", "copies": 2}  # fmt: skip
+                "puzzles": "x", "copies": 2, "solutions": "x"}  # fmt: skip
     (first, *others) = inspect.signature(public).parameters or [None]
     rest = {other: required[other] for other in others if other in required}
     for wrong in WRONG * (first is not None):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from trm.recipes import run_config
     from trm.runs.listing import list_runs
     from trm.show.plots import plot
+    from trm.tasks.arc.score import score
     from trm.tasks.registry import list_tasks
     from trm.training.train import train
 
@@ -66,6 +67,7 @@ __all__ = [
     "plot",
     "push_hub",
     "run_config",
+    "score",
     "solve_copies",
     "solve_file",
     "sweep_eval",
@@ -87,6 +89,7 @@ _LAZY_IMPORTS = {
     "trm.recipes": ("run_config",),
     "trm.runs.listing": ("list_runs",),
     "trm.show.plots": ("plot",),
+    "trm.tasks.arc.score": ("score",),
     "trm.tasks.registry": ("list_tasks",),
     "trm.training.train": ("train",),
 }

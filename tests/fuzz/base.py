@@ -11,6 +11,7 @@ published               the Sudoku run's checkpoint as the published trainer wri
 sud.csv, maze.csv       puzzles with answers
 sud.txt, maze.txt ...    one puzzle a line; ``drawn.txt``: Sudokus that are drawn
 sud.npz, arc.npz        saved predictions of the run; ``cut.npz.partial``: of half an evaluation
+submission.json         of ``trm vote``
 eval.json, vote.json    results with ``--json``; ``sweep.json``: of ``trm sweep-eval --out``
 answers.csv             answers to ``sud.txt``
 tiny.toml               the settings of those runs
@@ -82,6 +83,7 @@ eval --ckpt runs/arc1/arc --data data/arc1 --device cpu --save-predictions arc.n
 sweep-eval {SUD} --samples 1 --max-examples 2 --out sweep.json
 solve --ckpt runs/sudoku/sud sud.txt --steps 1 --device cpu --out answers.csv
 vote arc.npz --data data/arc1 --json > vote.json
+vote arc.npz --data data/arc1 --submission submission.json
 inspect-data data/maze --text --boards 2 --split test > maze.txt
 inspect-data data/arc1 --text --boards 1 --split test > arc.txt
 eval {SUD} --json > eval.json

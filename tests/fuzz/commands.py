@@ -96,6 +96,8 @@ COMMANDS = (
     Command("vote P.npz --data D --solutions S.json",
             "P.npz=arc.npz D=data/arc1 S.json=kaggle/arc-agi_evaluation_solutions.json", weight=4),
     Command("vote P.npz --data D", "P.npz=arc.npz D=data/parc", weight=3),
+    Command("score P.json --solutions S.json",
+            "P.json=submission.json S.json=kaggle/arc-agi_evaluation_solutions.json", weight=3),
     Command("eval --ckpt R --data D --copies 3 --max-minutes 1 --device cpu "
             "--save-predictions o.npz",
             f"{_ARC} D=data/arc1 o.npz=arc.npz", "o.npz o.npz.partial", 2),

@@ -1,4 +1,4 @@
-"""The commands that measure models: ``eval`` and ``vote``."""
+"""The commands that measure models: ``eval``, ``vote`` and ``score``."""
 
 import contextlib
 import json
@@ -50,6 +50,8 @@ trm vote arc.npz --submission submission.json
 trm vote arc.npz --report report                  # a page to look at
 trm vote arc.npz --solutions arc-agi_test_solutions.json
 """
+#: Of a submission with more problems, only these are shown.
+_MAX_PROBLEMS = 50
 
 
 @app.command("eval", cls=Command, epilog=EXAMPLES)
@@ -336,3 +338,42 @@ def vote(
             out.print_parts(f"{path}:", f"{info.checkpoint}{split_text(info.split)}{info.text}")
         out.print(metrics_table(metrics))
     _note_written(submission, per_task, report=report)
+
+
+@app.command(cls=Command)
+def score(
+    submission: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SUBMISSION",
+            help="A file of trm eval or vote --submission.",
+            rich_help_panel=opt.BASICS,
+        ),
+    ],
+    solutions: Annotated[
+        Path, opt.option(opt.BASICS, "--solutions F", "The outputs, a file of the competition.")
+    ],
+    as_json: opt.AsJson = False,
+) -> None:
+    """Check a submission to the ARC Prize, and score it by the competition's rule."""
+    from trm.show.tables import metrics_table, scored_table
+    from trm.tasks.arc.score import score as score_submission
+
+    found = score_submission(submission, solutions=solutions)
+    if as_json:
+        metrics = {name: metric.as_json() for name, metric in found.metrics.items()}
+        tasks = {name: list(solved) for name, solved in found.solved.items()}
+        out.print_json(data={"metrics": metrics, "tasks": tasks, "problems": list(found.problems)})
+    else:
+        out.print(scored_table(found.solved))
+        out.print(metrics_table(found.metrics))
+    count = len(found.problems)
+    for problem in found.problems[:_MAX_PROBLEMS]:
+        notes.remark(problem)
+    if count > _MAX_PROBLEMS:
+        notes.remark(f"and {count - _MAX_PROBLEMS:,} more")
+    if count:
+        raise InputError(
+            f"{submission} has {count:,} problem{'s' * (count > 1)}, so the competition would "
+            "refuse it. Write it again with trm vote --submission."
+        )

@@ -75,6 +75,15 @@ def metrics_table(metrics: Mapping[str, "Metric"]) -> FittedTable:
     return table
 
 
+def scored_table(solved: Mapping[str, Sequence[bool]]) -> FittedTable:
+    """The tasks of a submission, and how many of their test inputs are solved."""
+    table = FittedTable("task", ">solved", ">of")
+    for name, of_task in solved.items():
+        style = "" if any(of_task) else "dim"
+        table.add_row(name, f"{sum(of_task)}", f"{len(of_task)}", style=style)
+    return table
+
+
 def results_table(rows: "Sequence[ReportRow]") -> FittedTable:
     """Several evaluations, one in each row, with the reported values if there are any."""
     reported = any(row.reported is not None for row in rows)

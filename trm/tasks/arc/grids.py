@@ -116,7 +116,7 @@ def parse_grid(raw: object, where: str) -> Grid:
     Raises:
         InputError: if it is not a grid, or is larger than 30x30.
     """
-    problem = _find_problem(raw)
+    problem = grid_problem(raw)
     if problem:
         raise InputError(f"{where} {problem}. Correct it, or leave the task out.")
     return np.array(raw, np.uint8)
@@ -171,7 +171,7 @@ def _parse_pair(raw: object, where: str, *, answered: bool) -> Pair:
     )
 
 
-def _find_problem(raw: object) -> str:
+def grid_problem(raw: object) -> str:
     """Why ``raw`` is not a grid; empty if it is one."""
     if not isinstance(raw, list) or not all(isinstance(row, list) for row in raw):
         return "is not a grid (a list of rows)"
