@@ -249,8 +249,3 @@ def test_training_on_several_folders(trm: Trm) -> None:
     named = json.loads(trm("eval", "--json", *both).out)
     assert named.pop("speed").keys() == report.pop("speed").keys()
     assert named == report
-
-
-def test_a_flag_is_given_once(fails: Callable[..., str]) -> None:
-    message = fails("build-data", "arc1", "--training", "a", "--training", "b", code=2)
-    assert message == "Invalid value for '--training': it is given twice. Give it once."

@@ -3,7 +3,7 @@
 import io
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -91,3 +91,26 @@ def test_a_narrow_terminal_shows_whole_names() -> None:
 
 def test_the_examples_say_where_to_begin() -> None:
     assert re.search(r"\n Begin here\n   trm build-data .*\n   trm train .*\n", shown(PAGES["trm"]))
+
+
+@pytest.mark.parametrize(
+    ("line", "flag"),
+    [
+        ("build-data sudoku --size 4 --size 6", "--size"),
+        ("train sudoku --max-steps 3 --max-steps 4", "--max-steps"),
+        ("train sudoku --mlp-t --no-mlp-t", "--mlp-t"),
+        ("eval --device cpu --ckpt a --device cpu", "--device"),
+        ("push-hub --repo a/b --repo c/d", "--repo"),
+        ("runs --json --json", "--json"),
+    ],
+)
+def test_a_flag_of_one_value_is_given_once(fails: Callable[..., str], line: str, flag: str) -> None:
+    message = fails(*line.split(), code=2)
+    assert message == f"Invalid value for '{flag}': it is given twice. Give it once."
+
+
+def test_a_setting_is_given_once(fails: Callable[..., str]) -> None:
+    settings = ("--set", "train.seed=1", "--set", "optim.lr=1", "--set", "train.seed = 2")
+    assert fails("config", "sudoku", *settings) == (
+        "--set train.seed is given twice. Give it once."
+    )

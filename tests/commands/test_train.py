@@ -59,7 +59,7 @@ TINY = (
             r"--node-rank 2 is not below --nnodes 2\. Give 0 to 1\.",
         ),
         (
-            "--nproc 2 --device cpu:0",
+            "--nproc 2 --set train.device=cpu:0",
             r"--nproc 2 on the one device cpu:0\. Use --device cuda or cpu\.",
         ),
         (

@@ -16,8 +16,10 @@ from tests.commands.test_train import TINY
 Trm = Callable[..., Any]
 Fails = Callable[..., str]
 FLAGS = (
-    *TINY, "--max-steps", "12", "--validation-share", "0.1", "--patience", "1", "--run-name", "a",
-    "--set", "optim.ema=false", "--set", "optim.lr=0.01",
+    "--preset", "mini", "--device", "cpu", "--batch-size", "8", "--max-steps", "12",
+    "--validation-share", "0.1", "--patience", "1", "--run-name", "a",
+    "--set", "model.hidden_size=16", "--set", "model.num_heads=1", "--set", "model.l_cycles=1",
+    "--set", "model.halt_max_steps=2", "--set", "optim.ema=false", "--set", "optim.lr=0.01",
     "--set", "train.eval_every_steps=2", "--set", "eval.max_examples=64",
 )  # fmt: skip
 

@@ -38,19 +38,6 @@ trm inspect-data data/arc1 --task 00576224 --predictions a.npz
 """
 
 
-class _OncePerFlag(Command):
-    """Refuses a flag that is given twice, of which click would take the last."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
-        for number, parameter in enumerate(order):
-            if parameter in order[:number]:
-                raise typer.BadParameter(
-                    "it is given twice. Give it once.", param_hint=f"'{parameter.opts[0]}'"
-                )
-        return super().parse_args(ctx, args)
-
-
 class _Tasks(Group):
     """One command per task; plugins are loaded on demand."""
 
@@ -63,7 +50,7 @@ class _Tasks(Group):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         single = typer.Typer(add_completion=False)
         task = get_task(cmd_name)
-        single.command(cmd_name, cls=_OncePerFlag, help=task.summary)(_builder(task))
+        single.command(cmd_name, cls=Command, help=task.summary)(_builder(task))
         return typer.main.get_command(single)
 
 

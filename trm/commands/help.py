@@ -1,4 +1,4 @@
-"""The classes of our commands, which give them their ``--help``: options in panels."""
+"""The classes of our commands: ``--help`` with options in panels, and no flag is given twice."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,17 @@ class Command(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: object) -> None:
         show_help(out, help_page(self, ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse a flag of one value that is given twice: click would take the last."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for number, parameter in enumerate(order):
+            once = not (parameter.multiple or isinstance(parameter, TyperArgument))
+            if once and parameter in order[:number]:
+                raise typer.BadParameter(
+                    "it is given twice. Give it once.", ctx, param_hint=f"'{parameter.opts[0]}'"
+                )
+        return super().parse_args(ctx, args)
 
 
 class Group(TyperGroup):
