@@ -30,7 +30,14 @@ ARGUMENTS = {
 }
 #: Flags without a value: ``--overwrite`` is ``overwrite=True``.
 SWITCHES = {
-    *("no-concept", "overwrite", "pass-at-k", "private", "reset-puzzle-embedding"),
+    *(
+        "keep-test-demos",
+        "no-concept",
+        "overwrite",
+        "pass-at-k",
+        "private",
+        "reset-puzzle-embedding",
+    ),
     *("skip-invalid", "unsolved", "until-valid", "with-training-state"),
 }
 #: Flags that only commands have: most start several processes.

@@ -4,7 +4,7 @@ import inspect
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
@@ -96,8 +96,7 @@ def _builder(task: "Task") -> Callable[..., None]:
             opt.BASICS, "--layout NAME",
             "native, or published: the files of the published trainer.")),
         *(
-            _parameter(name, field.annotation | None, None,  # type: ignore[operator]
-                       _option(name, field))
+            _parameter(name, _kind(field) | None, None, _option(name, field))
             for name, field in fields.items()
         ),
     ]  # fmt: skip
@@ -111,6 +110,12 @@ def _parameter(name: str, kind: Any, default: Any, option: Any) -> inspect.Param
     )
 
 
+def _kind(field: "FieldInfo") -> Any:
+    """The type of an option's value. An option of several values is repeatable."""
+    kind: Any = field.annotation
+    return list[get_args(kind)[0]] if get_origin(kind) is tuple else kind  # type: ignore[misc]
+
+
 def _option(name: str, field: "FieldInfo") -> Any:
     """The option of a field. A boolean that is off by default has only a flag to turn it on."""
     flag, text = "--" + name.replace("_", "-"), field.description or name
@@ -122,7 +127,8 @@ def _option(name: str, field: "FieldInfo") -> Any:
         text += " Required."
     else:
         default = field.get_default(call_default_factory=True)
-        text += "" if default is None or default is False else f" Default: {default}."
+        shown = ",".join(default) if isinstance(default, tuple) else default
+        text += "" if shown in (None, False, "") else f" Default: {shown}."
     return opt.option(opt.DATA, usage, text, show_default=False)
 
 

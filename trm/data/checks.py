@@ -81,12 +81,12 @@ def _problems(
     for name in ("inputs", "labels"):
         if counts is not None and arrays[name].dtype != np.uint8:
             yield name, f"it has {arrays[name].dtype}, not uint8"
-    yield from _value_problems(split, meta)
     for name, array in split.info.items():
         if array.shape[:1] != (groups,):
             yield f"info_{name}", f"it has shape {array.shape}, not ({groups}, ...)"
         if array.dtype.kind == "S":
             yield from _text_problems(f"info_{name}", array)
+    yield from _value_problems(split, meta)
 
 
 def _value_problems(split: Split, meta: "DatasetMeta") -> Iterator[Problem]:
@@ -103,9 +103,12 @@ def _value_problems(split: Split, meta: "DatasetMeta") -> Iterator[Problem]:
             yield from _range_problems(name, what, array, limit)
     if split.labels.min() == 0:
         for start, rows in _in_parts(split.labels):
-            empty = np.flatnonzero(~rows.any(axis=1))
+            empty = start + np.flatnonzero(~rows.any(axis=1))
+            if "solved" in split.info:
+                owners = np.searchsorted(split.example_offsets, empty, side="right") - 1
+                empty = empty[split.info["solved"][owners] != 0]
             if len(empty):
-                yield "labels", f"row {start + empty[0]} has no label to score"
+                yield "labels", f"row {empty[0]} has no label to score"
     if split.permutation is not None:
         fixed = 0 if augmentation is None else augmentation.first_free
         yield from _permutation_problems(split.permutation, fixed)

@@ -61,7 +61,8 @@ class Split:
         symmetry: (num_puzzles,), None without augmentation.
         permutation: (num_puzzles, vocab_size) uint8, None without augmentation.
         identifiers: (num_puzzles,), None if the only identifier is 0.
-        info: arrays of the task with one row per group, such as a puzzle's source.
+        info: arrays of the task with one row per group, such as a puzzle's source. Groups whose
+            ``solved`` is false may have labels that are all padding: they are unknown.
         names: (num_puzzle_identifiers,) byte strings, the names of the identifiers; None if the
             only identifier is 0.
         augmentation: applies ``symmetry`` and ``permutation``.

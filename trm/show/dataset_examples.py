@@ -7,7 +7,7 @@ import numpy as np
 from rich.cells import cell_len
 from rich.text import Text
 
-from trm.data import Split
+from trm.data import PAD, Split
 from trm.show.boards import Panel, attempt_panels, show_boards
 from trm.show.solution import MAX_LINE_LENGTH
 from trm.show.text import Terminal, printable
@@ -21,13 +21,14 @@ class DatasetExample:
 
     Attributes:
         title: the split, the row and the puzzle's name.
+        solution: None if it is unknown.
         attempts: the answers of a model, best first; None if they are not to be shown.
     """
 
     task: Task
     title: str
     puzzle: Puzzle
-    solution: Tokens
+    solution: Tokens | None
     attempts: Sequence[Attempt] | None = None
 
     @property
@@ -41,14 +42,12 @@ class DatasetExample:
         Empty if the task draws no boards.
         """
         given = self.puzzle.tokens
-        boards = [
-            (self.title, self.task.board(given)),
-            ("solution", self.task.board(self.solution, given=given)),
-            *(
-                (f"attempt {n}: {', '.join(one.facts)}", self.task.board(one.answer, given=given))
-                for n, one in enumerate(self.attempts or (), 1)
-            ),
-        ]
+        boards = [(self.title, self.task.board(given))]
+        if self.solution is not None:
+            boards.append(("solution", self.task.board(self.solution, given=given)))
+        for number, one in enumerate(self.attempts or (), 1):
+            title = f"attempt {number}: {', '.join(one.facts)}"
+            boards.append((title, self.task.board(one.answer, given=given)))
         return [(title, board) for title, board in boards if board]
 
 
@@ -74,9 +73,11 @@ def select_examples(
         name = split.name_of(row)
         if puzzle in (None, name):
             tokens, solution = np.asarray(split.inputs[row]), np.asarray(split.labels[row])
-            title = " ".join(filter(None, (split_name, str(row), name)))
+            known = solution if (solution != PAD).any() else None
+            unknown = None if known is not None else "(solution unknown)"
+            title = " ".join(filter(None, (split_name, str(row), name, unknown)))
             attempts = None if evaluator is None else evaluator.attempts(row)
-            yield DatasetExample(task, title, Puzzle(tokens, name), solution, attempts)
+            yield DatasetExample(task, title, Puzzle(tokens, name), known, attempts)
 
 
 def show_example(console: Terminal, example: DatasetExample) -> None:
@@ -89,8 +90,9 @@ def show_example(console: Terminal, example: DatasetExample) -> None:
     console.print()
     console.print(title, soft_wrap=True)
     given = example.puzzle.tokens
-    solution = example.task.render(example.solution, given=given)
-    panels: list[Panel] = [(("puzzle",), example.task.render(given)), (("solution",), solution)]
+    panels: list[Panel] = [(("puzzle",), example.task.render(given))]
+    if example.solution is not None:
+        panels.append((("solution",), example.task.render(example.solution, given=given)))
     if example.attempts is not None:
         panels += attempt_panels(example.task, given, example.attempts)
     show_boards(console, panels, captions=example.attempts is not None)

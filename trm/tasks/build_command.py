@@ -63,6 +63,8 @@ def _flags(task: "Task", given: Mapping[str, Any], preset: Mapping[str, Any]) ->
         if isinstance(value, bool):
             negation = "" if value else "no-"
             flags.append(f"--{negation}{flag}")
+        elif isinstance(value, tuple):
+            flags += [word for one in value for word in (f"--{flag}", one)]
         else:
             flags += [f"--{flag}", str(value)]
     return flags

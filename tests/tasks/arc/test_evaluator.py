@@ -10,7 +10,7 @@ from trm.data import BatchTransforms, Split
 from trm.errors import DataError, TrmWarning
 from trm.tasks.arc.augmentation import ArcAugmentation
 from trm.tasks.arc.evaluator import NO_ANSWER, ArcEvaluator
-from trm.tasks.arc.grids import UNKNOWN, encode
+from trm.tasks.arc.grids import NO_GRID, Grid, encode
 from trm.tasks.arc.identifier_names import make_names
 from trm.tasks.arc.notation import cropped
 from trm.tasks.arc.votes import grid_from_key
@@ -240,9 +240,13 @@ def test_nothing_is_known_without_answers(split: Split) -> None:
     }
 
 
-def test_tasks_of_unknown_outputs_are_answered_but_not_counted(split: Split) -> None:
+BLACK_CELL = np.zeros((1, 1), np.uint8)
+
+
+@pytest.mark.parametrize("stored", [NO_GRID, BLACK_CELL], ids=["now", "by older versions"])
+def test_tasks_of_unknown_outputs_are_answered_but_not_counted(split: Split, stored: Grid) -> None:
     labels = split.labels.copy()
-    labels[0] = encode(UNKNOWN)
+    labels[0] = encode(stored)
     info = {**split.info, "solved": np.array([False, True, True])}
     evaluator = evaluated(dataclasses.replace(split, labels=labels, info=info), *ANSWERS)
     found = evaluator.result()
@@ -257,8 +261,8 @@ def test_tasks_of_unknown_outputs_are_answered_but_not_counted(split: Split) -> 
 
 def test_a_true_output_of_one_black_cell_is_known(split: Split) -> None:
     labels = split.labels.copy()
-    labels[0] = encode(UNKNOWN)
-    evaluator = evaluated(dataclasses.replace(split, labels=labels), (0, 0, 0, UNKNOWN, 1.0))
+    labels[0] = encode(BLACK_CELL)
+    evaluator = evaluated(dataclasses.replace(split, labels=labels), (0, 0, 0, BLACK_CELL, 1.0))
     assert evaluator.result()["pass@2"] == Metric.share(1, 1)
 
 

