@@ -87,6 +87,11 @@ def test_a_later_source_keeps_the_other_settings_of_a_group() -> None:
     assert resolved.config.task == "maze"
 
 
+def test_the_last_of_two_assignments_wins() -> None:
+    resolved = load("maze", assignments=["train.seed=1", "train.seed=2"])
+    assert resolved.config.train.seed == 2
+
+
 def test_without_sources_every_row_is_a_default() -> None:
     resolved = load("maze")
     assert resolved.config == RunConfig(task="maze")

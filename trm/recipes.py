@@ -13,6 +13,7 @@ from trm.tasks.registry import get_task
 SETTING_OF = {
     "data": "data.paths",
     "augment": "data.augment",
+    "max_pairs": "data.max_pairs",
     "validation_share": "data.validation_share",
     "seed": "train.seed",
     "max_steps": "train.max_steps",

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -133,7 +133,7 @@ def load(
         *_flatten(from_file, f"file {config_file}"),
         *_from_environment(),
         *((name, value, flag) for name, (value, flag) in (flags or {}).items()),
-        *_parse_assignments(assignments),
+        *map(_parse_assignment, assignments),
     ):
         _check_name(name, source)
         values[name] = None if _is_none(name, value) else value
@@ -243,17 +243,11 @@ def _from_environment() -> Iterator[tuple[str, Any, str]]:
         yield name, _parse_value(text), f"environment {variable}"
 
 
-def _parse_assignments(assignments: Iterable[str]) -> Iterator[tuple[str, Any, str]]:
-    names = set()
-    for text in assignments:
-        name, equals, value = text.partition("=")
-        name = name.strip()
-        if not equals:
-            raise ConfigError(f"--set {text}: no '='. Write --set model.hidden_size=384.")
-        if name in names:
-            raise ConfigError(f"--set {name} is given twice. Give it once.")
-        names.add(name)
-        yield name, _parse_value(value), f"--set {name}"
+def _parse_assignment(text: str) -> tuple[str, Any, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text}: no '='. Write --set model.hidden_size=384.")
+    return name.strip(), _parse_value(value), f"--set {name.strip()}"
 
 
 def _parse_value(value: str) -> Any:

@@ -111,6 +111,6 @@ def test_a_flag_of_one_value_is_given_once(fails: Callable[..., str], line: str,
 
 def test_a_setting_is_given_once(fails: Callable[..., str]) -> None:
     settings = ("--set", "train.seed=1", "--set", "optim.lr=1", "--set", "train.seed = 2")
-    assert fails("config", "sudoku", *settings) == (
-        "--set train.seed is given twice. Give it once."
+    assert fails("config", "sudoku", *settings, code=2) == (
+        "Invalid value for '--set': train.seed is given twice. Give it once."
     )

@@ -75,6 +75,31 @@ def test_batches_are_packed_as_documented(
         assert sorted(groups[start : start + split.num_groups]) == list(range(split.num_groups))
 
 
+def test_a_puzzle_of_many_examples_gives_others_in_each_pass(make_split: MakeSplit) -> None:
+    split = make_split(examples=(50, 2, 3), puzzles=(2, 1, 1))
+    seen = set()
+    for seed in range(3):
+        stream = TrainStream(split, 8, seed=seed, max_pairs=3)
+        for batch in islice(stream, 20):
+            assert sorted(split.group_of(batch.puzzles)) == [0, 0, 0, 1, 1, 2, 2, 2]
+            assert len(set(batch.examples)) == 8
+            seen |= set(batch.examples[batch.examples < 50].tolist())
+        assert stream.position == Position(20, 0)
+        resumed = TrainStream(split, 8, seed, stream.position, max_pairs=3)
+        assert (next(resumed).examples == next(stream).examples).all()
+    assert len(seen) == 50
+    assert split.mean_puzzle_examples() == (2 * 50 + 2 + 3) / 4
+    assert split.mean_puzzle_examples(3) == (2 * 3 + 2 + 3) / 4
+
+
+def test_a_limit_that_no_puzzle_reaches_changes_nothing(make_split: MakeSplit) -> None:
+    split = make_split(examples=(5, 2), puzzles=(2, 3))
+    pairs = zip(TrainStream(split, 4, 1), TrainStream(split, 4, 1, max_pairs=5), strict=True)
+    for one, other in islice(pairs, 20):
+        assert (one.examples == other.examples).all()
+        assert (one.puzzles == other.puzzles).all()
+
+
 def test_the_rest_of_a_puzzle_that_was_cut_short_is_left_out(make_split: MakeSplit) -> None:
     split = make_split(examples=(5, 5), puzzles=(1, 1))
     stream = TrainStream(split, 3, seed=0)

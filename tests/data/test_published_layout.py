@@ -119,7 +119,7 @@ def test_every_row_is_that_of_the_native_data_set(
         assert np.array_equal(found.split(name).names, split.names) or not named
         assert found.split(name).total_puzzle_examples == split.total_puzzle_examples
         assert found.split(name).num_groups == split.num_groups
-        assert found.split(name).mean_puzzle_examples == split.mean_puzzle_examples
+        assert found.split(name).mean_puzzle_examples() == split.mean_puzzle_examples()
         assert found.meta.splits[name].examples == split.total_puzzle_examples
 
 

@@ -93,9 +93,9 @@ def test_rows_and_examples_of_a_puzzle_are_counted(make_split: Callable[..., Spl
     split = make_split(examples=(3, 1, 5), puzzles=(2, 1, 4))
     for either in (split, each_its_own(split)):
         assert either.total_puzzle_examples == 3 * 2 + 1 * 1 + 5 * 4
-        assert either.mean_puzzle_examples == 27 / 7
+        assert either.mean_puzzle_examples() == 27 / 7
     single = Split.of_single_examples(split.inputs, split.labels, puzzles_each=4)
-    assert (single.total_puzzle_examples, single.mean_puzzle_examples) == (36, 1.0)
+    assert (single.total_puzzle_examples, single.mean_puzzle_examples()) == (36, 1.0)
 
 
 def test_where_the_examples_of_a_puzzle_are(make_split: Callable[..., Split]) -> None:

@@ -55,6 +55,14 @@ def option(panel: str | None, usage: str, text: str, **more: Any) -> Any:
     return typer.Option(*names, metavar=metavar or None, help=text, rich_help_panel=panel, **more)
 
 
+def _each_setting_once(assignments: list[str] | None) -> list[str] | None:
+    names = [text.partition("=")[0].strip() for text in assignments or ()]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise typer.BadParameter(f"{name} is given twice. Give it once.")
+    return assignments
+
+
 Version = Annotated[
     bool, option(None, "--version", "Print the version.", callback=_print_version, is_eager=True)
 ]
@@ -90,6 +98,7 @@ Assignments = Annotated[
         "--set KEY=VALUE",
         "A setting: model.hidden_size=384. Repeatable.",
         autocompletion=complete.settings,
+        callback=_each_setting_once,
     ),
 ]
 _CHECKPOINT = option(
@@ -140,6 +149,9 @@ Augment = Annotated[
         "stored, or online: new copies in each pass.",
         autocompletion=complete.augmentation,
     ),
+]
+MaxPairs = Annotated[
+    int | None, option(DATA, "--max-pairs N", "At most N examples of a puzzle in each pass.")
 ]
 ValidationShare = Annotated[
     float | None,

@@ -80,6 +80,7 @@ def train(
     ] = None,
     seed: opt.Seed = None,
     augment: opt.Augment = None,
+    max_pairs: opt.MaxPairs = None,
     validation_share: opt.ValidationShare = None,
     max_steps: opt.MaxSteps = None,
     max_minutes: opt.MaxMinutes = None,
@@ -141,6 +142,7 @@ def train(
             {
                 "data": data or None,
                 "augment": augment,
+                "max_pairs": max_pairs,
                 "validation_share": validation_share,
                 "seed": seed,
                 "max_steps": max_steps,

@@ -165,6 +165,13 @@ class DataConfig(SettingsGroup):
         "stored",
         description="Train on the stored copies of a puzzle, or on a new random copy in each pass.",
     )
+    max_pairs: int | None = Field(
+        None,
+        gt=0,
+        le=MOST_EXAMPLES,
+        description="Train on at most this many examples of a puzzle in each pass, drawn anew, "
+        "such as of an ARC task with a thousand pairs; unset: all.",
+    )
     validation_share: float = Field(
         0.0,
         ge=0,

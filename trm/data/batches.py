@@ -28,7 +28,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class _Epoch:
-    """One pass over all groups: every example of one puzzle of each group, in shuffled order."""
+    """One pass over all groups: the examples of one puzzle of each group, in shuffled order."""
 
     examples: NDArray[np.int64]
     puzzles: NDArray[np.int64]
@@ -47,6 +47,7 @@ class TrainStream:
         online: draw a new augmentation of each original puzzle in every pass, instead of using
             its stored copies.
         rows: the rows of each batch to make, for one of several processes; default: all.
+        max_pairs: the most examples of a puzzle in each pass, drawn anew; default: all.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class TrainStream:
         *,
         online: bool = False,
         rows: slice | None = None,
+        max_pairs: int | None = None,
     ) -> None:
         self.split = split
         self.batch_size = batch_size
@@ -65,6 +67,7 @@ class TrainStream:
         self.position = position or Position()
         self._rows = rows or slice(None)
         self._online = split.augmentation if online else None
+        self._max_pairs = max_pairs
         self._epoch = self._draw_epoch(self.position.epoch)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -103,7 +106,11 @@ class TrainStream:
         group = np.repeat(np.arange(split.num_groups), counts)  # the shuffled group of each example
         # Sorting random keys within each group shuffles its examples.
         shuffled = np.lexsort((rng.random(int(starts[-1])), group))
+        if self._max_pairs is not None:
+            kept = np.arange(len(group)) - starts[group] < self._max_pairs
+            shuffled, group = shuffled[kept], group[kept]
         examples = begin[group] + (shuffled - starts[group])
+        starts = np.searchsorted(group, np.arange(len(order) + 1))
         transforms: Transforms | None = None
         if self._online:
             symmetry, permutation = self._online.draw(

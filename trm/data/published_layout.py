@@ -237,7 +237,7 @@ def _write_split(folder: Path, split: Split, meta: DatasetMeta) -> None:
         seq_len=meta.seq_len,
         num_puzzle_identifiers=meta.num_puzzle_identifiers,
         total_groups=split.num_groups,
-        mean_puzzle_examples=split.mean_puzzle_examples,
+        mean_puzzle_examples=split.mean_puzzle_examples(),
         total_puzzles=split.num_puzzles,
         task=meta.task,
     )

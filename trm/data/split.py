@@ -105,10 +105,10 @@ class Split:
         """The number of puzzles, augmented copies included."""
         return int(self.puzzle_offsets[-1])
 
-    @property
-    def mean_puzzle_examples(self) -> float:
-        """The mean number of examples per puzzle."""
-        return self.total_puzzle_examples / self.num_puzzles
+    def mean_puzzle_examples(self, most: int | None = None) -> float:
+        """The mean number of examples per puzzle, counting at most ``most`` of each."""
+        counts = self.example_range(np.arange(self.num_puzzles))[1]
+        return int(np.minimum(counts, most or counts).sum()) / self.num_puzzles
 
     @property
     def total_puzzle_examples(self) -> int:

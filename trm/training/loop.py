@@ -131,6 +131,7 @@ class TrainLoop:
             self.progress.position,
             online=config.data.augment == "online",
             rows=group.shard(config.train.batch_size),
+            max_pairs=config.data.max_pairs,
         )
         with self._recording():
             self._train(state)

@@ -351,7 +351,7 @@ def _check_resumable(found: Path, plan: RunPlan) -> None:
                     f"{found} was trained with {group}.{field} = {old!r}, now it is {new!r}. "
                     f"To resume it with its own settings: {resume}"
                 )
-    for field in ("augment", "validation_share"):
+    for field in ("augment", "max_pairs", "validation_share"):
         old, new = getattr(saved.run.data, field), getattr(config.data, field)
         if old != new:
             raise ConfigError(

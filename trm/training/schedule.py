@@ -15,7 +15,8 @@ def total_steps(config: RunConfig, split: Split) -> int:
 
     As published, an epoch is one puzzle of each group, with the mean number of examples.
     """
-    examples = config.train.epochs * split.num_groups * split.mean_puzzle_examples
+    each = split.mean_puzzle_examples(config.data.max_pairs)
+    examples = config.train.epochs * split.num_groups * each
     return config.train.max_steps or max(1, int(examples / config.train.batch_size))
 
 
