@@ -16,6 +16,7 @@ from trm.config import RunConfig
 from trm.runtime.process_group import (
     SINGLE_PROCESS,
     ProcessGroup,
+    exit_process,
     init_process_group,
     process_group_from_env,
 )
@@ -52,3 +53,4 @@ if __name__ == "__main__":
     with init_process_group(group, torch.device("cpu")):
         for job in json.loads(Path(sys.argv[1]).read_text()):
             run_job(job, group)
+    exit_process(0)

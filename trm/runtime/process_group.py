@@ -187,6 +187,9 @@ def slurm_rendezvous(environment: Mapping[str, str]) -> dict[str, str]:
     return {"MASTER_ADDR": first, "MASTER_PORT": str(20_000 + job % 20_000)}
 
 
+_was_connected = False
+
+
 @contextlib.contextmanager
 def init_process_group(group: ProcessGroup, device: torch.device) -> Iterator[None]:
     """Connect with the other processes inside the block, unless they are connected already.
@@ -199,6 +202,7 @@ def init_process_group(group: ProcessGroup, device: torch.device) -> Iterator[No
         ConfigError: if no address is set.
         TrainingError: if the processes did not connect.
     """
+    global _was_connected
     if group.size == 1 or dist.is_initialized():
         yield
         return
@@ -220,14 +224,19 @@ def init_process_group(group: ProcessGroup, device: torch.device) -> Iterator[No
             f"the {group.size} processes did not connect at {where}: {reason}. Start all of them "
             "again, with another MASTER_PORT if that one is in use."
         ) from error
+    _was_connected = True
     yield
     # Not after an error: it would wait for the other processes. See exit_process.
     dist.destroy_process_group()
 
 
 def exit_process(code: int) -> NoReturn:
-    """End this process, at once if it is still connected with others that may never answer."""
-    if dist.is_available() and dist.is_initialized():
+    """End this process, at once if it was connected with others.
+
+    After an error these may never answer. After a disconnect, threads of the connection that are
+    still there abort some processes as they end: "terminate called without an active exception".
+    """
+    if _was_connected:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
