@@ -108,12 +108,26 @@ _TASK = {
 }
 
 
+def add_concept_arc(folder: Path) -> None:
+    """Write ``ConceptARC`` with three tasks."""
+    (folder / "ConceptARC/corpus/Above").mkdir(parents=True)
+    for number in (1, 2, 3):
+        file = folder / f"ConceptARC/corpus/Above/Above{number}.json"
+        file.write_text(json.dumps(_TASK))
+
+
 def add_arc_files(folder: Path) -> None:
-    """Write tasks in ARC's own JSON, ConceptARC with three tasks, and Kaggle's files."""
-    concept = [f"ConceptARC/corpus/Above/Above{n}.json" for n in (1, 2, 3)]
-    for name in ("tasks/00576224.json", "tasks/unknown.json", *concept):
+    """Write ARC tasks as they are published: by ARC, ConceptARC, RE-ARC, BARC and Kaggle."""
+    add_concept_arc(folder)
+    for name in ("tasks/00576224.json", "tasks/unknown.json"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(_TASK))
+    (folder / "re_arc/tasks").mkdir(parents=True)
+    for name in ("007bbfb7", "00d62c1b", "017c7c7b"):
+        (folder / f"re_arc/tasks/{name}.json").write_text(json.dumps(_TASK["train"]))
+    pairs = [[pair["input"], pair["output"]] for pair in _TASK["train"]]
+    lines = [json.dumps({"source": "def main(): ...", "examples": pairs})] * 3
+    (folder / "barc.jsonl").write_text("\n".join(lines))
     for name, (train, test) in {"kaggle": "te", "swapped": "et"}.items():
         kaggle = folder / name
         kaggle.mkdir()

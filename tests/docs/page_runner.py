@@ -212,7 +212,7 @@ class Shell:
         if command == "train" and SMALL_SETTINGS not in arguments:
             arguments = _limited(arguments, MOST_STEPS, add=False)
         if command == "eval":
-            arguments = _limited(arguments, MOST_EXAMPLES, add=True)
+            arguments = _limited(arguments, MOST_EXAMPLES, add="--copies" not in arguments)
         if command == "build-data" and not self._as_shown:
             most = MOST_DATA.get(task, {})
             left = {flag: value for flag, value in most.items() if flag not in self._flags}

@@ -19,9 +19,9 @@ FILES = [
     *sorted(DOCS.glob("reference/*.md")), ROOT / "CONTRIBUTING.md",
     *sorted(ROOT.glob("recipes/sudoku-*.toml")),
 ]  # fmt: skip
-#: Generated, and a page whose lines test_python_page.py runs. The page of examples/trm-parity runs
-#: in tests/system/test_plugin_package.py, where the plugin is installed.
-OTHERS = {"cli.md", "settings.md", "use-from-python.md"}
+#: Generated, and pages that test_python_page.py and test_arc_prize.py run. The page of
+#: examples/trm-parity runs in tests/system/test_plugin_package.py, where the plugin is installed.
+OTHERS = {"cli.md", "settings.md", "use-from-python.md", "arc-prize.md"}
 PAGES = [
     page
     for page in map(read_page, FILES)
