@@ -249,3 +249,28 @@ def test_training_on_several_folders(trm: Trm) -> None:
     named = json.loads(trm("eval", "--json", *both).out)
     assert named.pop("speed").keys() == report.pop("speed").keys()
     assert named == report
+
+
+def test_an_unknown_solution_is_not_drawn(trm: Callable[..., Any], tmp_path: Path) -> None:
+    task = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3, 3]]}]}
+    (tmp_path / "tasks.json").write_text(json.dumps({"a": task, "b": task}))
+    built = trm("build-data", "arc1", "--adapt-to", "./tasks.json", "--num-aug", "0")
+    assert built.code == 0, built.err
+    shown = trm("inspect-data", "data/arc1", "--split", "test", "--boards", "1", "--save", "x.svg")
+    title, *boards = shown.out.splitlines()[-3:]
+    assert title.startswith("test 0 a (solution unknown): ")
+    assert [line.strip() for line in boards] == ["puzzle", "3 3"]
+    assert "<!-- solution" not in (tmp_path / "x.svg").read_text()
+
+
+def test_parts_are_named_by_repeated_flags(trm: Callable[..., Any], tmp_path: Path) -> None:
+    task = {
+        "train": [{"input": [[1]], "output": [[2]]}],
+        "test": [{"input": [[3]], "output": [[4]]}],
+    }
+    for number, part in enumerate(("training", "more", "evaluation")):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / f"{number}.json").write_text(json.dumps(task))
+    flags = ("--training", "training", "--training", "more", "--no-concept", "--num-aug", "0")
+    built = trm("build-data", "arc1", "--source", ".", *flags)
+    assert built.out.startswith("data/arc1: train 3 puzzles")

@@ -217,7 +217,7 @@ class Shell:
             most = MOST_DATA.get(task, {})
             left = {flag: value for flag, value in most.items() if flag not in self._flags}
             arguments = _limited(arguments, left, add=True)
-        return arguments + self._flags
+        return _replaced(arguments, self._flags)
 
 
 class _Server(socketserver.UnixStreamServer):
@@ -251,6 +251,15 @@ def _limited(arguments: list[str], most: Mapping[str, int], *, add: bool) -> lis
         elif add:
             made += [flag, str(value)]
     return made
+
+
+def _replaced(arguments: list[str], flags: list[str]) -> list[str]:
+    """Arguments with more flags, which replace the same ones."""
+    made = list(arguments)
+    for flag in (word for word in flags if word.startswith("--") and word in arguments):
+        at = made.index(flag)
+        del made[at : at + 2]
+    return made + flags
 
 
 def _place(block: Block) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from trm.commands.once import refuse_repeated
 from trm.commands.options import PANELS
 from trm.show.help_page import Entry, HelpPage, show_help
 from trm.show.text import out
@@ -19,14 +20,9 @@ class Command(TyperCommand):
         show_help(out, help_page(self, ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Refuse a flag of one value that is given twice: click would take the last."""
+        """Parse a command line; see :func:`trm.commands.once.refuse_repeated`."""
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
-        for number, parameter in enumerate(order):
-            once = not (parameter.multiple or isinstance(parameter, TyperArgument))
-            if once and parameter in order[:number]:
-                raise typer.BadParameter(
-                    "it is given twice. Give it once.", ctx, param_hint=f"'{parameter.opts[0]}'"
-                )
+        refuse_repeated(ctx, order)
         return super().parse_args(ctx, args)
 
 

@@ -11,6 +11,7 @@ import typer
 
 from trm import __version__
 from trm.commands import completion as complete
+from trm.commands.once import each_setting_once
 from trm.config import MOST_EXAMPLES, MOST_STEPS
 from trm.show.text import Terminal
 
@@ -55,14 +56,6 @@ def option(panel: str | None, usage: str, text: str, **more: Any) -> Any:
     return typer.Option(*names, metavar=metavar or None, help=text, rich_help_panel=panel, **more)
 
 
-def _each_setting_once(assignments: list[str] | None) -> list[str] | None:
-    names = [text.partition("=")[0].strip() for text in assignments or ()]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise typer.BadParameter(f"{name} is given twice. Give it once.")
-    return assignments
-
-
 Version = Annotated[
     bool, option(None, "--version", "Print the version.", callback=_print_version, is_eager=True)
 ]
@@ -98,7 +91,7 @@ Assignments = Annotated[
         "--set KEY=VALUE",
         "A setting: model.hidden_size=384. Repeatable.",
         autocompletion=complete.settings,
-        callback=_each_setting_once,
+        callback=each_setting_once,
     ),
 ]
 _CHECKPOINT = option(

@@ -225,8 +225,8 @@ def test_tasks_without_an_answer_are_submitted_but_not_counted(split: Split) -> 
     with pytest.warns(TrmWarning) as warned:
         assert evaluator.submission()["two"] == [UNANSWERED] * 2
     assert [str(warning.message) for warning in warned] == [
-        "4 of 6 test inputs have no answer, so both attempts are [[0, 0], [0, 0]]. "
-        "Evaluate more examples."
+        "4 of 6 test inputs have no answer, or only empty grids, so both attempts are "
+        "[[0, 0], [0, 0]]. Evaluate more copies."
     ]
 
 

@@ -134,14 +134,14 @@ class ArcEvaluator(AccuracyEvaluator):
     def submission(self) -> dict[str, list[dict[str, list[list[int]]]]]:
         """Two attempts at each test input of the split, in the format of Kaggle's competition.
 
-        Warns of test inputs without an answer.
+        Warns of test inputs without an answer that could be right.
         """
         voted = self.voted_tasks()
         empty = [not one.attempts for of_task in voted.values() for one in of_task]
         if any(empty):
             warnings.warn(
-                f"{sum(empty):,} of {len(empty):,} test inputs have no answer, so both attempts "
-                f"are {NO_ANSWER}. Evaluate more examples.",
+                f"{sum(empty):,} of {len(empty):,} test inputs have no answer, or only empty "
+                f"grids, so both attempts are {NO_ANSWER}. Evaluate more copies.",
                 TrmWarning,
                 stacklevel=2,
             )
