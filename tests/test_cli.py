@@ -167,7 +167,14 @@ def test_errors_are_one_line(fails: Fails, tmp_path: Path, arguments: str, messa
         ("trian", r"No such command 'trian'\. Did you mean"),
         ("help", r"^No such command 'help'\. Type: trm --help$"),
         ("train", r"Missing argument 'TASK'"),
-        ("solve", r"^Missing argument 'PUZZLE\|FILE\|-'\. Such as: trm solve [\d.]{36}$"),
+        (
+            "solve",
+            r"^Missing argument 'PUZZLE\|FILE\|-'\. Such as: trm solve [\d.]{36}, or trm solve -",
+        ),
+        (
+            "eval first",
+            r"unexpected extra argument\(s\) \(first\)\. A run is named with --ckpt first$",
+        ),
         ("solve 1 2", r"\(2\)\. Several puzzles go into a file, or to trm solve - on stdin"),
         ("eval --max-examples 0", r"--max-examples"),
         ("build-data sudoku --nonsense 1", r"No such option"),

@@ -10,6 +10,7 @@ import functools
 import inspect
 import os
 import re
+import textwrap
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
@@ -135,7 +136,7 @@ def check_arguments(call: str, bound: inspect.BoundArguments) -> None:
         value = _plain(value, kind)
         if not _fits(value, kind):
             shown = str(value) if isinstance(value, Path) else value
-            text = " ".join(f"{shown!r:.60}".split())
+            text = textwrap.shorten(repr(shown), 60, placeholder=" ...") or f"{shown!r:.60}"
             raise InputError(f"{call}: {name} is {text}. Give {_words(kind)}.")
         return value
 

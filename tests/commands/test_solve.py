@@ -49,6 +49,18 @@ def test_the_model_that_is_taken_is_named(trm: Trm, trained_run: Path, tmp_path:
     assert trm("solve", PUZZLE, "--ckpt", run).err == ""
 
 
+def test_a_better_run_is_named_too(trm: Trm, trained_run: Path, tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        shutil.copytree(trained_run, tmp_path / "runs/sudoku" / name, symlinks=True)
+    assert "is better" not in trm("solve", PUZZLE).err
+    for file in (tmp_path / "runs/sudoku/a/checkpoints").glob("*/evaluation.json"):
+        file.write_text(re.sub(r'("best": ?)[.\d]+', r"\g<1>0.01", file.read_text()))
+    found = trm("solve", PUZZLE).err
+    assert re.search(
+        r"^runs/sudoku/a, step .* checkpoint; runs/sudoku/b is better: [.\d]+\)$", found
+    )
+
+
 def test_solve_json(trm: Trm, trained_run: Path) -> None:
     found = json.loads(trm("solve", PUZZLE, "--ckpt", trained_run, "--json").out)
     assert found["answer"] == SOLVED

@@ -77,6 +77,7 @@ def test_a_parsed_puzzle_is_a_puzzle(model: trm.Model) -> None:
         (123, r"^123 is no puzzle\. Give text, an array, a list of rows, or a list of such"),
         (None, r"^None is no puzzle\."),
         (b"1234", r"^b'1234' is no puzzle\."),
+        (__file__, r"test_given_boards\.py is a file, not a puzzle\. Use trm\.solve_file, or give"),
         (Path("x.csv"), r"^x\.csv is a path\. Use trm\.solve_file, or give its text\.$"),
         ({"a": 1}, r"^a dict is no puzzle of task sudoku\. Give text, an array, or a list of rows"),
         (ARRAY[:3], r"^the board has 3 rows of 4, not 4 rows of 4\. For several boards, give a li"),

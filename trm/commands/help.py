@@ -50,10 +50,17 @@ def usage_hint(error: Any, message: str) -> str:
     command = None if error.ctx is None else error.ctx.command
     if "unexpected extra argument" in message and getattr(command, "name", "") == "solve":
         return ". Several puzzles go into a file, or to trm solve - on stdin, a puzzle a line."
+    if "unexpected extra argument" in message and "--ckpt" in _flags(command):
+        return f". A run is named with --ckpt {message.split('(')[-1].rstrip(')')}"
     if message.startswith("Missing argument") and message.endswith("'."):
         examples = inspect.cleandoc(getattr(command, "epilog", None) or "").splitlines()
-        return f" Such as: {examples[0].split('  ')[0]}" if examples else ""
+        piped = ", or trm solve - for standard input" * (getattr(command, "name", "") == "solve")
+        return f" Such as: {examples[0].split('  ')[0]}{piped}" if examples else ""
     return ""
+
+
+def _flags(command: Any) -> list[str]:
+    return [flag for parameter in getattr(command, "params", ()) for flag in parameter.opts]
 
 
 def help_page(command: Any, context: typer.Context) -> HelpPage:

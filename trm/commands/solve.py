@@ -138,14 +138,20 @@ def solve(
 
 def _remark_newest(model: "Model") -> None:
     """Say which model was taken, as none was named."""
-    from trm.runs.listing import read_run
+    from trm.runs.listing import list_runs, read_run
 
     folder = model.path.parent
     run = read_run(folder.parent if folder.name == CHECKPOINTS else folder)
     step = f"step {model.checkpoint.step:,}"
     if run.state != "finished":
         step += f" of {run.total_steps:,}, {run.state}" if run.total_steps else f", {run.state}"
-    notes.remark(f"{run.folder}, {step} (the newest run with a checkpoint)")
+    runs = list_runs(run.folder.parent)
+    evaluated = [(other.best.value, other.folder) for other in runs if other.best]
+    value, best = max(evaluated, default=(0.0, run.folder))
+    better = (
+        f"; {best} is better: {value:.4f}" if value > (run.best.value if run.best else 0) else ""
+    )
+    notes.remark(f"{run.folder}, {step} (the newest run with a checkpoint{better})")
 
 
 def _check_flags(

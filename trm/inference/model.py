@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -174,7 +175,14 @@ class Model:
             )
         if not isinstance(board, str):
             board = self.task.text_of(board, self.checkpoint.data.properties)
-        return self.parse_one(board, check=check)
+        try:
+            return self.parse_one(board, check=check)
+        except InputError as error:
+            if os.path.isfile(board):  # noqa: PTH113 (any text, however long)
+                raise InputError(
+                    f"{board} is a file, not a puzzle. Use trm.solve_file, or give its text."
+                ) from error
+            raise
 
     @overload
     def solve(
