@@ -37,7 +37,7 @@ def write_checkpoint(
     if names is not None:
         data = data.model_copy(update={"num_puzzle_identifiers": len(names)})
     generator = torch.Generator().manual_seed(step)
-    model = TinyRecursiveModel(run.model, puzzle_spec(data), generator=generator)
+    model = TinyRecursiveModel(run.model, puzzle_spec(data, run.model), generator=generator)
     if model.puzzle_embedding is not None:
         model.puzzle_embedding.weight.normal_(generator=generator)
     weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -1,12 +1,15 @@
 """The model: shapes, dtypes, initial weights, recursion and gradient."""
 
+import dataclasses
+
 import jaxtyping
 import pytest
 import torch
 from torch import Tensor
 
-from tests.models.small_model import build, puzzles, small
+from tests.models.small_model import SPEC, build, puzzles, small
 from trm.config import ModelConfig
+from trm.errors import ConfigError
 from trm.models import Depth, LatentState, PuzzleSpec, StateNoise, TinyRecursiveModel
 
 
@@ -149,8 +152,8 @@ def test_noise_is_added_after_each_application() -> None:
     assert torch.equal(model(state, embedded, None, StateNoise(0.0, rng)).logits, plain.logits)
     apply, updated = model.core.apply_network, list[Tensor]()
 
-    def recorded(hidden: Tensor, injected: Tensor) -> Tensor:
-        updated.append(apply(hidden, injected))
+    def recorded(hidden: Tensor, injected: Tensor, **of: bool) -> Tensor:
+        updated.append(apply(hidden, injected, **of))
         return updated[-1]
 
     model.core.apply_network = recorded
@@ -161,3 +164,40 @@ def test_noise_is_added_after_each_application() -> None:
     torch.testing.assert_close(output.state.latent, (updated[-2] + noise[-2]).detach())
     torch.testing.assert_close(output.state.answer, (updated[-1] + noise[-1]).detach())
     assert not torch.equal(output.logits, plain.logits)
+
+
+AXES = ((0, 0, 0, 1, 1, 1, 2, 2, 2), (0, 1, 2, 0, 1, 2, 0, 1, 2), (0, 0, 1, 0, 0, 1, 0, 1, 1))
+
+
+@pytest.mark.parametrize("mlp_t", [False, True])
+def test_grid_positions_are_sums_over_the_axes_of_a_cell(mlp_t: bool) -> None:
+    config = small(pos_encodings="grid", mlp_t=mlp_t)
+    spec = dataclasses.replace(SPEC, cell_axes=AXES)
+    model = TinyRecursiveModel(config, spec, generator=torch.Generator().manual_seed(0))
+    assert model.embedding.axes is not None
+    assert [tuple(axis.weight.shape) for axis in model.embedding.axes] == [
+        (3, 16),
+        (3, 16),
+        (2, 16),
+    ]
+    tokens = torch.randint(0, 6, (2, 9), generator=torch.Generator().manual_seed(1))
+    vectors = torch.ones(2, 16)
+    embedded = model.embed(tokens, vectors)
+    rows, columns, boxes = (axis.weight for axis in model.embedding.axes)
+    for place in range(9):
+        row, column, box = (axis[place] for axis in AXES)
+        parts = (
+            model.embedding.token.weight[tokens[:, place]]
+            + rows[row]
+            + columns[column]
+            + boxes[box]
+        )
+        assert torch.allclose(embedded[:, config.prefix_len + place], 4 * parts / 2)
+    assert torch.allclose(embedded[:, 0], torch.full((2, 16), 4 / 2))
+
+
+def test_grid_positions_need_axes() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^model\.pos_encodings = grid: .* no axes\. Use learned"
+    ):
+        build(small(pos_encodings="grid"))

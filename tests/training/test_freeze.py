@@ -87,7 +87,7 @@ def test_a_frozen_step_moves_the_embedding_like_any_other(tiny: Tiny, mini_data:
     for share in ("0.5", "0"):
         config = tiny(f"train.freeze_core_share={share}", "train.init_from=c")
         model = TinyRecursiveModel(
-            config.model, puzzle_spec(read_meta(mini_data)),
+            config.model, puzzle_spec(read_meta(mini_data), config.model),
             generator=torch.Generator().manual_seed(0),
         )  # fmt: skip
         step = TrainStep(TrainState.create(model, config), config, total_steps=6)

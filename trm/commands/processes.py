@@ -174,7 +174,7 @@ def print_dry_run(
     size = group.size if options is None else options.total_processes
     plan = plan_run(resolved.config, num_processes=size, **where)
     device = pick_device(plan.config.train.device)
-    needs = estimate_memory(plan.config, puzzle_spec(plan.dataset.meta), size)
+    needs = estimate_memory(plan.config, puzzle_spec(plan.dataset.meta, plan.config.model), size)
     start = 0 if plan.checkpoint is None else read_config(plan.checkpoint).step
     time = estimate_run(plan, device, size, start, measures_alone=True)
     out.print(settings_table(resolved, with_defaults=out.verbosity == "verbose"))

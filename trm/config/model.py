@@ -10,11 +10,19 @@ from trm.config.base import SettingsGroup
 
 @dataclass(frozen=True)
 class PuzzleSpec:
-    """The vocabulary, length and number of identifiers of the puzzles of a model."""
+    """What a model has to know of its puzzles.
+
+    Attributes:
+        vocab_size, seq_len: the number of tokens in the vocabulary, and of a puzzle.
+        num_puzzle_identifiers: the rows of the puzzle embedding.
+        cell_axes: the position of each token on each axis of the board, such as its row; empty
+            unless the model needs it.
+    """
 
     vocab_size: int
     seq_len: int
     num_puzzle_identifiers: int = 1
+    cell_axes: tuple[tuple[int, ...], ...] = ()
 
 
 class ModelConfig(SettingsGroup):
@@ -32,8 +40,10 @@ class ModelConfig(SettingsGroup):
         256, gt=0, le=65_536, description="Inner widths are rounded up to a multiple of this."
     )
     mlp_t: bool = Field(False, description="Mix tokens with an MLP instead of attention.")
-    pos_encodings: Literal["rope", "learned", "none"] = Field(
-        "rope", description="Position encodings; an MLP mixer does not need them."
+    pos_encodings: Literal["rope", "learned", "grid", "none"] = Field(
+        "rope",
+        description="Position encodings; an MLP mixer does not need them. grid: learned, for the "
+        "row, the column and the box of a cell, or what the task has.",
     )
     rope_theta: float = Field(10000.0, gt=0, le=1e12, description="Base of the rotary frequencies.")
     rms_norm_eps: float = Field(
@@ -83,6 +93,14 @@ class ModelConfig(SettingsGroup):
         gt=0,
         le=1,
         description="Share by which an update moves the answer or latent; 1: all of it.",
+    )
+    separate_networks: bool = Field(
+        False, description="Update the answer with a network of its own, of as many layers."
+    )
+    gradient: Literal["last_cycle", "one_step"] = Field(
+        "last_cycle",
+        description="What learns of a supervision step: its last h-cycle, or one_step: only the "
+        "last update of the latent and of the answer.",
     )
     forward_dtype: Literal["auto", "bfloat16", "float16", "float32", "float64"] = Field(
         "bfloat16",

@@ -35,14 +35,17 @@ def eval_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None =
 def train_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None = None) -> int:
     """Operations of one training step: a supervision step and its gradient.
 
-    The gradient covers the whole last h-cycle and nothing before it. With several latents, each
-    takes the whole step forward, and then the best one repeats the last h-cycle with a gradient.
+    The gradient covers the whole last h-cycle, or of it the last two applications, and nothing
+    before. With several latents, each takes the whole step forward, and then the best one repeats
+    the last h-cycle with a gradient.
     """
     h_cycles, l_cycles = depth or (config.h_cycles, config.l_cycles)
     cycle, latents = l_cycles + 1, config.num_latents
     trials = latents if latents > 1 else 0
     without_gradient = trials * h_cycles or h_cycles - 1
-    applications = without_gradient * cycle * _FORWARD + cycle * _FORWARD_AND_BACKWARD
+    learned = min(2, cycle) if config.gradient == "one_step" else cycle
+    applications = (without_gradient * cycle + cycle - learned) * _FORWARD
+    applications += learned * _FORWARD_AND_BACKWARD
     heads = (_FORWARD_AND_BACKWARD + trials) * _head_flops(config, spec)
     return applications * application_flops(config, spec) + heads
 

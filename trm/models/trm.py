@@ -67,20 +67,38 @@ class StateNoise:
 class InputEmbedding(nn.Module):
     """Embeds tokens, puts the puzzle's vector before them, and adds learned positions if set.
 
+    With grid positions, a cell has the sum of an embedding for each of its axes, such as row and
+    column. The prefix has none.
+
     Args:
         config: the architecture.
-        vocab_size: number of tokens in the vocabulary, V.
-        num_tokens: length of prefix and puzzle, P + L.
+        spec: the puzzles.
+
+    Raises:
+        ConfigError: for grid positions of puzzles that have no axes.
     """
 
-    def __init__(self, config: ModelConfig, vocab_size: int, num_tokens: int) -> None:
+    cell_axes: Tensor | None
+
+    def __init__(self, config: ModelConfig, spec: PuzzleSpec) -> None:
         super().__init__()
         self.prefix_len = config.prefix_len
         self.scale = math.sqrt(config.hidden_size)
-        self.token = nn.Embedding(vocab_size, config.hidden_size)
+        self.token = nn.Embedding(spec.vocab_size, config.hidden_size)
         self.position: nn.Embedding | None = None
         if config.pos_encodings == "learned":
-            self.position = nn.Embedding(num_tokens, config.hidden_size)
+            self.position = nn.Embedding(config.prefix_len + spec.seq_len, config.hidden_size)
+        self.axes: nn.ModuleList | None = None
+        axes = None
+        if config.pos_encodings == "grid":
+            if not spec.cell_axes:
+                raise ConfigError(
+                    "model.pos_encodings = grid: puzzles of this task have no axes. Use learned."
+                )
+            axes = torch.tensor(spec.cell_axes)
+            sizes = [1 + max(axis) for axis in spec.cell_axes]
+            self.axes = nn.ModuleList(nn.Embedding(size, config.hidden_size) for size in sizes)
+        self.register_buffer("cell_axes", axes, persistent=False)
 
     def forward(
         self,
@@ -96,11 +114,19 @@ class InputEmbedding(nn.Module):
         if self.position is not None:
             # sqrt(1/2) gives the sum of two embeddings the variance of one.
             embedded = math.sqrt(0.5) * (embedded + self.position.weight.to(dtype))
+        if self.axes is not None and self.cell_axes is not None:
+            parts = [axis(at) for axis, at in zip(self.axes, self.cell_axes, strict=True)]
+            position = F.pad(sum(parts).to(dtype), (0, 0, embedded.shape[1] - len(parts[0]), 0))
+            embedded = (1 + len(parts)) ** -0.5 * (embedded + position)
         return self.scale * embedded
 
 
 class RecursiveCore(nn.Module):
-    """The network and its recursion (paper, figure 3)."""
+    """The network and its recursion (paper, figure 3).
+
+    Two settings are ablations of the paper (table 1): ``separate_networks`` has one network for the
+    latent and one for the answer; the ``one_step`` gradient covers the last update of each.
+    """
 
     cos: Tensor | None
     sin: Tensor | None
@@ -109,7 +135,12 @@ class RecursiveCore(nn.Module):
         super().__init__()
         self.depth = Depth(config.h_cycles, config.l_cycles)
         self.damping = config.damping
+        self.one_step = config.gradient == "one_step"
         self.layers = nn.ModuleList(Block(config, num_tokens) for _ in range(config.l_layers))
+        self.answer_layers: nn.ModuleList | None = None
+        if config.separate_networks:
+            layers = (Block(config, num_tokens) for _ in range(config.l_layers))
+            self.answer_layers = nn.ModuleList(layers)
         rotary = config.pos_encodings == "rope" and not config.mlp_t
         table = rotary_table(num_tokens, config.head_dim, config.rope_theta) if rotary else None
         self.register_buffer("cos", table[0] if table else None, persistent=False)
@@ -122,7 +153,7 @@ class RecursiveCore(nn.Module):
         depth: Depth | None = None,
         noise: StateNoise | None = None,
     ) -> LatentState:
-        """All h-cycles. Only the last one is differentiated."""
+        """All h-cycles. Only the last one is differentiated, or with ``one_step`` its end."""
         h_cycles, l_cycles = depth or self.depth
         with torch.no_grad():
             for _ in range(h_cycles - 1):
@@ -135,22 +166,34 @@ class RecursiveCore(nn.Module):
         """Update the latent ``l_cycles`` times, then the answer once."""
         answer, latent = state
         injected = answer + embedded
-        for _ in range(l_cycles):
+        constant = l_cycles - 1 if self.one_step else 0
+        with torch.no_grad():
+            for _ in range(constant):
+                latent = self.update(latent, injected, noise)
+        for _ in range(l_cycles - constant):
             latent = self.update(latent, injected, noise)
-        return LatentState(self.update(answer, latent, noise), latent)
+        return LatentState(self.update(answer, latent, noise, of_answer=True), latent)
 
-    def update(self, hidden: Hidden, injected: Hidden, noise: StateNoise | None) -> Hidden:
+    def update(
+        self,
+        hidden: Hidden,
+        injected: Hidden,
+        noise: StateNoise | None,
+        *,
+        of_answer: bool = False,
+    ) -> Hidden:
         """Apply the network, move by the share ``damping`` (EqR, Huang et al. 2026), add noise."""
-        updated = self.apply_network(hidden, injected)
+        updated = self.apply_network(hidden, injected, of_answer=of_answer)
         if self.damping != 1:
             updated = torch.lerp(hidden, updated, self.damping)
         return updated if noise is None else updated + noise.sample_like(updated)
 
-    def apply_network(self, hidden: Hidden, injected: Hidden) -> Hidden:
+    def apply_network(self, hidden: Hidden, injected: Hidden, *, of_answer: bool = False) -> Hidden:
         """One application of the network."""
         hidden = hidden + injected
         rotary = None if self.cos is None or self.sin is None else (self.cos, self.sin)
-        for layer in self.layers:
+        own = self.answer_layers if of_answer else None
+        for layer in self.layers if own is None else own:
             hidden = layer(hidden, rotary)
         return hidden
 
@@ -187,7 +230,7 @@ class TinyRecursiveModel(nn.Module):
         self.is_compiled = False
         self.dtype: torch.dtype = getattr(torch, config.forward_dtype)
         num_tokens = config.prefix_len + spec.seq_len
-        self.embedding = InputEmbedding(config, spec.vocab_size, num_tokens)
+        self.embedding = InputEmbedding(config, spec)
         self.puzzle_embedding: PuzzleEmbedding | None = None
         if config.puzzle_emb_width:
             self.puzzle_embedding = PuzzleEmbedding(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm.config import FORMAT_VERSION, Frozen, RunConfig
-from trm.config.model import PuzzleSpec
+from trm.config.model import ModelConfig, PuzzleSpec
 from trm.data import DatasetMeta, Position
 from trm.errors import CheckpointError, StorageError
 from trm.reading import FileReader
@@ -31,6 +31,7 @@ from trm.runs.layout import (
     WEIGHTS_FILE,
 )
 from trm.storage import write_text
+from trm.tasks.registry import get_task
 
 #: The name of each row of the puzzle embedding, as byte strings. (beartype takes np.bytes_ to mean
 #: empty ones.)
@@ -62,7 +63,7 @@ class CheckpointConfig(Frozen):
     @property
     def spec(self) -> PuzzleSpec:
         """The part of the data's description that the model is built from."""
-        return puzzle_spec(self.data)
+        return puzzle_spec(self.data, self.run.model)
 
 
 class Progress(Frozen):
@@ -125,9 +126,10 @@ class Evaluation(Frozen):
     since_best: int = 0
 
 
-def puzzle_spec(meta: DatasetMeta) -> PuzzleSpec:
-    """The part of a dataset's description that a model is built from."""
-    return PuzzleSpec(meta.vocab_size, meta.seq_len, meta.num_puzzle_identifiers)
+def puzzle_spec(meta: DatasetMeta, model: ModelConfig) -> PuzzleSpec:
+    """The part of a dataset's description that a model of this configuration is built from."""
+    axes = get_task(meta.task).cell_axes(meta) if model.pos_encodings == "grid" else ()
+    return PuzzleSpec(meta.vocab_size, meta.seq_len, meta.num_puzzle_identifiers, axes)
 
 
 def read_progress(path: Path) -> Progress:

@@ -29,6 +29,7 @@ from trm.storage import storage_errors, temporary_folder
 from trm.tasks.board import Board as Board
 from trm.tasks.build_command import check_folders
 from trm.tasks.build_size import check_build_size
+from trm.tasks.cell_axes import CellAxes
 from trm.tasks.data_options import DataOptions as DataOptions
 from trm.tasks.given_cells import is_board, rows_of
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
@@ -232,6 +233,14 @@ class Task(ABC):
                 "or a list of rows."
             )
         return "\n".join(rows_of(board, empty="."))
+
+    def cell_axes(self, meta: DatasetMeta) -> CellAxes:
+        """The positions (seq_len,) of the cells of a puzzle on each axis, from 0.
+
+        ``model.pos_encodings = "grid"`` learns an embedding for each position of each axis: rows
+        and columns, or what else the cells of a board have in common. Empty if there are none.
+        """
+        return ()
 
     def divide(
         self, lines: Iterable[tuple[int, str]], properties: Mapping[str, Any]

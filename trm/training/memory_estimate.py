@@ -140,8 +140,10 @@ def _num_parameters(config: ModelConfig, spec: PuzzleSpec) -> tuple[int, int]:
     """The parameters of the recursive core, and those of the embedding and the heads."""
     tokens, width = config.prefix_len + spec.seq_len, config.hidden_size
     mixer = 3 * tokens * _inner(config, tokens) if config.mlp_t else 4 * width * width
-    core = config.l_layers * (mixer + 3 * width * _inner(config, width))
+    networks = 2 if config.separate_networks else 1
+    core = networks * config.l_layers * (mixer + 3 * width * _inner(config, width))
     positions = tokens * width if config.pos_encodings == "learned" else 0
+    positions += width * sum(1 + max(axis) for axis in spec.cell_axes)
     return core, 2 * spec.vocab_size * width + positions + 2 * (width + 1)
 
 
@@ -171,7 +173,8 @@ def _activation_bytes(
     norms = 2 * tokens * width * (narrow if compiled else wide)
     application = config.l_layers * (mixer + tokens * swiglu(width) + norms)
     loss = spec.seq_len * spec.vocab_size * 4 * 8 + tokens * width * narrow
-    return batch_size * ((config.l_cycles + 1) * application + loss)
+    learned = 2 if config.gradient == "one_step" else config.l_cycles + 1
+    return batch_size * (learned * application + loss)
 
 
 def _inner(config: ModelConfig, width: int) -> int:

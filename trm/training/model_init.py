@@ -31,7 +31,7 @@ def build_model(
 ) -> TinyRecursiveModel:
     """A new model for these puzzles. Its weights depend on the seed and settings only."""
     generator = torch.Generator().manual_seed(config.train.seed)
-    spec = puzzle_spec(dataset.meta)
+    spec = puzzle_spec(dataset.meta, config.model)
     shards = config.train.shard_puzzle_embedding and config.model.puzzle_emb_width > 0
     built = replace(spec, num_puzzle_identifiers=1) if shards else spec
     model = TinyRecursiveModel(config.model, built, generator=generator)
@@ -127,7 +127,7 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
     stored, task = _opened(config), get_task(config.task)
     stored.trained_on.check(dataset)
     with torch.device("meta"):
-        model = TinyRecursiveModel(config.model, puzzle_spec(dataset.meta))
+        model = TinyRecursiveModel(config.model, puzzle_spec(dataset.meta, config.model))
     messages = [f"--init-from {stored.name}: {choice}." for choice in stored.choices]
     other = stored.config.run.task
     if other != task.name:

@@ -46,7 +46,8 @@ def estimate_run(
         measures_alone: whether the other processes do not measure now. On a CPU each of them will
             have a part of its speed.
     """
-    config, spec = plan.config, puzzle_spec(plan.dataset.meta)
+    config = plan.config
+    spec = puzzle_spec(plan.dataset.meta, config.model)
     most = config.train.batch_size // num_processes // config.train.accumulate
     speed = measure_speed(config.model, spec, device, most)
     every = plan.schedule.eval_every
@@ -121,7 +122,7 @@ def measure_speed(config: ModelConfig, spec: PuzzleSpec, device: torch.device, m
         most: examples at once, at most: those that a training step has.
     """
     layer = config.model_copy(update={"l_layers": 1, "num_latents": 1, "state_init": "fixed"})
-    return _measured(layer, PuzzleSpec(spec.vocab_size, spec.seq_len), device, most)
+    return _measured(layer, replace(spec, num_puzzle_identifiers=1), device, most)
 
 
 @functools.lru_cache(maxsize=16)

@@ -144,7 +144,7 @@ def memory_warning(
         memory = memory.share(num_here)
     return check_memory(
         plan.config,
-        puzzle_spec(plan.dataset.meta),
+        puzzle_spec(plan.dataset.meta, plan.config.model),
         num_processes,
         memory,
         compiled=is_to_compile(device, plan.config.train.compile),

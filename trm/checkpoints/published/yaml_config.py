@@ -67,7 +67,13 @@ _CONSTANT_SETTINGS: dict[str, Any] = {
     "run_name": None,
 }
 #: Model settings that the published code does not have, and the value that it implies.
-_IMPLIED_SETTINGS = {"swiglu": "silu", "state_init": "fixed", "damping": 1.0}
+_IMPLIED_SETTINGS = {
+    "swiglu": "silu",
+    "state_init": "fixed",
+    "damping": 1.0,
+    "separate_networks": False,
+    "gradient": "last_cycle",
+}
 _LOSSES = {"stablemax_cross_entropy": "stablemax", "softmax_cross_entropy": "softmax"}
 #: The other names under ``arch`` that the published code knows.
 _OTHER_ARCH_NAMES = {"name", "loss", "H_layers", "no_ACT_continue"}
@@ -283,6 +289,11 @@ def _check_expressible(config: CheckpointConfig) -> None:
                 f"model.{name} is {value}, and the published code has no such setting. Export "
                 f"a model trained with {implied}."
             )
+    if model.pos_encodings == "grid":
+        raise CheckpointError(
+            "model.pos_encodings is grid, which the published code does not have. Export a model "
+            "trained with learned, rope or none."
+        )
     sizes = [model.hidden_size]
     sizes += [model.prefix_len + config.data.seq_len] if model.mlp_t else []
     for size in sizes:

@@ -13,7 +13,7 @@ from trm.data import Augmentation, Dataset, DatasetMeta, Split
 from trm.errors import DataError, InputError
 from trm.tasks.arc import sources
 from trm.tasks.arc.build import ArcOptions, build
-from trm.tasks.arc.grids import NO_GRID, SEQ_LEN, VOCABULARY, encode
+from trm.tasks.arc.grids import MAX_SIDE, NO_GRID, SEQ_LEN, VOCABULARY, encode
 from trm.tasks.arc.identifier_names import SEPARATOR, find_copies, parse_names
 from trm.tasks.arc.notation import (
     LEGEND,
@@ -35,6 +35,7 @@ from trm.tasks.base import (
     Tokens,
     mean_and_range,
 )
+from trm.tasks.cell_axes import CellAxes, rows_and_columns
 from trm.tasks.metrics import Evaluator
 
 #: Settings of the published runs (README of the TRM repository, sections ARC-AGI-1 and ARC-AGI-2).
@@ -126,6 +127,10 @@ class Arc(Task):
     def can_measure(self, split: Split) -> bool:
         """See :meth:`trm.tasks.base.Task.can_measure`."""
         return "solved" not in split.info or bool(np.any(split.info["solved"]))
+
+    def cell_axes(self, meta: DatasetMeta) -> CellAxes:
+        """See :meth:`trm.tasks.base.Task.cell_axes`."""
+        return rows_and_columns(MAX_SIDE)
 
     def known_copies(self, puzzle: Puzzle, meta: DatasetMeta, names: NDArray[np.bytes_]) -> Split:
         """See :meth:`trm.tasks.base.Task.known_copies`."""

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from trm.data import Augmentation, DatasetMeta, Split
 from trm.settings import MIXERS
 from trm.tasks.base import EIGHT_GPUS, Board, Preset, Puzzle, Tokens, single_puzzle
+from trm.tasks.cell_axes import CellAxes, rows_and_columns
 from trm.tasks.maze.build import MazeOptions, build
 from trm.tasks.maze.csv_source import HUB_REPOSITORY
 from trm.tasks.maze.evaluator import MazeEvaluator
@@ -80,6 +81,10 @@ class Maze(SquareBoardTask):
     def build_data(self, out: Path, options: MazeOptions, rng: np.random.Generator) -> DatasetMeta:
         """See :meth:`trm.tasks.base.Task.build_data`."""
         return build(out, options, rng)
+
+    def cell_axes(self, meta: DatasetMeta) -> CellAxes:
+        """See :meth:`trm.tasks.base.Task.cell_axes`."""
+        return rows_and_columns(int(meta.properties["size"]))
 
     def augmentation(self, meta: DatasetMeta, split: str) -> Augmentation:
         """See :meth:`trm.tasks.base.Task.augmentation`."""

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from trm.data import Augmentation, DatasetMeta, Split
 from trm.settings import MIXERS
 from trm.tasks.base import EIGHT_GPUS, Board, Preset, Puzzle, Tokens, mean_and_range
+from trm.tasks.cell_axes import CellAxes, axis_of
 from trm.tasks.solved_puzzles import describe_sources
 from trm.tasks.square_boards import SquareBoardTask, published_settings
 from trm.tasks.sudoku.build import SudokuOptions, build
@@ -117,6 +118,11 @@ class Sudoku(SquareBoardTask):
     def augmentation(self, meta: DatasetMeta, split: str) -> Augmentation:
         """See :meth:`trm.tasks.base.Task.augmentation`."""
         return augmentation(Geometry.of(int(meta.properties["size"])))
+
+    def cell_axes(self, meta: DatasetMeta) -> CellAxes:
+        """See :meth:`trm.tasks.base.Task.cell_axes`: row, column and box."""
+        units = Geometry.of(int(meta.properties["size"])).units
+        return tuple(axis_of(kind) for kind in np.split(units, 3))
 
     def vocabulary(self, size: int) -> tuple[str, ...]:
         """See :meth:`trm.tasks.square_boards.SquareBoardTask.vocabulary`."""
