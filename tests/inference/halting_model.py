@@ -39,6 +39,6 @@ def by_hand(
         found = []
         for step in range(steps):
             latent = noise.disturb(state.latent, np.full(count, sample), np.full(count, step))
-            state, logits, halt_logits = model(state._replace(latent=latent), embedded)
+            state, logits, halt_logits, _ = model(state._replace(latent=latent), embedded)
             found.append((logits.argmax(-1).numpy(), halt_logits.float().numpy()))
     return found

@@ -13,7 +13,7 @@ from trm.errors import ConfigError
 from trm.models import Depth, LatentState, PuzzleSpec, StateNoise, TinyRecursiveModel
 
 
-def step(model: TinyRecursiveModel) -> tuple[LatentState, Tensor, Tensor]:
+def step(model: TinyRecursiveModel) -> tuple[LatentState, Tensor, Tensor, Tensor]:
     inputs, identifiers = puzzles()
     embedded = model.embed(inputs, model.puzzle_vectors(identifiers))
     return model(model.initial_state(3), embedded)
@@ -34,7 +34,7 @@ def step(model: TinyRecursiveModel) -> tuple[LatentState, Tensor, Tensor]:
 )
 def test_shapes_for_every_prefix_and_mixer(changes: dict[str, object], prefix: int) -> None:
     model = build(small(**changes))
-    state, logits, halt_logits = step(model)
+    state, logits, halt_logits, _ = step(model)
     assert state.answer.shape == state.latent.shape == (3, prefix + 9, 16)
     assert logits.shape == (3, 9, 6)
     assert halt_logits.shape == (3,)
@@ -48,12 +48,12 @@ def test_initial_weights_depend_only_on_the_generator() -> None:
 
 
 def test_initial_halt_logits_are_minus_five() -> None:
-    _, _, halt_logits = step(build(small()))
+    _, _, halt_logits, _ = step(build(small()))
     assert halt_logits.tolist() == [-5.0, -5.0, -5.0]
 
 
 def test_the_state_is_detached() -> None:
-    state, logits, _ = step(build(small()))
+    state, logits, *_ = step(build(small()))
     assert logits.requires_grad
     assert not state.answer.requires_grad
     assert not state.latent.requires_grad
@@ -78,7 +78,7 @@ def test_activations_have_the_forward_type_and_weights_no_less_than_float32(
     dtype: torch.dtype,
 ) -> None:
     model = build(small(forward_dtype=str(dtype).removeprefix("torch.")))
-    state, logits, halt_logits = step(model)
+    state, logits, halt_logits, _ = step(model)
     assert state.answer.dtype == logits.dtype == dtype
     assert halt_logits.dtype == torch.promote_types(dtype, torch.float32)
     assert {p.dtype for p in model.parameters()} == {torch.promote_types(dtype, torch.float32)}

@@ -73,7 +73,7 @@ def outputs(model: TinyRecursiveModel, batch: dict[str, Tensor]) -> Iterator[tup
         )
         state = model.initial_state(len(embedded))
         for _ in range(model.config.halt_max_steps):
-            state, logits, halt_logits = model(state, embedded)
+            state, logits, halt_logits, _ = model(state, embedded)
             yield logits, halt_logits
 
 

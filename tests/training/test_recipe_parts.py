@@ -27,6 +27,7 @@ PARTS = {
     "state noise": ("train.state_noise=0.1",),
     "damping": ("model.damping=0.8",),
     "grid positions": ("model.pos_encodings=grid",),
+    "continue loss": ("model.act_continue=true",),
     "separate networks": ("model.separate_networks=true",),
     "one-step gradient": ("model.gradient=one_step",),
     "depth curriculum": ("train.depth_curriculum=[[0.3, 1, 1], [0.6, 1, 2]]",),
@@ -37,7 +38,10 @@ PARTS = {
     "schedule": ("optim.lr_schedule=wsd", "optim.lr_min_ratio=0"),
 }
 PARTS["all at once"] = tuple(
-    setting for name, settings in PARTS.items() if name != "latents" for setting in settings
+    setting
+    for name, settings in PARTS.items()
+    if name not in ("latents", "continue loss")  # one has other latents, the other needs one
+    for setting in settings
 )
 #: Each with settings by which it comes to the published recipe, though it is on.
 NEUTRAL = {

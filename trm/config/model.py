@@ -94,6 +94,11 @@ class ModelConfig(SettingsGroup):
         le=1,
         description="Share by which an update moves the answer or latent; 1: all of it.",
     )
+    act_continue: bool = Field(
+        False,
+        description="A row halts when halting is worth more than continuing, which is trained too "
+        "(ACT, Q-learning). Each training step then takes another supervision step for its target.",
+    )
     separate_networks: bool = Field(
         False, description="Update the answer with a network of its own, of as many layers."
     )
@@ -114,6 +119,8 @@ class ModelConfig(SettingsGroup):
             raise ValueError(f"hidden_size {self.hidden_size} is not divisible by num_heads")
         if not self.mlp_t and self.pos_encodings == "rope" and self.head_dim % 2:
             raise ValueError(f"rotary positions need an even head width, not {self.head_dim}")
+        if self.act_continue and self.num_latents > 1:
+            raise ValueError("act_continue is for one latent: use num_latents 1")
         if self.swiglu == "normed" and self.forward_dtype == "float16":
             raise ValueError("swiglu normed overflows in forward_dtype float16: use bfloat16")
         if self.puzzle_emb_len and self.puzzle_emb_width > self.puzzle_emb_len * self.hidden_size:

@@ -72,7 +72,7 @@ class Rollouts:
         if self._noise is not None:
             latent = self._noise.disturb(state.latent, self._samples, self._steps)
             state = state._replace(latent=latent)
-        self._state, logits, halt_logits = self._model(state, self._embedded)
+        self._state, logits, halt_logits, _ = self._model(state, self._embedded)
         self._steps += 1
         return logits, halt_logits
 

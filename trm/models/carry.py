@@ -111,7 +111,7 @@ def should_halt(
     """Which rows halt after this step: the halting head says so, or it was the last step.
 
     Args:
-        halt_logits: from this step.
+        halt_logits: from this step; with ``act_continue``, less the continue logits.
         steps: number of steps that each row has taken, including this one.
         halt_max_steps: maximum number of steps.
         min_steps: minimum number of steps of each row (exploration).

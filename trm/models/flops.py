@@ -37,7 +37,7 @@ def train_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None 
 
     The gradient covers the whole last h-cycle, or of it the last two applications, and nothing
     before. With several latents, each takes the whole step forward, and then the best one repeats
-    the last h-cycle with a gradient.
+    the last h-cycle with a gradient. ``act_continue`` takes another supervision step.
     """
     h_cycles, l_cycles = depth or (config.h_cycles, config.l_cycles)
     cycle, latents = l_cycles + 1, config.num_latents
@@ -47,7 +47,9 @@ def train_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None 
     applications = (without_gradient * cycle + cycle - learned) * _FORWARD
     applications += learned * _FORWARD_AND_BACKWARD
     heads = (_FORWARD_AND_BACKWARD + trials) * _head_flops(config, spec)
-    return applications * application_flops(config, spec) + heads
+    has_target = config.act_continue and config.halt_max_steps > 1
+    target = eval_step_flops(config, spec, depth) if has_target else 0
+    return applications * application_flops(config, spec) + heads + target
 
 
 def _swiglu_flops(width: int, rows: int, config: ModelConfig) -> int:

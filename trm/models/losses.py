@@ -23,7 +23,7 @@ class StepLoss(NamedTuple):
 
     Attributes:
         total: the loss to minimise, summed over the batch.
-        answer, halting: its two parts, without weights, detached.
+        answer, halting, continuing: its parts, without weights, detached.
         cell_accuracy: share of the scored cells of each row that are correct.
         exact: whether all scored cells of a row are correct.
         scored: whether a row has any scored cell.
@@ -32,6 +32,7 @@ class StepLoss(NamedTuple):
     total: Float[Tensor, ""]
     answer: Float[Tensor, ""]
     halting: Float[Tensor, ""]
+    continuing: Float[Tensor, ""]
     cell_accuracy: Float[Tensor, " batch"]
     exact: Bool[Tensor, " batch"]
     scored: Bool[Tensor, " batch"]
@@ -102,6 +103,7 @@ def step_loss(
     smoothing: float = 0.0,
     halting_weight: float = 0.5,
     weights: Float[Tensor, " batch"] | None = None,
+    continuing: tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]] | None = None,
 ) -> StepLoss:
     """The answer loss, the mean over a row's cells, plus the weighted halting loss.
 
@@ -112,8 +114,9 @@ def step_loss(
         labels: the correct tokens, ``IGNORE_LABEL`` where nothing is scored.
         loss: the answer loss, a key of ``LOSSES``.
         smoothing: share of a cell's target that is spread over all tokens.
-        halting_weight: weight of the halting loss; 0.5 as published.
+        halting_weight: weight of the halting loss, and of the continue loss; 0.5 as published.
         weights: weight of each row in the total; None for equal weights, as published.
+        continuing: with ``act_continue``, the continue logits and their targets.
     """
     scored = labels != IGNORE_LABEL
     counts = scored.sum(-1)
@@ -123,14 +126,19 @@ def step_loss(
     halting_losses = F.binary_cross_entropy_with_logits(
         halt_logits, exact.to(halt_logits.dtype), reduction="none"
     )
+    continue_losses = torch.zeros_like(halting_losses)
+    if continuing is not None:
+        continue_losses = F.binary_cross_entropy_with_logits(*continuing, reduction="none")
     answer, halting = cell_losses.sum(), halting_losses.sum()
-    total = answer + halting_weight * halting
+    total = answer + halting_weight * (halting + continue_losses.sum())
     if weights is not None:
-        total = (weights * (cell_losses.sum(-1) + halting_weight * halting_losses)).sum()
+        of_head = halting_losses + continue_losses
+        total = (weights * (cell_losses.sum(-1) + halting_weight * of_head)).sum()
     return StepLoss(
         total=total,
         answer=answer.detach(),
         halting=halting.detach(),
+        continuing=continue_losses.sum().detach(),
         cell_accuracy=correct / counts.clamp_min(1),
         exact=exact,
         scored=counts > 0,

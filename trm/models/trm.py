@@ -31,11 +31,15 @@ class LatentState(NamedTuple):
 
 
 class StepOutput(NamedTuple):
-    """The result of one supervision step."""
+    """The result of one supervision step.
+
+    ``continue_logits`` are trained and read with ``act_continue`` only.
+    """
 
     state: LatentState
     logits: Float[Tensor, "batch seq vocab"]
     halt_logits: Float[Tensor, " batch"]
+    continue_logits: Float[Tensor, " batch"]
 
 
 class Depth(NamedTuple):
@@ -238,7 +242,7 @@ class TinyRecursiveModel(nn.Module):
             )
         self.core = RecursiveCore(config, num_tokens)
         self.output_head = nn.Linear(config.hidden_size, spec.vocab_size, bias=False)
-        # Two outputs as published: halt, and continue, which is never read.
+        # Two outputs as published: halt and continue.
         self.halt_head = nn.Linear(config.hidden_size, 2)
         self.register_buffer("answer_init", torch.empty(config.hidden_size))
         self.register_buffer("latent_init", torch.empty(config.hidden_size))
@@ -387,9 +391,10 @@ class TinyRecursiveModel(nn.Module):
         """
         answer, latent = self.recurse(state, embedded, depth, noise)
         logits = _linear(self.output_head, answer[:, self.config.prefix_len :])
-        halting = _linear(self.halt_head, answer[:, 0])
-        halt_logits = halting[:, 0].to(torch.promote_types(self.dtype, torch.float32))
-        return StepOutput(LatentState(answer.detach(), latent.detach()), logits, halt_logits)
+        wide = torch.promote_types(self.dtype, torch.float32)
+        halting = _linear(self.halt_head, answer[:, 0]).to(wide)
+        state = LatentState(answer.detach(), latent.detach())
+        return StepOutput(state, logits, halting[:, 0], halting[:, 1])
 
 
 def _truncated_normal(

@@ -161,7 +161,7 @@ class _StepProgram(_ProgramModule):
     ) -> tuple[Hidden, Hidden, Float[Tensor, "batch seq vocab"], Float[Tensor, " batch"]]:
         rows = self.model.puzzle_vectors(puzzle_identifiers.to(torch.int64))  # as ONNX requires
         embedded = self.model.embed(tokens, rows)
-        state, logits, halt_logits = self.model(LatentState(answer, latent), embedded)
+        state, logits, halt_logits, _ = self.model(LatentState(answer, latent), embedded)
         return *state, logits, halt_logits
 
 

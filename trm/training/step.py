@@ -27,6 +27,7 @@ from trm.models import (
     step_loss,
 )
 from trm.models.flops import train_step_flops
+from trm.models.layers import Hidden
 from trm.runtime.device import seeded
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.training.optim.adam_atan2 import AdamAtan2
@@ -39,8 +40,8 @@ from trm.training.schedule import depth_at
 #: The sums that a step returns. As published, accuracies and steps count the rows that halted;
 #: losses count all rows. Each process has the sums of its shard, but the norm of all gradients.
 METRICS = (
-    "count", "loss", "answer_loss", "halting_loss", "exact_accuracy", "cell_accuracy",
-    "halting_accuracy", "mean_steps", "grad_norm",
+    "count", "loss", "answer_loss", "halting_loss", "continue_loss", "exact_accuracy",
+    "cell_accuracy", "halting_accuracy", "mean_steps", "grad_norm",
 )  # fmt: skip
 
 
@@ -88,6 +89,7 @@ class SupervisionStep(NamedTuple):
             loss.total / batch_size,
             loss.answer / batch_size,
             loss.halting / batch_size,
+            loss.continuing / batch_size,
             (counted & loss.exact).sum(),
             torch.where(counted, loss.cell_accuracy, 0).sum(),
             (counted & ((self.halt_logits >= 0) == loss.exact)).sum(),
@@ -133,7 +135,12 @@ def supervision_step(
             depth,
             noise,
         )
-    latent_state, logits, halt_logits = output
+    latent_state, logits, halt_logits, continue_logits = output
+    steps, continuing, decision = carry.steps + 1, None, halt_logits.detach()
+    if model.config.act_continue and model.config.halt_max_steps > 1:
+        targets = continue_targets(model, output, embedded.detach(), steps, depth, noise)
+        continuing = continue_logits, targets
+        decision = decision - continue_logits.detach()
     decay = train.supervision_decay
     loss = step_loss(
         logits,
@@ -143,10 +150,36 @@ def supervision_step(
         smoothing=train.label_smoothing,
         halting_weight=train.halting_weight,
         weights=None if decay == 1 else decay ** carry.steps.to(halt_logits.dtype),
+        continuing=continuing,
     )
-    steps = carry.steps + 1
-    halted = should_halt(halt_logits.detach(), steps, model.config.halt_max_steps, min_steps)
+    halted = should_halt(decision, steps, model.config.halt_max_steps, min_steps)
     return SupervisionStep(Carry(latent_state, steps, halted, puzzles), loss, logits, halt_logits)
+
+
+@torch.no_grad()
+def continue_targets(
+    model: TinyRecursiveModel,
+    output: StepOutput,
+    embedded: Hidden,
+    steps: Int[Tensor, " batch"],
+    depth: Depth | None = None,
+    noise: StateNoise | None = None,
+) -> Float[Tensor, " batch"]:
+    """What continuing is worth: the better of halting and continuing after one more step.
+
+    In the last step it is what halting is worth (HRM, arXiv 2506.21734; published ``trm.py``).
+
+    Args:
+        model: the model.
+        output: of this supervision step.
+        embedded: the puzzles.
+        steps: number of steps that each row has taken, including this one.
+        depth, noise: of this step.
+    """
+    after: StepOutput = model(output.state, embedded, depth, noise)
+    is_last = steps >= model.config.halt_max_steps
+    best = torch.maximum(after.halt_logits, after.continue_logits)
+    return torch.where(is_last, after.halt_logits, best).sigmoid()
 
 
 class TrainStep:

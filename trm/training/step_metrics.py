@@ -42,6 +42,7 @@ class StepMetrics:
         flops: Callable[[int], int],
     ) -> None:
         self._batch_size, self._group, self._flops = batch_size, group, flops
+        self._has_continue_loss = model.config.act_continue
         # All processes measure at the same time, as they train at the same time: they may share a
         # CPU.
         self._peak_flops = measure_peak_flops(model.device, model.dtype)
@@ -107,6 +108,8 @@ class StepMetrics:
         num_halted, num_added = sums.pop("count"), self._num_added
         averages: dict[str, float | None] = {}
         for name, value in sums.items():
+            if name == "continue_loss" and not self._has_continue_loss:
+                continue
             count = num_halted if name in _OF_HALTED_ROWS else num_added
             averages[name] = value / count if count else None
         rate, input_share = steps * self._batch_size / seconds, self._waited / seconds

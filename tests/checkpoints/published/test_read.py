@@ -268,6 +268,7 @@ def test_settings_come_from_all_config_yaml(example: Callable[..., Any]) -> None
     assert run.model == ModelConfig(
         h_cycles=2, l_cycles=5, hidden_size=32, num_heads=4, expansion=3, **MLP,
         halt_max_steps=9, halt_exploration_prob=0.25, rope_theta=500, rms_norm_eps=1e-6,
+        act_continue=True,
     )  # fmt: skip
     assert run.optim == OptimConfig(
         lr=1e-3, lr_min_ratio=0.5, lr_warmup_steps=13, beta1=0.8, beta2=0.85, weight_decay=0.3,
@@ -280,7 +281,6 @@ def test_settings_come_from_all_config_yaml(example: Callable[..., Any]) -> None
         "vocabulary of 11 tokens: sudoku",
         "81 cells from the MLP's width 97 less 16 for the puzzle embedding",
         "arch has 'own_idea': ignored, as the published code does",
-        "no_ACT_continue: false: ignored, as it changes training only",
     )
 
 

@@ -134,6 +134,8 @@ def read_yaml(file: Path) -> PublishedConfig:
         for published, name in _MODEL_SETTINGS.items()
         if published in arch
     }
+    if arch.get("no_ACT_continue", True) is not True:
+        model["act_continue"] = True
     run: dict[str, dict[str, Any]] = {}
     for published, setting in _RUN_SETTINGS.items():
         if published in config:
@@ -234,8 +236,6 @@ def _ignored(arch: Mapping[str, Any]) -> tuple[str, ...]:
         notes.append(
             f"arch has {short_repr(unknown[0])}{more}: ignored, as the published code does"
         )
-    if arch.get("no_ACT_continue", True) is not True:
-        notes.append("no_ACT_continue: false: ignored, as it changes training only")
     return tuple(notes)
 
 
@@ -259,7 +259,7 @@ def write_yaml(config: CheckpointConfig) -> str:
         "name": _NETWORK,
         "loss": {"name": "losses@ACTLossHead", "loss_type": losses[run.train.loss]},
         "H_layers": 0,
-        "no_ACT_continue": True,
+        "no_ACT_continue": not model.act_continue,
     }
     written: dict[str, Any] = {}
     for published, setting in _RUN_SETTINGS.items():
