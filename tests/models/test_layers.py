@@ -28,8 +28,10 @@ from trm.models.layers import (
 
 #: In a process of its own, so that no other test pays for these checks.
 SHAPES = """
+import sys
 import torch
 from jaxtyping import install_import_hook
+sys.pycache_prefix = sys.argv[1]  # without the bytecode of modules that were not checked
 install_import_hook("trm.models", "beartype.beartype")
 from tests.models.small_model import build, puzzles, small
 
@@ -45,9 +47,9 @@ model.core.layers[0](embedded[0], None)
 """
 
 
-def test_shapes_fit_the_signatures() -> None:
+def test_shapes_fit_the_signatures(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SHAPES], cwd=Path(__file__).parents[2],
+        [sys.executable, "-c", SHAPES, tmp_path], cwd=Path(__file__).parents[2],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout == "checked\n", done.stderr

@@ -152,8 +152,8 @@ def test_noise_is_added_after_each_application() -> None:
     assert torch.equal(model(state, embedded, None, StateNoise(0.0, rng)).logits, plain.logits)
     apply, updated = model.core.apply_network, list[Tensor]()
 
-    def recorded(hidden: Tensor, injected: Tensor, **of: bool) -> Tensor:
-        updated.append(apply(hidden, injected, **of))
+    def recorded(hidden: Tensor, injected: Tensor) -> Tensor:
+        updated.append(apply(hidden, injected))
         return updated[-1]
 
     model.core.apply_network = recorded

@@ -162,7 +162,7 @@ def test_all_steps_are_those_of_the_model(
     for _ in range(model.config.halt_max_steps):
         expected_logits, halt_logits = rollouts.step()
         answer, latent, logits, halting = step(tokens, identifiers, answer, latent)
-        state, expected, _ = outputs[-1]
+        state, expected, *_ = outputs[-1]
         for found, wanted in (
             (answer, state.answer), (latent, state.latent), (logits, expected),
             (halting, halt_logits),

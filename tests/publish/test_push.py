@@ -258,7 +258,8 @@ def test_what_cannot_be_pushed(
             "'alice/demo@a' does not name a repository on the Hub. Give USER/NAME.",
         ),
     ):
-        assert refused(online(*PUSH, *arguments)) == message
+        call = ("push-hub", "--ckpt") if "--repo" in arguments else PUSH
+        assert refused(online(*call, *arguments)) == message
     assert hub.requests == []
 
 

@@ -1,5 +1,6 @@
 """``--push-to``: each new best checkpoint is pushed to the Hub while the run trains."""
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -24,12 +25,14 @@ def train(online: Online, mini_data: Path) -> Train:
         "model.hidden_size=32", "model.num_heads=2", "model.l_cycles=2", "model.halt_max_steps=3",
         "eval.max_examples=8", "train.eval_every_steps=3",
     )  # fmt: skip
-    sets = [part for setting in settings for part in ("--set", setting)]
 
     def run(*more: str | Path, name: str = "a", token: str | None = "hf_alice") -> Done:
+        given = {str(word).partition("=")[0] for word in more}
+        sets = [("--set", one) for one in settings if one.partition("=")[0] not in given]
+        steps = () if "--max-steps" in given else ("--max-steps", "6")
         return online(
-            "train", "sudoku", "--preset", "mini", "--batch-size", "8", "--device",
-            "cpu", "--data", mini_data, "--max-steps", "6", *sets, "--run-name", name, *more,
+            "train", "sudoku", "--preset", "mini", "--batch-size", "8", "--device", "cpu",
+            "--data", mini_data, *steps, *itertools.chain(*sets), "--run-name", name, *more,
             token=token,
         )  # fmt: skip
 

@@ -3,7 +3,7 @@
 ``answer`` is the paper's y (published ``z_H``), ``latent`` its z (``z_L``).
 """
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from trm.config.model import ModelConfig, PuzzleSpec
 from trm.errors import ConfigError
+from trm.models.input_embedding import InputEmbedding
 from trm.models.layers import Block, Hidden, rotary_table, truncated_normal_
 from trm.models.puzzle_embedding import PuzzleEmbedding
 
@@ -68,63 +69,6 @@ class StateNoise:
         return self.scale * normal
 
 
-class InputEmbedding(nn.Module):
-    """Embeds tokens, puts the puzzle's vector before them, and adds learned positions if set.
-
-    With grid positions, a cell has the sum of an embedding for each of its axes, such as row and
-    column. The prefix has none.
-
-    Args:
-        config: the architecture.
-        spec: the puzzles.
-
-    Raises:
-        ConfigError: for grid positions of puzzles that have no axes.
-    """
-
-    cell_axes: Tensor | None
-
-    def __init__(self, config: ModelConfig, spec: PuzzleSpec) -> None:
-        super().__init__()
-        self.prefix_len = config.prefix_len
-        self.scale = math.sqrt(config.hidden_size)
-        self.token = nn.Embedding(spec.vocab_size, config.hidden_size)
-        self.position: nn.Embedding | None = None
-        if config.pos_encodings == "learned":
-            self.position = nn.Embedding(config.prefix_len + spec.seq_len, config.hidden_size)
-        self.axes: nn.ModuleList | None = None
-        axes = None
-        if config.pos_encodings == "grid":
-            if not spec.cell_axes:
-                raise ConfigError(
-                    "model.pos_encodings = grid: puzzles of this task have no axes. Use learned."
-                )
-            axes = torch.tensor(spec.cell_axes)
-            sizes = [1 + max(axis) for axis in spec.cell_axes]
-            self.axes = nn.ModuleList(nn.Embedding(size, config.hidden_size) for size in sizes)
-        self.register_buffer("cell_axes", axes, persistent=False)
-
-    def forward(
-        self,
-        inputs: Int[Tensor, "batch seq"],
-        puzzle_vectors: Float[Tensor, "batch width"] | None,
-        dtype: torch.dtype,
-    ) -> Hidden:
-        embedded = F.embedding(inputs, self.token.weight.to(dtype))
-        if puzzle_vectors is not None and self.prefix_len:
-            B, P, D = embedded.shape[0], self.prefix_len, embedded.shape[-1]
-            padded = F.pad(puzzle_vectors.to(dtype), (0, P * D - puzzle_vectors.shape[-1]))
-            embedded = torch.cat((padded.view(B, P, D), embedded), dim=1)
-        if self.position is not None:
-            # sqrt(1/2) gives the sum of two embeddings the variance of one.
-            embedded = math.sqrt(0.5) * (embedded + self.position.weight.to(dtype))
-        if self.axes is not None and self.cell_axes is not None:
-            parts = [axis(at) for axis, at in zip(self.axes, self.cell_axes, strict=True)]
-            position = F.pad(sum(parts).to(dtype), (0, 0, embedded.shape[1] - len(parts[0]), 0))
-            embedded = (1 + len(parts)) ** -0.5 * (embedded + position)
-        return self.scale * embedded
-
-
 class RecursiveCore(nn.Module):
     """The network and its recursion (paper, figure 3).
 
@@ -176,28 +120,34 @@ class RecursiveCore(nn.Module):
                 latent = self.update(latent, injected, noise)
         for _ in range(l_cycles - constant):
             latent = self.update(latent, injected, noise)
-        return LatentState(self.update(answer, latent, noise, of_answer=True), latent)
+        apply = self.apply_network if self.answer_layers is None else self.apply_answer_network
+        return LatentState(self.update(answer, latent, noise, apply), latent)
 
     def update(
         self,
         hidden: Hidden,
         injected: Hidden,
         noise: StateNoise | None,
-        *,
-        of_answer: bool = False,
+        apply: Callable[[Hidden, Hidden], Hidden] | None = None,
     ) -> Hidden:
         """Apply the network, move by the share ``damping`` (EqR, Huang et al. 2026), add noise."""
-        updated = self.apply_network(hidden, injected, of_answer=of_answer)
+        updated = (apply or self.apply_network)(hidden, injected)
         if self.damping != 1:
             updated = torch.lerp(hidden, updated, self.damping)
         return updated if noise is None else updated + noise.sample_like(updated)
 
-    def apply_network(self, hidden: Hidden, injected: Hidden, *, of_answer: bool = False) -> Hidden:
+    def apply_network(self, hidden: Hidden, injected: Hidden) -> Hidden:
         """One application of the network."""
-        hidden = hidden + injected
+        return self._through(self.layers, hidden + injected)
+
+    def apply_answer_network(self, hidden: Hidden, injected: Hidden) -> Hidden:
+        """One application of the answer's own network."""
+        assert self.answer_layers is not None
+        return self._through(self.answer_layers, hidden + injected)
+
+    def _through(self, layers: nn.ModuleList, hidden: Hidden) -> Hidden:
         rotary = None if self.cos is None or self.sin is None else (self.cos, self.sin)
-        own = self.answer_layers if of_answer else None
-        for layer in self.layers if own is None else own:
+        for layer in layers:
             hidden = layer(hidden, rotary)
         return hidden
 
@@ -359,7 +309,8 @@ class TinyRecursiveModel(nn.Module):
         take minutes to compile and gain next to nothing.
         """
         if not self.is_compiled:
-            self.core.apply_network = torch.compile(self.core.apply_network)  # type: ignore[method-assign]
+            for name in ("apply_network", "apply_answer_network"):
+                setattr(self.core, name, torch.compile(getattr(self.core, name)))
             self.is_compiled = True
 
     def recurse(
