@@ -107,6 +107,7 @@ def test_published_sudoku_recipe(trm: Trm) -> None:
         "rms_norm_eps": 1e-05, "h_cycles": 3, "l_cycles": 6, "puzzle_emb_dim": None,
         "puzzle_emb_len": 16, "halt_max_steps": 16, "halt_exploration_prob": 0.1,
         "swiglu": "silu", "num_latents": 1, "state_init": "fixed", "damping": 1.0,
+        "act_continue": False, "separate_networks": False, "gradient": "last_cycle",
         "forward_dtype": "bfloat16",
     }  # fmt: skip
     assert config["optim"] == {
@@ -140,9 +141,9 @@ def test_published_sudoku_recipe(trm: Trm) -> None:
         ("train sudoku --preset fast", r"Build it: trm build-data sudoku$"),
         ("train sudoku --device gpu", r"torch here has no gpu"),
         ("train sudoku --resume runs/sudoku/x", r"runs/sudoku/x: no such run"),
-        ("eval", r"no run in runs/\. Give --ckpt, or train one, such as: trm train sudoku --pre"),
+        ("eval", r"no run in runs/\. .*Give --ckpt, or train one, such as: trm train sudoku --pre"),
         ("eval --ckpt absent", r"absent: no such run or checkpoint"),
-        ("solve puzzles.txt", r"no run in runs/"),
+        ("solve puzzles.txt", r"^puzzles\.txt: no such file\. Name one, or give a puzzle\.$"),
         (
             "inspect-data data/maze",
             r"^data/maze: no such data folder\. .* such as: trm build-data maze --preset mini$",

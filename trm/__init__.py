@@ -26,6 +26,7 @@ from trm.plugins import hookimpl
 from trm.python_calls import python_call
 
 if TYPE_CHECKING:
+    from trm.checkpoints.shipped import list_models
     from trm.datasets import build_data, open_data
     from trm.evaluation.evaluate import evaluate
     from trm.evaluation.sweep import sweep_eval
@@ -60,6 +61,7 @@ __all__ = [
     "export_checkpoint",
     "hookimpl",
     "import_checkpoint",
+    "list_models",
     "list_runs",
     "list_tasks",
     "load",
@@ -76,6 +78,7 @@ __all__ = [
 ]
 #: By module, the names that are imported on first use: ``import trm`` imports no torch.
 _LAZY_IMPORTS = {
+    "trm.checkpoints.shipped": ("list_models",),
     "trm.datasets": ("build_data", "open_data"),
     "trm.evaluation.evaluate": ("evaluate",),
     "trm.evaluation.sweep": ("sweep_eval",),

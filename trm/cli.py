@@ -29,7 +29,7 @@ from trm.tasks.registry import list_tasks
 PANELS = {
     "Data": ["tasks", "build-data", "inspect-data"],
     "Train": ["train", "config", "runs", "plot"],
-    "Use": ["solve", "eval", "sweep-eval", "vote", "score"],
+    "Use": ["solve", "models", "eval", "sweep-eval", "vote", "score"],
     "Share": ["push-hub", "import", "export"],
     "Help": ["doctor"],
 }

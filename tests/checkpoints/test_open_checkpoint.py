@@ -65,7 +65,7 @@ def test_a_published_checkpoint_is_a_file_or_a_folder(example: Example) -> None:
     ("name", "message"),
     [
         ("none", r"^none: no such run or checkpoint\. See what is in runs/\.$"),
-        (None, r"^no run in runs/\. Give --ckpt, or train one, such as: trm train sudoku"),
+        (None, r"^no run in runs/\. .*Give --ckpt, or train one, such as: trm train sudoku"),
         ("empty", r"^empty is neither a run with a checkpoint nor a checkpoint"),
         ("notes.txt", r"^notes\.txt is a file; a checkpoint is a folder with"),
     ],

@@ -84,8 +84,9 @@ def test_a_recipe_is_complete(file: Path) -> None:
     config = trm.run_config(config_file=file)
     assert file.stem.startswith(config.task)
     text = file.read_text()
-    build, train, evaluate = re.findall(r"^#   (trm .*)$", text, re.M)
-    assert build.startswith(f"trm build-data {config.task}")
+    *builds, train, evaluate = re.findall(r"^#   (trm .*)$", text, re.M)
+    assert builds
+    assert all(build.startswith(f"trm build-data {config.task}") for build in builds)
     assert train == f"trm train --config recipes/{file.name}"
     assert evaluate.startswith("trm eval")
     # Either every measured value is given, or none.

@@ -150,7 +150,10 @@ def test_methods_check_their_arguments_too(model: trm.Model) -> None:
         (lambda: model.parse(3), r"^parse: text is 3\. Give a text\.$"),
         (lambda: model.solve(TEXT, batch_size="x"), r"^solve: batch_size is 'x'\. Give a whole"),
         (lambda: model.solve(TEXT, noise=1.0), r"^noise=1 disturbs .* Add samples=2 or more\.$"),
-        (lambda: model.solve(TEXT, stepz=1), r"^there is no option 'stepz' here\. Known: steps"),
+        (
+            lambda: model.solve(TEXT, stepz=1),
+            r"^there is no option 'stepz' here\. Did you mean 'steps'\? Known: b",
+        ),
     ):
         with pytest.raises(trm.TrmError, match=message):
             call()

@@ -41,6 +41,7 @@ from trm.runs.checkpoint import (
 )
 from trm.runs.layout import CONFIG_FILE, EVALUATION_FILE, NAMES_FILE, WEIGHTS_FILE
 from trm.runs.run_folder import find_checkpoint, is_run, runs_hint
+from trm.runs.shipped import FOLDER
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ def locate_checkpoint(name: str | None, runs_folder: Path = Path("runs")) -> Loc
         if found is not None:
             return LocatedCheckpoint(name, found.path, found)
     path = find_checkpoint(name, runs_folder)
-    return LocatedCheckpoint(str(path), path)
+    return LocatedCheckpoint(path.name if path.parent == FOLDER else str(path), path)
 
 
 def _is_meant(on_hub: HubName, name: str, runs_folder: Path) -> bool:

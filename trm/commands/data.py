@@ -128,7 +128,7 @@ def _option(name: str, field: "FieldInfo") -> Any:
     else:
         default = field.get_default(call_default_factory=True)
         shown = ",".join(default) if isinstance(default, tuple) else default
-        text += "" if shown in (None, False, "") else f" Default: {shown}."
+        text += "" if shown is None or shown is False or shown == "" else f" Default: {shown}."
     return opt.option(opt.DATA, usage, text, show_default=False)
 
 

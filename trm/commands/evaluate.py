@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trm.evaluation.report import Report
     from trm.runtime.launcher import LaunchOptions
     from trm.runtime.process_group import ProcessGroup
-    from trm.tasks.metrics import Evaluator
+    from trm.tasks.metrics import Evaluator, Metric
 
 app = typer.Typer()
 #: Seconds that a process of an evaluation may take to end after Ctrl-C: it has nothing to save.
@@ -212,6 +212,7 @@ def _show(
         how = split_text(report.split) + report.options.text
         out.print_parts(report.checkpoint, f"on {report.data}{how}")
         out.print(metrics_table(report.metrics))
+        _remark_unmeasured(report.metrics)
     else:
         out.print(results_table(rows))
     for report in reports:
@@ -220,6 +221,11 @@ def _show(
     if not as_json:
         for row, report in zip(rows, reports, strict=True):
             notes.detail(f"{row.name}: {speed_text(report.speed)}")
+
+
+def _remark_unmeasured(metrics: "Mapping[str, Metric]") -> None:
+    if all(metric.count == 0 for metric in metrics.values()):
+        notes.remark("no output of these puzzles is known, so nothing is measured")
 
 
 def _note_written(*files: Path | None, report: Path | None) -> None:
@@ -337,6 +343,7 @@ def vote(
             info = saved.info
             out.print_parts(f"{path}:", f"{info.checkpoint}{split_text(info.split)}{info.text}")
         out.print(metrics_table(metrics))
+        _remark_unmeasured(metrics)
     _note_written(submission, per_task, report=report)
 
 

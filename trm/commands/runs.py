@@ -1,4 +1,4 @@
-"""The commands ``runs`` and ``plot``, which show runs."""
+"""The commands ``runs`` and ``plot``, which show runs, and ``models``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +12,11 @@ from trm.show.text import out
 
 app = typer.Typer()
 
+MODELS_EXAMPLES = """
+trm models
+trm solve --ckpt sudoku-6x6 6.1523.326..4....2...15.3.....1542..
+trm train sudoku --init-from sudoku-9x9
+"""
 EXAMPLES = """
 trm plot runs/sudoku/a runs/sudoku/b
 trm plot runs/sudoku/a --metric cell_accuracy --out cells.svg
@@ -44,6 +49,19 @@ def runs(
             out.print(problem)
     else:
         out.print(f"no run in {folder}. Train one, such as: {TRAIN_ONE}")
+
+
+@app.command(cls=Command, epilog=MODELS_EXAMPLES)
+def models(as_json: opt.AsJson = False) -> None:
+    """List the trained models that come with trm."""
+    from trm.checkpoints.shipped import list_models
+    from trm.show.tables import models_table
+
+    found = list_models()
+    if as_json:
+        out.print_json(data=[model.as_json() for model in found])
+    else:
+        out.print(models_table(found))
 
 
 @app.command(cls=Command, epilog=EXAMPLES)

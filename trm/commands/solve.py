@@ -18,6 +18,8 @@ from trm.inference.options import SolveOptions
 from trm.inference.puzzle_file import MAX_LINE
 from trm.reading import MAX_TEXT_BYTES, FileReader, bounded_lines, decode
 from trm.runs.layout import CHECKPOINTS
+from trm.runs.run_folder import has_runs
+from trm.runs.shipped import FOLDER
 from trm.show.text import notes, out
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 #: How long a terminal shows a step that changes the board, in seconds.
 DELAY = 0.3
+_NO_FILE = "{}: no such file. Name one, or give a puzzle."
 #: Of more puzzles a terminal shows only the answers, unless ``--delay`` is given.
 _MOST_SHOWN = 5
 app = typer.Typer()
@@ -120,7 +123,10 @@ def solve(
         raise InputError(f"--copies shows no steps, {flag} is for them. Leave one of them out.")
     if save is not None:
         (check_solution_path if copies is None else check_picture_path)(save)
-    model = load(ckpt, task=task, device=device or "auto")
+    if ckpt is None and task is None and not has_runs():
+        model = _fitting_model(puzzle, device or "auto")
+    else:
+        model = load(ckpt, task=task, device=device or "auto")
     if model.notes:
         notes.remark(f"{model.name}: inferred {'; '.join(model.notes)}")
     if answers is None and copies is None:
@@ -136,13 +142,39 @@ def solve(
         _solve_file(model, puzzle, answers, options | how)
 
 
+def _fitting_model(argument: str, device: str) -> "Model":
+    """The model of the package that reads the puzzles. Standard input stays to be read."""
+    from trm.inference.shipped import fitting_model
+
+    if argument == "-":
+        text, _ = _puzzle_text(None)
+        sys.stdin = io.StringIO(text)
+        return fitting_model(text, device)
+    try:
+        is_file = Path(argument).is_file()
+    except (OSError, ValueError):  # it cannot be the name of a file
+        is_file = False
+    text, _ = _puzzle_text(Path(argument) if is_file else argument)
+    try:
+        return fitting_model(text, device)
+    except InputError:
+        if not is_file and _is_like_a_file(argument):
+            raise InputError(_NO_FILE.format(argument)) from None
+        raise
+
+
 def _remark_newest(model: "Model") -> None:
     """Say which model was taken, as none was named."""
     from trm.runs.listing import list_runs, read_run
 
+    if model.path.parent == FOLDER:
+        notes.remark(f"{model.name}, which comes with trm (there is no run in runs/)")
+        return
     folder = model.path.parent
     run = read_run(folder.parent if folder.name == CHECKPOINTS else folder)
     step = f"step {model.checkpoint.step:,}"
+    if run.step is not None and model.checkpoint.step < run.step:
+        step = f"the best, of {step}"
     if run.state != "finished":
         step += f" of {run.total_steps:,}, {run.state}" if run.total_steps else f", {run.state}"
     runs = list_runs(run.folder.parent)
@@ -208,6 +240,8 @@ def _show(
             )  # fmt: skip
             out.print_parts(solution_summary(solution))
         solutions.append(solution)
+    if not options and any(solution.valid is False for solution in solutions):
+        notes.remark("for an answer that is not valid, think longer: --until-valid --votes 8")
     if save is not None:
         save_solutions(save, solutions)
         notes.remark(f"wrote {save}")
@@ -280,17 +314,20 @@ def _source(model: "Model", argument: str) -> Path | str | None:
     try:
         path.stat()
     except FileNotFoundError:
-        if "/" in argument or (path.suffix[1:].isalpha() and not _is_nearly(model, argument)):
+        if _is_like_a_file(argument) and ("/" in argument or not _is_nearly(model, argument)):
             try:
                 model.parse(argument)  # a maze may look like the name of a file
             except InputError:
-                message = f"{argument}: no such file. Name one, or give a puzzle."
-                raise InputError(message) from None
+                raise InputError(_NO_FILE.format(argument)) from None
     except (OSError, ValueError):
         pass  # this cannot be the name of a file
     else:
         return path
     return argument
+
+
+def _is_like_a_file(argument: str) -> bool:
+    return "/" in argument or Path(argument).suffix[1:].isalpha()
 
 
 def _is_nearly(model: "Model", text: str) -> bool:

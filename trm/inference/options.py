@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from trm.config import Frozen
-from trm.errors import ConfigError
+from trm.errors import ConfigError, did_you_mean
 
 #: How one answer is chosen among several.
 Choice = Literal["halt", "vote", "first"]
@@ -116,8 +116,8 @@ class InferenceOptions(Frozen):
             name = str(first["loc"][0])
             flag = "--" + name.replace("_", "-")
             if first["type"] == "extra_forbidden":
-                known = ", ".join(cls.model_fields)
-                raise ConfigError(f"there is no option {name!r} here. Known: {known}.") from None
+                hint = did_you_mean(name, (*cls.model_fields, "batch_size"))
+                raise ConfigError(f"there is no option {name!r} here. {hint}") from None
             raise ConfigError(
                 f"{flag} {first['input']}: {first['msg']}. Give another value."
             ) from None

@@ -15,6 +15,7 @@ from trm.runs.best_and_last import best_checkpoint, checkpoints, last_checkpoint
 from trm.runs.checkpoint import ADVICE, read_config, verify_checksums
 from trm.runs.layout import BEST, CHECKPOINTS, CONFIG_FILE, LAST, METRICS_FILE, WEIGHTS_FILE
 from trm.runs.metrics_file import newest_first
+from trm.runs.shipped import shipped_hint, shipped_models
 from trm.storage import remove_leftovers, storage_errors
 
 #: A command that makes a run, where there is none.
@@ -92,9 +93,9 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
     """The folder of a checkpoint.
 
     Args:
-        name: a run (its best checkpoint), a checkpoint folder, ``RUN/best``, ``RUN/last``, or None
-            for the newest run that was evaluated or finished, or else the newest. The name of a run
-            in ``runs`` is enough.
+        name: a run (its best checkpoint), a checkpoint folder, ``RUN/best``, ``RUN/last``, a model
+            that comes with trm, or None for the newest run that was evaluated or finished, or else
+            the newest. The name of a run in ``runs`` is enough.
         runs: where to look for runs.
 
     Raises:
@@ -104,13 +105,16 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
         found = _newest_checkpoints(runs)
         if not found:
             raise CheckpointError(
-                f"no run in {runs}/. Give --ckpt, or train one, such as: {TRAIN_ONE}"
+                f"no run in {runs}/.{shipped_hint()} Give --ckpt, or train one, such as: "
+                f"{TRAIN_ONE}"
             )
         # A run that ended before its first evaluation is taken only if there is no other.
         candidates = [run for run in found if _was_evaluated_or_finished(run)] or found
         newest = max(candidates, key=lambda run: (found[run] / CONFIG_FILE).stat().st_mtime)
         return _checkpoint_of_run(newest) or found[newest]
     path = find_run(name, runs)
+    if not os.path.lexists(path) and name in (shipped := shipped_models()):
+        return shipped[name]
     if path.is_file() and path.name == WEIGHTS_FILE:
         path = path.parent
     if found_in_run := _checkpoint_of_run(path):
@@ -131,6 +135,11 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
             f"missing). {runs_hint(path, runs)}"
         )
     return path
+
+
+def has_runs(runs: Path = Path("runs")) -> bool:
+    """Whether there is a run with a checkpoint, which is taken if none is named."""
+    return bool(_newest_checkpoints(runs))
 
 
 def _newest_checkpoints(runs: Path) -> dict[Path, Path]:

@@ -7,8 +7,10 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from trm.show.fitted_table import Column, FittedTable
+from trm.storage import size_text
 
 if TYPE_CHECKING:
+    from trm.checkpoints.shipped import ShippedModel
     from trm.data import DatasetMeta
     from trm.evaluation.report import ReportRow
     from trm.runs.listing import RunSummary
@@ -72,6 +74,22 @@ def metrics_table(metrics: Mapping[str, "Metric"]) -> FittedTable:
     table = FittedTable("metric", ">value", "95% interval", ">of")
     for name, metric in metrics.items():
         table.add_row(name, *metric.texts)
+    return table
+
+
+def models_table(models: "Sequence[ShippedModel]") -> FittedTable:
+    """The models that come with the package."""
+    table = FittedTable(
+        Column("model", is_name=True), "task", ">cells", ">parameters", ">size", Column("metric"),
+        ">value", "95% interval", Column("of", right=True, leave_out=1),
+    )  # fmt: skip
+    for model in models:
+        interval = "{:.4f} to {:.4f}".format(*model.interval) if model.interval else ""
+        table.add_row(
+            model.name, model.task, f"{model.cells:,}", f"{model.num_parameters:,}",
+            size_text(model.num_bytes), model.metric, f"{model.value:.4f}", interval,
+            f"{model.examples:,}",
+        )  # fmt: skip
     return table
 
 

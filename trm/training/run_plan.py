@@ -18,6 +18,7 @@ from trm.errors import CheckpointError, ConfigError, TrmWarning
 from trm.runs import checkpoint
 from trm.runs.best_and_last import check_pointers, checkpoints
 from trm.runs.layout import CONFIG_FILE
+from trm.runs.lock import check_not_locked
 from trm.runs.run_folder import (
     claim_run_folder,
     damaged_path,
@@ -170,6 +171,8 @@ def plan_run(
         folder = _run_folder(config, Path(runs), name, resume)
         check_pointers(folder)
         found, damaged = newest_intact_checkpoint(folder)
+        if found is None:
+            check_not_locked(folder)  # before it is said to have ended
         if found is None and resume not in ("auto", "never"):
             raise CheckpointError(
                 f"--resume {resume}: that run has no checkpoint yet. Start it again with "

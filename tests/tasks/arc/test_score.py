@@ -83,6 +83,13 @@ def test_what_the_competition_refuses(
     )
 
 
+def test_solutions_of_other_tasks(files: Callable[[Any], None]) -> None:
+    files({"x": [answer([[1]], [[1]])]})
+    message = r"^s\.json and solutions\.json have no task in common\. Name the solutions of these"
+    with pytest.raises(InputError, match=message):
+        trm.score("s.json", solutions="solutions.json")
+
+
 def test_an_invalid_attempt_solves_nothing(files: Callable[[Any], None]) -> None:
     """Although Python finds ``True`` equal to 1, and 1.0 too."""
     files({"one": [answer([[True, 2], [3, 4]], [[1.0, 2], [3, 4]])]})

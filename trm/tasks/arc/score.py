@@ -65,6 +65,10 @@ def score(submission: str | Path, *, solutions: str | Path) -> Score:
     raw = _SUBMISSION.json(path)
     if not isinstance(raw, dict):
         raise _SUBMISSION.damaged(path, "it is no object with the attempts of each task")
+    if not raw.keys() & outputs.keys():
+        raise InputError(
+            f"{path} and {solutions} have no task in common. Name the solutions of these tasks."
+        )
     solved = {
         name: [_is_solved(raw.get(name), number, grid) for number, grid in enumerate(grids)]
         for name, grids in outputs.items()
