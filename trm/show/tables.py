@@ -80,8 +80,9 @@ def metrics_table(metrics: Mapping[str, "Metric"]) -> FittedTable:
 def models_table(models: "Sequence[ShippedModel]") -> FittedTable:
     """The models that come with the package."""
     table = FittedTable(
-        Column("model", is_name=True), "task", ">cells", ">parameters", ">size", Column("metric"),
-        ">value", "95% interval", Column("of", right=True, leave_out=1),
+        "model", Column("task", leave_out=2), ">cells", ">parameters",
+        Column("size", right=True, leave_out=3), "metric", ">value", "95% interval",
+        Column("of", right=True, leave_out=1),
     )  # fmt: skip
     for model in models:
         interval = "{:.4f} to {:.4f}".format(*model.interval) if model.interval else ""
