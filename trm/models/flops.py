@@ -43,7 +43,7 @@ def train_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None 
     cycle, latents = l_cycles + 1, config.num_latents
     trials = latents if latents > 1 else 0
     without_gradient = trials * h_cycles or h_cycles - 1
-    learned = min(2, cycle) if config.gradient == "one_step" else cycle
+    learned = 2 if config.gradient == "one_step" else cycle
     applications = (without_gradient * cycle + cycle - learned) * _FORWARD
     applications += learned * _FORWARD_AND_BACKWARD
     heads = (_FORWARD_AND_BACKWARD + trials) * _head_flops(config, spec)

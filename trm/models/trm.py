@@ -114,24 +114,26 @@ class RecursiveCore(nn.Module):
         """Update the latent ``l_cycles`` times, then the answer once."""
         answer, latent = state
         injected = answer + embedded
+        of_latent = of_answer = self.apply_network
+        if self.answer_layers is not None:
+            of_answer = self.apply_answer_network
         constant = l_cycles - 1 if self.one_step else 0
         with torch.no_grad():
             for _ in range(constant):
-                latent = self.update(latent, injected, noise)
+                latent = self.update(latent, injected, noise, of_latent)
         for _ in range(l_cycles - constant):
-            latent = self.update(latent, injected, noise)
-        apply = self.apply_network if self.answer_layers is None else self.apply_answer_network
-        return LatentState(self.update(answer, latent, noise, apply), latent)
+            latent = self.update(latent, injected, noise, of_latent)
+        return LatentState(self.update(answer, latent, noise, of_answer), latent)
 
     def update(
         self,
         hidden: Hidden,
         injected: Hidden,
         noise: StateNoise | None,
-        apply: Callable[[Hidden, Hidden], Hidden] | None = None,
+        apply: Callable[[Hidden, Hidden], Hidden],
     ) -> Hidden:
         """Apply the network, move by the share ``damping`` (EqR, Huang et al. 2026), add noise."""
-        updated = (apply or self.apply_network)(hidden, injected)
+        updated = apply(hidden, injected)
         if self.damping != 1:
             updated = torch.lerp(hidden, updated, self.damping)
         return updated if noise is None else updated + noise.sample_like(updated)

@@ -6,6 +6,7 @@ import difflib
 import itertools
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from trm.config import RunConfig
@@ -102,7 +103,7 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
         CheckpointError: if there is no such checkpoint.
     """
     if name is None:
-        found = _newest_checkpoints(runs)
+        found = dict(_newest_checkpoints(runs))
         if not found:
             raise CheckpointError(
                 f"no run in {runs}/.{shipped_hint()} Give --ckpt, or train one, such as: "
@@ -139,17 +140,15 @@ def find_checkpoint(name: str | None, runs: Path = Path("runs")) -> Path:
 
 def has_runs(runs: Path = Path("runs")) -> bool:
     """Whether there is a run with a checkpoint, which is taken if none is named."""
-    return bool(_newest_checkpoints(runs))
+    return any(_newest_checkpoints(runs))
 
 
-def _newest_checkpoints(runs: Path) -> dict[Path, Path]:
-    """The newest checkpoint of each run RUNS/TASK/NAME; hidden and unreadable ones are skipped."""
-    found = {}
+def _newest_checkpoints(runs: Path) -> Iterator[tuple[Path, Path]]:
+    """Each run RUNS/TASK/NAME and its newest checkpoint; hidden and unreadable ones are skipped."""
     for run in _run_paths(runs):
         with contextlib.suppress(CheckpointError):
             if (path := last_checkpoint(run)) is not None:
-                found[run] = path
-    return found
+                yield run, path
 
 
 def _was_evaluated_or_finished(run: Path) -> bool:

@@ -79,17 +79,18 @@ def metrics_table(metrics: Mapping[str, "Metric"]) -> FittedTable:
 
 def models_table(models: "Sequence[ShippedModel]") -> FittedTable:
     """The models that come with the package."""
+    from trm.tasks.metrics import Metric  # imports numpy
+
     table = FittedTable(
         "model", Column("task", leave_out=2), ">cells", ">parameters",
         Column("size", right=True, leave_out=3), "metric", ">value", "95% interval",
         Column("of", right=True, leave_out=1),
     )  # fmt: skip
     for model in models:
-        interval = "{:.4f} to {:.4f}".format(*model.interval) if model.interval else ""
+        measured = Metric(model.value, model.examples, model.interval)
         table.add_row(
             model.name, model.task, f"{model.cells:,}", f"{model.num_parameters:,}",
-            size_text(model.num_bytes), model.metric, f"{model.value:.4f}", interval,
-            f"{model.examples:,}",
+            size_text(model.num_bytes), model.metric, *measured.texts,
         )  # fmt: skip
     return table
 

