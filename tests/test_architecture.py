@@ -16,6 +16,7 @@ LAYERS = (
     {"cli"},
     {"commands"},
     {"__init__"},
+    {"comparison"},
     {"training", "show"},
     {"evaluation", "publish"},
     {"inference"},

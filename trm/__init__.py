@@ -27,6 +27,7 @@ from trm.python_calls import python_call
 
 if TYPE_CHECKING:
     from trm.checkpoints.shipped import list_models
+    from trm.comparison.compare import compare
     from trm.datasets import build_data, open_data
     from trm.evaluation.evaluate import evaluate
     from trm.evaluation.sweep import sweep_eval
@@ -57,6 +58,7 @@ __all__ = [
     "TrmWarning",
     "__version__",
     "build_data",
+    "compare",
     "evaluate",
     "export_checkpoint",
     "hookimpl",
@@ -79,6 +81,7 @@ __all__ = [
 #: By module, the names that are imported on first use: ``import trm`` imports no torch.
 _LAZY_IMPORTS = {
     "trm.checkpoints.shipped": ("list_models",),
+    "trm.comparison.compare": ("compare",),
     "trm.datasets": ("build_data", "open_data"),
     "trm.evaluation.evaluate": ("evaluate",),
     "trm.evaluation.sweep": ("sweep_eval",),

@@ -15,7 +15,7 @@ from typing import Any
 
 import typer
 
-from trm.commands import data, doctor, evaluate, hub, runs, solve, sweep, train
+from trm.commands import compare, data, doctor, evaluate, hub, runs, solve, sweep, train
 from trm.commands import options as opt
 from trm.commands.help import Command, Group, usage_hint
 from trm.errors import StorageError, TrmError, TrmWarning
@@ -28,7 +28,7 @@ from trm.tasks.registry import list_tasks
 #: The commands in panels, in the order in which people use them.
 PANELS = {
     "Data": ["tasks", "build-data", "inspect-data"],
-    "Train": ["train", "config", "runs", "plot"],
+    "Train": ["train", "compare", "config", "runs", "plot"],
     "Use": ["solve", "models", "eval", "sweep-eval", "vote", "score"],
     "Share": ["push-hub", "import", "export"],
     "Help": ["doctor"],
@@ -57,6 +57,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train.app)
+app.add_typer(compare.app)
 app.add_typer(data.app)
 app.add_typer(evaluate.app)
 app.add_typer(sweep.app)

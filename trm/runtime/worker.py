@@ -1,4 +1,4 @@
-"""A process that torch's elastic launcher started: trm's own launcher, or torchrun.
+"""A process that another one started: torch's elastic launcher (trm's own, or torchrun's), or trm.
 
 It ends within seconds after its launcher, whatever it is doing then; see :func:`end_with_launcher`.
 """
@@ -20,7 +20,7 @@ from trm.errors import TrmError
 
 #: Set in the environment of workers whose errors the launcher prints.
 LAUNCHER_SHOWS_ERRORS = "LAUNCHER_SHOWS_ERRORS"
-#: The environment variable with the process ID of trm's own launcher.
+#: The environment variable with the process ID of trm's own launcher, or of ``trm compare``.
 LAUNCHER_PID = "LAUNCHER_PID"
 _ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 _PR_SET_PDEATHSIG = 1
@@ -52,16 +52,19 @@ def end_with_launcher(
     training at its next step, with a checkpoint. A worker that waits for others in C++ notices no
     signal, so a thread ends it a little later.
 
-    Until :func:`handle_interrupts`, SIGINT ends a worker at once, also while it waits in C++.
+    Until :func:`handle_interrupts`, SIGINT ends a worker of the elastic launcher at once, also
+    while it waits in C++.
 
     Args:
         environment: the variables of this process.
         step_s: how long a worker may take after that to finish its step, in seconds.
         save_s: how long it may take to save, see :func:`allow_last_save`.
     """
-    if not is_elastic_worker(environment):
+    is_worker = is_elastic_worker(environment)
+    if not is_worker and LAUNCHER_PID not in environment:
         return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if is_worker:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     launcher = int(environment.pop(LAUNCHER_PID, os.getppid()))  # processes of ours are no workers
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,185 @@
+"""Comparing settings: what ``trm compare`` and ``trm.compare`` do."""
+
+import importlib.util
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from trm.comparison.grid import read_grid
+from trm.comparison.picture import draw_comparison
+from trm.comparison.plan import Plan, PlannedRun, plan_rows
+from trm.comparison.processes import Job, Step, find_places, run_jobs
+from trm.comparison.report import Comparison, RowResult, RunResult
+from trm.comparison.results import TEST_FILE, read_result, result_files
+from trm.comparison.table import table_page
+from trm.errors import ConfigError, InputError
+from trm.runs.layout import LAST
+from trm.runs.lock import is_locked
+from trm.settings import train_command
+from trm.storage import check_writable, write_text
+
+#: The results in the folder of a comparison.
+TABLE, TABLE_JSON, PICTURES = "table.md", "table.json", ("accuracy.svg", "accuracy.png")
+#: Processes of a comparison that was killed may need some seconds to save and end.
+_ENDING_S = 15.0
+
+#: Called with the comparison so far, and the run that has just ended, such as
+#: ``base, seed 0``.
+OnRun = Callable[[Comparison, str], None]
+
+
+def compare(
+    grid: str | Path,
+    *,
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    on_run: OnRun | None = None,
+) -> Comparison:
+    """Train and compare the rows of a grid file with several seeds: ``trm compare``.
+
+    Each run is trained by ``trm train`` in a process of its own, and its last checkpoint is
+    evaluated on all test puzzles, in a single pass. If ``out`` has runs of this grid already, those
+    that are finished are kept, and one that was cut short is resumed. The results are written into
+    ``out`` after each run: ``table.md``, ``table.json``, and with matplotlib ``accuracy.svg`` and
+    ``accuracy.png``.
+
+    Args:
+        grid: a TOML file, see ``docs/how-to/compare.md``.
+        out: the folder of the runs and the results; by default ``runs/compare/NAME`` with the name
+            of the grid file.
+        jobs: runs that are trained at the same time; by default one for each GPU, or on a CPU as
+            many as its cores allow with ``OMP_NUM_THREADS`` threads (by default 1) each.
+        device: ``auto``, ``cpu``, ``cuda`` for all GPUs, ``cuda:1`` or ``mps``.
+        on_run: called before the first and after each run with the results so far, and with the
+            label of the run that ended; empty before the first.
+
+    Returns:
+        The results. Runs that failed are in its ``failures``.
+
+    Raises:
+        ConfigError: if the grid is invalid, or a row has changed since its runs were trained.
+        DataError: if there is no such data.
+        InputError, CheckpointError: if a file in ``out`` is damaged.
+        StorageError: if ``out`` cannot be written.
+    """
+    path = Path(grid)
+    read = read_grid(path)
+    folder = Path(out) if out is not None else Path("runs") / "compare" / path.stem
+    plan = plan_rows(read, folder)
+    places = find_places(device, jobs, is_timed=read.budget.unit == "minutes")
+    for run in plan.runs:
+        run.check_unchanged()
+    check_writable(folder / TABLE)
+    results: dict[str, RunResult] = {}
+    failures: dict[str, str] = {}
+    jobs_of: dict[str, PlannedRun] = {}
+    waiting = []
+    for run in plan.runs:
+        if (found := read_result(plan, run)) is not None:
+            results[run.label] = found
+        else:
+            waiting.append(job := _job(plan, run, folder))
+            jobs_of[str(job.log)] = run
+
+    def report(label: str) -> Comparison:
+        comparison = _comparison(plan, folder, results, failures)
+        _write(comparison)
+        if on_run:
+            on_run(comparison, label)
+        return comparison
+
+    def end(job: Job, reason: str | None) -> None:
+        run = jobs_of[str(job.log)]
+        found = read_result(plan, run) if reason is None else None
+        if found is not None:
+            results[run.label] = found
+        else:
+            failures[run.label] = reason or f"its evaluation is not in {run.folder}."
+        report(run.label)
+
+    comparison = report("")
+    if waiting:
+        _wait_for_ending(list(jobs_of.values()))
+        run_jobs(waiting, places, end)
+        comparison = _comparison(plan, folder, results, failures)
+    return comparison
+
+
+def _job(plan: Plan, run: PlannedRun, out: Path) -> Job:
+    """The commands that are missing of a run."""
+    steps = []
+    if not run.is_trained:
+        presets = {name: preset.settings for name, preset in plan.task.presets.items()}
+        command = train_command(run.config, plan.task.defaults, presets)[1:]
+        where = ["--out", str(out), "--run-name", run.folder.name, "--resume", "auto"]
+        steps.append(Step([*command, *where]))
+    _, flags = result_files(run.folder, plan.by_task)
+    data = [part for path in plan.data for part in ("--data", path)]
+    checkpoint = ["--ckpt", str(run.folder / LAST)]
+    steps.append(
+        Step(["eval", *checkpoint, *data, "--json", *flags], result=run.folder / TEST_FILE)
+    )
+    return Job(out / "logs" / f"{run.folder.name}.log", steps)
+
+
+def _wait_for_ending(runs: list[PlannedRun]) -> None:
+    """Wait for processes of a comparison that was killed.
+
+    Raises:
+        ConfigError: if something else trains one of the runs.
+    """
+    began = time.monotonic()
+    for run in runs:
+        while is_locked(run.folder):
+            if time.monotonic() - began > _ENDING_S:
+                raise ConfigError(
+                    f"{run.folder} is being trained by another process. Wait for it, or name "
+                    "another --out."
+                )
+            time.sleep(0.2)
+
+
+def _comparison(
+    plan: Plan, folder: Path, results: dict[str, RunResult], failures: dict[str, str]
+) -> Comparison:
+    rows = tuple(
+        RowResult(
+            name=planned.row.name,
+            preset=planned.preset,
+            settings=planned.row.values,
+            num_parameters=planned.num_parameters,
+            gflop_per_puzzle=planned.answer_flops / 1e9,
+            runs=tuple(results[run.label] for run in planned.runs if run.label in results),
+        )
+        for planned in plan.rows
+    )
+    sizes = {len(run.scores) for row in rows for run in row.runs}
+    if len(sizes) > 1:
+        raise InputError(
+            f"the runs in {folder} have answers to {' and '.join(map(str, sorted(sizes)))} puzzles."
+            " Name another --out."
+        )
+    return Comparison(
+        grid=plan.grid.path,
+        out=folder,
+        task=plan.task.name,
+        metric=plan.metric,
+        data=plan.data,
+        digest=plan.digest,
+        budget=plan.grid.budget,
+        seeds=plan.grid.seeds,
+        rows=rows,
+        failures=dict(failures),
+    )
+
+
+def _write(comparison: Comparison) -> None:
+    """Write the results so far."""
+    out = comparison.out
+    write_text(out / TABLE, table_page(comparison))
+    write_text(out / TABLE_JSON, json.dumps(comparison.as_json(), indent=2) + "\n")
+    if comparison.num_finished and importlib.util.find_spec("matplotlib") is not None:
+        for name in PICTURES:
+            draw_comparison(out / name, comparison)
