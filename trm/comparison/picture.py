@@ -47,7 +47,10 @@ def draw_comparison(path: Path, comparison: Comparison) -> None:
         from matplotlib.ticker import PercentFormatter
 
         figure, axes = line_figure(points)
-        axes.margins(x=0.12)
+        low, high = zip(*map(_bar, rows.values()), strict=True)
+        axes.set_xlim(*_padded(min(places), max(places), 0.3 * max(places)))
+        bottom, top = _padded(min(low), max(high), 0.05)
+        axes.set_ylim(max(0.0, bottom), min(1.0, top) if max(high) <= 1 else top)
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         for index, ((number, row), x) in enumerate(zip(rows.items(), places, strict=True)):
             color = COLORS[index % len(COLORS)]
@@ -71,6 +74,12 @@ def _bar(row: RowResult) -> tuple[float, float]:
     if len(row.runs) == 1 and row.interval is not None:
         return row.interval
     return min(row.values), max(row.values)
+
+
+def _padded(low: float, high: float, least: float) -> tuple[float, float]:
+    """The limits of an axis, with room to both sides; its length is at least about ``least``."""
+    room = max(0.08 * (high - low), (least - (high - low)) / 2, 1e-9)
+    return low - room, high + room
 
 
 def _side_by_side(costs: list[float]) -> list[float]:

@@ -153,6 +153,7 @@ def plan_rows(grid: Grid, out: Path) -> Plan:
 
 def _plan_row(grid: Grid, number: int, config: RunConfig, data: Dataset, out: Path) -> PlannedRow:
     row, spec = grid.rows[number], puzzle_spec(data.meta, config.model)
+    memory = estimate_memory(resolve_dtype(config, torch.device("cpu")), spec)
 
     def step_flops(steps: int) -> float:
         return estimate_time(config, spec, 1.0, device="cpu", total=steps).step_flops
@@ -172,9 +173,7 @@ def _plan_row(grid: Grid, number: int, config: RunConfig, data: Dataset, out: Pa
     return PlannedRow(
         row=row,
         preset=grid.preset_of(row),
-        num_parameters=estimate_memory(
-            resolve_dtype(config, torch.device("cpu")), spec
-        ).num_parameters,
+        num_parameters=memory.num_parameters,
         answer_flops=config.model.halt_max_steps * eval_step_flops(config.model, spec),
         runs=tuple(runs),
     )
