@@ -4,7 +4,6 @@ import dataclasses
 import importlib
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -260,26 +259,6 @@ def test_counted_operations_of_a_checkpoint(checkpoint: Callable[..., Path], run
     task, _, tokens, *_, batch, _ = row.strip("| ").split(" | ")
     prefix = CheckpointConfig.model_validate_json(file.read_text()).run.model.prefix_len
     assert (task, tokens, batch) == ("sudoku", str(4 * 4 + prefix), "24")
-
-
-def test_recipes_for_equal_time(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipes = module("recipes", monkeypatch)
-    monkeypatch.setattr(recipes, "ROUNDS", 1)
-    monkeypatch.setattr(recipes, "STEPS_PER_ROUND", 2)
-    file = tmp_path / "r.json"
-    arguments = ("--json", str(file), "--steps", "3", "--seeds", "0", "--test", "20")
-    printed = run("recipes.py", *arguments, "--only", "damping 0.95")
-    found = json.loads(file.read_text())
-    assert found["runs"].keys() == {"preset mini / 0", "damping 0.95 / 0"}
-    assert found["runs"]["preset mini / 0"]["steps"] == 3
-    assert found["cost"]["preset mini"] == 1
-    steps = round(3 / found["cost"]["damping 0.95"])
-    assert found["runs"]["damping 0.95 / 0"]["steps"] == steps
-    assert re.search(rf"^\| damping 0\.95 \| \d\.\d\d \| {steps} \| 0\.\d+ \|", printed, re.M)
-    again = run("recipes.py", *arguments, "--only", "damping 0.95")  # nothing is trained again
-    assert again.splitlines()[-2:] == printed.splitlines()[-2:]
-    with pytest.raises(SystemExit, match="measured with another steps"):
-        run("recipes.py", "--json", str(file), "--steps", "4")
 
 
 def test_made_up_answers_are_voted_on(

@@ -46,7 +46,17 @@ MOST_DATA = {
     "arc2": {"--num-train": 8, "--num-test": 4, "--num-aug": 3},
 }
 #: Commands whose output a model decides: its numbers differ between machines.
-OF_A_MODEL = ("train", "eval", "solve", "sweep-eval", "vote", "runs", "push-hub", "import")
+OF_A_MODEL = (
+    "train",
+    "compare",
+    "eval",
+    "solve",
+    "sweep-eval",
+    "vote",
+    "runs",
+    "push-hub",
+    "import",
+)
 _NUMBER = re.compile(r"\b[0-9a-f]{7,40}\b|[0-9][0-9,]*(\.[0-9]+)?(e[+-][0-9]+)?")
 _TRM = """\
 #!{python} -ISE

@@ -7,6 +7,7 @@ from types import MappingProxyType
 import pytest
 
 import trm
+from trm.comparison.grid import read_grid
 from trm.config import RunConfig
 from trm.evaluation.checkpoint_manifest import ManifestEntry, read_manifest
 from trm.hub_names import parse_name
@@ -15,6 +16,7 @@ from trm.tasks.metrics import AccuracyEvaluator
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "recipes" / "published.toml"
+LOG = ROOT / "docs" / "experiments.md"
 ENTRIES = read_manifest(FILE)
 HEADLINES = MappingProxyType(
     {
@@ -76,7 +78,24 @@ def test_the_readme_and_the_page_have_the_reported_number(entry: ManifestEntry) 
     assert f"| `{entry.ckpt}` | {entry.task} | {data}" in page
 
 
-RECIPES = sorted(set(FILE.parent.glob("*.toml")) - {FILE})
+GRIDS = sorted(FILE.parent.glob("compare-*.toml"))
+RECIPES = sorted(set(FILE.parent.glob("*.toml")) - {FILE, *GRIDS})
+
+
+@pytest.mark.parametrize("file", GRIDS, ids=lambda file: file.stem)
+def test_a_grid_is_complete(file: Path) -> None:
+    grid = read_grid(file)
+    configs = [grid.config(row) for row in grid.rows]
+    assert len({config.model_dump_json() for config in configs}) == len(configs) > 20
+    assert configs[0] == trm.run_config(
+        grid.task, preset=grid.preset, settings={"train.eval_every_steps": 0}
+    )
+    results = LOG.read_text().partition("| part | time of a step |")[2].partition("\n\n")[0]
+    shown = re.findall(r"^\| ([^|]+) \| [\d.]+ \| \d+ \|", results, re.M)
+    assert [row.name for row in grid.rows] == shown
+    build, compare = re.findall(r"^#   (trm .*)$", file.read_text(), re.M)
+    assert build.startswith(f"trm build-data {grid.task} --preset {grid.preset}")
+    assert compare == f"trm compare recipes/{file.name}"
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)

@@ -12,6 +12,7 @@ sud.csv, maze.csv       puzzles with answers
 sud.txt, maze.txt ...    one puzzle a line; ``drawn.txt``: Sudokus that are drawn
 sud.npz, arc.npz        saved predictions of the run; ``cut.npz.partial``: of half an evaluation
 submission.json         of ``trm vote``
+grid.toml               two rows of that run; ``comparison``: of ``trm compare``
 eval.json, vote.json    results with ``--json``; ``sweep.json``: of ``trm sweep-eval --out``
 answers.csv             answers to ``sud.txt``
 tiny.toml               the settings of those runs
@@ -27,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.sandbox import Sandbox
-from trm import evaluate
+from trm import compare, evaluate
 
 TINY = """\
 [model]
@@ -99,6 +100,21 @@ num_heads = 1
 [train]
 max_steps = 1
 """
+#: Without the length of the run and what follows.
+_TINY_START = TINY.partition("\nmax_steps")[0]
+GRID = f"""\
+task = "sudoku"
+preset = "mini"
+seeds = 0
+budget = {{ steps = 1 }}
+{_TINY_START}
+[[rows]]
+name = "base"
+
+[[rows]]
+name = "other"
+optim.lr = 0.5
+"""
 MANIFEST = """\
 [[checkpoint]]
 ckpt = "runs/sudoku/sud"
@@ -119,6 +135,7 @@ def build_base(folder: Path) -> None:
     (folder / "tiny.toml").write_text(TINY)
     (folder / "recipe.toml").write_text(RECIPE)
     (folder / "all.toml").write_text(MANIFEST)
+    (folder / "grid.toml").write_text(GRID)
     (folder / "sud.txt").write_text(".1...24114322.1.\n....14323..141..\n1...............\n")
     (folder / "drawn.txt").write_text(_DRAWN)
     with Sandbox(folder, seconds=300) as sandbox:
@@ -130,6 +147,7 @@ def build_base(folder: Path) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             evaluate("runs/sudoku/sud", data=["data/sudoku"], batch_size=2, device="cpu",
                      save_predictions="cut.npz", on_progress=_interrupt)  # fmt: skip
+        compare("grid.toml", out="comparison", device="cpu")
     _write_csv(folder / "data/sudoku", folder / "sud.csv")
     for name in ("train", "test"):
         _write_csv(folder / "data/sudoku", folder / "csv" / f"{name}.csv")

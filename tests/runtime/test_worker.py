@@ -47,6 +47,16 @@ def test_a_worker_that_no_signal_ends_ends_after_its_launcher(
     assert done.stdout == expected
 
 
+def test_a_command_of_a_comparison_ends_with_it_too() -> None:
+    launcher = LAUNCHER.replace(', "TORCHELASTIC_RUN_ID": "x"', "")
+    assert launcher != LAUNCHER
+    program = WORKER.format(more="", save_s=60, waits=True)
+    done = subprocess.run(
+        [sys.executable, "-c", launcher, program], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout == ""
+
+
 def test_a_worker_whose_launcher_has_died_before_it_began() -> None:
     gone = {LAUNCHER_PID: "1", "TORCHELASTIC_RUN_ID": "x"}
     done = subprocess.run(

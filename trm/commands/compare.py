@@ -44,6 +44,9 @@ def compare(
     ] = None,
     device: opt.Device = None,
     as_json: opt.AsJson = False,
+    dry_run: Annotated[
+        bool, opt.option(opt.BASICS, "--dry-run", "Show the runs of the grid, and exit.")
+    ] = False,
 ) -> None:
     """Train several settings with equal budgets and several seeds, and compare them.
 
@@ -51,7 +54,15 @@ def compare(
     short. All rows answer the same test puzzles, and are tested in pairs against the first row.
     """
     from trm.comparison.compare import compare as compare_grid
+    from trm.comparison.compare import open_comparison
 
+    if dry_run:
+        from trm.comparison.table import headline, plan_table
+
+        opened = open_comparison(grid, folder)
+        out.print_parts(headline(opened.comparison))
+        out.print(plan_table(opened))
+        return
     latest: list[Comparison] = []
 
     def show(found: "Comparison", label: str) -> None:

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trm.comparison.grid import read_grid
@@ -11,10 +12,9 @@ from trm.comparison.picture import draw_comparison
 from trm.comparison.plan import Plan, PlannedRun, plan_rows
 from trm.comparison.processes import Job, Step, find_places, run_jobs
 from trm.comparison.report import Comparison, RowResult, RunResult
-from trm.comparison.results import TEST_FILE, read_result, result_files
+from trm.comparison.results import TEST_FILE, evaluation_command, read_result
 from trm.comparison.table import table_page
 from trm.errors import ConfigError, InputError
-from trm.runs.layout import LAST
 from trm.runs.lock import is_locked
 from trm.settings import train_command
 from trm.storage import check_writable, write_text
@@ -64,47 +64,108 @@ def compare(
         InputError, CheckpointError: if a file in ``out`` is damaged.
         StorageError: if ``out`` cannot be written.
     """
-    path = Path(grid)
-    read = read_grid(path)
-    folder = Path(out) if out is not None else Path("runs") / "compare" / path.stem
-    plan = plan_rows(read, folder)
-    places = find_places(device, jobs, is_timed=read.budget.unit == "minutes")
-    for run in plan.runs:
-        run.check_unchanged()
+    opened = open_comparison(grid, out)
+    plan, folder = opened.plan, opened.out
+    places = find_places(device, jobs, is_timed=plan.grid.budget.unit == "minutes")
     check_writable(folder / TABLE)
-    results: dict[str, RunResult] = {}
-    failures: dict[str, str] = {}
-    jobs_of: dict[str, PlannedRun] = {}
-    waiting = []
+    missing = {}
     for run in plan.runs:
-        if (found := read_result(plan, run)) is not None:
-            results[run.label] = found
-        else:
-            waiting.append(job := _job(plan, run, folder))
-            jobs_of[str(job.log)] = run
+        if run.label not in opened.results:
+            job = _job(plan, run, folder)
+            missing[id(job)] = run, job
 
     def report(label: str) -> Comparison:
-        comparison = _comparison(plan, folder, results, failures)
+        comparison = opened.comparison
         _write(comparison)
         if on_run:
             on_run(comparison, label)
         return comparison
 
     def end(job: Job, reason: str | None) -> None:
-        run = jobs_of[str(job.log)]
+        run, _ = missing[id(job)]
         found = read_result(plan, run) if reason is None else None
         if found is not None:
-            results[run.label] = found
+            opened.results[run.label] = found
         else:
-            failures[run.label] = reason or f"its evaluation is not in {run.folder}."
+            opened.failures[run.label] = reason or f"its evaluation is not in {run.folder}."
         report(run.label)
 
     comparison = report("")
-    if waiting:
-        _wait_for_ending(list(jobs_of.values()))
-        run_jobs(waiting, places, end)
-        comparison = _comparison(plan, folder, results, failures)
+    if missing:
+        _wait_for_ending([run for run, _ in missing.values()])
+        run_jobs([job for _, job in missing.values()], places, end)
+        comparison = opened.comparison
     return comparison
+
+
+@dataclass
+class OpenedComparison:
+    """A grid and what its folder has of it.
+
+    Attributes:
+        out: the folder.
+        results: of the finished runs, by their labels.
+        failures: why a run failed, by its label.
+    """
+
+    plan: Plan
+    out: Path
+    results: dict[str, RunResult] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def comparison(self) -> Comparison:
+        """The results so far.
+
+        Raises:
+            InputError: if runs answered different numbers of puzzles.
+        """
+        plan, results = self.plan, self.results
+        rows = tuple(
+            RowResult(
+                name=planned.row.name,
+                preset=planned.preset,
+                settings=planned.row.values,
+                num_parameters=planned.num_parameters,
+                gflop_per_puzzle=planned.answer_flops / 1e9,
+                runs=tuple(results[run.label] for run in planned.runs if run.label in results),
+            )
+            for planned in plan.rows
+        )
+        sizes = {len(run.scores) for row in rows for run in row.runs}
+        if len(sizes) > 1:
+            raise InputError(
+                f"the runs in {self.out} have answers to {' and '.join(map(str, sorted(sizes)))} "
+                "puzzles. Name another --out."
+            )
+        return Comparison(
+            grid=plan.grid.path,
+            out=self.out,
+            task=plan.task.name,
+            metric=plan.metric,
+            data=plan.data,
+            digest=plan.digest,
+            budget=plan.grid.budget,
+            seeds=plan.grid.seeds,
+            rows=rows,
+            failures=dict(self.failures),
+        )
+
+
+def open_comparison(grid: str | Path, out: str | Path | None) -> OpenedComparison:
+    """Read a grid, and the results that its folder has. Nothing is written.
+
+    Args:
+        grid, out: as for :func:`compare`, with the same errors.
+    """
+    path = Path(grid)
+    folder = Path(out) if out is not None else Path("runs") / "compare" / path.stem
+    opened = OpenedComparison(plan_rows(read_grid(path), folder), folder)
+    for run in opened.plan.runs:
+        run.check_unchanged()
+        if (found := read_result(opened.plan, run)) is not None:
+            opened.results[run.label] = found
+    return opened
 
 
 def _job(plan: Plan, run: PlannedRun, out: Path) -> Job:
@@ -115,12 +176,7 @@ def _job(plan: Plan, run: PlannedRun, out: Path) -> Job:
         command = train_command(run.config, plan.task.defaults, presets)[1:]
         where = ["--out", str(out), "--run-name", run.folder.name, "--resume", "auto"]
         steps.append(Step([*command, *where]))
-    _, flags = result_files(run.folder, plan.by_task)
-    data = [part for path in plan.data for part in ("--data", path)]
-    checkpoint = ["--ckpt", str(run.folder / LAST)]
-    steps.append(
-        Step(["eval", *checkpoint, *data, "--json", *flags], result=run.folder / TEST_FILE)
-    )
+    steps.append(Step(evaluation_command(plan, run), result=run.folder / TEST_FILE))
     return Job(out / "logs" / f"{run.folder.name}.log", steps)
 
 
@@ -139,40 +195,6 @@ def _wait_for_ending(runs: list[PlannedRun]) -> None:
                     "another --out."
                 )
             time.sleep(0.2)
-
-
-def _comparison(
-    plan: Plan, folder: Path, results: dict[str, RunResult], failures: dict[str, str]
-) -> Comparison:
-    rows = tuple(
-        RowResult(
-            name=planned.row.name,
-            preset=planned.preset,
-            settings=planned.row.values,
-            num_parameters=planned.num_parameters,
-            gflop_per_puzzle=planned.answer_flops / 1e9,
-            runs=tuple(results[run.label] for run in planned.runs if run.label in results),
-        )
-        for planned in plan.rows
-    )
-    sizes = {len(run.scores) for row in rows for run in row.runs}
-    if len(sizes) > 1:
-        raise InputError(
-            f"the runs in {folder} have answers to {' and '.join(map(str, sorted(sizes)))} puzzles."
-            " Name another --out."
-        )
-    return Comparison(
-        grid=plan.grid.path,
-        out=folder,
-        task=plan.task.name,
-        metric=plan.metric,
-        data=plan.data,
-        digest=plan.digest,
-        budget=plan.grid.budget,
-        seeds=plan.grid.seeds,
-        rows=rows,
-        failures=dict(failures),
-    )
 
 
 def _write(comparison: Comparison) -> None:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -38,7 +38,7 @@ class RunResult:
     steps: int
     seconds: float
     training_flops: float
-    scores: NDArray[np.float64]
+    scores: NDArray[np.float64] = field(repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """For ``table.json``."""

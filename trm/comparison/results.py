@@ -8,8 +8,6 @@
 ================  ==================================================================================
 """
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
@@ -21,7 +19,7 @@ from trm.evaluation.predictions import Predictions
 from trm.reading import FileReader, finite_number
 from trm.runs.best_and_last import last_checkpoint
 from trm.runs.checkpoint import read_progress
-from trm.runs.layout import METRICS_FILE
+from trm.runs.layout import LAST, METRICS_FILE
 from trm.runs.metrics_file import oldest_first
 from trm.tasks.metrics import Metric
 
@@ -108,7 +106,11 @@ def _training_flops(run: PlannedRun) -> float:
     return float(f"{total:.6g}")  # a speed is a quotient of measured times: the rest is rounding
 
 
-def result_files(folder: Path, by_task: bool) -> tuple[Path, list[str]]:
-    """The file of the scores of a run, and the flags of ``trm eval`` that write it."""
-    file = folder / (SCORES_FILE if by_task else ANSWERS_FILE)
-    return file, ["--per-task" if by_task else "--save-predictions", str(file)]
+def evaluation_command(plan: Plan, run: PlannedRun) -> list[str]:
+    """The arguments of ``trm`` that evaluate the last checkpoint and write the scores."""
+    if plan.by_task:
+        words, file = "trm eval --json --per-task", SCORES_FILE
+    else:
+        words, file = "trm eval --json --save-predictions", ANSWERS_FILE
+    data = [part for path in plan.data for part in ("--data", path)]
+    return [*words.split()[1:], str(run.folder / file), "--ckpt", str(run.folder / LAST), *data]

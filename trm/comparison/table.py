@@ -1,15 +1,19 @@
 """The table of a comparison."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from trm.comparison.report import Comparison, PairedTest, RowResult
 from trm.show.fitted_table import Column, FittedTable, markdown
+
+if TYPE_CHECKING:
+    from trm.comparison.compare import OpenedComparison
 
 
 def comparison_table(comparison: Comparison) -> FittedTable:
     """One row for each row of the grid. A row that is not finished says so."""
     table = FittedTable(
-        Column("row", wraps=True),
+        Column("row", is_name=True),
         f">{comparison.metric.replace('_', ' ')}",
         Column("95% interval", leave_out=1),
         ">vs. first", ">p", ">steps", ">time",
@@ -27,6 +31,22 @@ def comparison_table(comparison: Comparison) -> FittedTable:
             f"{row.gflop_per_puzzle:.3g}",
             f"{row.num_parameters:,}",
         )
+    return table
+
+
+def plan_table(opened: "OpenedComparison") -> FittedTable:
+    """What ``trm compare --dry-run`` shows: the runs of each row."""
+    table = FittedTable(
+        Column("row", is_name=True), ">finished", ">steps", ">GFLOP a puzzle", ">parameters"
+    )
+    seeds = len(opened.plan.grid.seeds)
+    for planned, row in zip(opened.plan.rows, opened.comparison.rows, strict=True):
+        train = planned.runs[0].config.train
+        table.add_row(
+            row.name, f"{len(row.runs)} of {seeds}",
+            "-" if train.max_minutes else f"{train.max_steps:,}",
+            f"{row.gflop_per_puzzle:.3g}", f"{row.num_parameters:,}",
+        )  # fmt: skip
     return table
 
 
