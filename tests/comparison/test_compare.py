@@ -302,3 +302,18 @@ def test_the_places_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     if cores > 1:
         with pytest.raises(ConfigError, match=r"Use --jobs 1, or set OMP_NUM_THREADS to less\."):
             find_places("cpu", cores, is_timed=False)
+
+
+def test_puzzles_whose_answers_vote_are_compared_by_task(tmp_path: Path) -> None:
+    data = tmp_path / "d"
+    trm.build_data("arc1", out=data, no_concept=True, num_train=1, num_test=3, num_aug=2)
+    grid = write_grid(tmp_path, data, seeds="[0]", budget="steps = 1")
+    grid.write_text(grid.read_text().replace('"sudoku"', '"arc1"'))
+    found = trm.compare(grid, out=tmp_path / "o", device="cpu")
+    assert (found.metric, found.failures, found.num_finished) == ("pass@2", {}, 2)
+    base, other = found.rows
+    scores = json.loads((base.runs[0].run / "scores.json").read_text())
+    assert base.runs[0].scores.tolist() == [scores[name]["pass@2"] for name in sorted(scores)]
+    assert len(scores) == 3
+    test = found.tests[other.name]
+    assert (test.better, test.worse, test.p) == (0, 0, 1.0)  # nothing is learned in one step

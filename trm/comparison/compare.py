@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,11 +68,7 @@ def compare(
     plan, folder = opened.plan, opened.out
     places = find_places(device, jobs, is_timed=plan.grid.budget.unit == "minutes")
     check_writable(folder / TABLE)
-    missing = {}
-    for run in plan.runs:
-        if run.label not in opened.results:
-            job = _job(plan, run, folder)
-            missing[id(job)] = run, job
+    missing = {run.label: run for run in plan.runs if run.label not in opened.results}
 
     def report(label: str) -> Comparison:
         comparison = opened.comparison
@@ -81,19 +77,18 @@ def compare(
             on_run(comparison, label)
         return comparison
 
-    def end(job: Job, reason: str | None) -> None:
-        run, _ = missing[id(job)]
-        found = read_result(plan, run) if reason is None else None
+    def end(label: str, reason: str | None) -> None:
+        found = read_result(plan, missing[label]) if reason is None else None
         if found is not None:
-            opened.results[run.label] = found
+            opened.results[label] = found
         else:
-            opened.failures[run.label] = reason or f"its evaluation is not in {run.folder}."
-        report(run.label)
+            opened.failures[label] = reason or "it left no evaluation. Start the command again."
+        report(label)
 
     comparison = report("")
     if missing:
-        _wait_for_ending([run for run, _ in missing.values()])
-        run_jobs([job for _, job in missing.values()], places, end)
+        _wait_for_ending(missing.values())
+        run_jobs([_job(plan, run, folder) for run in missing.values()], places, end)
         comparison = opened.comparison
     return comparison
 
@@ -177,10 +172,10 @@ def _job(plan: Plan, run: PlannedRun, out: Path) -> Job:
         where = ["--out", str(out), "--run-name", run.folder.name, "--resume", "auto"]
         steps.append(Step([*command, *where]))
     steps.append(Step(evaluation_command(plan, run), result=run.folder / TEST_FILE))
-    return Job(out / "logs" / f"{run.folder.name}.log", steps)
+    return Job(run.label, out / "logs" / f"{run.folder.name}.log", steps)
 
 
-def _wait_for_ending(runs: list[PlannedRun]) -> None:
+def _wait_for_ending(runs: Iterable[PlannedRun]) -> None:
     """Wait for processes of a comparison that was killed.
 
     Raises:

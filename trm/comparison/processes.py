@@ -99,9 +99,11 @@ class Job:
     """The commands of a run, one after the other.
 
     Attributes:
+        label: of the run.
         log: the file that gets what they print.
     """
 
+    label: str
     log: Path
     steps: list[Step]
 
@@ -143,7 +145,7 @@ class _Running:
 
 
 def run_jobs(
-    jobs: Sequence[Job], places: Places, on_end: Callable[[Job, str | None], None]
+    jobs: Sequence[Job], places: Places, on_end: Callable[[str, str | None], None]
 ) -> None:
     """Run all jobs, one at a time on each place. A job that fails does not stop the others.
 
@@ -152,7 +154,7 @@ def run_jobs(
     Args:
         jobs: in the order in which they begin. Their finished steps are removed.
         places: where.
-        on_end: called after each job with the reason if it failed.
+        on_end: called after each job with its label, and the reason if it failed.
     """
     waiting, free = list(jobs), list(places.devices)
     environment = _environment(places.threads)
@@ -171,7 +173,7 @@ def run_jobs(
                     continue
                 running.remove(one)
                 free.append(one.device)
-                on_end(one.job, None if code == 0 else _reason(one.job.log, code))
+                on_end(one.job.label, None if code == 0 else _reason(one.job.log, code))
     finally:
         _stop([one.process for one in running])
 
