@@ -1,5 +1,6 @@
 """The command that compares settings: ``compare``."""
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -112,4 +113,7 @@ def _show(found: "Comparison", as_json: bool) -> None:
     out.print(comparison_table(found))
     for line in remarks(found):
         out.print_parts(line)
-    notes.remark(f"wrote {found.out}/table.md, table.json and accuracy.svg")
+    if importlib.util.find_spec("matplotlib") is None:
+        notes.remark(f"wrote {found.out}/table.md; for the picture: pip install matplotlib")
+    else:
+        notes.remark(f"wrote {found.out}/table.md and accuracy.svg")

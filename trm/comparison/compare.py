@@ -70,12 +70,11 @@ def compare(
     check_writable(folder / TABLE)
     missing = {run.label: run for run in plan.runs if run.label not in opened.results}
 
-    def report(label: str) -> Comparison:
+    def report(label: str) -> None:
         comparison = opened.comparison
         _write(comparison)
         if on_run:
             on_run(comparison, label)
-        return comparison
 
     def end(label: str, reason: str | None) -> None:
         found = read_result(plan, missing[label]) if reason is None else None
@@ -85,12 +84,11 @@ def compare(
             opened.failures[label] = reason or "it left no evaluation. Start the command again."
         report(label)
 
-    comparison = report("")
+    report("")
     if missing:
         _wait_for_ending(missing.values())
         run_jobs([_job(plan, run, folder) for run in missing.values()], places, end)
-        comparison = opened.comparison
-    return comparison
+    return opened.comparison
 
 
 @dataclass
