@@ -113,7 +113,9 @@ def _show(found: "Comparison", as_json: bool) -> None:
     out.print(comparison_table(found))
     for line in remarks(found):
         out.print_parts(line)
-    if importlib.util.find_spec("matplotlib") is None:
+    if not found.num_finished:
+        notes.remark(f"wrote {found.out}/table.md")
+    elif importlib.util.find_spec("matplotlib") is None:
         notes.remark(f"wrote {found.out}/table.md; for the picture: pip install matplotlib")
     else:
         notes.remark(f"wrote {found.out}/table.md and accuracy.svg")
