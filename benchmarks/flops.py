@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from trm.config import ModelConfig, RunConfig
+from trm.config import RunConfig, TRMConfig
 from trm.models import PuzzleSpec, TinyRecursiveModel
-from trm.models.flops import application_flops, eval_step_flops, train_step_flops
+from trm.models.flops import eval_step_flops, layer_flops, train_step_flops
 from trm.runs.checkpoint import CheckpointConfig
 from trm.tasks.registry import get_task
 
@@ -38,7 +38,7 @@ class Model:
     batch: int
 
     @property
-    def config(self) -> ModelConfig:
+    def config(self) -> TRMConfig:
         """The architecture."""
         return self.run.model
 
@@ -93,7 +93,7 @@ def table(models: Iterable[Model]) -> str:
         lines.append(
             f"| {model.name} | {model.num_parameters / 1e6:.2f} M "
             f"| {config.prefix_len + spec.seq_len} "
-            f"| {format_gflop(application_flops(config, spec))} "
+            f"| {format_gflop(config.l_layers * layer_flops(config, spec))} "
             f"| {format_gflop(training)} | {format_gflop(step)} "
             f"| {format_gflop(step * config.halt_max_steps)} "
             f"| {model.batch} | {training * model.batch / 1e12:.3g} TFLOP |"

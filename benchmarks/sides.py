@@ -18,7 +18,7 @@ import torch
 from flops import MODELS, Model
 from torch import Tensor
 
-from trm.config import ModelConfig, OptimConfig
+from trm.config import OptimConfig, TRMConfig
 from trm.data import Batch
 from trm.inference.rollout_pool import Request, RolloutPool
 from trm.models import PuzzleSpec, TinyRecursiveModel
@@ -72,7 +72,7 @@ class Job:
         """The model in this size and type."""
         model = next(model for model in MODELS if model.name == self.model)
         changes, tokens = SIZES[self.size]
-        config = ModelConfig.model_validate(
+        config = TRMConfig.model_validate(
             model.config.model_dump() | changes | {"forward_dtype": self.dtype}
         )
         spec = model.spec

@@ -1,8 +1,8 @@
 """Forget which plugins are installed, so that they are looked for again."""
 
-from trm.plugins import load_plugins, plugins_of
+from trm import plugins
 
 
 def forget_plugins() -> None:
-    load_plugins.cache_clear()
-    plugins_of.cache_clear()
+    for cached in (plugins.load_plugins, plugins._installed, plugins.plugins_of):
+        cached.cache_clear()

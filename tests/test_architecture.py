@@ -25,14 +25,14 @@ LAYERS = (
     {"recipes", "datasets", "pictures"},
     {"tasks", "trackers"},
     {"data", "models"},
-    {"plugins", "settings"},
+    {"settings"},
     {"reading"},
     {"config", "hub", "storage"},
-    {"hub_names", "html_text", "python_calls"},
+    {"hub_names", "html_text", "plugins", "python_calls"},
     {"errors"},
 )
 #: The types that the hook specifications name.
-HOOKED = {"trm.tasks.base", "trm.trackers.base"}
+HOOKED = {"trm.models.base", "trm.tasks.base", "trm.trackers.base"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 
 from trm import recipes
-from trm.config import GROUPS, ModelConfig, RunConfig, TrainConfig, setting_names
+from trm.config import GROUPS, RunConfig, TrainConfig, TRMConfig, setting_names
 from trm.errors import ConfigError
 from trm.settings import ResolvedSettings, load
 
@@ -83,7 +83,7 @@ def test_a_later_source_keeps_the_other_settings_of_a_group() -> None:
     )
     model = resolved.config.model
     assert (model.h_cycles, model.l_cycles, model.halt_max_steps) == (1, 4, 5)
-    assert model.hidden_size == ModelConfig().hidden_size
+    assert model.hidden_size == TRMConfig().hidden_size
     assert resolved.config.task == "maze"
 
 
@@ -358,27 +358,27 @@ def test_every_setting_is_described() -> None:
 
 def test_heads_need_not_divide_the_width_of_an_mlp() -> None:
     with pytest.raises(ValidationError, match="hidden_size 10 is not divisible by num_heads"):
-        ModelConfig(hidden_size=10, num_heads=4)
-    assert ModelConfig(hidden_size=10, num_heads=4, mlp_t=True).hidden_size == 10
+        TRMConfig(hidden_size=10, num_heads=4)
+    assert TRMConfig(hidden_size=10, num_heads=4, mlp_t=True).hidden_size == 10
 
 
 def test_rotary_positions_need_an_even_head_width() -> None:
     with pytest.raises(ValidationError, match="rotary positions need an even head width, not 3"):
-        ModelConfig(hidden_size=12, num_heads=4)
-    assert ModelConfig(hidden_size=12, num_heads=4, pos_encodings="learned").head_dim == 3
+        TRMConfig(hidden_size=12, num_heads=4)
+    assert TRMConfig(hidden_size=12, num_heads=4, pos_encodings="learned").head_dim == 3
 
 
 def test_a_puzzle_embedding_must_fit_its_tokens() -> None:
     with pytest.raises(ValidationError, match="puzzle_emb_dim 65 does not fit puzzle_emb_len"):
-        ModelConfig(hidden_size=32, puzzle_emb_dim=65, puzzle_emb_len=2)
-    assert ModelConfig(hidden_size=32, puzzle_emb_dim=64, puzzle_emb_len=2).prefix_len == 2
+        TRMConfig(hidden_size=32, puzzle_emb_dim=65, puzzle_emb_len=2)
+    assert TRMConfig(hidden_size=32, puzzle_emb_dim=64, puzzle_emb_len=2).prefix_len == 2
 
 
 @pytest.mark.parametrize(
     ("width", "tokens", "prefix"), [(None, 16, 16), (None, 0, 1), (33, 0, 2), (0, 16, 0), (0, 0, 0)]
 )
 def test_the_length_of_the_prefix(width: int | None, tokens: int, prefix: int) -> None:
-    model = ModelConfig(hidden_size=32, puzzle_emb_dim=width, puzzle_emb_len=tokens)
+    model = TRMConfig(hidden_size=32, puzzle_emb_dim=width, puzzle_emb_len=tokens)
     assert model.prefix_len == prefix
     assert model.puzzle_emb_width == (32 if width is None else width)
 

@@ -9,7 +9,7 @@ plugin has a registry next to its base class: :mod:`trm.tasks.registry`,
 import importlib
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -17,14 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from trm.errors import PluginError, TrmWarning
+from trm.errors import PluginError, TrmWarning, did_you_mean
 
 if TYPE_CHECKING:
+    from trm.models.base import RecursiveModel
     from trm.tasks.base import Task
     from trm.trackers.base import Tracker
 
 ENTRY_POINT_GROUP = "trm.plugins"
-BUILT_IN = ("trm.tasks.arc", "trm.tasks.maze", "trm.tasks.sudoku", "trm.trackers")
+#: The modules of the built-in plugins by hook; those of models import torch, so only they need it.
+BUILT_IN = {
+    "trm_register_tasks": ("trm.tasks.arc", "trm.tasks.maze", "trm.tasks.sudoku"),
+    "trm_register_trackers": ("trm.trackers",),
+    "trm_register_models": ("trm.models.kinds",),
+}
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -43,6 +49,10 @@ class HookSpecs:
     def trm_register_trackers(self, register: "Callable[[type[Tracker]], None]") -> None:
         """Call ``register(cls)`` for each :class:`~trm.trackers.base.Tracker` of the plugin."""
 
+    @hookspec
+    def trm_register_models(self, register: "Callable[[type[RecursiveModel]], None]") -> None:
+        """Call ``register(cls)`` for each kind of :class:`~trm.models.base.RecursiveModel`."""
+
 
 class PluginWarning(TrmWarning):
     """An installed plugin is broken and was skipped."""
@@ -57,15 +67,25 @@ class Plugin:
 
 
 @cache
-def load_plugins() -> tuple[Plugin, ...]:
-    """All plugins, the built-in ones first. A broken plugin is skipped with one warning."""
-    plugins = []
-    for origin, load in _plugins():
+def load_plugins(hook: str) -> tuple[Plugin, ...]:
+    """The built-in plugins of a hook, then all installed ones.
+
+    A broken plugin is skipped with one warning.
+    """
+    return (*_loaded(_built_in(hook)), *_installed())
+
+
+@cache
+def _installed() -> tuple[Plugin, ...]:
+    return tuple(_loaded(_entry_points()))
+
+
+def _loaded(plugins: Iterable[tuple[str, Callable[[], object]]]) -> Iterator[Plugin]:
+    for origin, load in plugins:
         try:
-            plugins.append(Plugin(origin, _registered(load(), origin)))
+            yield Plugin(origin, _registered(load(), origin))
         except Exception as error:  # third-party code may raise anything
             warn_skipped(origin, error)
-    return tuple(plugins)
 
 
 @cache
@@ -82,7 +102,7 @@ def plugins_of(kind: str, hook: str, check: Callable[[Any], None]) -> dict[str, 
         PluginError: if two plugins provide the same name.
     """
     found: dict[str, tuple[Any, str]] = {}
-    for plugin in load_plugins():
+    for plugin in load_plugins(hook):
         try:
             for registered in plugin.registered[hook]:
                 check(registered)
@@ -98,6 +118,36 @@ def plugins_of(kind: str, hook: str, check: Callable[[Any], None]) -> dict[str, 
                 )
             found[name] = (registered, plugin.origin)
     return found
+
+
+def model_config_class(kind: str) -> Any:
+    """The class of the settings of a kind of model, see :class:`trm.config.model.ModelConfig`.
+
+    Raises:
+        PluginError: if there is no such kind. The message suggests the nearest name.
+    """
+    found = plugins_of("kind of model", "trm_register_models", check_model)
+    if kind not in found:
+        raise PluginError(f"unknown kind of model {kind!r:.80}. {did_you_mean(kind, found)}")
+    return found[kind][0].config_class
+
+
+def check_model(registered: Any) -> None:
+    """Check the class that a plugin registers as a kind of model.
+
+    Raises:
+        TypeError: if it is no complete class of a model.
+    """
+    if not isinstance(registered, type) or not callable(getattr(registered, "recurse", None)):
+        raise TypeError(f"registered {registered!r:.80}, not a subclass of RecursiveModel")
+    check_name_and_summary("kind of model", registered.__name__, registered)
+    fields = getattr(getattr(registered, "config_class", None), "model_fields", {})
+    kind = fields["kind"].default if "kind" in fields else None
+    if kind != registered.name:  # type: ignore[attr-defined]
+        raise TypeError(
+            f"registered {registered.__name__}, whose config_class is no ModelConfig with the kind "
+            f"{registered.name!r}"  # type: ignore[attr-defined]
+        )
 
 
 def check_name_and_summary(kind: str, cls: str, registered: Any) -> None:
@@ -134,10 +184,14 @@ def warn_skipped(origin: str, error: Exception) -> None:
     warnings.warn(message, PluginWarning, stacklevel=3)
 
 
-def _plugins() -> Iterator[tuple[str, Callable[[], object]]]:
-    """The origin and the loader of each plugin, the built-in ones first."""
-    for module in BUILT_IN:
+def _built_in(hook: str) -> Iterator[tuple[str, Callable[[], object]]]:
+    """The origin and the loader of each built-in plugin of a hook."""
+    for module in BUILT_IN[hook]:
         yield "built in", lambda module=module: importlib.import_module(module)  # type: ignore[misc]
+
+
+def _entry_points() -> Iterator[tuple[str, Callable[[], object]]]:
+    """The origin and the loader of each installed plugin."""
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         yield f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.name, entry.load
 

@@ -12,25 +12,22 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from trm.config import (
+    DEFAULT_KIND,
     GROUPS,
-    DataConfig,
-    EvalConfig,
-    ModelConfig,
-    OptimConfig,
     RunConfig,
-    TrainConfig,
+    groups_of,
     setting_names,
 )
-from trm.errors import ConfigError, did_you_mean
+from trm.errors import ConfigError, PluginError, did_you_mean
 from trm.reading import FileReader, parse_toml
 
 ENV_PREFIX = "TRM_"
@@ -43,6 +40,9 @@ MIXERS: Mapping[bool, Mapping[str, Any]] = {
     True: {"mlp_t": True, "pos_encodings": "none"},
     False: {"mlp_t": False, "pos_encodings": "rope"},
 }
+#: Name, value and source of a setting.
+Setting = tuple[str, Any, str]
+_KIND = "model.kind"
 #: Settings by group and name, such as ``{"optim": {"lr": 1e-4}}``.
 Settings = Mapping[str, Mapping[str, Any]]
 _FILES = FileReader(ConfigError, "Name a TOML file with settings.", "cannot be used")
@@ -56,11 +56,6 @@ class _Sources(BaseSettings):
     """
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__")
-    model: ModelConfig = ModelConfig()
-    optim: OptimConfig = OptimConfig()
-    train: TrainConfig = TrainConfig()
-    data: DataConfig = DataConfig()
-    eval: EvalConfig = EvalConfig()
 
 
 class _Environment(EnvSettingsSource):
@@ -87,7 +82,7 @@ class ResolvedSettings:
 
     def rows(self) -> Iterator[tuple[str, Any, str]]:
         """Name, value and source of every setting, in the order of the fields."""
-        for name in setting_names():
+        for name in setting_names(self.config.model.kind):
             group, key = name.split(".")
             value = getattr(getattr(self.config, group), key)
             yield name, value, self.sources.get(name, "default")
@@ -124,21 +119,57 @@ def load(
     from_file = read_file(config_file) if config_file else {}
     for name in FILE_HEADER:
         from_file.pop(name, None)
+    of_run = list(_from_run(run, task)) if run else []
+    of_preset = list(_flatten(preset or {}, f"preset {preset_name}"))
+    of_file = list(_flatten(from_file, f"file {config_file}"))
+    given = [
+        *((name, value, flag) for name, (value, flag) in (flags or {}).items()),
+        *map(_parse_assignment, assignments),
+    ]
+    kind = _kind([*of_run, *of_preset, *of_file, *_kind_in_environment(), *given])
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for name, value, source in (
-        *_flatten(defaults or {}, f"task {task}"),
-        *(_from_run(run, task) if run else ()),
-        *_flatten(preset or {}, f"preset {preset_name}"),
-        *_flatten(from_file, f"file {config_file}"),
-        *_from_environment(),
-        *((name, value, flag) for name, (value, flag) in (flags or {}).items()),
-        *map(_parse_assignment, assignments),
+        *_of_task(_flatten(defaults or {}, f"task {task}"), kind),
+        *of_run,
+        *_of_preset(of_preset, kind),
+        *of_file,
+        *_from_environment(kind),
+        *given,
     ):
-        _check_name(name, source)
-        values[name] = None if _is_none(name, value) else value
+        _check_name(name, source, kind)
+        values[name] = None if _is_none(name, value, kind) else value
         sources[name] = source
     return ResolvedSettings(_validate(task, values, sources), sources, preset_name)
+
+
+def _kind(settings: Iterable[Setting]) -> str:
+    """The kind of model that the last of these settings names.
+
+    Raises:
+        ConfigError: if there is no such kind; the message names the source.
+    """
+    kind, source = DEFAULT_KIND, ""
+    for name, value, origin in settings:
+        if name == _KIND:
+            kind, source = value, origin
+    try:
+        groups_of(str(kind))
+    except PluginError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return str(kind)
+
+
+def _of_task(settings: Iterable[Setting], kind: str) -> Iterator[Setting]:
+    """The defaults of a task; those of the model are for a TRM."""
+    is_trm = kind == DEFAULT_KIND
+    return (one for one in settings if is_trm or not one[0].startswith("model."))
+
+
+def _of_preset(settings: Iterable[Setting], kind: str) -> Iterator[Setting]:
+    """The settings of a preset; those of the model that this kind does not have do not apply."""
+    names = setting_names(kind)
+    return (one for one in settings if one[0] in names or not one[0].startswith("model."))
 
 
 def train_command(
@@ -152,18 +183,26 @@ def train_command(
         presets: the settings of the task's presets, by name.
     """
     commands = []
+    kind, names = config.model.kind, setting_names(config.model.kind)
     for preset, chosen in {"": {}, **presets}.items():
         for flag, mixer in (([], {}), (["--mlp-t"], MIXERS[True]), (["--no-mlp-t"], MIXERS[False])):
+            if not {f"model.{name}" for name in mixer} <= set(names):
+                continue
             values = {
                 name: value
-                for source in (defaults, chosen, {"model": mixer})
-                for name, value, _ in _flatten(source, "")
+                for source in (
+                    _of_task(_flatten(defaults, ""), kind),
+                    _of_preset(_flatten(chosen, ""), kind),
+                    _flatten({"model": mixer}, ""),
+                )
+                for name, value, _ in source
             }
             commands.append(
                 ["trm", "train", config.task]
+                + (["--model", kind] if kind != DEFAULT_KIND else [])
                 + (["--preset", preset] if preset else [])
                 + flag
-                + assignments(config, _validate(config.task, values, {}))
+                + assignments(config, _validate(config.task, {**values, _KIND: kind}, {}))
             )
     return min(commands, key=len)
 
@@ -171,9 +210,9 @@ def train_command(
 def assignments(config: RunConfig, base: RunConfig) -> list[str]:
     """``--set NAME=VALUE`` for each setting that differs from a base configuration."""
     arguments = []
-    for name in setting_names():
+    for name in setting_names(config.model.kind):
         group, key = name.split(".")
-        value, other = (getattr(getattr(source, group), key) for source in (config, base))
+        value, other = (getattr(getattr(source, group), key, None) for source in (config, base))
         if value != other:
             arguments += ["--set", f"{name}={_format_value(value)}"]
     return arguments
@@ -189,7 +228,7 @@ def _format_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")  # TOML needs the escape
 
 
-def _flatten(settings: Settings, source: str) -> Iterator[tuple[str, Any, str]]:
+def _flatten(settings: Settings, source: str) -> Iterator[Setting]:
     """Dotted name, value and source of each setting."""
     fields: Any
     for group, fields in settings.items():
@@ -200,7 +239,7 @@ def _flatten(settings: Settings, source: str) -> Iterator[tuple[str, Any, str]]:
             yield f"{group}.{key}", value, source
 
 
-def _from_run(run: Path, task: str) -> Iterator[tuple[str, Any, str]]:
+def _from_run(run: Path, task: str) -> Iterator[Setting]:
     config = read_run_config(run)
     if config.task != task:
         raise ConfigError(
@@ -228,8 +267,16 @@ def read_file(path: Path) -> dict[str, Any]:
     return _FILES.toml(path)
 
 
-def _from_environment() -> Iterator[tuple[str, Any, str]]:
-    known = {ENV_PREFIX + name.replace(".", "__").upper(): name for name in setting_names()}
+def _kind_in_environment() -> Iterator[Setting]:
+    variable = f"{ENV_PREFIX}MODEL__KIND"
+    for name, value in os.environ.items():
+        if name.upper() == variable:
+            yield _KIND, value, f"environment {variable}"
+
+
+def _from_environment(kind: str) -> Iterator[Setting]:
+    names = setting_names(kind)
+    known = {ENV_PREFIX + name.replace(".", "__").upper(): name for name in names}
     variables = [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]
     for variable in variables:
         if variable not in _OTHER_VARIABLES and variable.upper() not in known:
@@ -238,12 +285,16 @@ def _from_environment() -> Iterator[tuple[str, Any, str]]:
                 f"unknown environment variable {variable}. {nearest} "
                 "Unset it; `trm config TASK` lists the settings."
             )
-    for name, text, _ in _flatten(_Environment(_Sources)(), ""):
+    if not variables:
+        return
+    fields: dict[str, Any] = {name: (cls, None) for name, cls in groups_of(kind).items()}
+    sources = create_model("_Sources", __base__=_Sources, **fields)
+    for name, text, _ in _flatten(_Environment(sources)(), ""):
         variable = f"{ENV_PREFIX}{name.replace('.', '__').upper()}"
         yield name, _parse_value(text), f"environment {variable}"
 
 
-def _parse_assignment(text: str) -> tuple[str, Any, str]:
+def _parse_assignment(text: str) -> Setting:
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set {text}: no '='. Write --set model.hidden_size=384.")
@@ -259,18 +310,20 @@ def _parse_value(value: str) -> Any:
     return table["value"] if len(table) == 1 else value.strip()
 
 
-def _is_none(name: str, value: Any) -> bool:
+def _is_none(name: str, value: Any, kind: str) -> bool:
     """Whether a value means None, which TOML and the environment cannot express."""
     group, key = name.split(".")
-    optional = type(None) in get_args(GROUPS[group].model_fields[key].annotation)
+    optional = type(None) in get_args(groups_of(kind)[group].model_fields[key].annotation)
     return optional and value in ("none", "null")
 
 
-def _check_name(name: str, source: str) -> None:
-    names = setting_names()
+def _check_name(name: str, source: str, kind: str) -> None:
+    names = setting_names(kind)
     if name in names:
         return
     group = name.split(".")[0]
+    if kind != DEFAULT_KIND and group == "model" and name in setting_names():
+        raise ConfigError(f"{source}: a model of kind {kind} has no setting {name!r}. Remove it.")
     known = [n for n in names if n.startswith(f"{group}.")] if group in GROUPS else names
     hint = did_you_mean(name, known)
     if group not in GROUPS:

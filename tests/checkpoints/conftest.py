@@ -11,7 +11,7 @@ import yaml
 from torch import Tensor
 
 from trm.checkpoints.published.tensor_names import PREFIX, to_published
-from trm.config import ModelConfig
+from trm.config import TRMConfig
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.tasks.registry import get_task
 
@@ -21,7 +21,7 @@ class Example:
     """A checkpoint on disk, with the model and tensors that it was made from."""
 
     file: Path
-    model: ModelConfig
+    model: TRMConfig
     seq_len: int
     tensors: dict[str, Tensor]
 
@@ -53,9 +53,7 @@ def example(tmp_path: Path) -> Callable[..., Example]:
         **settings: Any,
     ) -> Example:
         defaults = get_task(task).defaults["model"]
-        model = ModelConfig(
-            **{**defaults, "hidden_size": 32, "forward_dtype": "float32", **settings}
-        )
+        model = TRMConfig(**{**defaults, "hidden_size": 32, "forward_dtype": "float32", **settings})
         generator = torch.Generator().manual_seed(0)
         spec = PuzzleSpec(vocab_size, seq_len, rows)
         network = TinyRecursiveModel(model, spec, generator=generator)

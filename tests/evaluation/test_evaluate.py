@@ -12,7 +12,7 @@ from torch import Tensor
 
 import trm
 from tests.eval_batches import eval_batches
-from trm.config import ModelConfig, RunConfig
+from trm.config import RunConfig, TRMConfig
 from trm.data import write
 from trm.errors import CheckpointError, DataError, InputError
 from trm.evaluation.evaluate import evaluate
@@ -115,7 +115,7 @@ def test_data_that_is_not_there_is_refused(model: trm.Model, tmp_path: Path) -> 
 
 
 def test_averaged_weights_go_in_and_out() -> None:
-    config = ModelConfig(hidden_size=8, num_heads=2, puzzle_emb_len=1)
+    config = TRMConfig(hidden_size=8, num_heads=2, puzzle_emb_len=1)
     network = TinyRecursiveModel(config, PuzzleSpec(4, 3))
     average = EMA(dict(network.named_parameters()), 0.5)
     own = network.output_head.weight.detach().clone()

@@ -10,7 +10,7 @@ import pytest
 
 import trm
 from tests.eval_batches import eval_batches
-from trm.config import ModelConfig
+from trm.config import TRMConfig
 from trm.data import Batch, Split
 from trm.errors import ConfigError
 from trm.evaluation import loop as module
@@ -34,7 +34,7 @@ def split(mini_data: Path) -> Split:
 @pytest.fixture(scope="module")
 def network() -> TinyRecursiveModel:
     """A model that is not asked anything."""
-    return TinyRecursiveModel(ModelConfig(hidden_size=8, num_heads=2), PuzzleSpec(6, 16))
+    return TinyRecursiveModel(TRMConfig(hidden_size=8, num_heads=2), PuzzleSpec(6, 16))
 
 
 @pytest.fixture

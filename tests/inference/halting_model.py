@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from trm.config import ModelConfig
+from trm.config import TRMConfig
 from trm.data import Batch
 from trm.inference.latent_noise import LatentNoise
 from trm.models import PuzzleSpec, TinyRecursiveModel
@@ -13,7 +13,7 @@ SEQ, MAX_STEPS = 6, 5
 
 def halting_model() -> TinyRecursiveModel:
     """One whose rows halt at different steps, some at none, and whose answers noise changes."""
-    config = ModelConfig(
+    config = TRMConfig(
         hidden_size=16, num_heads=2, swiglu_multiple=16, puzzle_emb_len=2, h_cycles=1, l_cycles=1,
         halt_max_steps=MAX_STEPS, forward_dtype="float64",
     )  # fmt: skip

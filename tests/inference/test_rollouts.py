@@ -10,7 +10,7 @@ import torch
 import trm
 from tests.inference.halting_model import MAX_STEPS, SEQ, by_hand, halting_model
 from tests.inference.test_rollout_pool import batches
-from trm.config import ModelConfig
+from trm.config import TRMConfig
 from trm.data import Batch, Split
 from trm.evaluation.evaluate import evaluate
 from trm.evaluation.loop import restored, run_evaluation
@@ -164,7 +164,7 @@ def split(mini_data: Path) -> Split:
 @pytest.fixture(scope="module")
 def network() -> TinyRecursiveModel:
     """An untrained model of 4x4 boards, whose answers are anything."""
-    config = ModelConfig(
+    config = TRMConfig(
         hidden_size=16, num_heads=2, swiglu_multiple=16, h_cycles=1, l_cycles=1,
         halt_max_steps=3, forward_dtype="float64",
     )  # fmt: skip

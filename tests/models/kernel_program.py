@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trm.config import ModelConfig
+from trm.config import TRMConfig
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.models.layers import GLU, select_glu, silu_glu
 
@@ -76,7 +76,7 @@ def model_run(name: str, kernels: str, device: torch.device, *, training: bool) 
         "hidden_size": 16, "num_heads": 2, "h_cycles": 2, "l_cycles": 2, "swiglu_multiple": 8,
         "forward_dtype": "float32" if device.type == "cpu" else "bfloat16",
     }  # fmt: skip
-    config = ModelConfig.model_validate(settings | MODELS[name])
+    config = TRMConfig.model_validate(settings | MODELS[name])
     rng = torch.Generator().manual_seed(1)
     model = TinyRecursiveModel(config, PuzzleSpec(6, 9), generator=rng).to(device)
     inputs = torch.randint(0, 6, (3, 9), generator=rng, dtype=torch.int32).to(device)
@@ -94,7 +94,7 @@ def model_run(name: str, kernels: str, device: torch.device, *, training: bool) 
 
 
 def results(device: torch.device, dtypes: list[str]) -> dict[str, Any]:
-    kernel = select_glu(ModelConfig())
+    kernel = select_glu(TRMConfig())
     with torch.no_grad():
         cases = {dtype: products(kernel, device, getattr(torch, dtype)) for dtype in dtypes}
     models = {
@@ -143,7 +143,7 @@ def without_interpreter() -> dict[str, Any]:
     """The result on a CPU without the interpreter, and the kernel compiled for a GPU."""
     x, weight = torch.randn(2, 7, 5).bfloat16(), torch.randn(6, 5).bfloat16()
     with torch.no_grad(), Calls() as calls:
-        same = torch.equal(select_glu(ModelConfig())(weight, x, -1), silu_glu(weight, x, -1))
+        same = torch.equal(select_glu(TRMConfig())(weight, x, -1), silu_glu(weight, x, -1))
     return {"same": same, "calls": calls.count, "assembly": assembly()}
 
 

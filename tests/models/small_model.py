@@ -3,21 +3,21 @@
 import torch
 from torch import Tensor
 
-from trm.config import ModelConfig
+from trm.config import TRMConfig
 from trm.models import PuzzleSpec, TinyRecursiveModel
 
 SPEC = PuzzleSpec(vocab_size=6, seq_len=9, num_puzzle_identifiers=4)
 
 
-def small(**changes: object) -> ModelConfig:
+def small(**changes: object) -> TRMConfig:
     settings: dict[str, object] = {
         "hidden_size": 16, "num_heads": 2, "h_cycles": 2, "l_cycles": 2, "swiglu_multiple": 16,
         "puzzle_emb_len": 2, "halt_max_steps": 3, "forward_dtype": "float32",
     }  # fmt: skip
-    return ModelConfig.model_validate(settings | changes)
+    return TRMConfig.model_validate(settings | changes)
 
 
-def build(config: ModelConfig, seed: int = 0) -> TinyRecursiveModel:
+def build(config: TRMConfig, seed: int = 0) -> TinyRecursiveModel:
     return TinyRecursiveModel(config, SPEC, generator=torch.Generator().manual_seed(seed))
 
 

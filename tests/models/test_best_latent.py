@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from tests.models.small_model import SPEC, build, puzzles, small
-from trm.models import LatentState, StateNoise, TinyRecursiveModel, answer_losses, best_latent_step
+from trm.models import LatentState, StateNoise, TinyRecursiveModel, answer_losses
+from trm.models.best_latent import best_latent_step
 
 LABELS = torch.randint(0, 6, (3, 9), generator=torch.Generator().manual_seed(2))
 
@@ -29,7 +30,7 @@ def test_all_latents_get_the_answer_of_the_best() -> None:
     costs = torch.stack([losses(step.logits) for step in steps])
     best_latent = costs.argmin(0)
     assert len(set(best_latent.tolist())) > 1  # otherwise the choice would not show
-    output = best_latent_step(model, state, embedded(model), losses)
+    output = model.training_step(state, embedded(model), losses)
     for row, best in enumerate(best_latent.tolist()):
         assert torch.equal(output.logits[row], steps[best].logits[row])
         assert torch.equal(output.halt_logits[row], steps[best].halt_logits[row])
@@ -41,7 +42,7 @@ def test_all_latents_get_the_answer_of_the_best() -> None:
 def test_only_the_best_latent_has_a_gradient() -> None:
     model = build(small(num_latents=2))
     state = model.initial_training_state(3)
-    best_latent_step(model, state, embedded(model), losses).logits.square().sum().backward()
+    model.training_step(state, embedded(model), losses).logits.square().sum().backward()
     gradients = [p.grad.clone() for p in model.core.parameters()]
     model.zero_grad()
     with torch.no_grad():
@@ -60,7 +61,7 @@ def test_only_the_best_latent_has_a_gradient() -> None:
 def test_equal_latents_give_the_published_step() -> None:
     one, two = build(small()), build(small(num_latents=2))
     two.load_state_dict({**one.state_dict(), "other_latent_inits": one.latent_init[None]})
-    several = best_latent_step(two, two.initial_training_state(3), embedded(two), losses)
+    several = two.training_step(two.initial_training_state(3), embedded(two), losses)
     published = one(one.initial_state(3), embedded(one))
     for part, same in zip(several[1:], published[1:], strict=True):
         assert torch.equal(part, same)
@@ -121,8 +122,8 @@ def test_the_best_latent_learns_with_the_same_noise_as_in_its_trial(h_cycles: in
         for k in range(3)
     ]
     best_latent = torch.stack([losses(step.logits) for step in steps]).argmin(0)
-    output = best_latent_step(model, state, embedded(model), losses, None, noise())
+    output = best_latent_step(model, state, embedded(model), losses, model.core.depth, noise())
     for row, best in enumerate(best_latent.tolist()):
         assert torch.equal(output.logits[row], steps[best].logits[row])
-    quiet = best_latent_step(model, state, embedded(model), losses)
+    quiet = model.training_step(state, embedded(model), losses)
     assert not torch.equal(output.logits, quiet.logits)

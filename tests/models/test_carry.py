@@ -2,7 +2,7 @@
 
 import torch
 
-from trm.config import ModelConfig
+from trm.config import TRMConfig
 from trm.models import (
     Carry,
     LatentState,
@@ -16,7 +16,7 @@ from trm.models import (
 
 
 def model() -> TinyRecursiveModel:
-    config = ModelConfig(hidden_size=8, num_heads=2, puzzle_emb_len=1, forward_dtype="float32")
+    config = TRMConfig(hidden_size=8, num_heads=2, puzzle_emb_len=1, forward_dtype="float32")
     return TinyRecursiveModel(config, PuzzleSpec(4, 3), generator=torch.Generator().manual_seed(0))
 
 

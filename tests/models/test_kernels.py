@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from trm.config import ModelConfig
+from trm.config import TRMConfig
 from trm.errors import ConfigError
 from trm.models.layers import select_glu, silu_glu
 
@@ -69,7 +69,7 @@ def test_the_plain_version_is_chosen_by_default(
 ) -> None:
     if name is not None:
         monkeypatch.setenv("TRM_KERNELS", name)
-    assert select_glu(ModelConfig()) is silu_glu
+    assert select_glu(TRMConfig()) is silu_glu
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_unknown_choice_is_refused(
 ) -> None:
     monkeypatch.setenv("TRM_KERNELS", name)
     with pytest.raises(ConfigError) as error:
-        select_glu(ModelConfig())
+        select_glu(TRMConfig())
     assert str(error.value) == f"environment TRM_KERNELS: {message}"
 
 
@@ -93,7 +93,7 @@ def test_triton_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "triton", None)
     monkeypatch.delitem(sys.modules, "trm.models.kernels", raising=False)
     with pytest.raises(ConfigError, match=r"^environment TRM_KERNELS: .* pip install triton, "):
-        select_glu(ModelConfig())
+        select_glu(TRMConfig())
 
 
 @needs_triton

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.models.small_model import small
-from trm.config import ModelConfig
+from trm.config import TRMConfig
 from trm.errors import ConfigError
 from trm.models.layers import (
     KERNELS_VARIABLE,
@@ -106,13 +106,13 @@ def test_attention_without_positions_ignores_the_order(rng: torch.Generator) -> 
 
 @pytest.mark.parametrize("mlp_t", [False, True])
 def test_a_block_ends_normalised(mlp_t: bool, rng: torch.Generator) -> None:
-    config = ModelConfig(hidden_size=32, num_heads=2, mlp_t=mlp_t, swiglu_multiple=16)
+    config = TRMConfig(hidden_size=32, num_heads=2, mlp_t=mlp_t, swiglu_multiple=16)
     out = Block(config, 7)(torch.randn(3, 7, 32, generator=rng), None)
     torch.testing.assert_close(out.square().mean(-1), torch.ones(3, 7), atol=1e-3, rtol=0)
 
 
 def test_swiglus_have_the_published_sizes() -> None:
-    config = ModelConfig(mlp_t=True, pos_encodings="none")
+    config = TRMConfig(mlp_t=True, pos_encodings="none")
     block = Block(config, 97)
     shapes = {name: tuple(p.shape) for name, p in block.named_parameters()}
     assert shapes == {

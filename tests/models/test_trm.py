@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.models.small_model import SPEC, build, puzzles, small
-from trm.config import ModelConfig
+from trm.config import TRMConfig
 from trm.errors import ConfigError
 from trm.models import Depth, LatentState, PuzzleSpec, StateNoise, TinyRecursiveModel
 
@@ -110,8 +110,8 @@ def test_rows_of_a_batch_are_independent() -> None:
 
 def test_published_sudoku_model_has_the_published_number_of_parameters() -> None:
     with torch.device("meta"):
-        mlp = TinyRecursiveModel(ModelConfig(mlp_t=True, pos_encodings="none"), PuzzleSpec(11, 81))
-        attention = TinyRecursiveModel(ModelConfig(), PuzzleSpec(11, 81))
+        mlp = TinyRecursiveModel(TRMConfig(mlp_t=True, pos_encodings="none"), PuzzleSpec(11, 81))
+        attention = TinyRecursiveModel(TRMConfig(), PuzzleSpec(11, 81))
     assert mlp.num_parameters == 5_028_866
     assert attention.num_parameters == 6_828_034
 

@@ -2,12 +2,16 @@
 
 The published code computed the vectors in float32 on the CPU: evaluation, six training steps with
 the carry, gradients, both optimizers and the average of the weights. ``trm_act*`` have the continue
-loss. ``derived_*`` are ablations of the paper, put together from its blocks.
+loss. ``derived_*`` are ablations of the paper, put together from its blocks. The others are the other
+models of the published code.
 """
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +20,15 @@ from safetensors import safe_open
 from torch import Tensor
 
 from trm.checkpoints.published.tensor_names import trm_name
-from trm.config import ModelConfig, OptimConfig, RunConfig, TrainConfig
+from trm.config import OptimConfig, RunConfig, TrainConfig
 from trm.models import (
     PuzzleBatch,
     PuzzleSpec,
-    TinyRecursiveModel,
+    RecursiveModel,
+    create_model,
+    get_model_class,
     initial_carry,
+    list_model_kinds,
     replace_halted,
     step_loss,
 )
@@ -39,6 +46,8 @@ OUR_METRIC = {
     "q_halt_loss": "halting_loss",
     "q_continue_loss": "continue_loss",
 }
+#: The model of the files that do not name one.
+NETWORK = "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1"
 OUTPUTS = ("logits", "halt_logits", "continue_logits")
 #: What was derived from the published model, as settings.
 DERIVED = {
@@ -49,12 +58,17 @@ DERIVED = {
 
 @dataclass
 class Reference:
-    """A file of reference vectors: tensors by published name, and the settings."""
+    """A file of reference vectors: tensors by published name, and the settings.
+
+    With ``restarts``, a row that ended in the evaluation started again: only what comes before says
+    anything.
+    """
 
     tensors: dict[str, Tensor]
     config: RunConfig
     spec: PuzzleSpec
     num_eval_steps: int
+    restarts: bool
 
     @classmethod
     def read(cls, path: Path) -> "Reference":
@@ -62,19 +76,20 @@ class Reference:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             meta = file.metadata()
         published, optim = json.loads(meta["config"]), json.loads(meta["optimizer"])
-        same = ("hidden_size", "num_heads", "expansion", "pos_encodings", "halt_max_steps",
-                "halt_exploration_prob", "forward_dtype", "puzzle_emb_len")  # fmt: skip
-        derived = json.loads(meta.get("options", "{}")).get("derive")
-        model = ModelConfig(
-            l_layers=published["L_layers"],
-            h_cycles=published["H_cycles"],
-            l_cycles=published["L_cycles"],
-            puzzle_emb_dim=published["puzzle_emb_ndim"],
-            mlp_t=published.get("mlp_t", False),
-            act_continue=not published.get("no_ACT_continue", True),
-            **{name: published[name] for name in same},
-            **DERIVED.get(derived, {}),
+        options = json.loads(meta.get("options", "{}"))
+        network = f"recursive_reasoning.{meta['model']}" if "model" in meta else NETWORK
+        (kind,) = (
+            name
+            for name, installed in list_model_kinds().items()
+            if installed.model.published and installed.model.published.network == network
         )
+        settings = get_model_class(kind).published.settings
+        model = {
+            name: published[theirs] for theirs, name in settings.items() if theirs in published
+        }
+        if not published.get("no_ACT_continue", True) or options.get("compute_target_q"):
+            model["act_continue"] = True
+        model |= {"kind": kind, **DERIVED.get(options.get("derive"), {})}
         config = RunConfig(
             task="reference",
             model=model,
@@ -86,15 +101,15 @@ class Reference:
         spec = PuzzleSpec(
             published["vocab_size"], published["seq_len"], published["num_puzzle_identifiers"]
         )
-        return cls(tensors, config, spec, int(meta["steps"]))
+        return cls(tensors, config, spec, int(meta["steps"]), published.get("act_inference", False))
 
-    def group(self, prefix: str) -> dict[str, Tensor]:
+    def group(self, prefix: str, ours: Callable[[str], str] = trm_name) -> dict[str, Tensor]:
         """The tensors with a prefix, by our names."""
         named = {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)}
-        return {name_here(name): tensor for name, tensor in named.items()}
+        return {ours(name): tensor for name, tensor in named.items()}
 
-    def model(self) -> TinyRecursiveModel:
-        model = TinyRecursiveModel(self.config.model, self.spec)
+    def model(self) -> RecursiveModel:
+        model = create_model(self.config.model, self.spec)
         model.load_state_dict(self.group("w."))
         return model
 
@@ -107,36 +122,41 @@ class Reference:
         return TrainStep(state, self.config, total_steps=1)
 
 
-def name_here(published: str) -> str:
-    """The name of a tensor; a second network, for the answer, is called ``H_level`` there."""
-    name = trm_name(published.replace("H_level", "L_level"))
-    return name.replace("core.layers", "core.answer_layers") if "H_level" in published else name
-
-
 @pytest.fixture(scope="module")
 def reference(model_file: Path) -> Reference:
     return Reference.read(model_file)
 
 
+def state_name(published: str) -> str:
+    """``z_H`` is the answer, ``z_L3`` the third latent."""
+    latent = re.fullmatch(r"z_L(\d?)", published)
+    return f"latent_{latent[1]}".removesuffix("_") if latent else "answer"
+
+
 def test_evaluation(reference: Reference) -> None:
     model, puzzles = reference.model(), reference.batch(0)
+    running = torch.ones(len(puzzles.inputs), dtype=torch.bool)
     with torch.no_grad():
         embedded = model.embed(puzzles.inputs, model.puzzle_vectors(puzzles.identifiers))
         state = model.initial_state(len(puzzles.inputs))
         for step in range(reference.num_eval_steps):
-            state, logits, halt_logits, _ = model(state, embedded)
-            loss = step_loss(logits, halt_logits, puzzles.labels)
-            expected = {
-                name: reference.tensors[f"eval.{step}.{name}"]
-                for name in ("logits", "halt_logits", "loss")
-            }
-            torch.testing.assert_close(logits, expected["logits"], atol=1e-4, rtol=0)
-            torch.testing.assert_close(halt_logits, expected["halt_logits"], atol=1e-4, rtol=0)
-            torch.testing.assert_close(loss.total[None], expected["loss"], atol=0, rtol=1e-4)
-            for ours, name in ((state.answer, "z_H"), (state.latent, "z_L")):
-                after = reference.tensors.get(f"eval.{step}.state.{name}")
-                if after is not None:
-                    torch.testing.assert_close(ours, after, atol=1e-4, rtol=0)
+            state, *outputs = model(state, embedded)
+            loss = step_loss(outputs[0], outputs[1], puzzles.labels)
+            for name, ours in zip(OUTPUTS, outputs, strict=True):
+                expected = reference.tensors.get(f"eval.{step}.{name}")
+                if expected is not None:
+                    torch.testing.assert_close(ours[running], expected[running], atol=1e-4, rtol=0)
+            for name, after in reference.group(f"eval.{step}.state.", state_name).items():
+                torch.testing.assert_close(getattr(state, name), after, atol=1e-4, rtol=0)
+            if reference.restarts:
+                running &= ~reference.tensors[f"eval.{step}.halted"].bool()
+                continue
+            expected_loss = reference.tensors[f"eval.{step}.loss"]
+            torch.testing.assert_close(loss.total[None], expected_loss, atol=0, rtol=1e-4)
+    if reference.restarts:
+        assert not running.all()
+        return
+    logits, halt_logits, _ = outputs
     count, rows = loss.scored.sum(), np.arange(len(logits))
     evaluator = AccuracyEvaluator()
     evaluator.update(
@@ -159,11 +179,33 @@ def test_evaluation(reference: Reference) -> None:
         assert float(metrics[our_name]) == pytest.approx(expected_value, rel=1e-4), name
 
 
+def test_every_application_in_the_first_step(reference: Reference) -> None:
+    model, puzzles = reference.model(), reference.batch(0)
+    seen: list[tuple[str, Tensor]] = []
+    for name, apply in (("L_level", "apply_network"), ("H_level", "apply_answer_network")):
+
+        def record(*args: Any, name: str = name, own: Any = getattr(model.core, apply)) -> Tensor:
+            seen.append((name, own(*args)))
+            return seen[-1][1]
+
+        setattr(model.core, apply, record)
+    with torch.no_grad():
+        embedded = model.embed(puzzles.inputs, model.puzzle_vectors(puzzles.identifiers))
+        model(model.initial_state(len(puzzles.inputs)), embedded)
+    expected = {n: t for n, t in reference.tensors.items() if n.startswith("trace.")}
+    for number, (name, hidden) in enumerate(seen if expected else ()):
+        of_call = expected.pop(f"trace.{number:02}.{name}")
+        torch.testing.assert_close(hidden[0], of_call, atol=1e-4, rtol=0)
+    assert not expected
+
+
 def test_gradients_of_the_first_step(reference: Reference) -> None:
     model, puzzles = reference.model(), reference.batch(0)
     carry = replace_halted(model, initial_carry(model, puzzles), puzzles)
     rows = model.puzzle_vectors(puzzles.identifiers)
     output = supervision_step(model, carry, rows, None, TrainConfig())
+    targets = reference.tensors.get("train.0.target_continue")
+    assert (targets is not None) == (model.config.continues and model.config.halt_max_steps > 1)
     (output.loss.total / len(puzzles.inputs)).backward()
     ours = {name: p.grad for name, p in model.named_parameters()}
     expected = reference.group("train.0.grad.model.inner.")
@@ -189,7 +231,9 @@ def trained(reference: Reference) -> tuple[list[dict[str, Tensor]], TrainState]:
     train_step.state.model.register_forward_hook(record)
     for number in range(6):
         outputs.clear()
-        sums = train_step(reference.batch(number), None)
+        sums = train_step(
+            reference.batch(number), reference.tensors.get(f"train.{number}.min_halt_steps")
+        )
         carry = train_step.state.carry
         metrics = dict(zip(METRICS, sums, strict=True))
         records.append({**outputs, **metrics, "steps": carry.steps, "halted": carry.halted})

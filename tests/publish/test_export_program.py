@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from trm.checkpoints.open_checkpoint import open_checkpoint
-from trm.config import ModelConfig, RunConfig
+from trm.config import RunConfig, TRMConfig
 from trm.data import DatasetMeta, Position
 from trm.errors import CheckpointError, ConfigError, InputError
 from trm.inference.rollouts import Rollouts
@@ -49,7 +49,7 @@ Done = tuple["subprocess.CompletedProcess[str]", Path]
 
 def write_checkpoint(folder: Path, settings: dict[str, object], num_puzzles: int) -> Path:
     """A small model for 6 cells of 5 tokens, all of whose weights are random."""
-    config = ModelConfig.model_validate({**SMALL, **settings})
+    config = TRMConfig.model_validate({**SMALL, **settings})
     data = DatasetMeta(
         task="sudoku", source="test", seed=0, vocabulary=("<pad>", *"abcd"), seq_len=6,
         num_puzzle_identifiers=num_puzzles,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trm.config import ModelConfig, RunConfig
+from trm.config import RunConfig, TRMConfig
 from trm.errors import CheckpointError, ConfigError
 from trm.runs import layout
 from trm.runs.best_and_last import (
@@ -104,7 +104,7 @@ def test_a_run_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_new_run_never_takes_a_name_that_is_used(tmp_path: Path) -> None:
-    config = RunConfig(task="t", model=ModelConfig(mlp_t=True))
+    config = RunConfig(task="t", model=TRMConfig(mlp_t=True))
     now = datetime.datetime(2026, 1, 2, 3, 4, 5)
     names = []
     for _ in range(3):
@@ -234,7 +234,7 @@ def test_without_links_they_are_text_files(made: Made, monkeypatch: pytest.Monke
 
 
 def test_two_new_runs_in_one_second_get_two_names(tmp_path: Path) -> None:
-    config = RunConfig(task="t", model=ModelConfig())
+    config = RunConfig(task="t", model=TRMConfig())
     taken = tmp_path / "t" / "att-20260102-030405"
     assert claim_run_folder(taken, config) == taken
     other = claim_run_folder(taken, config)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trm.config import ModelConfig, RunConfig
+from trm.config import RunConfig, TRMConfig
 from trm.errors import ConfigError
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.runs import layout
@@ -125,4 +125,4 @@ def test_a_type_that_is_named_is_kept(tiny: Callable[..., RunConfig]) -> None:
 
 def test_a_model_needs_a_type() -> None:
     with pytest.raises(ConfigError, match="forward_dtype is 'auto', which training decides"):
-        TinyRecursiveModel(ModelConfig(forward_dtype="auto"), PuzzleSpec(6, 9))
+        TinyRecursiveModel(TRMConfig(forward_dtype="auto"), PuzzleSpec(6, 9))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import trm
-from trm.config import ModelConfig, RunConfig
+from trm.config import RunConfig, TRMConfig
 from trm.evaluation.evaluate import evaluate
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.models.flops import eval_step_flops, train_step_flops
@@ -31,7 +31,7 @@ DEVICES = [
 
 @pytest.fixture
 def model() -> TinyRecursiveModel:
-    config = ModelConfig(hidden_size=16, num_heads=1, forward_dtype="float32")
+    config = TRMConfig(hidden_size=16, num_heads=1, forward_dtype="float32")
     return TinyRecursiveModel(config, PuzzleSpec(6, 9))
 
 

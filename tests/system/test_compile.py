@@ -11,7 +11,7 @@ PROGRAM = """
 import functools
 import torch
 from torch._dynamo.utils import counters
-from trm.config import ModelConfig, RunConfig, TrainConfig
+from trm.config import TRMConfig, RunConfig, TrainConfig
 from trm.training.memory_estimate import estimate_memory
 from trm.training.step import supervision_step
 from trm.models import (
@@ -19,7 +19,7 @@ from trm.models import (
 )
 
 def build(**settings):
-    config = ModelConfig(hidden_size=16, num_heads=2, h_cycles=2, l_cycles=2, swiglu_multiple=16,
+    config = TRMConfig(hidden_size=16, num_heads=2, h_cycles=2, l_cycles=2, swiglu_multiple=16,
                          puzzle_emb_len=2, **settings)
     rng = torch.Generator().manual_seed(0)
     model = TinyRecursiveModel(config, PuzzleSpec(5, 7), generator=rng)

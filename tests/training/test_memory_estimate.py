@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from trm.config import ModelConfig, OptimConfig, RunConfig, TrainConfig
+from trm.config import OptimConfig, RunConfig, TrainConfig, TRMConfig
 from trm.errors import ConfigError
 from trm.models import (
     PuzzleBatch,
@@ -27,7 +27,7 @@ GIB = 1 << 30
 
 
 def config(model: dict[str, Any] | None = None, **train: object) -> RunConfig:
-    mixer = ModelConfig(**{"mlp_t": True, "pos_encodings": "none", **(model or {})})
+    mixer = TRMConfig(**{"mlp_t": True, "pos_encodings": "none", **(model or {})})
     return RunConfig(task="t", model=mixer, train=TrainConfig.model_validate(train))
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.training.test_train import fit, records, tensors
-from trm.config import ModelConfig, RunConfig, TrainConfig
+from trm.config import RunConfig, TrainConfig, TRMConfig
 from trm.models import Depth
 from trm.runs import layout
 from trm.training import step
@@ -138,7 +138,7 @@ def test_no_stage_is_deeper_than_the_model(stage: tuple[float, int, int]) -> Non
 
 def test_the_normed_swiglu_is_refused_where_it_overflows() -> None:
     with pytest.raises(ValueError, match="overflows in forward_dtype float16: use bfloat16"):
-        ModelConfig(swiglu="normed", forward_dtype="float16")
+        TRMConfig(swiglu="normed", forward_dtype="float16")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_the_normed_swiglu_is_refused_where_it_overflows() -> None:
 def test_an_evaluation_looks_at_as_many_as_training_would_take(
     changes: dict[str, int], examples: int
 ) -> None:
-    model = ModelConfig.model_validate(changes)
+    model = TRMConfig.model_validate(changes)
     config = RunConfig(task="sudoku", model=model, train=TrainConfig(batch_size=384))
     assert eval_examples(config, 100) == examples
 

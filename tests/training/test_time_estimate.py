@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from trm.config import ModelConfig, RunConfig, TrainConfig
+from trm.config import RunConfig, TrainConfig, TRMConfig
 from trm.models import PuzzleSpec
 from trm.models.flops import eval_step_flops, train_step_flops
 from trm.runs.time_estimate import TimeEstimate
 from trm.training.time_estimate import estimate_time, measure_speed
 
 SPEC = PuzzleSpec(11, 81)
-MODEL = ModelConfig(hidden_size=32, num_heads=2, swiglu_multiple=16, puzzle_emb_len=1)
+MODEL = TRMConfig(hidden_size=32, num_heads=2, swiglu_multiple=16, puzzle_emb_len=1)
 CPU = torch.device("cpu")
 
 
@@ -63,6 +63,6 @@ def test_the_speed_is_measured_without_drawing_numbers() -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    model = MODEL.model_copy(update={"l_layers": 100, "l_cycles": 256})  # no effect on the time
+    model = MODEL.model_copy(update={"l_cycles": 256})  # no effect on the time
     assert measure_speed(model, SPEC, CPU, 4) > 1e5
     assert torch.equal(torch.rand(3), expected)

@@ -30,8 +30,7 @@ from trm.checkpoints.tensors import (
 from trm.errors import CheckpointError
 from trm.hub import pull
 from trm.hub_names import HubName, is_address, parse_name
-from trm.models import TinyRecursiveModel
-from trm.models.layers import swiglu_width
+from trm.models import RecursiveModel, create_model
 from trm.runs.checkpoint import (
     CheckpointConfig,
     PuzzleNames,
@@ -101,17 +100,15 @@ class OpenedCheckpoint:
                     f"{self.path}: {name} has numbers that are not finite. Use another checkpoint."
                 )
 
-    def model(self, device: torch.device | str = "cpu") -> TinyRecursiveModel:
+    def model(self, device: torch.device | str = "cpu") -> RecursiveModel:
         """The model with its weights.
 
         Raises:
             CheckpointError: if the weights are damaged or do not fit the configuration.
         """
-        shapes = self.shapes()
-        if not self._sizes_match(shapes):
-            check_model_shapes(self.config, shapes, self.path)
+        check_model_shapes(self.config, self.shapes(), self.path)
         try:
-            model = TinyRecursiveModel(self.config.run.model, self.config.spec, init_weights=False)
+            model = create_model(self.config.run.model, self.config.spec, init_weights=False)
         except RuntimeError as error:  # the table of rotary positions is not among the tensors
             raise CheckpointError(
                 f"{self.path}: {CONFIG_FILE} makes a model too large for the memory. Use another "
@@ -119,22 +116,6 @@ class OpenedCheckpoint:
             ) from error
         self.load_into(model.state_dict())
         return model.to(device)
-
-    def _sizes_match(self, shapes: Mapping[str, list[int]]) -> bool:
-        """Whether the configured model takes no more memory than the stored tensors.
-
-        This spares the exact check, whose first use of the meta device takes a second.
-        """
-        model, spec = self.config.run.model, self.config.spec
-        hidden, last = model.hidden_size, f"core.layers.{model.l_layers - 1}.mlp.down.weight"
-        width = swiglu_width(hidden, model.expansion, model.swiglu_multiple)
-        table = [spec.num_puzzle_identifiers, model.puzzle_emb_width]
-        return (
-            shapes.get("output_head.weight") == [spec.vocab_size, hidden]
-            and shapes.get(PUZZLE_EMBEDDING) == (table if model.puzzle_emb_width else None)
-            and shapes.get(last) == [hidden, width]
-            and model.prefix_len + spec.seq_len < 4096
-        )
 
     def puzzle_embedding(self) -> Tensor | None:
         """The table (num_puzzle_identifiers, width), None if the model has no puzzle embedding."""

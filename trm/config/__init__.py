@@ -14,7 +14,7 @@ from trm.config.base import (
     SettingsGroup,
     first_problem,
 )
-from trm.config.model import ModelConfig
+from trm.config.model import DEFAULT_KIND, BlockConfig, ModelConfig, TRMConfig
 from trm.config.optim import OptimConfig
 from trm.config.run import (
     GROUPS,
@@ -22,15 +22,18 @@ from trm.config.run import (
     EvalConfig,
     RunConfig,
     TrainConfig,
+    groups_of,
     setting_names,
 )
 
 __all__ = [
+    "DEFAULT_KIND",
     "FORMAT_VERSION",
     "GROUPS",
     "LARGEST_SEED",
     "MOST_EXAMPLES",
     "MOST_STEPS",
+    "BlockConfig",
     "DataConfig",
     "EvalConfig",
     "Frozen",
@@ -38,7 +41,9 @@ __all__ = [
     "OptimConfig",
     "RunConfig",
     "SettingsGroup",
+    "TRMConfig",
     "TrainConfig",
     "first_problem",
+    "groups_of",
     "setting_names",
 ]

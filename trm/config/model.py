@@ -1,11 +1,17 @@
-"""The settings of the network and its recursion."""
+"""The settings of a model: those that every kind of model has, and those of a TRM.
 
+Each kind of model has its own class of settings, chosen by ``model.kind``. Here are the classes to
+build on; those of the other built-in kinds are next to their models, in ``trm/models/kinds``.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from trm.config.base import SettingsGroup
+from trm.plugins import model_config_class
 
 
 @dataclass(frozen=True)
@@ -26,44 +32,15 @@ class PuzzleSpec:
 
 
 class ModelConfig(SettingsGroup):
-    """The network and its recursion (paper section 4, published ``config/arch/trm.yaml``)."""
+    """What training and evaluation have to know of any model. A kind of model adds its settings."""
 
+    kind: str = Field("trm", description="Kind of model: `trm models` lists the kinds.")
     hidden_size: int = Field(512, gt=0, le=65_536, description="Size of a token's vector, D.")
-    l_layers: int = Field(2, gt=0, le=100, description="Layers of the network.")
-    num_heads: int = Field(
-        8, gt=0, le=65_536, description="Attention heads; must divide hidden_size."
-    )
-    expansion: float = Field(
-        4.0, gt=0, le=100, description="Inner width of a SwiGLU: 2/3 of expansion times its width."
-    )
-    swiglu_multiple: int = Field(
-        256, gt=0, le=65_536, description="Inner widths are rounded up to a multiple of this."
-    )
-    mlp_t: bool = Field(False, description="Mix tokens with an MLP instead of attention.")
-    pos_encodings: Literal["rope", "learned", "grid", "none"] = Field(
-        "rope",
-        description="Position encodings; an MLP mixer does not need them. grid: learned, for the "
-        "row, the column and the box of a cell, or what the task has.",
-    )
-    rope_theta: float = Field(10000.0, gt=0, le=1e12, description="Base of the rotary frequencies.")
-    rms_norm_eps: float = Field(
-        1e-5, gt=0, le=1, description="Added to the mean square in RMSNorm."
-    )
-    h_cycles: int = Field(3, gt=0, le=256, description="T: answer updates in a supervision step.")
-    l_cycles: int = Field(
-        6, gt=0, le=256, description="n: latent updates before each answer update."
-    )
     puzzle_emb_dim: int | None = Field(
         None,
         ge=0,
         le=1_048_576,
         description="Size of a puzzle's embedding; unset: hidden_size; 0: no embedding.",
-    )
-    puzzle_emb_len: int = Field(
-        16,
-        ge=0,
-        le=1024,
-        description="Tokens that hold the puzzle embedding; 0: the fewest that hold it.",
     )
     halt_max_steps: int = Field(
         16, gt=0, le=10_000, description="N_sup: maximum number of supervision steps."
@@ -74,6 +51,196 @@ class ModelConfig(SettingsGroup):
         le=1,
         description="Share of training rows with a random minimum of supervision steps.",
     )
+    forward_dtype: Literal["auto", "bfloat16", "float16", "float32", "float64"] = Field(
+        "bfloat16",
+        description="Type of the activations. Weights are float64 if this is, otherwise float32. "
+        "auto: bfloat16 if the device computes in it, otherwise float32.",
+    )
+
+    #: Settings that change what the same weights compute, but not their shapes.
+    same_shapes: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="after")
+    def _is_of_its_kind(self) -> Self:
+        own = type(self).model_fields["kind"].default
+        if self.kind != own:
+            raise ValueError(f"kind {self.kind} has other settings than kind {own}")
+        return self
+
+    @property
+    def puzzle_emb_width(self) -> int:
+        """Size of a puzzle's embedding, 0 if there is none."""
+        return self.hidden_size if self.puzzle_emb_dim is None else self.puzzle_emb_dim
+
+    @property
+    def prefix_len(self) -> int:
+        """Number of tokens before the puzzle's own tokens, P: the fewest that hold its embedding."""
+        return -(-self.puzzle_emb_width // self.hidden_size)
+
+    @property
+    def cycles(self) -> tuple[int, int] | None:
+        """h-cycles and l-cycles of a supervision step, None for a model without such cycles."""
+        return None
+
+    @property
+    def added_positions(self) -> Literal["learned", "grid"] | None:
+        """The position embeddings that are added to those of the tokens."""
+        return None
+
+    @property
+    def continues(self) -> bool:
+        """Whether the continue logits are trained, which takes another forward pass."""
+        return False
+
+    @property
+    def draws_states(self) -> bool:
+        """Whether the initial state of a row in training is random."""
+        return False
+
+    @property
+    def label(self) -> str:
+        """What a new run of such a model is called."""
+        return self.kind
+
+    def describe(self) -> dict[str, str]:
+        """The rows of the model card's table."""
+        return {"architecture": f"{self.kind}, width {self.hidden_size}"}
+
+
+class BlockConfig(ModelConfig):
+    """A model made of the published blocks: a token mixer and a SwiGLU, with post-norm."""
+
+    num_heads: int = Field(
+        8, gt=0, le=65_536, description="Attention heads; must divide hidden_size."
+    )
+    expansion: float = Field(
+        4.0, gt=0, le=100, description="Inner width of a SwiGLU: 2/3 of expansion times its width."
+    )
+    swiglu_multiple: int = Field(
+        256, gt=0, le=65_536, description="Inner widths are rounded up to a multiple of this."
+    )
+    pos_encodings: Literal["rope", "learned", "grid", "none"] = Field(
+        "rope",
+        description="Position encodings; an MLP mixer does not need them. grid: learned, for the "
+        "row, the column and the box of a cell, or what the task has.",
+    )
+    rope_theta: float = Field(10000.0, gt=0, le=1e12, description="Base of the rotary frequencies.")
+    rms_norm_eps: float = Field(
+        1e-5, gt=0, le=1, description="Added to the mean square in RMSNorm."
+    )
+
+    same_shapes: ClassVar[tuple[str, ...]] = ("pos_encodings", "rope_theta")
+    #: Whether the width of the heads is rounded down if they do not divide ``hidden_size``.
+    rounds_heads: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.has_mlp_mixer:
+            return self
+        if self.hidden_size % self.num_heads and not (self.rounds_heads and self.head_dim):
+            raise ValueError(f"hidden_size {self.hidden_size} is not divisible by num_heads")
+        if self.pos_encodings == "rope" and self.head_dim % 2:
+            raise ValueError(f"rotary positions need an even head width, not {self.head_dim}")
+        return self
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_heads
+
+    @property
+    def has_mlp_mixer(self) -> bool:
+        """Whether an MLP mixes the tokens, not attention."""
+        return False
+
+    @property
+    def has_normed_swiglu(self) -> bool:
+        """Whether a SwiGLU normalises its inner features."""
+        return False
+
+    @property
+    def rotates(self) -> bool:
+        """Whether the attention has rotary positions."""
+        return self.pos_encodings == "rope" and not self.has_mlp_mixer
+
+    @property
+    def added_positions(self) -> Literal["learned", "grid"] | None:
+        """See :attr:`ModelConfig.added_positions`."""
+        return self.pos_encodings if self.pos_encodings in ("learned", "grid") else None
+
+    def describe(self) -> dict[str, str]:
+        """See :meth:`ModelConfig.describe`."""
+        mixer = "MLP" if self.has_mlp_mixer else f"attention, {self.num_heads} heads"
+        return {**super().describe(), "mixer": f"{mixer}; positions: {self.pos_encodings}"}
+
+
+class CycleConfig(BlockConfig):
+    """A model that updates latents in l-cycles, and its answer once in each h-cycle."""
+
+    l_layers: int = Field(2, gt=0, le=100, description="Layers of the network.")
+    mlp_t: bool = Field(False, description="Mix tokens with an MLP instead of attention.")
+    h_cycles: int = Field(3, gt=0, le=256, description="T: answer updates in a supervision step.")
+    l_cycles: int = Field(
+        6, gt=0, le=256, description="n: latent updates before each answer update."
+    )
+
+    @property
+    def cycles(self) -> tuple[int, int] | None:
+        """See :attr:`ModelConfig.cycles`."""
+        return self.h_cycles, self.l_cycles
+
+    @property
+    def has_mlp_mixer(self) -> bool:
+        """See :attr:`BlockConfig.has_mlp_mixer`."""
+        return self.mlp_t
+
+    @property
+    def label(self) -> str:
+        """See :attr:`ModelConfig.label`."""
+        return f"{self.kind}-mlp" if self.mlp_t else self.kind
+
+    def describe(self) -> dict[str, str]:
+        """See :meth:`ModelConfig.describe`."""
+        return {**super().describe(), "cycles": f"h {self.h_cycles}, l {self.l_cycles}"}
+
+
+class PrefixConfig(CycleConfig):
+    """A model whose prefix may be longer than the puzzle embedding, and may learn to continue."""
+
+    puzzle_emb_len: int = Field(
+        16,
+        ge=0,
+        le=1024,
+        description="Tokens that hold the puzzle embedding; 0: the fewest that hold it.",
+    )
+    act_continue: bool = Field(
+        False,
+        description="A row halts when halting is worth more than continuing, which is trained too "
+        "(ACT, Q-learning). Each training step then takes another supervision step for its target.",
+    )
+
+    @model_validator(mode="after")
+    def _puzzle_embedding_fits(self) -> Self:
+        if self.puzzle_emb_len and self.puzzle_emb_width > self.puzzle_emb_len * self.hidden_size:
+            raise ValueError(f"puzzle_emb_dim {self.puzzle_emb_dim} does not fit puzzle_emb_len")
+        return self
+
+    @property
+    def prefix_len(self) -> int:
+        """Number of tokens before the puzzle's own tokens, P."""
+        if not self.puzzle_emb_width:
+            return 0
+        return self.puzzle_emb_len or super().prefix_len
+
+    @property
+    def continues(self) -> bool:
+        """See :attr:`ModelConfig.continues`."""
+        return self.act_continue
+
+
+class TRMConfig(PrefixConfig):
+    """A Tiny Recursive Model (paper section 4, published ``config/arch/trm.yaml``)."""
+
     swiglu: Literal["silu", "normed"] = Field(
         "silu",
         description="normed: sigmoid(g) * RMSNorm(g * v) instead of silu(g) * v; meant for muon.",
@@ -94,11 +261,6 @@ class ModelConfig(SettingsGroup):
         le=1,
         description="Share by which an update moves the answer or latent; 1: all of it.",
     )
-    act_continue: bool = Field(
-        False,
-        description="A row halts when halting is worth more than continuing, which is trained too "
-        "(ACT, Q-learning). Each training step then takes another supervision step for its target.",
-    )
     separate_networks: bool = Field(
         False, description="Update the answer with a network of its own, of as many layers."
     )
@@ -107,39 +269,53 @@ class ModelConfig(SettingsGroup):
         description="What learns of a supervision step: its last h-cycle, or one_step: only the "
         "last update of the latent and of the answer.",
     )
-    forward_dtype: Literal["auto", "bfloat16", "float16", "float32", "float64"] = Field(
-        "bfloat16",
-        description="Type of the activations. Weights are float64 if this is, otherwise float32. "
-        "auto: bfloat16 if the device computes in it, otherwise float32.",
-    )
+
+    same_shapes: ClassVar[tuple[str, ...]] = (*BlockConfig.same_shapes, "swiglu", "damping")
 
     @model_validator(mode="after")
-    def _sizes_fit(self) -> Self:
-        if not self.mlp_t and self.hidden_size % self.num_heads:
-            raise ValueError(f"hidden_size {self.hidden_size} is not divisible by num_heads")
-        if not self.mlp_t and self.pos_encodings == "rope" and self.head_dim % 2:
-            raise ValueError(f"rotary positions need an even head width, not {self.head_dim}")
+    def _parts_fit(self) -> Self:
         if self.act_continue and self.num_latents > 1:
             raise ValueError("act_continue is for one latent: use num_latents 1")
         if self.swiglu == "normed" and self.forward_dtype == "float16":
             raise ValueError("swiglu normed overflows in forward_dtype float16: use bfloat16")
-        if self.puzzle_emb_len and self.puzzle_emb_width > self.puzzle_emb_len * self.hidden_size:
-            raise ValueError(f"puzzle_emb_dim {self.puzzle_emb_dim} does not fit puzzle_emb_len")
         return self
 
     @property
-    def head_dim(self) -> int:
-        """Width of one attention head."""
-        return self.hidden_size // self.num_heads
+    def has_normed_swiglu(self) -> bool:
+        """See :attr:`BlockConfig.has_normed_swiglu`."""
+        return self.swiglu == "normed"
 
     @property
-    def puzzle_emb_width(self) -> int:
-        """Size of a puzzle's embedding, 0 if there is none."""
-        return self.hidden_size if self.puzzle_emb_dim is None else self.puzzle_emb_dim
+    def draws_states(self) -> bool:
+        """See :attr:`ModelConfig.draws_states`."""
+        return self.state_init == "random"
 
     @property
-    def prefix_len(self) -> int:
-        """Number of tokens before the puzzle's own tokens, P."""
-        if not self.puzzle_emb_width:
-            return 0
-        return self.puzzle_emb_len or -(-self.puzzle_emb_width // self.hidden_size)
+    def label(self) -> str:
+        """See :attr:`ModelConfig.label`: the mixer."""
+        return "mlp" if self.mlp_t else "att"
+
+
+#: The kind of a configuration that names none.
+DEFAULT_KIND: str = ModelConfig.model_fields["kind"].default
+#: The settings of the kinds that need no plugin, and so no torch.
+_WITHOUT_PLUGIN: Mapping[str, type[ModelConfig]] = {DEFAULT_KIND: TRMConfig}
+
+
+def config_class(kind: str) -> type[ModelConfig]:
+    """The class of the settings of a kind of model.
+
+    Raises:
+        PluginError: if there is no such kind. The message suggests the nearest name.
+    """
+    return _WITHOUT_PLUGIN.get(kind) or model_config_class(kind)
+
+
+def validate_model(value: Any) -> Any:
+    """Validate the settings of a model with the class of its kind."""
+    if not isinstance(value, Mapping):
+        return value
+    kind = value.get("kind", DEFAULT_KIND)
+    if not isinstance(kind, str):
+        raise ValueError(f"model.kind is {kind!r:.80}, not a name")
+    return config_class(kind).model_validate(value)

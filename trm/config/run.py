@@ -1,12 +1,12 @@
 """The settings of training, data and evaluation, and the whole configuration of a run."""
 
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from trm.config.base import LARGEST_SEED, MOST_EXAMPLES, MOST_STEPS, Frozen, SettingsGroup
-from trm.config.model import ModelConfig
+from trm.config.model import DEFAULT_KIND, ModelConfig, TRMConfig, config_class, validate_model
 from trm.config.optim import OptimConfig
 
 
@@ -215,7 +215,7 @@ class RunConfig(Frozen):
     """All settings of a run; saved with every run and checkpoint."""
 
     task: str
-    model: ModelConfig = ModelConfig()
+    model: Annotated[SerializeAsAny[ModelConfig], BeforeValidator(validate_model)] = TRMConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
     data: DataConfig = DataConfig()
@@ -224,8 +224,7 @@ class RunConfig(Frozen):
     def __repr__(self) -> str:
         model, train = self.model, self.train
         length = f"{train.max_steps} steps" if train.max_steps else f"{train.epochs} epochs"
-        mixer = "an MLP" if model.mlp_t else "attention"
-        network = f"hidden size {model.hidden_size} with {mixer}"
+        network = f"{model.label} of hidden size {model.hidden_size}"
         return f"<RunConfig of task {self.task}: {network}, {length} of batch {train.batch_size}>"
 
     __str__ = __repr__
@@ -241,11 +240,17 @@ class RunConfig(Frozen):
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
+        if self.train.depth_curriculum and self.model.cycles is None:
+            raise ValueError(
+                f"train.depth_curriculum needs a model with cycles; model.kind {self.model.kind} "
+                "has none"
+            )
+        h_cycles, l_cycles = self.model.cycles or (0, 0)
         for share, *stage in self.train.depth_curriculum:
-            if stage[0] > self.model.h_cycles or stage[1] > self.model.l_cycles:
+            if stage[0] > h_cycles or stage[1] > l_cycles:
                 raise ValueError(
                     f"train.depth_curriculum has more cycles at {share:g} than model.h_cycles "
-                    f"{self.model.h_cycles} and model.l_cycles {self.model.l_cycles}"
+                    f"{h_cycles} and model.l_cycles {l_cycles}"
                 )
         return self
 
@@ -274,9 +279,9 @@ class RunConfig(Frozen):
         return self.eval.batch_size or self.train.batch_size
 
 
-#: The groups of settings, by the first part of a dotted name.
+#: The groups of settings, by the first part of a dotted name. The model is a TRM.
 GROUPS: dict[str, type[Frozen]] = {
-    "model": ModelConfig,
+    "model": TRMConfig,
     "optim": OptimConfig,
     "train": TrainConfig,
     "data": DataConfig,
@@ -284,6 +289,20 @@ GROUPS: dict[str, type[Frozen]] = {
 }
 
 
-def setting_names() -> list[str]:
-    """All dotted setting names, such as ``model.hidden_size``."""
-    return [f"{group}.{field}" for group, cls in GROUPS.items() for field in cls.model_fields]
+def groups_of(kind: str) -> dict[str, type[Frozen]]:
+    """The groups of settings of a run with a model of this kind; see ``GROUPS``.
+
+    Raises:
+        PluginError: if there is no such kind.
+    """
+    return {**GROUPS, "model": config_class(kind)}
+
+
+def setting_names(kind: str = DEFAULT_KIND) -> list[str]:
+    """All dotted setting names of a run with a model of this kind, such as ``model.hidden_size``.
+
+    Raises:
+        PluginError: if there is no such kind.
+    """
+    groups = groups_of(kind)
+    return [f"{group}.{field}" for group, cls in groups.items() for field in cls.model_fields]

@@ -13,13 +13,13 @@ from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import InferenceOptions
 from trm.inference.rollout_pool import Request, Response, RolloutPool
 from trm.inference.symmetric_copies import SymmetricCopies
-from trm.models import TinyRecursiveModel
+from trm.models import RecursiveModel
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
 
 
 def run_evaluation(
-    model: TinyRecursiveModel,
+    model: RecursiveModel,
     evaluator: Evaluator,
     split: Split,
     *,

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trm.models import TinyRecursiveModel
+from trm.models import RecursiveModel
 from trm.models.layers import Hidden
 from trm.runtime.device import seeded
 
@@ -29,13 +29,10 @@ class LatentNoise:
         cache_bytes: how much noise to keep on the device; the rest is drawn again.
     """
 
-    def __init__(
-        self, model: TinyRecursiveModel, scale: float, *, cache_bytes: int = 2**30
-    ) -> None:
+    def __init__(self, model: RecursiveModel, scale: float, *, cache_bytes: int = 2**30) -> None:
         self.scale = scale
         self._device, self._dtype = model.device, model.dtype
-        config = model.config
-        self._shape = (config.prefix_len + model.spec.seq_len, config.hidden_size)
+        self._shape = model.state_shape
         size = int(np.prod(self._shape)) * self._dtype.itemsize
         self._cached = lru_cache(maxsize=max(1, cache_bytes // size))(self._draw)
 

@@ -20,7 +20,7 @@ from trm.inference.puzzle_file import without_comments
 from trm.inference.search import Search
 from trm.inference.solution import Solution, SolutionStep
 from trm.inference.symmetric_copies import SymmetricCopies
-from trm.models import TinyRecursiveModel
+from trm.models import RecursiveModel
 from trm.python_calls import python_call
 from trm.runs.layout import CONFIG_FILE
 from trm.runtime.device import pick_device
@@ -46,7 +46,7 @@ class Model:
             trained on; None if all puzzles share one identifier, or the names are unknown.
     """
 
-    def __init__(self, network: TinyRecursiveModel, stored: OpenedCheckpoint) -> None:
+    def __init__(self, network: RecursiveModel, stored: OpenedCheckpoint) -> None:
         self.network = network.eval()
         self.name, self.path, self.notes = stored.name, stored.path, stored.notes
         self.checkpoint, self.names = stored.config, stored.names

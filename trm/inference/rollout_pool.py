@@ -19,7 +19,7 @@ from torch import Tensor
 from trm.data import Batch
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.rollouts import Rollouts
-from trm.models import TinyRecursiveModel
+from trm.models import RecursiveModel
 from trm.tasks.metrics import EvalBatch
 
 
@@ -93,7 +93,7 @@ class RolloutPool:
 
     def __init__(
         self,
-        model: TinyRecursiveModel,
+        model: RecursiveModel,
         size: int,
         *,
         threshold: float | None = None,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trm.inference.latent_noise import LatentNoise
-from trm.models import LatentState, TinyRecursiveModel
+from trm.models import RecursiveModel
 from trm.runtime.device import copy_to
 
 
@@ -22,16 +22,15 @@ class Rollouts:
         noise: what disturbs the latents of all samples but the first; None for no noise.
     """
 
-    def __init__(
-        self, model: TinyRecursiveModel, count: int, noise: LatentNoise | None = None
-    ) -> None:
+    def __init__(self, model: RecursiveModel, count: int, noise: LatentNoise | None = None) -> None:
         self._model, self._noise = model, noise
         #: For each row: the sample, and the supervision steps taken so far.
         self._samples, self._steps = np.zeros(count, np.int64), np.zeros(count, np.int64)
         with torch.inference_mode():
             # Contiguous as the states after it are, or a compiled step would be compiled twice.
-            self._state = LatentState(*(part.contiguous() for part in model.initial_state(count)))
-            self._embedded = torch.zeros_like(self._state.answer)
+            state = model.initial_state(count)
+            self._state = type(state)(*(part.contiguous() for part in state))
+            self._embedded = torch.zeros_like(self._state[0])
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -70,8 +69,14 @@ class Rollouts:
         """
         state = self._state
         if self._noise is not None:
-            latent = self._noise.disturb(state.latent, self._samples, self._steps)
-            state = state._replace(latent=latent)
+            # The answer is disturbed only if there is nothing else.
+            names = state._fields[1:] or state._fields
+            state = state._replace(
+                **{
+                    name: self._noise.disturb(getattr(state, name), self._samples, self._steps)
+                    for name in names
+                }
+            )
         self._state, logits, halt_logits, _ = self._model(state, self._embedded)
         self._steps += 1
         return logits, halt_logits
@@ -81,5 +86,5 @@ class Rollouts:
         """Remove all other rows."""
         index = copy_to(torch.from_numpy(rows), self._model.device)
         self._embedded = self._embedded[index]
-        self._state = LatentState(*(part[index] for part in self._state))
+        self._state = type(self._state)(*(part[index] for part in self._state))
         self._samples, self._steps = self._samples[rows], self._steps[rows]

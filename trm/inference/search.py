@@ -13,7 +13,7 @@ from trm.inference.options import SolveOptions
 from trm.inference.rollouts import Rollouts
 from trm.inference.solution import SolutionStep
 from trm.inference.symmetric_copies import SymmetricCopies
-from trm.models import TinyRecursiveModel
+from trm.models import RecursiveModel
 from trm.tasks.base import Task, Tokens
 
 
@@ -34,7 +34,7 @@ class Search:
 
     def __init__(
         self,
-        model: TinyRecursiveModel,
+        model: RecursiveModel,
         task: Task,
         tokens: NDArray[np.int32],
         identifiers: NDArray[np.int32],

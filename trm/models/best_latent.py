@@ -6,16 +6,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from trm.models.base import Depth, RecursiveModel, State, StateNoise, StepOutput
 from trm.models.layers import Hidden
-from trm.models.trm import Depth, LatentState, StateNoise, StepOutput, TinyRecursiveModel
 
 
 def best_latent_step(
-    model: TinyRecursiveModel,
-    state: LatentState,
+    model: RecursiveModel,
+    state: State,
     embedded: Hidden,
     answer_losses: Callable[[Tensor], Float[Tensor, " batch"]],
-    depth: Depth | None = None,
+    depth: Depth,
     noise: StateNoise | None = None,
 ) -> StepOutput:
     """One supervision step in training with several latents: the step of the best one.
@@ -27,34 +27,34 @@ def best_latent_step(
 
     Args:
         model: the model.
-        state: from :meth:`TinyRecursiveModel.initial_training_state` or from the step before.
-        embedded: the puzzles, from :meth:`TinyRecursiveModel.embed`.
+        state: from :meth:`RecursiveModel.initial_training_state` or from the step before.
+        embedded: the puzzles, from :meth:`RecursiveModel.embed`.
         answer_losses: computes the loss of each row from logits (batch, seq, vocab).
-        depth, noise: see :meth:`TinyRecursiveModel.forward`.
+        depth, noise: see :meth:`RecursiveModel.recurse`.
     """
-    h_cycles, l_cycles = depth or model.core.depth
+    state_class, (h_cycles, l_cycles) = model.state_class, depth
     first, last = Depth(h_cycles - 1, l_cycles), Depth(1, l_cycles)
     answer, latents = state
     with torch.no_grad():
         start = before_last = _generator_state(noise)
-        inputs, trials = list[LatentState](), list[StepOutput]()  # of the last cycle, by latent
+        inputs, trials = list[State](), list[StepOutput]()  # of the last cycle, by latent
         for latent in latents.unbind(1):
             _set_generator_state(noise, start)
             # Contiguous like the answer; otherwise a compiled application would compile twice.
-            own = LatentState(answer, latent.contiguous())
+            own = state_class(answer, latent.contiguous())
             inputs.append(model.recurse(own, embedded, first, noise) if h_cycles > 1 else own)
             before_last = _generator_state(noise)
             trials.append(model(inputs[-1], embedded, last, noise))
         best = torch.stack([answer_losses(trial.logits) for trial in trials]).argmin(0)
         rows = torch.arange(len(best), device=best.device)
-        best_input = LatentState(
+        best_input = state_class(
             *(torch.stack(parts)[best, rows] for parts in zip(*inputs, strict=True))
         )
     _set_generator_state(noise, before_last)
     output: StepOutput = model(best_input, embedded, last, noise)
     latents = torch.stack([trial.state.latent for trial in trials], dim=1)
     latents[rows, best] = output.state.latent
-    return output._replace(state=LatentState(output.state.answer, latents))
+    return output._replace(state=state_class(output.state.answer, latents))
 
 
 def _generator_state(noise: StateNoise | None) -> Tensor:

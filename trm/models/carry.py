@@ -1,13 +1,13 @@
 """The training carry: rows at different supervision steps, each replaced when it halts."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from trm.models.trm import LatentState, TinyRecursiveModel
+from trm.models.base import RecursiveModel, State, tensors_of
 
 
 class PuzzleBatch(NamedTuple):
@@ -28,7 +28,7 @@ class Carry(NamedTuple):
         puzzles: the puzzle of each row.
     """
 
-    latent_state: LatentState
+    latent_state: State
     steps: Int[Tensor, " batch"]
     halted: Bool[Tensor, " batch"]
     puzzles: PuzzleBatch
@@ -36,13 +36,13 @@ class Carry(NamedTuple):
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name. The first axis of each is the batch."""
         latent_state, steps, halted, puzzles = self
-        return {**latent_state._asdict(), "steps": steps, "halted": halted, **puzzles._asdict()}
+        return {**tensors_of(latent_state), "steps": steps, "halted": halted, **puzzles._asdict()}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Carry":
-        """The inverse of :meth:`tensors`."""
+    def from_tensors(cls, tensors: Mapping[str, Tensor], state_class: Any) -> "Carry":
+        """The inverse of :meth:`tensors`, with the class of the model's states."""
         return cls(
-            LatentState(*(tensors[name] for name in LatentState._fields)),
+            state_class(*(tensors[name] for name in state_class._fields)),
             tensors["steps"],
             tensors["halted"],
             PuzzleBatch(*(tensors[name] for name in PuzzleBatch._fields)),
@@ -50,7 +50,8 @@ class Carry(NamedTuple):
 
     def rows(self, rows: slice) -> "Carry":
         """A slice of the batch."""
-        return self.from_tensors({name: tensor[rows] for name, tensor in self.tensors().items()})
+        parts = {name: tensor[rows] for name, tensor in self.tensors().items()}
+        return self.from_tensors(parts, type(self.latent_state))
 
 
 def concat_carries(parts: Sequence[Carry]) -> Carry:
@@ -58,11 +59,12 @@ def concat_carries(parts: Sequence[Carry]) -> Carry:
     if len(parts) == 1:
         return parts[0]
     tensors = [part.tensors() for part in parts]
-    return Carry.from_tensors({name: torch.cat([t[name] for t in tensors]) for name in tensors[0]})
+    joined = {name: torch.cat([t[name] for t in tensors]) for name in tensors[0]}
+    return Carry.from_tensors(joined, type(parts[0].latent_state))
 
 
 def initial_carry(
-    model: TinyRecursiveModel, puzzles: PuzzleBatch, generator: torch.Generator | None = None
+    model: RecursiveModel, puzzles: PuzzleBatch, generator: torch.Generator | None = None
 ) -> Carry:
     """A carry with every row halted, so that the first batch replaces them all."""
     batch_size, device = len(puzzles.inputs), puzzles.inputs.device
@@ -75,7 +77,7 @@ def initial_carry(
 
 
 def replace_halted(
-    model: TinyRecursiveModel,
+    model: RecursiveModel,
     carry: Carry,
     puzzles: PuzzleBatch,
     generator: torch.Generator | None = None,
@@ -86,7 +88,7 @@ def replace_halted(
         model: gives the new rows their initial state.
         carry: the carry after a training step.
         puzzles: the new batch.
-        generator: see :meth:`TinyRecursiveModel.initial_training_state`.
+        generator: see :meth:`RecursiveModel.initial_training_state`.
     """
     halted = carry.halted
     initial = model.initial_training_state(len(halted), generator)
@@ -95,7 +97,7 @@ def replace_halted(
         return torch.where(halted.view(-1, *(1,) * (old.ndim - 1)), new, old)
 
     return Carry(
-        latent_state=LatentState(*map(select, initial, carry.latent_state)),
+        latent_state=type(initial)(*map(select, initial, carry.latent_state)),
         steps=torch.where(halted, 0, carry.steps),
         halted=torch.zeros_like(halted),
         puzzles=PuzzleBatch(*map(select, puzzles, carry.puzzles)),
@@ -111,7 +113,7 @@ def should_halt(
     """Which rows halt after this step: the halting head says so, or it was the last step.
 
     Args:
-        halt_logits: from this step; with ``act_continue``, less the continue logits.
+        halt_logits: from this step, see :meth:`RecursiveModel.halt_decision`.
         steps: number of steps that each row has taken, including this one.
         halt_max_steps: maximum number of steps.
         min_steps: minimum number of steps of each row (exploration).

@@ -5,54 +5,98 @@ two. Not counted are element-wise operations (norms, activations, rotary positio
 optimizer), embedding look-ups, and what a kernel recomputes to save memory.
 """
 
-from trm.config import ModelConfig
-from trm.config.model import PuzzleSpec
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from trm.config.model import BlockConfig, ModelConfig, PuzzleSpec
+from trm.models.base import Depth, Passes
 from trm.models.layers import swiglu_width
-from trm.models.trm import Depth
+from trm.models.registry import get_model_class
 
 #: The backward pass has two products of the same size: one for the gradient of each factor.
 _FORWARD, _FORWARD_AND_BACKWARD = 1, 3
 
 
-def application_flops(config: ModelConfig, spec: PuzzleSpec) -> int:
-    """Operations of one application of the network, forward only."""
+def layer_flops(config: BlockConfig, spec: PuzzleSpec) -> int:
+    """Operations of one layer, forward only."""
     tokens, width = config.prefix_len + spec.seq_len, config.hidden_size
-    if config.mlp_t:
+    if config.has_mlp_mixer:
         mixer = _swiglu_flops(tokens, width, config)
     else:
-        projections = 8 * tokens * width * width  # query, key, value and output
-        mixer = projections + 4 * tokens * tokens * width  # scores, and weighted sum of values
-    return config.l_layers * (mixer + _swiglu_flops(width, tokens, config))
+        inner = config.num_heads * config.head_dim
+        projections = 8 * tokens * width * inner  # query, key, value and output
+        mixer = projections + 4 * tokens * tokens * inner  # scores, and weighted sum of values
+    return mixer + _swiglu_flops(width, tokens, config)
 
 
 def eval_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None = None) -> int:
     """Operations of one supervision step in evaluation; ``depth`` None is the model's own depth."""
-    h_cycles, l_cycles = depth or (config.h_cycles, config.l_cycles)
-    applications = h_cycles * (l_cycles + 1)
-    return applications * application_flops(config, spec) + _head_flops(config, spec)
+    passes = _passes(config, depth)
+    if passes is None or not isinstance(config, BlockConfig):
+        return _counted(config, dataclasses.replace(spec, num_puzzle_identifiers=1), depth, False)
+    return passes.forward * layer_flops(config, spec) + _head_flops(config, spec)
 
 
 def train_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None = None) -> int:
     """Operations of one training step: a supervision step and its gradient.
 
-    The gradient covers the whole last h-cycle, or of it the last two applications, and nothing
-    before. With several latents, each takes the whole step forward, and then the best one repeats
-    the last h-cycle with a gradient. ``act_continue`` takes another supervision step.
+    The target of continuing takes another supervision step.
     """
-    h_cycles, l_cycles = depth or (config.h_cycles, config.l_cycles)
-    cycle, latents = l_cycles + 1, config.num_latents
-    trials = latents if latents > 1 else 0
-    without_gradient = trials * h_cycles or h_cycles - 1
-    learned = 2 if config.gradient == "one_step" else cycle
-    applications = (without_gradient * cycle + cycle - learned) * _FORWARD
-    applications += learned * _FORWARD_AND_BACKWARD
-    heads = (_FORWARD_AND_BACKWARD + trials) * _head_flops(config, spec)
-    has_target = config.act_continue and config.halt_max_steps > 1
-    target = eval_step_flops(config, spec, depth) if has_target else 0
-    return applications * application_flops(config, spec) + heads + target
+    target = 0
+    if config.continues and config.halt_max_steps > 1:
+        target = eval_step_flops(config, spec, depth)
+    passes = _passes(config, depth)
+    if passes is None or not isinstance(config, BlockConfig):
+        one = dataclasses.replace(spec, num_puzzle_identifiers=1)
+        return target + _counted(config, one, depth, True)
+    constant = passes.forward - passes.learned + passes.trials
+    layers = constant * _FORWARD + passes.learned * _FORWARD_AND_BACKWARD
+    heads = (_FORWARD_AND_BACKWARD + passes.head_trials) * _head_flops(config, spec)
+    return layers * layer_flops(config, spec) + heads + target
 
 
-def _swiglu_flops(width: int, rows: int, config: ModelConfig) -> int:
+def _passes(config: ModelConfig, depth: Depth | None) -> Passes | None:
+    return get_model_class(config.kind).passes(config, depth)
+
+
+@functools.lru_cache(maxsize=64)
+def _counted(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None, gradient: bool) -> int:
+    """Operations of a supervision step of one example, counted while a model without numbers runs."""
+    step = one_step(config, spec, depth)
+    with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(gradient):
+        logits = step()
+        if gradient:
+            logits.sum().backward()  # type: ignore[no-untyped-call]
+    return int(counter.get_total_flops())
+
+
+def one_step(
+    config: ModelConfig, spec: PuzzleSpec, depth: Depth | None = None, batch_size: int = 1
+) -> Callable[[], Tensor]:
+    """A supervision step, up to its logits, of a model whose tensors have shapes but no numbers."""
+    dtype = "float32" if config.forward_dtype == "auto" else config.forward_dtype
+    config = config.model_copy(update={"forward_dtype": dtype})
+    with torch.device("meta"):
+        model = get_model_class(config.kind)(config, spec, init_weights=False)
+        inputs = torch.zeros(batch_size, spec.seq_len, dtype=torch.int32)
+        vectors = None
+        if config.puzzle_emb_width:
+            vectors = torch.zeros(batch_size, config.puzzle_emb_width, requires_grad=True)
+
+    def step() -> Tensor:
+        state = model.initial_state(batch_size)
+        output = model(state, model.embed(inputs, vectors), depth)
+        return torch.cat((output.logits.flatten(), output.halt_logits))
+
+    return step
+
+
+def _swiglu_flops(width: int, rows: int, config: BlockConfig) -> int:
     """Operations of a SwiGLU over ``width`` features: three matrices, gate, up and down."""
     inner = swiglu_width(width, config.expansion, config.swiglu_multiple)
     return 3 * 2 * rows * width * inner

@@ -32,20 +32,20 @@ class InputEmbedding(nn.Module):
         super().__init__()
         self.prefix_len = config.prefix_len
         self.scale = math.sqrt(config.hidden_size)
-        self.token = nn.Embedding(spec.vocab_size, config.hidden_size)
+        self.token = _embedding(spec.vocab_size, config.hidden_size)
         self.position: nn.Embedding | None = None
-        if config.pos_encodings == "learned":
-            self.position = nn.Embedding(config.prefix_len + spec.seq_len, config.hidden_size)
+        if config.added_positions == "learned":
+            self.position = _embedding(config.prefix_len + spec.seq_len, config.hidden_size)
         self.axes: nn.ModuleList | None = None
         axes = None
-        if config.pos_encodings == "grid":
+        if config.added_positions == "grid":
             if not spec.cell_axes:
                 raise ConfigError(
                     "model.pos_encodings = grid: puzzles of this task have no axes. Use learned."
                 )
             axes = torch.tensor(spec.cell_axes)
             sizes = [1 + max(axis) for axis in spec.cell_axes]
-            self.axes = nn.ModuleList(nn.Embedding(size, config.hidden_size) for size in sizes)
+            self.axes = nn.ModuleList(_embedding(size, config.hidden_size) for size in sizes)
         self.register_buffer("cell_axes", axes, persistent=False)
 
     def forward(
@@ -67,3 +67,8 @@ class InputEmbedding(nn.Module):
             position = F.pad(sum(parts).to(dtype), (0, 0, embedded.shape[1] - len(parts[0]), 0))
             embedded = (1 + len(parts)) ** -0.5 * (embedded + position)
         return self.scale * embedded
+
+
+def _embedding(rows: int, width: int) -> nn.Embedding:
+    """An embedding whose weights the model draws; those that torch draws take a second on meta."""
+    return nn.Embedding(rows, width, _weight=torch.empty(rows, width))

@@ -1,7 +1,7 @@
 """The layers of the network: RMSNorm, SwiGLU, attention and the block made of them.
 
 Paper section 4, published ``models/layers.py``. A layer computes in the dtype of its weights, which
-:class:`trm.models.trm.TinyRecursiveModel` casts once per supervision step.
+:class:`trm.models.base.RecursiveModel` casts once per supervision step.
 """
 
 import functools
@@ -15,7 +15,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from trm.config import ModelConfig
+from trm.config.model import BlockConfig
 from trm.errors import ConfigError, did_you_mean
 
 Hidden = Float[Tensor, "batch tokens hidden"]
@@ -83,7 +83,7 @@ def left_matmul(
     return torch.bmm(weight.expand(x.shape[0], -1, -1), x)
 
 
-def select_glu(config: ModelConfig) -> GLU:
+def select_glu(config: BlockConfig) -> GLU:
     """The gated linear unit for ``model.swiglu`` and the environment variable ``TRM_KERNELS``.
 
     Raises:
@@ -94,7 +94,7 @@ def select_glu(config: ModelConfig) -> GLU:
     if name not in ("plain", "triton"):
         hint = did_you_mean(name, ("plain", "triton"))
         raise ConfigError(f"environment {KERNELS_VARIABLE}: unknown kernels {name!r}. {hint}")
-    if config.swiglu == "normed":
+    if config.has_normed_swiglu:
         if name != "plain":
             raise ConfigError(
                 f"environment {KERNELS_VARIABLE}: {name} has no kernel for model.swiglu = normed. "
@@ -164,13 +164,19 @@ class TokenSwiGLU(SwiGLU):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention, bidirectional and without biases."""
+    """Multi-head self-attention, bidirectional and without biases.
+
+    Args:
+        width: of a token.
+        num_heads: of width ``width // num_heads`` each, so they may be a little narrower together.
+    """
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
+        inner = width // num_heads * num_heads
+        self.qkv = nn.Linear(width, 3 * inner, bias=False)
+        self.out = nn.Linear(inner, width, bias=False)
 
     def forward(self, x: Hidden, rotary: Rotary | None) -> Hidden:
         query, key, value = rearrange(
@@ -204,11 +210,11 @@ def rotate(
 class Block(nn.Module):
     """Mix tokens, add, normalise; mix features, add, normalise (post-norm).
 
-    With ``mlp_t`` a SwiGLU over the token axis mixes the tokens, and the first norm is over the
-    token axis too, as published.
+    With an MLP mixer (``mlp_t``), a SwiGLU over the token axis mixes the tokens, and the first norm
+    is over the token axis too, as published.
     """
 
-    def __init__(self, config: ModelConfig, num_tokens: int) -> None:
+    def __init__(self, config: BlockConfig, num_tokens: int) -> None:
         super().__init__()
         self.eps = config.rms_norm_eps
         glu = select_glu(config)
@@ -217,7 +223,7 @@ class Block(nn.Module):
             return swiglu_width(width, config.expansion, config.swiglu_multiple)
 
         self.mixer: TokenSwiGLU | Attention
-        if config.mlp_t:
+        if config.has_mlp_mixer:
             self.mixer = TokenSwiGLU(num_tokens, inner(num_tokens), glu)
         else:
             self.mixer = Attention(config.hidden_size, config.num_heads)

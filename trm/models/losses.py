@@ -104,6 +104,7 @@ def step_loss(
     halting_weight: float = 0.5,
     weights: Float[Tensor, " batch"] | None = None,
     continuing: tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]] | None = None,
+    extra: Float[Tensor, " batch"] | None = None,
 ) -> StepLoss:
     """The answer loss, the mean over a row's cells, plus the weighted halting loss.
 
@@ -116,7 +117,8 @@ def step_loss(
         smoothing: share of a cell's target that is spread over all tokens.
         halting_weight: weight of the halting loss, and of the continue loss; 0.5 as published.
         weights: weight of each row in the total; None for equal weights, as published.
-        continuing: with ``act_continue``, the continue logits and their targets.
+        continuing: the continue logits and their targets, if the model learns them.
+        extra: the model's own loss of each row, see :meth:`RecursiveModel.extra_losses`.
     """
     scored = labels != IGNORE_LABEL
     counts = scored.sum(-1)
@@ -134,6 +136,8 @@ def step_loss(
     if weights is not None:
         of_head = halting_losses + continue_losses
         total = (weights * (cell_losses.sum(-1) + halting_weight * of_head)).sum()
+    if extra is not None:
+        total = total + (extra if weights is None else weights * extra).sum()
     return StepLoss(
         total=total,
         answer=answer.detach(),

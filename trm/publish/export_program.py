@@ -23,7 +23,8 @@ logits              (batch, seq, vocab)       float32  for the token of each cel
 halt_logits         (batch,)                  float32  above 0: the model considers it solved
 ==================  ========================  =======  =========================================
 
-``initial_state`` takes ``tokens`` and returns ``answer`` and ``latent``.
+``initial_state`` takes ``tokens`` and returns ``answer`` and ``latent``. The parts of the state are
+those of a TRM; another kind of model has its own, named in the same way.
 """
 
 import contextlib
@@ -38,14 +39,13 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.errors import CheckpointError, ConfigError
-from trm.models import LatentState, TinyRecursiveModel
-from trm.models.layers import Hidden
+from trm.models import RecursiveModel
 from trm.runs.layout import CONFIG_FILE, NAMES_FILE
 from trm.storage import atomic_folder, check_new
 
@@ -145,44 +145,38 @@ class _ProgramModule(nn.Module):
 
 
 class _StepProgram(_ProgramModule):
-    inputs = ("tokens", "puzzle_identifiers", "answer", "latent")
-    outputs = ("next_answer", "next_latent", "logits", "halt_logits")
-
-    def __init__(self, model: TinyRecursiveModel) -> None:
+    def __init__(self, model: RecursiveModel) -> None:
         super().__init__()
         self.model = model
+        state = model.state_fields()
+        self.inputs = ("tokens", "puzzle_identifiers", *state)
+        self.outputs = (*(f"next_{part}" for part in state), "logits", "halt_logits")
 
     def forward(
         self,
         tokens: Int[Tensor, "batch seq"],
         puzzle_identifiers: Int[Tensor, " batch"],
-        answer: Hidden,
-        latent: Hidden,
-    ) -> tuple[Hidden, Hidden, Float[Tensor, "batch seq vocab"], Float[Tensor, " batch"]]:
+        *state: Tensor,
+    ) -> tuple[Tensor, ...]:
         rows = self.model.puzzle_vectors(puzzle_identifiers.to(torch.int64))  # as ONNX requires
         embedded = self.model.embed(tokens, rows)
-        state, logits, halt_logits, _ = self.model(LatentState(answer, latent), embedded)
-        return *state, logits, halt_logits
+        after, logits, halt_logits, _ = self.model(self.model.state_class(*state), embedded)
+        return *after, logits, halt_logits
 
 
 class _InitialStateProgram(_ProgramModule):
     inputs = ("tokens",)
-    outputs = LatentState._fields
 
-    answer_init: Tensor
-    latent_init: Tensor
-
-    def __init__(self, model: TinyRecursiveModel) -> None:
+    def __init__(self, model: RecursiveModel) -> None:
         super().__init__()
-        for name, part in model.initial_state(1)._asdict().items():
+        self.outputs = model.state_fields()
+        for name, part in zip(self.outputs, model.initial_state(1), strict=True):
             self.register_buffer(f"{name}_init", part.contiguous())
 
-    def forward(self, tokens: Int[Tensor, "batch seq"]) -> tuple[Hidden, Hidden]:
+    def forward(self, tokens: Int[Tensor, "batch seq"]) -> tuple[Tensor, ...]:
         shape = (tokens.shape[0], -1, -1)
-        return (
-            self.answer_init.expand(shape).contiguous(),
-            self.latent_init.expand(shape).contiguous(),
-        )
+        inits = (getattr(self, f"{name}_init") for name in self.outputs)
+        return tuple(init.expand(shape).contiguous() for init in inits)
 
 
 def _export(
@@ -204,7 +198,9 @@ def _export(
         examples = {step: (*puzzles, *start(puzzles[0])), start: puzzles[:1]}
         batch = torch.export.Dim("batch", max=2**31 - 1)
         for part, file in files.items():
-            shapes = {name: {0: batch} for name in part.inputs}
+            dynamic = [{0: batch} for _ in part.inputs]
+            # The state comes as further arguments, whose shapes are a tuple of their own.
+            shapes = tuple(dynamic[:2]) + ((tuple(dynamic[2:]),) if dynamic[2:] else ())
             program = torch.export.export(part, examples[part], dynamic_shapes=shapes, strict=False)
             save(program, part, file)
         for name in (CONFIG_FILE, NAMES_FILE):
@@ -213,7 +209,7 @@ def _export(
         return _largest_difference(step, start, *map(load, files.values()))
 
 
-def _random_puzzles(model: TinyRecursiveModel, batch_size: int) -> tuple[Tensor, Tensor]:
+def _random_puzzles(model: RecursiveModel, batch_size: int) -> tuple[Tensor, Tensor]:
     """Tokens (batch, seq) and identifiers (batch,), always from the same seed."""
     spec, generator = model.spec, torch.Generator().manual_seed(0)
     shape = (batch_size, spec.seq_len)
@@ -240,7 +236,7 @@ def _largest_difference(
         expected = step(*puzzles, *state)
         exported = exported_step(*puzzles, *state)
         largest = max(largest, _difference(step.outputs, exported, expected))
-        state = expected[:2]
+        state = expected[: len(state)]
     return largest
 
 

@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from trm import settings
 from trm.data import SplitCounts
-from trm.models import TinyRecursiveModel
+from trm.models import create_model
 from trm.runs.checkpoint import (
     CheckpointConfig,
     Evaluation,
@@ -141,24 +141,21 @@ def _solve_command(repo: str, puzzle: str) -> str:
 def _parameter_counts(config: CheckpointConfig) -> tuple[int, int]:
     """The number of parameters of the network, and of the puzzle embedding."""
     with torch.device("meta"):
-        model = TinyRecursiveModel(config.run.model, config.spec)
+        model = create_model(config.run.model, config.spec, init_weights=False)
     table = model.puzzle_embedding
     return model.num_parameters, 0 if table is None else table.weight.numel()
 
 
 def _model_rows(config: CheckpointConfig, network: int, table: int) -> list[tuple[str, str]]:
     model, data = config.run.model, config.data
-    mixer = "MLP" if model.mlp_t else f"attention, {model.num_heads} heads"
     return [
         ("task", _text(config.run.task)),
-        ("architecture", f"TRM, {model.l_layers} layers of width {model.hidden_size}"),
-        ("mixer", f"{mixer}; positions: {model.pos_encodings}"),
+        *((_text(name), _text(value)) for name, value in model.describe().items()),
         ("parameters of the network", f"{network:,}"),
         (
             "parameters of the puzzle embedding",
             f"{table:,} ({data.num_puzzle_identifiers:,} puzzle identifiers)",
         ),
-        ("cycles", f"h {model.h_cycles}, l {model.l_cycles}"),
         ("supervision steps", f"{model.halt_max_steps}"),
         ("tokens", f"{data.seq_len} of {data.vocab_size} kinds"),
     ]

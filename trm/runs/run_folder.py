@@ -24,9 +24,8 @@ TRAIN_ONE = "trm train sudoku --preset mini"
 
 
 def new_run_name(runs: Path, config: RunConfig, now: datetime.datetime) -> str:
-    """A name made of mixer and time that ``runs/TASK`` does not have yet."""
-    mixer = "mlp" if config.model.mlp_t else "att"
-    base = f"{mixer}-{now:%Y%m%d-%H%M%S}"
+    """A name made of model and time that ``runs/TASK`` does not have yet."""
+    base = f"{config.model.label}-{now:%Y%m%d-%H%M%S}"
     names = itertools.chain([base], (f"{base}-{n}" for n in itertools.count(2)))
     return next(name for name in names if not (runs / config.task / name).exists())
 

@@ -11,7 +11,7 @@ import torch
 from trm.config import RunConfig
 from trm.data import Batch
 from trm.errors import ConfigError, TrainingError
-from trm.models import PuzzleBatch, TinyRecursiveModel
+from trm.models import PuzzleBatch, RecursiveModel
 from trm.storage import Memory, cache_folder, machine_memory
 
 
@@ -143,7 +143,7 @@ def is_to_compile(device: torch.device, wanted: bool | None) -> bool:
     return device.type == "cuda" if wanted is None else wanted
 
 
-def compile_network(model: TinyRecursiveModel, wanted: bool | None) -> None:
+def compile_network(model: RecursiveModel, wanted: bool | None) -> None:
     """Compile the model's network if ``wanted``; None compiles on CUDA.
 
     The compiler's files go to trm's cache, unless the user chose a folder. Its own default is a

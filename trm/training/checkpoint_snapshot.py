@@ -134,7 +134,7 @@ def restore(path: Path, state: TrainState, group: ProcessGroup = SINGLE_PROCESS)
         found = load_row_slices(inner / _CARRY, group.shard)
         try:
             state.carry = Carry.from_tensors(
-                {n: t.to(state.model.device) for n, t in found.items()}
+                {n: t.to(state.model.device) for n, t in found.items()}, state.model.state_class
             )
         except KeyError as error:
             raise CheckpointError(

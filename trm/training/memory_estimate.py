@@ -5,15 +5,18 @@ its backward pass. Gradients of activations and temporary results come on top; t
 weights are not there yet when most is kept.
 """
 
+import functools
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
-from trm.config import ModelConfig, RunConfig
+from trm.config import BlockConfig, ModelConfig, RunConfig
 from trm.errors import ConfigError
-from trm.models import PuzzleSpec
+from trm.models import PuzzleSpec, create_model, get_model_class
+from trm.models.flops import one_step
 from trm.models.layers import swiglu_width
 from trm.storage import Memory, size_text
 
@@ -58,15 +61,17 @@ def estimate_memory(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1)
     """Count the memory of a training step, without a model."""
     model, train = config.model, config.train
     local_batch = train.batch_size // num_processes
-    core, others = _num_parameters(model, spec)
+    with torch.device("meta"):  # of shapes alone
+        built = create_model(model, replace(spec, num_puzzle_identifiers=1), init_weights=False)
+        state = built.initial_training_state(1)
+    core = sum(parameter.numel() for parameter in built.core.parameters())
+    others = built.num_parameters - core
     wide, dtype_bytes = _item_sizes(model)
     copies = 3 if config.optim.ema else 2  # weight, gradient, average
     copies += num_processes > 1  # the bucket in which gradients travel
     copies_of_core = copies + (1 if config.optim.optimizer == "muon" else 2)  # moments
     table = spec.num_puzzle_identifiers * model.puzzle_emb_width
     kept_table = -(-table // num_processes) if train.shard_puzzle_embedding else table
-    tokens = model.prefix_len + spec.seq_len
-    latents = (1 + model.num_latents) * tokens * model.hidden_size  # the answer, and each latent
     part = local_batch // train.accumulate
     casts = core * dtype_bytes if dtype_bytes != wide else 0  # one for each weight of the core
     return MemoryEstimate(
@@ -75,7 +80,7 @@ def estimate_memory(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1)
         state_bytes=wide * (copies_of_core * core + (copies + 2) * others + kept_table),
         activation_bytes=_activation_bytes(model, spec, part, compiled=False) + casts,
         compiled_bytes=_activation_bytes(model, spec, part, compiled=True) + casts,
-        carry_bytes=2 * local_batch * latents * dtype_bytes,
+        carry_bytes=2 * local_batch * sum(p.numel() for p in state) * dtype_bytes,
         batch_size=local_batch,
     )
 
@@ -136,46 +141,57 @@ def _item_sizes(config: ModelConfig) -> tuple[int, int]:
     return max(dtype.itemsize, 4), dtype.itemsize
 
 
-def _num_parameters(config: ModelConfig, spec: PuzzleSpec) -> tuple[int, int]:
-    """The parameters of the recursive core, and those of the embedding and the heads."""
-    tokens, width = config.prefix_len + spec.seq_len, config.hidden_size
-    mixer = 3 * tokens * _inner(config, tokens) if config.mlp_t else 4 * width * width
-    networks = 2 if config.separate_networks else 1
-    core = networks * config.l_layers * (mixer + 3 * width * _inner(config, width))
-    positions = tokens * width if config.pos_encodings == "learned" else 0
-    positions += width * sum(1 + max(axis) for axis in spec.cell_axes)
-    return core, 2 * spec.vocab_size * width + positions + 2 * (width + 1)
-
-
 def _activation_bytes(
     config: ModelConfig, spec: PuzzleSpec, batch_size: int, *, compiled: bool
 ) -> int:
-    """Bytes that the backward pass of a step needs: of the last h-cycle, and of the loss.
+    """Bytes that the backward pass of a step needs: of what has a gradient, and of the loss.
 
     A layer keeps the inputs of its matrix products, and of its norms in float32. A SwiGLU also
     keeps gate, up and the activated gate. Attention keeps queries, keys and values, those of
     queries and keys also as they were before the rotation. A compiled network computes cheap
     results again: it keeps neither the activated gate nor the inputs of norms in float32.
+
+    What a model of other parts keeps is measured, as if it were not compiled.
     """
     tokens, width = config.prefix_len + spec.seq_len, config.hidden_size
     wide, narrow = _item_sizes(config)
+    loss = spec.seq_len * spec.vocab_size * 4 * 8 + tokens * width * narrow
+    passes = get_model_class(config.kind).passes(config)
+    if passes is None or not isinstance(config, BlockConfig):
+        return batch_size * (_measured_bytes(config, spec) + loss)
 
     def swiglu(features: int) -> int:
-        inner = _inner(config, features)
+        inner = swiglu_width(features, config.expansion, config.swiglu_multiple)
         if compiled:
             return (features + 3 * inner) * narrow
-        if config.swiglu == "normed":
+        if config.has_normed_swiglu:
             return features * narrow + inner * (5 * narrow + wide)
         return features * narrow + 4 * inner * narrow
 
-    rotated = 2 if config.pos_encodings == "rope" else 0
-    mixer = width * swiglu(tokens) if config.mlp_t else tokens * width * (5 + rotated) * narrow
+    rotated = 2 if config.rotates else 0
+    mixer = (
+        width * swiglu(tokens) if config.has_mlp_mixer else tokens * width * (5 + rotated) * narrow
+    )
     norms = 2 * tokens * width * (narrow if compiled else wide)
-    application = config.l_layers * (mixer + tokens * swiglu(width) + norms)
-    loss = spec.seq_len * spec.vocab_size * 4 * 8 + tokens * width * narrow
-    learned = 2 if config.gradient == "one_step" else config.l_cycles + 1
-    return batch_size * (learned * application + loss)
+    layer = mixer + tokens * swiglu(width) + norms
+    return batch_size * (passes.learned * layer + loss)
 
 
-def _inner(config: ModelConfig, width: int) -> int:
-    return swiglu_width(width, config.expansion, config.swiglu_multiple)
+def _measured_bytes(config: ModelConfig, spec: PuzzleSpec) -> int:
+    """Bytes that a supervision step keeps for each example, besides the weights."""
+    one, two = (_kept_bytes(config, replace(spec, num_puzzle_identifiers=1), n) for n in (1, 2))
+    return two - one
+
+
+@functools.lru_cache(maxsize=8)
+def _kept_bytes(config: ModelConfig, spec: PuzzleSpec, batch_size: int) -> int:
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[id(tensor.untyped_storage())] = tensor
+        return tensor
+
+    step = one_step(config, spec, batch_size=batch_size)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        _logits = step()
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())

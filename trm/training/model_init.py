@@ -12,7 +12,7 @@ from trm.checkpoints.tensors import PUZZLE_EMBEDDING, check_shapes, expected_sha
 from trm.config import RunConfig
 from trm.data import Dataset
 from trm.errors import CheckpointError
-from trm.models import TinyRecursiveModel
+from trm.models import RecursiveModel, create_model
 from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runs.checkpoint import puzzle_spec
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
@@ -21,20 +21,17 @@ from trm.tasks.registry import get_task
 from trm.training.sharded_embedding import ShardedPuzzleEmbedding
 
 _LATENTS = "other_latent_inits"
-#: Settings that change what the same weights compute, but not their shapes.
-_SAME_SHAPES = ("swiglu", "damping")
-_SAME_SHAPES_ATTENTION = ("pos_encodings", "rope_theta")
 
 
 def build_model(
     config: RunConfig, dataset: Dataset, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
-) -> TinyRecursiveModel:
+) -> RecursiveModel:
     """A new model for these puzzles. Its weights depend on the seed and settings only."""
     generator = torch.Generator().manual_seed(config.train.seed)
     spec = puzzle_spec(dataset.meta, config.model)
     shards = config.train.shard_puzzle_embedding and config.model.puzzle_emb_width > 0
     built = replace(spec, num_puzzle_identifiers=1) if shards else spec
-    model = TinyRecursiveModel(config.model, built, generator=generator)
+    model = create_model(config.model, built, generator=generator)
     if shards:  # the whole table is never allocated
         model.spec = spec
         table = ShardedPuzzleEmbedding(
@@ -45,7 +42,7 @@ def build_model(
 
 
 def load_initial_weights(
-    model: TinyRecursiveModel,
+    model: RecursiveModel,
     config: RunConfig,
     dataset: Dataset,
     group: ProcessGroup = SINGLE_PROCESS,
@@ -127,7 +124,9 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
     stored, task = _opened(config), get_task(config.task)
     stored.trained_on.check(dataset)
     with torch.device("meta"):
-        model = TinyRecursiveModel(config.model, puzzle_spec(dataset.meta, config.model))
+        model = create_model(
+            config.model, puzzle_spec(dataset.meta, config.model), init_weights=False
+        )
     messages = [f"--init-from {stored.name}: {choice}." for choice in stored.choices]
     other = stored.config.run.task
     if other != task.name:
@@ -144,12 +143,17 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
             num_kept = int((rows >= 0).sum())
             if not config.train.reset_puzzle_embedding:
                 messages.append(_kept_text(num_kept, len(rows), stored.name))
+    kind, own_kind = stored.config.run.model.kind, config.model.kind
+    if kind != own_kind:
+        raise CheckpointError(
+            f"{stored.name} is a model of kind {kind}, and this run has {own_kind}. Give --model "
+            f"{kind}."
+        )
     theirs, ours = (RunConfig(task=task.name, model=c.model) for c in (stored.config.run, config))
     different = " ".join(assignments(theirs, ours)) or "see its config.json"
     advice = f"Give the model settings that it was trained with: {different}."
     check_shapes(expected, found, stored.name, settings="this run", advice=advice)
-    same_shapes = _SAME_SHAPES if config.model.mlp_t else _SAME_SHAPES + _SAME_SHAPES_ATTENTION
-    for setting in same_shapes:
+    for setting in config.model.same_shapes:
         trained, value = getattr(stored.config.run.model, setting), getattr(config.model, setting)
         if trained != value:
             raise CheckpointError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from trm.config import RunConfig
 from trm.data import Split
-from trm.models import Depth
+from trm.models import Depth, Passes, get_model_class
 from trm.runs.checkpoint import Progress
 
 
@@ -33,13 +33,12 @@ def eval_examples(config: RunConfig, steps: int) -> int:
     """The number of examples of an evaluation after ``steps`` training steps.
 
     An evaluation takes at most as long as these steps: an example costs ``halt_max_steps`` forward
-    passes there. At the published depth, each is 0.6 of a training step.
+    passes there. At the published depth of a TRM, each is 0.6 of a training step.
     """
-    h_cycles, latents = config.model.h_cycles, config.model.num_latents
-    # In cycles: a gradient costs two more. With several latents, all are tried before one learns.
-    training = h_cycles * latents + 3 if latents > 1 else h_cycles + 2
+    passes = get_model_class(config.model.kind).passes(config.model) or Passes(1, 1)
+    training = passes.forward + 2 * passes.learned + passes.trials  # a gradient costs two more
     trained = steps * config.train.batch_size
-    affordable = math.ceil(trained / (h_cycles / training * config.model.halt_max_steps))
+    affordable = math.ceil(trained / (passes.forward / training * config.model.halt_max_steps))
     return config.eval.max_examples or affordable
 
 

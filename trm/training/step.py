@@ -14,12 +14,11 @@ from trm.models import (
     Carry,
     Depth,
     PuzzleBatch,
+    RecursiveModel,
     StateNoise,
     StepLoss,
     StepOutput,
-    TinyRecursiveModel,
     answer_losses,
-    best_latent_step,
     concat_carries,
     initial_carry,
     replace_halted,
@@ -49,14 +48,14 @@ METRICS = (
 class TrainState:
     """Everything that training changes."""
 
-    model: TinyRecursiveModel
+    model: RecursiveModel
     optimizer: Optimizer
     ema: EMA | None
     carry: Carry | None = None
     step: int = 0
 
     @classmethod
-    def create(cls, model: TinyRecursiveModel, config: RunConfig) -> "TrainState":
+    def create(cls, model: RecursiveModel, config: RunConfig) -> "TrainState":
         """The state at step 0."""
         parameters = dict(model.named_parameters())
         kind = MuonAdamW if config.optim.optimizer == "muon" else AdamAtan2
@@ -99,7 +98,7 @@ class SupervisionStep(NamedTuple):
 
 
 def supervision_step(
-    model: TinyRecursiveModel,
+    model: RecursiveModel,
     carry: Carry,
     puzzle_vectors: Float[Tensor, "batch width"] | None,
     min_steps: Int[Tensor, " batch"] | None,
@@ -123,24 +122,18 @@ def supervision_step(
     if generator is not None and train.state_noise:
         noise = StateNoise(train.state_noise, generator)
     embedded = model.embed(puzzles.inputs, puzzle_vectors)
-    output: StepOutput
-    if model.config.num_latents == 1:
-        output = model(carry.latent_state, embedded, depth, noise)
-    else:
-        output = best_latent_step(
-            model,
-            carry.latent_state,
-            embedded,
-            lambda logits: answer_losses(logits, puzzles.labels, train.loss, train.label_smoothing),
-            depth,
-            noise,
-        )
+    output = model.training_step(
+        carry.latent_state,
+        embedded,
+        lambda logits: answer_losses(logits, puzzles.labels, train.loss, train.label_smoothing),
+        depth,
+        noise,
+    )
     latent_state, logits, halt_logits, continue_logits = output
-    steps, continuing, decision = carry.steps + 1, None, halt_logits.detach()
-    if model.config.act_continue and model.config.halt_max_steps > 1:
+    steps, continuing = carry.steps + 1, None
+    if model.config.continues and model.config.halt_max_steps > 1:
         targets = continue_targets(model, output, embedded.detach(), steps, depth, noise)
         continuing = continue_logits, targets
-        decision = decision - continue_logits.detach()
     decay = train.supervision_decay
     loss = step_loss(
         logits,
@@ -151,14 +144,16 @@ def supervision_step(
         halting_weight=train.halting_weight,
         weights=None if decay == 1 else decay ** carry.steps.to(halt_logits.dtype),
         continuing=continuing,
+        extra=model.extra_losses(output, puzzles.labels),
     )
+    decision = model.halt_decision(output).detach()
     halted = should_halt(decision, steps, model.config.halt_max_steps, min_steps)
     return SupervisionStep(Carry(latent_state, steps, halted, puzzles), loss, logits, halt_logits)
 
 
 @torch.no_grad()
 def continue_targets(
-    model: TinyRecursiveModel,
+    model: RecursiveModel,
     output: StepOutput,
     embedded: Hidden,
     steps: Int[Tensor, " batch"],
@@ -288,7 +283,7 @@ class TrainStep:
         draws the same numbers.
         """
         train = self.config.train
-        if not train.state_noise and self.config.model.state_init == "fixed":
+        if not train.state_noise and not self.config.model.draws_states:
             return None
         first_row = self.group.shard(train.batch_size).start
         return seeded(self.state.model.device, train.seed, self.state.step, first_row)

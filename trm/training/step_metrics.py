@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trm.models import TinyRecursiveModel
+from trm.models import RecursiveModel
 from trm.runtime.peak_flops import measure_peak_flops, utilization
 from trm.runtime.process_group import ProcessGroup
 from trm.training.step import METRICS
@@ -34,7 +34,7 @@ class StepMetrics:
 
     def __init__(
         self,
-        model: TinyRecursiveModel,
+        model: RecursiveModel,
         step: int,
         elapsed: float,
         batch_size: int,
@@ -42,7 +42,7 @@ class StepMetrics:
         flops: Callable[[int], int],
     ) -> None:
         self._batch_size, self._group, self._flops = batch_size, group, flops
-        self._has_continue_loss = model.config.act_continue
+        self._has_continue_loss = model.config.continues
         # All processes measure at the same time, as they train at the same time: they may share a
         # CPU.
         self._peak_flops = measure_peak_flops(model.device, model.dtype)

@@ -1,6 +1,7 @@
 """How long a run will take: its arithmetic, and the speed of this device."""
 
 import functools
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from trm.config import ModelConfig, RunConfig
 from trm.data import num_eval_examples
-from trm.models import PuzzleSpec, TinyRecursiveModel
-from trm.models.flops import application_flops, eval_step_flops, train_step_flops
+from trm.models import Depth, PuzzleSpec, RecursiveModel, create_model
+from trm.models.flops import eval_step_flops, train_step_flops
 from trm.runs.checkpoint import puzzle_spec
 from trm.runs.time_estimate import TimeEstimate
 from trm.training.clock import now
@@ -121,37 +122,38 @@ def measure_speed(config: ModelConfig, spec: PuzzleSpec, device: torch.device, m
         device: where to measure.
         most: examples at once, at most: those that a training step has.
     """
-    layer = config.model_copy(update={"l_layers": 1, "num_latents": 1, "state_init": "fixed"})
-    return _measured(layer, replace(spec, num_puzzle_identifiers=1), device, most)
+    return _measured(config, replace(spec, num_puzzle_identifiers=1), device, most)
 
 
 @functools.lru_cache(maxsize=16)
 def _measured(config: ModelConfig, spec: PuzzleSpec, device: torch.device, most: int) -> float:
     with torch.random.fork_rng(devices=[]):
-        model = TinyRecursiveModel(config, spec, init_weights=False).to(device)
-    for weight in model.core.parameters():
-        # What was in that memory may be slow to compute with. A step casts its weights only once.
-        weight.data = torch.full_like(weight, 0.01, dtype=model.dtype)
-    count, call = 1, _application(model, 1)
+        model = create_model(config, spec, init_weights=False).to(device)
+    for weight in itertools.chain(model.parameters(), model.buffers()):
+        # What was in that memory may be slow to compute with.
+        weight.data = torch.full_like(weight, 0.01)
+    shallow = None if config.cycles is None else Depth(1, 1)
+    count, call = 1, _step(model, 1, shallow)
     _seconds(call)  # loads what the device needs
     while count < most and min(_seconds(call) for _ in range(2)) < _LONG:
         count = min(2 * count, most)
-        call = _application(model, count)
+        call = _step(model, count, shallow)
     times: list[float] = []
     while sum(times) < _MIN_SECONDS or (len(times) < 3 and sum(times) < _MOST_SECONDS):
         times.append(_seconds(call))
     # The mean, as other work on the machine slows training down too.
-    return count * application_flops(config, spec) / statistics.fmean(times)
+    return count * eval_step_flops(config, spec, shallow) / statistics.fmean(times)
 
 
-def _application(model: TinyRecursiveModel, count: int) -> Callable[[], Tensor]:
-    """A function that applies the network of a model once to some examples."""
-    answer = model.initial_state(1).answer
-    hidden = torch.ones((count, *answer.shape[1:]), dtype=model.dtype, device=model.device)
+def _step(model: RecursiveModel, count: int, depth: Depth | None) -> Callable[[], Tensor]:
+    """A function that takes a supervision step with some examples."""
+    state = model.initial_state(count)
+    embedded = torch.ones_like(state[0])
 
     def call() -> Tensor:
         with torch.no_grad():
-            return model.core.apply_network(hidden, hidden)
+            logits: Tensor = model(state, embedded, depth).logits
+            return logits
 
     return call
 

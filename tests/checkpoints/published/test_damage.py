@@ -101,7 +101,7 @@ def nested() -> Tensor:
         ({"q_head.bias": torch.zeros(1).expand(10**9)}, "is smaller than the tensors it describes"),
         ({"q_head.bias": torch.zeros(2), "inner.q_head.bias": torch.zeros(2)}, "twice"),
         ({"L_level.layers.0.conv.weight": torch.zeros(2)}, "L_level.layers.0.conv.weight"),
-        ({"H_level.layers.0.mlp.down_proj.weight": torch.zeros(2)}, "H_level.layers.0.mlp"),
+        ({"X_level.layers.0.mlp.down_proj.weight": torch.zeros(2)}, "X_level.layers.0.mlp"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -120,7 +120,11 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tensor_that_is_missing(example: Callable[..., Any], name: str) -> None:
     made = example(**MLP)
+    made.write_yaml(arch={"name": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1"})
     made.save({n: t for n, t in made.tensors.items() if n != PREFIX + name})
+    if name == "H_init":  # all the tensors of another model are there
+        assert "has the tensors of a model of kind singlez" in refusal(made.file)
+        return
     assert f"lacks the tensor {name}," in refusal(made.file)
 
 
@@ -149,10 +153,17 @@ def test_a_number_that_is_not_finite(example: Callable[..., Any], name: str, val
 @pytest.mark.parametrize(
     ("arch", "why"),
     [
-        ({"name": "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1"}, "reasoning.hrm@H"),
-        ({"name": "recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1"}, "singlez"),
-        ({"name": ["x"]}, "arch.name is a list, another network than"),
-        ({"H_layers": 4}, "arch.H_layers is 4, and a TRM has 0"),
+        (
+            {"name": "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1"},
+            "says that it is of kind hrm",
+        ),
+        (
+            {"name": "recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1"},
+            "kind singlez",
+        ),
+        ({"name": "recursive_reasoning.ttt@TTT"}, "a network that trm does not have. It has trm@"),
+        ({"name": ["x"]}, "arch.name is a list, a network that"),
+        ({"H_layers": 4}, "arch.H_layers is 4, and recursive_reasoning.trm@TinyRecursiveReasoning"),
         ({"loss": {"loss_type": "hinge"}}, "loss_type is 'hinge'; trm has stablemax_cross_entropy"),
         ({"loss": 3}, "arch.loss is not a mapping of names to values"),
         ({"H_cycles": "many"}, "arch.H_cycles = 'many': Input should be a valid integer"),
@@ -172,7 +183,7 @@ def test_a_number_that_is_not_finite(example: Callable[..., Any], name: str, val
             "H_init is (32,), but the configuration makes it (64,). Correct all_config",
         ),
         ({"hidden_size": 2**52, "num_heads": 1}, "Input should be less than or equal to 65536"),
-        ({"L_layers": 3}, "lacks the tensor L_level.layers.2.mlp.down_proj.weight"),
+        ({"L_layers": 3}, "lacks the tensor L_level.layers.2.mlp_t.gate_up_proj.weight"),
         ({"L_layers": 10**9}, "arch.L_layers = 1000000000: Input should be less than or"),
         ({"L_layers": 1}, "has the tensor L_level.layers.1."),
         ({"mlp_t": False}, "lacks the tensor L_level.layers.0.self_attn.qkv_proj.weight"),

@@ -19,7 +19,7 @@ from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.checkpoints.published.checkpoint import read_published
 from trm.checkpoints.published.find_file import PublishedFile, find_published
 from trm.checkpoints.published.tensor_names import trm_name
-from trm.config import ModelConfig, OptimConfig
+from trm.config import OptimConfig, TRMConfig
 from trm.data import DatasetMeta
 from trm.errors import CheckpointError
 from trm.plugins import hookimpl
@@ -265,7 +265,7 @@ def test_settings_come_from_all_config_yaml(example: Callable[..., Any]) -> None
     made.write_yaml(**said)
     found = read_published(made.file)
     run = found.config.run
-    assert run.model == ModelConfig(
+    assert run.model == TRMConfig(
         h_cycles=2, l_cycles=5, hidden_size=32, num_heads=4, expansion=3, **MLP,
         halt_max_steps=9, halt_exploration_prob=0.25, rope_theta=500, rms_norm_eps=1e-6,
         act_continue=True,

@@ -139,8 +139,8 @@ def test_a_file_without_a_trm(example: Callable[..., Any], content: object) -> N
 
 def test_another_network_in_a_wrapper_is_named(example: Callable[..., Any]) -> None:
     made = example(**MLP)
-    layer = {"H_level.layers.0.mlp.down_proj.weight": torch.ones(2)}
+    layer = {"X_level.layers.0.mlp.down_proj.weight": torch.ones(2)}
     made.save({"model": {**made.tensors, **layer}, "config": {"arch": "hrm"}})
     with pytest.raises(CheckpointError) as caught:
         read_published(made.file)
-    assert "has 'H_level.layers.0.mlp.down_proj.weight', which is not a tens" in str(caught.value)
+    assert "has 'X_level.layers.0.mlp.down_proj.weight', which is not a tens" in str(caught.value)

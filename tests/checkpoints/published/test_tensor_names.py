@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trm.checkpoints.published.tensor_names import published_name, to_published, trm_name
-from trm.config import ModelConfig
+from trm.config import TRMConfig
 from trm.models import PuzzleSpec, TinyRecursiveModel
 
 X = torch.zeros(1)
@@ -26,7 +26,7 @@ def test_an_unknown_name_is_an_error() -> None:
 
 
 def test_there_and_back_in_the_published_order() -> None:
-    config = ModelConfig(hidden_size=16, num_heads=2, l_layers=11, pos_encodings="learned")
+    config = TRMConfig(hidden_size=16, num_heads=2, l_layers=11, pos_encodings="learned")
     original = TinyRecursiveModel(config, PuzzleSpec(5, 6, 3)).state_dict()
     published = to_published(dict(reversed(original.items())), torch.bfloat16)
     bare = [name.removeprefix("_orig_mod.model.inner.") for name in published]

@@ -8,7 +8,7 @@ from pathlib import Path
 from trm.checkpoints.published.file_names import YAML_FILE
 from trm.checkpoints.published.torch_file import PublishedTensors
 from trm.checkpoints.published.yaml_config import PublishedConfig, short_repr
-from trm.config import ModelConfig
+from trm.config.model import DEFAULT_KIND, config_class
 from trm.data import DatasetMeta
 from trm.errors import CheckpointError
 from trm.tasks.base import Task
@@ -33,6 +33,11 @@ class TaskMatch:
     data: DatasetMeta
     prefix_len: int
     notes: tuple[str, ...]
+
+
+def model_kind(tensors: PublishedTensors, config: PublishedConfig) -> str:
+    """The kind of the model: what the configuration states, else what the tensors show."""
+    return config.kind or tensors.kind or DEFAULT_KIND
 
 
 def match_task(
@@ -154,8 +159,11 @@ def _possible_prefix_lens(
     configured = config.model.get("puzzle_emb_len")
     if configured is not None:
         return [configured or minimum]
-    field = ModelConfig.model_fields["puzzle_emb_len"]
-    lengths = [task.defaults.get("model", {}).get("puzzle_emb_len", field.default), minimum]
+    fields = config_class(model_kind(tensors, config)).model_fields
+    if "puzzle_emb_len" not in fields:
+        return [minimum]
+    default = fields["puzzle_emb_len"].default
+    lengths = [task.defaults.get("model", {}).get("puzzle_emb_len", default), minimum]
     if tensors.num_tokens and default_length:
         lengths.append(tensors.num_tokens - default_length)
     return [length for length in lengths if length >= minimum]

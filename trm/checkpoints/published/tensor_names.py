@@ -6,23 +6,34 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+#: The networks of a model, and their names in trm.
+NETWORKS = {"L_level": "layers", "H_level": "answer_layers"}
+#: The matrices of a layer, and their names in trm.
+_PARTS = {
+    "self_attn.qkv_proj": "mixer.qkv",
+    "self_attn.o_proj": "mixer.out",
+    "mlp_t.gate_up_proj": "mixer.gate_up",
+    "mlp_t.down_proj": "mixer.down",
+    "mlp.gate_up_proj": "mlp.gate_up",
+    "mlp.down_proj": "mlp.down",
+}
 #: Published name (without the wrappers' prefix) to trm's name; ``{}`` is the number of the layer.
 #: The order is that of a published state dict, where all tensors of one layer come together.
 _TRM_NAMES = {
     "H_init": "answer_init",
     "L_init": "latent_init",
+    **{f"L{number}_init": f"latent_{number}_init" for number in range(1, 7)},
     "embed_tokens.embedding_weight": "embedding.token.weight",
     "lm_head.weight": "output_head.weight",
     "q_head.weight": "halt_head.weight",
     "q_head.bias": "halt_head.bias",
     "puzzle_emb.weights": "puzzle_embedding.weight",
     "embed_pos.embedding_weight": "embedding.position.weight",
-    "L_level.layers.{}.self_attn.qkv_proj.weight": "core.layers.{}.mixer.qkv.weight",
-    "L_level.layers.{}.self_attn.o_proj.weight": "core.layers.{}.mixer.out.weight",
-    "L_level.layers.{}.mlp_t.gate_up_proj.weight": "core.layers.{}.mixer.gate_up.weight",
-    "L_level.layers.{}.mlp_t.down_proj.weight": "core.layers.{}.mixer.down.weight",
-    "L_level.layers.{}.mlp.gate_up_proj.weight": "core.layers.{}.mlp.gate_up.weight",
-    "L_level.layers.{}.mlp.down_proj.weight": "core.layers.{}.mlp.down.weight",
+    **{
+        f"{network}.layers.{{}}.{part}.weight": f"core.{ours}.{{}}.{own}.weight"
+        for network, ours in NETWORKS.items()
+        for part, own in _PARTS.items()
+    },
 }
 _PUBLISHED_NAMES = {trm: published for published, trm in _TRM_NAMES.items()}
 _ORDER = {name: position for position, name in enumerate(_PUBLISHED_NAMES)}
@@ -32,8 +43,9 @@ PREFIX = "_orig_mod.model.inner."
 _ANY_PREFIX = re.compile(r"^((_orig_mod|module|model|inner)\.)*")
 #: The one entry of ``torch.optim.swa_utils.AveragedModel`` that is not a tensor of the model.
 AVERAGED_MODEL_COUNTER = "n_averaged"
-#: The published code stores these in the dtype of the activations, and all others in float32.
-_IN_ACTIVATION_DTYPE = {"answer_init", "latent_init"}
+#: The published code stores the initial states in the dtype of the activations, and all other
+#: tensors in float32.
+STATE_ENDING = "_init"
 _LAYER = re.compile(r"(?<=layers\.)(0|[1-9]\d{0,8})(?=\.)", re.ASCII)
 
 
@@ -56,7 +68,7 @@ def to_published(
 
     return {
         PREFIX + published_name(name): tensors[name].to(
-            dtype if name in _IN_ACTIVATION_DTYPE else torch.float32
+            dtype if name.endswith(STATE_ENDING) else torch.float32
         )
         for name in sorted(tensors, key=position)
     }

@@ -10,12 +10,19 @@ from torch import Tensor
 
 from trm.checkpoints.published import safe_load
 from trm.checkpoints.published.state_dict import find_state_dict
-from trm.checkpoints.published.tensor_names import AVERAGED_MODEL_COUNTER, published_name, trm_name
+from trm.checkpoints.published.tensor_names import (
+    AVERAGED_MODEL_COUNTER,
+    NETWORKS,
+    STATE_ENDING,
+    published_name,
+    trm_name,
+)
 from trm.checkpoints.published.yaml_config import short_repr
 from trm.checkpoints.tensors import PUZZLE_EMBEDDING
 from trm.errors import CheckpointError
+from trm.models import list_model_kinds
 
-_LAYER = re.compile(r"core\.layers\.(\d+)\.")
+_LAYER = re.compile(r"core\.(layers|answer_layers)\.(\d+)\.")
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -26,7 +33,8 @@ class PublishedTensors:
     Attributes:
         vocab_size: number of tokens, V.
         hidden_size: width of a token, D.
-        num_layers: number of layers of the core.
+        kind: the kind of model whose networks and initial states these are, None if there is none.
+        num_layers: number of layers of each network, by its name in trm.
         mlp_t: whether an MLP mixes the tokens.
         learned_positions: whether positions are learned.
         num_tokens: length of prefix and puzzle, P + L; None if no tensor shows it.
@@ -38,7 +46,8 @@ class PublishedTensors:
 
     vocab_size: int
     hidden_size: int
-    num_layers: int
+    kind: str | None
+    num_layers: dict[str, int]
     mlp_t: bool
     learned_positions: bool
     num_tokens: int | None
@@ -72,7 +81,13 @@ class PublishedTensors:
                 )
             return shape[0], shape[1]
 
-        first = "core.layers.0."
+        layers = {match.groups() for match in map(_LAYER.match, weights) if match}
+        num_layers = {
+            network: sum(name == network for name, _ in layers)
+            for network in NETWORKS.values()
+            if any(name == network for name, _ in layers)
+        }
+        first = f"core.{next(iter(num_layers), 'layers')}.0."
         mlp_t = f"{first}mixer.down.weight" in weights
         learned_positions = "embedding.position.weight" in weights
         num_tokens = shape("embedding.position.weight")[0] if learned_positions else None
@@ -82,11 +97,13 @@ class PublishedTensors:
             swiglu_widths[num_tokens] = inner_width
         rows, width = shape(PUZZLE_EMBEDDING) if PUZZLE_EMBEDDING in weights else (1, 0)
         vocab_size, hidden_size = shape("embedding.token.weight")
-        dtype = weights["answer_init"].dtype if "answer_init" in weights else torch.float32
+        states = {name for name in weights if name.endswith(STATE_ENDING)}
+        dtype = weights[min(states)].dtype if states else torch.float32
         return cls(
             vocab_size=vocab_size,
             hidden_size=hidden_size,
-            num_layers=len({m[1] for m in map(_LAYER.match, weights) if m}),
+            kind=_kind_with(states, set(num_layers)),
+            num_layers=num_layers,
             mlp_t=mlp_t,
             learned_positions=learned_positions,
             num_tokens=num_tokens,
@@ -95,6 +112,19 @@ class PublishedTensors:
             puzzle_width=width,
             forward_dtype=str(dtype).removeprefix("torch."),
         )
+
+
+def _kind_with(states: set[str], networks: set[str]) -> str | None:
+    """The kind of model with these initial states and networks."""
+    for name, installed in list_model_kinds().items():
+        model, published = installed.model, installed.model.published
+        if (
+            published is not None
+            and {NETWORKS[network] for network in published.networks} == networks
+            and {f"{part}{STATE_ENDING}" for part in model.state_fields()} == states
+        ):
+            return name
+    return None
 
 
 @dataclass(frozen=True)

@@ -9,33 +9,16 @@ from typing import Annotated, Any
 import yaml
 from pydantic import PositiveInt, TypeAdapter, ValidationError
 
-from trm.config import GROUPS
+from trm.config import DEFAULT_KIND, BlockConfig, groups_of
 from trm.errors import CheckpointError
+from trm.models import get_model_class, list_model_kinds
 from trm.models.layers import swiglu_width
+from trm.models.published import PublishedModel
 from trm.reading import FileReader
 from trm.runs.checkpoint import CheckpointConfig
 
 #: The published code rounds the widths of a SwiGLU up to a multiple of this.
 SWIGLU_MULTIPLE = 256
-_NETWORK = "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1"
-#: Published names under ``arch``, and trm's model settings.
-_MODEL_SETTINGS = {
-    "H_cycles": "h_cycles",
-    "L_cycles": "l_cycles",
-    "L_layers": "l_layers",
-    "expansion": "expansion",
-    "forward_dtype": "forward_dtype",
-    "halt_exploration_prob": "halt_exploration_prob",
-    "halt_max_steps": "halt_max_steps",
-    "hidden_size": "hidden_size",
-    "mlp_t": "mlp_t",
-    "num_heads": "num_heads",
-    "pos_encodings": "pos_encodings",
-    "puzzle_emb_len": "puzzle_emb_len",
-    "puzzle_emb_ndim": "puzzle_emb_dim",
-    "rms_norm_eps": "rms_norm_eps",
-    "rope_theta": "rope_theta",
-}
 #: Published names at the top level, and trm's settings.
 _RUN_SETTINGS = {
     "beta1": "optim.beta1",
@@ -66,17 +49,7 @@ _CONSTANT_SETTINGS: dict[str, Any] = {
     "min_eval_interval": 0,
     "run_name": None,
 }
-#: Model settings that the published code does not have, and the value that it implies.
-_IMPLIED_SETTINGS = {
-    "swiglu": "silu",
-    "state_init": "fixed",
-    "damping": 1.0,
-    "separate_networks": False,
-    "gradient": "last_cycle",
-}
 _LOSSES = {"stablemax_cross_entropy": "stablemax", "softmax_cross_entropy": "softmax"}
-#: The other names under ``arch`` that the published code knows.
-_OTHER_ARCH_NAMES = {"name", "loss", "H_layers", "no_ACT_continue"}
 #: Published configs omit these settings at their defaults.
 _OMITTED_DEFAULTS = {"rms_norm_eps": 1e-5, "rope_theta": 10000.0}
 _files = FileReader(CheckpointError, "Get it again, or remove it.")
@@ -89,6 +62,7 @@ class PublishedConfig:
     """The settings in an ``all_config.yaml``, by trm's names; only those that it states.
 
     Attributes:
+        kind: the kind of the model, None if it is not stated.
         model: settings of the model.
         run: the other groups of settings.
         hints: texts that may name the task: data folders, then the names of project and run.
@@ -96,6 +70,7 @@ class PublishedConfig:
         notes: a phrase for each thing that was ignored.
     """
 
+    kind: str | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     run: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     hints: tuple[str, ...] = ()
@@ -128,19 +103,20 @@ def read_yaml(file: Path) -> PublishedConfig:
     config = _parse(file)
     arch = _mapping(file, "arch", config.get("arch"))
     loss = _mapping(file, "arch.loss", arch.get("loss"))
-    _check_arch(file, arch)
+    kind, published = _kind_of(file, arch.get("name"))
+    _check_arch(file, arch, published)
     model = {
-        name: _checked_setting(file, f"arch.{published}", f"model.{name}", arch[published])
-        for published, name in _MODEL_SETTINGS.items()
-        if published in arch
+        name: _checked_setting(file, f"arch.{theirs}", f"model.{name}", arch[theirs], kind)
+        for theirs, name in published.settings.items()
+        if theirs in arch
     }
-    if arch.get("no_ACT_continue", True) is not True:
+    if published.may_continue and arch.get("no_ACT_continue", True) is not True:
         model["act_continue"] = True
     run: dict[str, dict[str, Any]] = {}
-    for published, setting in _RUN_SETTINGS.items():
-        if published in config:
+    for theirs, setting in _RUN_SETTINGS.items():
+        if theirs in config:
             group, name = setting.split(".")
-            value = _checked_setting(file, published, setting, config[published])
+            value = _checked_setting(file, theirs, setting, config[theirs], kind)
             run.setdefault(group, {})[name] = value
     if "loss_type" in loss:
         loss_type = loss["loss_type"]
@@ -154,11 +130,12 @@ def read_yaml(file: Path) -> PublishedConfig:
     # The path may name the task, but the data are elsewhere on this machine.
     paths = run.pop("data", {}).get("paths") or ()
     return PublishedConfig(
+        kind=kind if "name" in arch else None,
         model=model,
         run=run,
         hints=tuple(hint for hint in (*paths, *names) if isinstance(hint, str)),
         seq_len=_checked(file, "seq_len", PositiveInt | None, config.get("seq_len")),
-        notes=_ignored(arch),
+        notes=_ignored(arch, published),
     )
 
 
@@ -183,26 +160,40 @@ def _mapping(file: Path, name: str, value: object) -> dict[str, Any]:
     return value
 
 
-def _check_arch(file: Path, arch: Mapping[str, Any]) -> None:
-    name, layers = arch.get("name", _NETWORK), arch.get("H_layers", 0)
-    if name != _NETWORK:
-        raise CheckpointError(
-            f"{file}: arch.name is {short_repr(name)}, another network than {_NETWORK}, the only "
-            "one that trm has. Name a checkpoint of a TRM."
-        )
-    if layers != 0:
-        raise CheckpointError(
-            f"{file}: arch.H_layers is {short_repr(layers)}, and a TRM has 0: one network "
-            "updates both answer and latent. Name a checkpoint of a TRM."
-        )
+def _kind_of(file: Path, network: object) -> tuple[str, PublishedModel]:
+    """The kind of model that is published under this name; a TRM without a name."""
+    kinds = {
+        name: installed.model.published
+        for name, installed in list_model_kinds().items()
+        if installed.model.published is not None
+    }
+    if network is None:
+        return DEFAULT_KIND, kinds[DEFAULT_KIND]
+    for name, published in kinds.items():
+        if published.network == network:
+            return name, published
+    known = ", ".join(published.network.rpartition(".")[2] for published in kinds.values())
+    raise CheckpointError(
+        f"{file}: arch.name is {short_repr(network)}, a network that trm does not have. It has "
+        f"{known}. Name a checkpoint of one of them."
+    )
 
 
-def _checked_setting(file: Path, published: str, setting: str, value: object) -> Any:
+def _check_arch(file: Path, arch: Mapping[str, Any], published: PublishedModel) -> None:
+    for name, value in published.fixed.items():
+        if arch.get(name, value) != value:
+            raise CheckpointError(
+                f"{file}: arch.{name} is {short_repr(arch[name])}, and {published.network} has "
+                f"{value}. Name a checkpoint of such a model."
+            )
+
+
+def _checked_setting(file: Path, published: str, setting: str, value: object, kind: str) -> Any:
     """The value of a setting, with the setting's type and in its range."""
     group, name = setting.split(".")
-    info = GROUPS[group].model_fields[name]
-    kind: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-    return _checked(file, published, kind, value)
+    info = groups_of(kind)[group].model_fields[name]
+    allowed: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    return _checked(file, published, allowed, value)
 
 
 def _checked(file: Path, name: str, kind: Any, value: object) -> Any:
@@ -228,9 +219,11 @@ def short_repr(value: object) -> str:
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 
-def _ignored(arch: Mapping[str, Any]) -> tuple[str, ...]:
+def _ignored(arch: Mapping[str, Any], published: PublishedModel) -> tuple[str, ...]:
     notes = []
-    unknown = [name for name in arch if name not in (*_MODEL_SETTINGS, *_OTHER_ARCH_NAMES)]
+    known = {"name", "loss", *published.settings, *published.fixed, *published.without_effect}
+    known |= {"no_ACT_continue"} if published.may_continue else set()
+    unknown = [name for name in arch if name not in known]
     if unknown:
         more = f" and {len(unknown) - 1} more" if unknown[1:] else ""
         notes.append(
@@ -247,43 +240,50 @@ def write_yaml(config: CheckpointConfig) -> str:
     Raises:
         CheckpointError: for a model that the published code cannot express.
     """
-    _check_expressible(config)
     run, model = config.run, config.run.model
-    arch = {published: getattr(model, name) for published, name in _MODEL_SETTINGS.items()}
+    published = get_model_class(model.kind).published
+    if published is None or not isinstance(model, BlockConfig):
+        raise CheckpointError(
+            f"the published code has no model of kind {model.kind}. Export a model of another kind."
+        )
+    _check_expressible(config, model, published)
+    arch = {theirs: getattr(model, name) for theirs, name in published.settings.items()}
     arch = {name: value for name, value in arch.items() if _OMITTED_DEFAULTS.get(name) != value}
     arch["puzzle_emb_ndim"] = model.puzzle_emb_width
-    if not model.puzzle_emb_width:
+    if "puzzle_emb_len" in arch and not model.puzzle_emb_width:
         arch["puzzle_emb_len"] = 0  # or the published code would add these tokens all the same
-    losses = {name: published for published, name in _LOSSES.items()}
+    losses = {name: theirs for theirs, name in _LOSSES.items()}
     arch |= {
-        "name": _NETWORK,
+        "name": published.network,
         "loss": {"name": "losses@ACTLossHead", "loss_type": losses[run.train.loss]},
-        "H_layers": 0,
-        "no_ACT_continue": not model.act_continue,
+        **published.fixed,
     }
+    if published.may_continue:
+        arch["no_ACT_continue"] = not model.continues
     written: dict[str, Any] = {}
-    for published, setting in _RUN_SETTINGS.items():
+    for theirs, setting in _RUN_SETTINGS.items():
         group, name = setting.split(".")
-        written[published] = getattr(getattr(run, group), name)
+        written[theirs] = getattr(getattr(run, group), name)
     written |= {"arch": arch, "data_paths": list(run.data_paths), "project_name": run.task}
-    if not model.mlp_t and model.pos_encodings != "learned":
+    if not model.has_mlp_mixer and model.pos_encodings != "learned":
         written["seq_len"] = config.data.seq_len
     return yaml.safe_dump({**_CONSTANT_SETTINGS, **written})
 
 
-def _check_expressible(config: CheckpointConfig) -> None:
+def _check_expressible(
+    config: CheckpointConfig, model: BlockConfig, published: PublishedModel
+) -> None:
     """Refuse a model that the published code cannot express.
 
     Raises:
         CheckpointError: naming the setting.
     """
-    model = config.run.model
     if model.forward_dtype == "float64":
         raise CheckpointError(
             "model.forward_dtype is float64, and the published code keeps its weights in float32. "
             "Export a model of another type."
         )
-    for name, implied in _IMPLIED_SETTINGS.items():
+    for name, implied in published.implied.items():
         if (value := getattr(model, name)) != implied:
             raise CheckpointError(
                 f"model.{name} is {value}, and the published code has no such setting. Export "
@@ -295,7 +295,7 @@ def _check_expressible(config: CheckpointConfig) -> None:
             "trained with learned, rope or none."
         )
     sizes = [model.hidden_size]
-    sizes += [model.prefix_len + config.data.seq_len] if model.mlp_t else []
+    sizes += [model.prefix_len + config.data.seq_len] if model.has_mlp_mixer else []
     for size in sizes:
         width = swiglu_width(size, model.expansion, model.swiglu_multiple)
         published_width = swiglu_width(size, model.expansion, SWIGLU_MULTIPLE)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from trm.models import TinyRecursiveModel
+from trm.models import RecursiveModel
 
 
 class EMA:
@@ -34,7 +34,7 @@ class EMA:
 
 
 @contextlib.contextmanager
-def ema_weights(model: TinyRecursiveModel, ema: EMA | None) -> Iterator[None]:
+def ema_weights(model: RecursiveModel, ema: EMA | None) -> Iterator[None]:
     """Inside the block the model has its averaged weights. Nothing is copied."""
     if ema is None:
         yield

@@ -1,0 +1,194 @@
+"""The recursion that the published models share: networks of blocks, applied in nested cycles."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trm.config.model import BlockConfig
+from trm.models.base import Depth, RecursiveModel, State, StateNoise
+from trm.models.layers import Block, Hidden, rotary_table
+
+
+class BlockCore(nn.Module):
+    """One or two networks of blocks.
+
+    Args:
+        config: the blocks.
+        num_tokens: of the prefix and a puzzle.
+        num_layers: blocks of the network.
+        num_answer_layers: blocks of another network, which updates the answer; 0 without one.
+    """
+
+    cos: Tensor | None
+    sin: Tensor | None
+
+    def __init__(
+        self, config: BlockConfig, num_tokens: int, num_layers: int, num_answer_layers: int = 0
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Block(config, num_tokens) for _ in range(num_layers))
+        self.answer_layers: nn.ModuleList | None = None
+        if num_answer_layers:
+            layers = (Block(config, num_tokens) for _ in range(num_answer_layers))
+            self.answer_layers = nn.ModuleList(layers)
+        table = None
+        if config.rotates:
+            table = rotary_table(num_tokens, config.head_dim, config.rope_theta)
+        self.register_buffer("cos", table[0] if table else None, persistent=False)
+        self.register_buffer("sin", table[1] if table else None, persistent=False)
+
+    def apply_network(self, hidden: Hidden, injected: Hidden | None) -> Hidden:
+        """One application of the network to the sum."""
+        return self._through(self.layers, hidden, injected)
+
+    def apply_answer_network(self, hidden: Hidden, injected: Hidden | None) -> Hidden:
+        """One application of the answer's own network."""
+        assert self.answer_layers is not None
+        return self._through(self.answer_layers, hidden, injected)
+
+    def _through(self, layers: nn.ModuleList, hidden: Hidden, injected: Hidden | None) -> Hidden:
+        if injected is not None:
+            hidden = hidden + injected
+        rotary = None if self.cos is None or self.sin is None else (self.cos, self.sin)
+        for layer in layers:
+            hidden = layer(hidden, rotary)
+        return hidden
+
+    def compile_networks(self) -> None:
+        """Compile one application of each network."""
+        for name in ("apply_network", "apply_answer_network"):
+            setattr(self, name, torch.compile(getattr(self, name)))
+
+    def update(
+        self,
+        hidden: Hidden,
+        injected: Hidden | None,
+        noise: StateNoise | None,
+        apply: Callable[[Hidden, Hidden | None], Hidden] | None = None,
+    ) -> Hidden:
+        """Apply a network, by default the first one, and add noise."""
+        updated = (apply or self.apply_network)(hidden, injected)
+        return updated if noise is None else updated + noise.sample_like(updated)
+
+
+class CycleCore(BlockCore):
+    """h-cycles, of which the last one has a gradient (paper, figure 3).
+
+    Args:
+        config, num_tokens, num_layers, num_answer_layers: see :class:`BlockCore`.
+        depth: h-cycles and l-cycles.
+    """
+
+    def __init__(
+        self,
+        config: BlockConfig,
+        num_tokens: int,
+        num_layers: int,
+        num_answer_layers: int = 0,
+        *,
+        depth: Depth,
+    ) -> None:
+        super().__init__(config, num_tokens, num_layers, num_answer_layers)
+        self.depth = depth
+
+    def forward(
+        self,
+        state: State,
+        embedded: Hidden,
+        depth: Depth | None = None,
+        noise: StateNoise | None = None,
+    ) -> State:
+        """All h-cycles; see :meth:`RecursiveModel.recurse`."""
+        h_cycles, l_cycles = depth or self.depth
+        with torch.no_grad():
+            for _ in range(h_cycles - 1):
+                state = self.h_cycle(state, embedded, l_cycles, noise)
+        return self.h_cycle(state, embedded, l_cycles, noise)
+
+    @abstractmethod
+    def h_cycle(
+        self, state: Any, embedded: Hidden, l_cycles: int, noise: StateNoise | None
+    ) -> State:
+        """Update the latents ``l_cycles`` times, then the answer once."""
+
+
+class TwoStateCore(CycleCore):
+    """An answer and a latent: TRM, HRM, and what lies between them.
+
+    Args:
+        config, num_tokens, num_layers, num_answer_layers, depth: see :class:`CycleCore`.
+        damping: the share by which an update moves a part of the state.
+        one_step: only the last update of each part has a gradient.
+    """
+
+    def __init__(
+        self,
+        config: BlockConfig,
+        num_tokens: int,
+        num_layers: int,
+        num_answer_layers: int = 0,
+        *,
+        depth: Depth,
+        damping: float = 1.0,
+        one_step: bool = False,
+    ) -> None:
+        super().__init__(config, num_tokens, num_layers, num_answer_layers, depth=depth)
+        self.damping, self.one_step = damping, one_step
+
+    def h_cycle(
+        self, state: Any, embedded: Hidden, l_cycles: int, noise: StateNoise | None
+    ) -> State:
+        """See :meth:`CycleCore.h_cycle`."""
+        answer, latent = state
+        injected = answer + embedded
+        of_answer = self.apply_network
+        if self.answer_layers is not None:
+            of_answer = self.apply_answer_network
+        constant = l_cycles - 1 if self.one_step else 0
+        with torch.no_grad():
+            for _ in range(constant):
+                latent = self.update(latent, injected, noise)
+        for _ in range(l_cycles - constant):
+            latent = self.update(latent, injected, noise)
+        return type(state)(self.update(answer, latent, noise, of_answer), latent)
+
+    def update(
+        self,
+        hidden: Hidden,
+        injected: Hidden | None,
+        noise: StateNoise | None,
+        apply: Callable[[Hidden, Hidden | None], Hidden] | None = None,
+    ) -> Hidden:
+        """Apply a network, move by the share ``damping`` (EqR, Huang et al. 2026), add noise."""
+        updated = (apply or self.apply_network)(hidden, injected)
+        if self.damping != 1:
+            updated = torch.lerp(hidden, updated, self.damping)
+        return updated if noise is None else updated + noise.sample_like(updated)
+
+
+class BlockModel(RecursiveModel):
+    """A model whose core is a :class:`BlockCore`."""
+
+    core: BlockCore
+
+    def recurse(
+        self,
+        state: State,
+        embedded: Hidden,
+        depth: Depth | None = None,
+        noise: StateNoise | None = None,
+    ) -> State:
+        """See :meth:`RecursiveModel.recurse`."""
+        return self.state_class(*self.call_core(state, embedded, depth, noise))
+
+    def compile_network(self) -> None:
+        """Compile one application of each network.
+
+        A whole step has dozens of them: it would take minutes to compile and gain next to nothing.
+        """
+        if not self.is_compiled:
+            self.core.compile_networks()
+            self.is_compiled = True

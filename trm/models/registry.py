@@ -1,0 +1,51 @@
+"""The installed kinds of models, by name."""
+
+from dataclasses import dataclass
+
+from trm.config.model import DEFAULT_KIND, ModelConfig, PuzzleSpec
+from trm.errors import PluginError, did_you_mean
+from trm.models.base import RecursiveModel
+from trm.models.trm import TinyRecursiveModel
+from trm.plugins import check_model, plugins_of
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A kind of model and its origin; see :class:`trm.tasks.registry.InstalledTask`."""
+
+    model: type[RecursiveModel]
+    origin: str
+
+
+def get_model_class(kind: str) -> type[RecursiveModel]:
+    """The class of the models of a kind.
+
+    Raises:
+        PluginError: if there is no such kind. The message suggests the nearest name.
+    """
+    if kind == DEFAULT_KIND:  # spares the search for plugins
+        return TinyRecursiveModel
+    kinds = list_model_kinds()
+    if kind not in kinds:
+        raise PluginError(f"unknown kind of model {kind!r:.80}. {did_you_mean(kind, kinds)}")
+    return kinds[kind].model
+
+
+def list_model_kinds() -> dict[str, InstalledModel]:
+    """Every installed kind of model by name. A broken plugin is skipped with a warning.
+
+    Raises:
+        PluginError: if two plugins provide a kind of the same name.
+    """
+    installed = plugins_of("kind of model", "trm_register_models", check_model)
+    return {name: InstalledModel(*one) for name, one in installed.items()}
+
+
+def create_model(config: ModelConfig, spec: PuzzleSpec, **options: object) -> RecursiveModel:
+    """A model of its kind.
+
+    Args:
+        config, spec: see :class:`~trm.models.base.RecursiveModel`.
+        options: ``generator`` and ``init_weights``, see there.
+    """
+    return get_model_class(config.kind)(config, spec, **options)  # type: ignore[arg-type]
