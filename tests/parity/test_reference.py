@@ -2,8 +2,8 @@
 
 The published code computed the vectors in float32 on the CPU: evaluation, six training steps with
 the carry, gradients, both optimizers and the average of the weights. ``trm_act*`` have the continue
-loss. ``derived_*`` are ablations of the paper, put together from its blocks. The others are the other
-models of the published code.
+loss. ``derived_*`` are ablations of the paper, put together from its blocks. The other files are of
+the other models of the published code.
 """
 
 import json
@@ -34,7 +34,7 @@ from trm.models import (
 )
 from trm.models.losses import stablemax_cross_entropy
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
-from trm.training.step import METRICS, TrainState, TrainStep, supervision_step
+from trm.training.step import METRICS, TrainState, TrainStep, continue_targets, supervision_step
 
 OUR_METRIC = {
     "count": "count",
@@ -84,9 +84,8 @@ class Reference:
             if installed.model.published and installed.model.published.network == network
         )
         settings = get_model_class(kind).published.settings
-        model = {
-            name: published[theirs] for theirs, name in settings.items() if theirs in published
-        }
+        given = settings.keys() & published.keys()
+        model = {settings[name]: published[name] for name in given}
         if not published.get("no_ACT_continue", True) or options.get("compute_target_q"):
             model["act_continue"] = True
         model |= {"kind": kind, **DERIVED.get(options.get("derive"), {})}
@@ -182,13 +181,16 @@ def test_evaluation(reference: Reference) -> None:
 def test_every_application_in_the_first_step(reference: Reference) -> None:
     model, puzzles = reference.model(), reference.batch(0)
     seen: list[tuple[str, Tensor]] = []
-    for name, apply in (("L_level", "apply_network"), ("H_level", "apply_answer_network")):
 
-        def record(*args: Any, name: str = name, own: Any = getattr(model.core, apply)) -> Tensor:
-            seen.append((name, own(*args)))
+    def recorded(name: str, apply: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def call(*args: Any) -> Tensor:
+            seen.append((name, apply(*args)))
             return seen[-1][1]
 
-        setattr(model.core, apply, record)
+        return call
+
+    model.core.apply_network = recorded("L_level", model.core.apply_network)
+    model.core.apply_answer_network = recorded("H_level", model.core.apply_answer_network)
     with torch.no_grad():
         embedded = model.embed(puzzles.inputs, model.puzzle_vectors(puzzles.identifiers))
         model(model.initial_state(len(puzzles.inputs)), embedded)
@@ -205,7 +207,11 @@ def test_gradients_of_the_first_step(reference: Reference) -> None:
     rows = model.puzzle_vectors(puzzles.identifiers)
     output = supervision_step(model, carry, rows, None, TrainConfig())
     targets = reference.tensors.get("train.0.target_continue")
-    assert (targets is not None) == (model.config.continues and model.config.halt_max_steps > 1)
+    if targets is not None:
+        embedded = model.embed(puzzles.inputs, rows)
+        step = model(carry.latent_state, embedded)
+        ours = continue_targets(model, step, embedded, carry.steps + 1)
+        torch.testing.assert_close(ours, targets, atol=1e-4, rtol=0)
     (output.loss.total / len(puzzles.inputs)).backward()
     ours = {name: p.grad for name, p in model.named_parameters()}
     expected = reference.group("train.0.grad.model.inner.")

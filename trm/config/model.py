@@ -74,7 +74,7 @@ class ModelConfig(SettingsGroup):
 
     @property
     def prefix_len(self) -> int:
-        """Number of tokens before the puzzle's own tokens, P: the fewest that hold its embedding."""
+        """Number of tokens before the puzzle's own, P: the fewest that hold its embedding."""
         return -(-self.puzzle_emb_width // self.hidden_size)
 
     @property

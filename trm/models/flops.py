@@ -66,7 +66,7 @@ def _passes(config: ModelConfig, depth: Depth | None) -> Passes | None:
 
 @functools.lru_cache(maxsize=64)
 def _counted(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None, gradient: bool) -> int:
-    """Operations of a supervision step of one example, counted while a model without numbers runs."""
+    """Operations of a supervision step of one example, counted by torch on the meta device."""
     step = one_step(config, spec, depth)
     with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(gradient):
         logits = step()

@@ -72,7 +72,7 @@ def infer_settings(
             f"{YAML_FILE} in its folder."
         ) from error
     if not tensors.mlp_t and "num_heads" not in config.model:
-        notes.append(f"heads: {run.model.num_heads}, task default")
+        notes.append(f"heads: {run.model.model_dump()['num_heads']}, task default")
     recursion = ("h_cycles", "l_cycles", "halt_max_steps")
     defaulted = [name for name in recursion if name in fields and name not in config.model]
     if defaulted:

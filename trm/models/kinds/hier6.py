@@ -40,7 +40,7 @@ class SixLatentsState(NamedTuple):
 
 
 class SixLatentsCore(CycleCore):
-    """An h-cycle replaces the latents in turn, each computed from the sum of all, then the answer."""
+    """An h-cycle replaces the latents in turn by what the sum of all gives, then the answer."""
 
     def h_cycle(
         self, state: SixLatentsState, embedded: Hidden, l_cycles: int, noise: StateNoise | None
