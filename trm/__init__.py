@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from trm.inference.model import Model, load
     from trm.inference.solution import Solution
     from trm.inference.solve_file import solve_file
+    from trm.models.registry import list_model_kinds
     from trm.publish.import_export import export_checkpoint, import_checkpoint
     from trm.publish.push import push_hub
     from trm.recipes import run_config
@@ -63,6 +64,7 @@ __all__ = [
     "export_checkpoint",
     "hookimpl",
     "import_checkpoint",
+    "list_model_kinds",
     "list_models",
     "list_runs",
     "list_tasks",
@@ -90,6 +92,7 @@ _LAZY_IMPORTS = {
     "trm.inference.model": ("Model", "load"),
     "trm.inference.solution": ("Solution",),
     "trm.inference.solve_file": ("solve_file",),
+    "trm.models.registry": ("list_model_kinds",),
     "trm.publish.import_export": ("export_checkpoint", "import_checkpoint"),
     "trm.publish.push": ("push_hub",),
     "trm.recipes": ("run_config",),

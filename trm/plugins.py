@@ -60,10 +60,10 @@ class PluginWarning(TrmWarning):
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plugin: its origin, and the objects that it registered with each hook."""
+    """A plugin: its origin, and the objects that it registered with a hook."""
 
     origin: str
-    registered: dict[str, tuple[Any, ...]]
+    registered: tuple[Any, ...]
 
 
 @cache
@@ -72,18 +72,30 @@ def load_plugins(hook: str) -> tuple[Plugin, ...]:
 
     A broken plugin is skipped with one warning.
     """
-    return (*_loaded(_built_in(hook)), *_installed())
+    return (*_loaded(_opened(_built_in(hook)), hook), *_loaded(_installed(), hook))
 
 
 @cache
-def _installed() -> tuple[Plugin, ...]:
-    return tuple(_loaded(_entry_points()))
+def _installed() -> tuple[tuple[str, pluggy.PluginManager], ...]:
+    return tuple(_opened(_entry_points()))
 
 
-def _loaded(plugins: Iterable[tuple[str, Callable[[], object]]]) -> Iterator[Plugin]:
+def _opened(
+    plugins: Iterable[tuple[str, Callable[[], object]]],
+) -> Iterator[tuple[str, pluggy.PluginManager]]:
     for origin, load in plugins:
         try:
-            yield Plugin(origin, _registered(load(), origin))
+            yield origin, _manager(load(), origin)
+        except Exception as error:  # third-party code may raise anything
+            warn_skipped(origin, error)
+
+
+def _loaded(plugins: Iterable[tuple[str, pluggy.PluginManager]], hook: str) -> Iterator[Plugin]:
+    for origin, manager in plugins:
+        registered: list[Any] = []
+        try:
+            getattr(manager.hook, hook)(register=registered.append)
+            yield Plugin(origin, tuple(registered))
         except Exception as error:  # third-party code may raise anything
             warn_skipped(origin, error)
 
@@ -104,12 +116,12 @@ def plugins_of(kind: str, hook: str, check: Callable[[Any], None]) -> dict[str, 
     found: dict[str, tuple[Any, str]] = {}
     for plugin in load_plugins(hook):
         try:
-            for registered in plugin.registered[hook]:
+            for registered in plugin.registered:
                 check(registered)
         except Exception as error:  # third-party code may raise anything
             warn_skipped(plugin.origin, error)
             continue
-        for registered in plugin.registered[hook]:
+        for registered in plugin.registered:
             name = registered.name
             if name in found:
                 raise PluginError(
@@ -196,11 +208,8 @@ def _entry_points() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.name, entry.load
 
 
-def _registered(plugin: object, origin: str) -> dict[str, tuple[Any, ...]]:
-    """The objects that a plugin registers, by hook.
-
-    Each plugin has its own manager, so a broken plugin does not affect others.
-    """
+def _manager(plugin: object, origin: str) -> pluggy.PluginManager:
+    """The hooks of a plugin. Each has its own manager, so a broken one does not affect others."""
     manager = pluggy.PluginManager("trm")
     manager.add_hookspecs(HookSpecs)
     manager.register(plugin, name=origin)
@@ -208,7 +217,4 @@ def _registered(plugin: object, origin: str) -> dict[str, tuple[Any, ...]]:
     hooks = [name for name in vars(HookSpecs) if name.startswith("trm_register_")]
     if not any(getattr(manager.hook, name).get_hookimpls() for name in hooks):
         raise TypeError(f"neither {' nor '.join(hooks)} is marked with trm.hookimpl")
-    registered: dict[str, list[Any]] = {name: [] for name in hooks}
-    for name, objects in registered.items():
-        getattr(manager.hook, name)(register=objects.append)
-    return {name: tuple(objects) for name, objects in registered.items()}
+    return manager

@@ -11,6 +11,7 @@ from trm.tasks.registry import get_task
 
 #: The settings that have a flag of ``trm train``, which is also an argument of :func:`run_config`.
 SETTING_OF = {
+    "model": "model.kind",
     "data": "data.paths",
     "augment": "data.augment",
     "max_pairs": "data.max_pairs",

@@ -26,6 +26,13 @@ def presets(ctx: typer.Context) -> Iterable[tuple[str, str]]:
     return [(name, preset.summary) for name, preset in get_task(_task(ctx)).presets.items()]
 
 
+def model_kinds() -> Iterable[tuple[str, str]]:
+    """The kinds of models, with their summaries."""
+    from trm.models import list_model_kinds  # imports torch
+
+    return [(name, kind.model.summary) for name, kind in list_model_kinds().items()]
+
+
 def settings(incomplete: str) -> Iterable[str]:
     """The beginnings of assignments: ``model.hidden_size=``."""
     names = [name for name in setting_names() if name.startswith(incomplete)]

@@ -76,6 +76,15 @@ Preset = Annotated[
     str | None,
     option(BASICS, "--preset NAME", "A named set of settings.", autocompletion=complete.presets),
 ]
+ModelKind = Annotated[
+    str | None,
+    option(
+        BASICS,
+        "--model KIND",
+        "Kind of model. Default: trm.",
+        autocompletion=complete.model_kinds,
+    ),
+]
 MlpT = Annotated[
     bool | None,
     option(BASICS, "--mlp-t/--no-mlp-t", "Mix tokens with an MLP, or with attention."),

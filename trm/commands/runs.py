@@ -14,6 +14,7 @@ app = typer.Typer()
 
 MODELS_EXAMPLES = """
 trm models
+trm models --kinds
 trm solve --ckpt sudoku-6x6 6.1523.326..4....2...15.3.....1542..
 trm train sudoku --init-from sudoku-9x9
 """
@@ -52,11 +53,25 @@ def runs(
 
 
 @app.command(cls=Command, epilog=MODELS_EXAMPLES)
-def models(as_json: opt.AsJson = False) -> None:
-    """List the trained models that come with trm."""
+def models(
+    kinds: Annotated[
+        bool, opt.option(opt.BASICS, "--kinds", "List the kinds of models to train instead.")
+    ] = False,
+    as_json: opt.AsJson = False,
+) -> None:
+    """List the trained models that come with trm, or the kinds of models."""
     from trm.checkpoints.shipped import list_models
-    from trm.show.tables import models_table
+    from trm.show.tables import kinds_table, models_table
 
+    if kinds:
+        from trm.models import list_model_kinds
+
+        installed = list_model_kinds()
+        if as_json:
+            out.print_json(data=[kind.as_json() for kind in installed.values()])
+        else:
+            out.print(kinds_table(installed))
+        return
     found = list_models()
     if as_json:
         out.print_json(data=[model.as_json() for model in found])

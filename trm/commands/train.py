@@ -43,17 +43,19 @@ trm train --resume runs/sudoku/a --max-steps 20000
 def config(
     task: opt.TaskName = None,
     preset: opt.Preset = None,
+    model: opt.ModelKind = None,
     mlp_t: opt.MlpT = None,
     config_file: opt.ConfigFile = None,
     assignments: opt.Assignments = None,
     as_json: opt.AsJson = False,
 ) -> None:
     """Print the resolved settings, and where each came from."""
-    from trm.recipes import resolve_settings
+    from trm.recipes import resolve_settings, settings_of
     from trm.show.tables import settings_table
 
     opt.check_named(task, config_file)
-    resolved = resolve_settings(task, preset, mlp_t, config_file, assignments or ())
+    flags = settings_of({"model": model})
+    resolved = resolve_settings(task, preset, mlp_t, config_file, assignments or (), flags)
     if as_json:
         out.print_json(data=resolved.config.model_dump(mode="json"))
     else:
@@ -66,6 +68,7 @@ def train(
     context: typer.Context,
     task: opt.TaskName = None,
     preset: opt.Preset = None,
+    model: opt.ModelKind = None,
     mlp_t: opt.MlpT = None,
     data: opt.Data = None,
     runs: Annotated[Path, opt.option(opt.BASICS, "--out RUNS", "Folder of runs.")] = Path("runs"),
@@ -140,6 +143,7 @@ def train(
             return _train(plan.config, push_to=push_to, profile_steps=profile, plan=plan)
         flags = settings_of(
             {
+                "model": model,
                 "data": data or None,
                 "augment": augment,
                 "max_pairs": max_pairs,

@@ -38,7 +38,9 @@ def eval_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None =
     """Operations of one supervision step in evaluation; ``depth`` None is the model's own depth."""
     passes = _passes(config, depth)
     if passes is None or not isinstance(config, BlockConfig):
-        return _counted(config, dataclasses.replace(spec, num_puzzle_identifiers=1), depth, False)
+        return count_flops(
+            config, dataclasses.replace(spec, num_puzzle_identifiers=1), depth, False
+        )
     return passes.forward * layer_flops(config, spec) + _head_flops(config, spec)
 
 
@@ -53,7 +55,7 @@ def train_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None 
     passes = _passes(config, depth)
     if passes is None or not isinstance(config, BlockConfig):
         one = dataclasses.replace(spec, num_puzzle_identifiers=1)
-        return target + _counted(config, one, depth, True)
+        return target + count_flops(config, one, depth, True)
     constant = passes.forward - passes.learned + passes.trials
     layers = constant * _FORWARD + passes.learned * _FORWARD_AND_BACKWARD
     heads = (_FORWARD_AND_BACKWARD + passes.head_trials) * _head_flops(config, spec)
@@ -65,7 +67,7 @@ def _passes(config: ModelConfig, depth: Depth | None) -> Passes | None:
 
 
 @functools.lru_cache(maxsize=64)
-def _counted(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None, gradient: bool) -> int:
+def count_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None, gradient: bool) -> int:
     """Operations of a supervision step of one example, counted by torch on the meta device."""
     step = one_step(config, spec, depth)
     with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(gradient):

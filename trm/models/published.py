@@ -42,7 +42,8 @@ class PublishedModel:
         implied: the model's settings that the published code does not have, with the value that it
             implies.
         may_continue: whether ``no_ACT_continue`` says if continuing is learned.
-        without_effect: other names under ``arch``, which the published code accepts and ignores.
+        without_effect: other names under ``arch`` that the published code ignores, with the value
+            to write if it requires one, or else None.
     """
 
     network: str
@@ -51,4 +52,4 @@ class PublishedModel:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     implied: Mapping[str, Any] = field(default_factory=dict)
     may_continue: bool = True
-    without_effect: tuple[str, ...] = ()
+    without_effect: Mapping[str, Any] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """The installed kinds of models, by name."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from trm.config.model import DEFAULT_KIND, ModelConfig, PuzzleSpec
 from trm.errors import PluginError, did_you_mean
@@ -15,6 +16,19 @@ class InstalledModel:
 
     model: type[RecursiveModel]
     origin: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields for ``trm models --kinds --json``."""
+        settings = {
+            name: field.description or ""
+            for name, field in self.model.config_class.model_fields.items()
+        }
+        return {
+            "name": self.model.name,
+            "summary": self.model.summary,
+            "origin": self.origin,
+            "settings": settings,
+        }
 
 
 def get_model_class(kind: str) -> type[RecursiveModel]:

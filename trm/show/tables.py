@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trm.checkpoints.shipped import ShippedModel
     from trm.data import DatasetMeta
     from trm.evaluation.report import ReportRow
+    from trm.models.registry import InstalledModel
     from trm.runs.listing import RunSummary
     from trm.settings import ResolvedSettings
     from trm.tasks.metrics import Metric
@@ -92,6 +93,14 @@ def models_table(models: "Sequence[ShippedModel]") -> FittedTable:
             model.name, model.task, f"{model.cells:,}", f"{model.num_parameters:,}",
             size_text(model.num_bytes), model.metric, *measured.texts,
         )  # fmt: skip
+    return table
+
+
+def kinds_table(kinds: "Mapping[str, InstalledModel]") -> FittedTable:
+    """The kinds of models that can be trained."""
+    table = FittedTable("kind", "what it is", Column("origin", leave_out=1))
+    for name, kind in kinds.items():
+        table.add_row(name, kind.model.summary, kind.origin)
     return table
 
 

@@ -300,7 +300,7 @@ def _check_same_everywhere(config: RunConfig, dataset: Dataset, group: ProcessGr
 
     def check() -> None:
         host = socket.gethostname()
-        for setting in setting_names():
+        for setting in setting_names(config.model.kind):
             part, field = setting.split(".")
             value, expected = (getattr(getattr(c, part), field) for c in (config, first))
             if value != expected:

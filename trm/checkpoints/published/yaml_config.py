@@ -257,6 +257,7 @@ def write_yaml(config: CheckpointConfig) -> str:
         "name": published.network,
         "loss": {"name": "losses@ACTLossHead", "loss_type": losses[run.train.loss]},
         **published.fixed,
+        **{name: value for name, value in published.without_effect.items() if value is not None},
     }
     if published.may_continue:
         arch["no_ACT_continue"] = not model.continues

@@ -50,7 +50,7 @@ class HierarchicalReasoningModel(BlockModel):
         settings={**WITH_CYCLES, "H_layers": "h_layers"},
         networks=("L_level", "H_level"),
         may_continue=False,
-        without_effect=("no_ACT_continue", "puzzle_emb_len"),
+        without_effect={"no_ACT_continue": None, "puzzle_emb_len": None},
     )
 
     config: HRMConfig

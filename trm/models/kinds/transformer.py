@@ -77,11 +77,12 @@ class TransformerModel(BlockModel):
         networks=("H_level",),
         implied={"act_continue": False},
         may_continue=False,
-        without_effect=(
-            "no_ACT_continue", "puzzle_emb_len", "mlp_t", "H_cycles", "L_cycles", "L_layers",
-            "act_inference",
-        ),
-    )  # fmt: skip
+        without_effect={
+            "H_cycles": 1,
+            **dict.fromkeys(("no_ACT_continue", "puzzle_emb_len", "mlp_t", "act_inference")),
+            **dict.fromkeys(("L_cycles", "L_layers")),
+        },
+    )
 
     config: TransformerConfig
 
