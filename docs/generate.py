@@ -19,7 +19,8 @@ from pydantic.fields import FieldInfo
 import trm.plugins
 from trm import cli
 from trm.commands.help import help_page
-from trm.config import GROUPS, RunConfig
+from trm.config import GROUPS, RunConfig, TRMConfig
+from trm.models import list_model_kinds
 from trm.recipes import run_config
 from trm.settings import ENV_PREFIX
 from trm.tasks.registry import get_task
@@ -70,6 +71,14 @@ explains which source wins.
 """
 
 TASKS = ("sudoku", "maze", "arc1", "arc2")
+KINDS_HEAD = """\
+## Other kinds of models
+
+`--model KIND`, or `model.kind`, trains another model than a TRM; see
+[Write a model plugin](../how-to/write-a-model-plugin.md). Here are the settings that differ from
+those of a TRM. The model settings of a task are for a TRM only, and those of a preset apply where
+the kind has them.
+"""
 TASKS_HEAD = """\
 ## Tasks
 
@@ -127,7 +136,29 @@ def settings_page() -> str:
     """The text of ``reference/settings.md``."""
     chosen = [_resolved(mlp_t=True), _resolved("mini")]
     groups = (_group(name, chosen) for name in GROUPS)
-    return "\n".join([SETTINGS_HEAD, *groups, _tasks()])
+    return "\n".join([SETTINGS_HEAD, *groups, _kinds(), _tasks()])
+
+
+def _kinds() -> str:
+    """A table for each other kind of model: the settings that differ from those of a TRM."""
+    rows, trm = [KINDS_HEAD], TRMConfig.model_fields
+    for name, kind in list_model_kinds().items():
+        fields = kind.model.config_class.model_fields
+        if kind.model.config_class is TRMConfig:
+            continue
+        lacks = ", ".join(f"`model.{field}`" for field in trm if field not in fields)
+        rows += [f"### {name}", "", kind.model.summary, f"It does not have {lacks}.", ""]
+        table = ["| setting | type | default | what |", "|---|---|---|---|"]
+        for field, info in fields.items():
+            same = trm.get(field)
+            if field == "kind" or (same is not None and (same.default, same.description) == (
+                info.default, info.description,
+            )):  # fmt: skip
+                continue
+            cells = [f"`model.{field}`", _type(info), _value(info.default), info.description or ""]
+            table.append("| " + " | ".join(cells) + " |")
+        rows += [*table, ""] if len(table) > 2 else []
+    return "\n".join(rows)
 
 
 def _tasks() -> str:

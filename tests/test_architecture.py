@@ -15,7 +15,7 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"commands"},
-    {"__init__"},
+    {"__init__", "testing"},
     {"comparison"},
     {"training", "show"},
     {"evaluation", "publish"},

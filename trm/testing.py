@@ -21,6 +21,7 @@ from torch import Tensor
 from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.config import ModelConfig, RunConfig
 from trm.datasets import build_data
+from trm.errors import TrmError
 from trm.models import (
     Depth,
     PuzzleSpec,
@@ -34,6 +35,7 @@ from trm.models.flops import count_flops, eval_step_flops, train_step_flops
 from trm.publish.export_program import export_onnx, export_torch
 from trm.recipes import run_config
 from trm.settings import train_command
+from trm.show.text import Terminal, out
 from trm.tasks.registry import get_task
 from trm.training.train import train
 
@@ -357,6 +359,18 @@ def check_model(
                 raise ConformanceError(f"{model.name}, {name}: {error}") from error
 
 
+def main(kinds: Iterable[str]) -> int:
+    """Check kinds of models, and print what each check found. Returns the exit code."""
+    try:
+        for kind in kinds:
+            for check, function in CHECKS.items():
+                check_model(kind, checks=[check])
+                out.print(f"{kind} {check}: {(function.__doc__ or '').strip()}")
+    except (ConformanceError, TrmError) as error:
+        Terminal(stderr=True).print(f"trm: error: {error}")
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    for _kind in sys.argv[1:]:
-        check_model(_kind)
+    sys.exit(main(sys.argv[1:]))

@@ -132,7 +132,10 @@ class RecursiveModel(nn.Module, ABC):
             self.puzzle_embedding = PuzzleEmbedding(
                 spec.num_puzzle_identifiers, config.puzzle_emb_width
             )
-        self.core = self.build_core(config.prefix_len + spec.seq_len)
+        with torch.random.fork_rng(devices=[], enabled=generator is not None):
+            if generator is not None:  # what torch draws follows the seed, too
+                torch.manual_seed(generator.initial_seed())
+            self.core = self.build_core(config.prefix_len + spec.seq_len)
         self.output_head = nn.Linear(config.hidden_size, spec.vocab_size, bias=False)
         # Two outputs as published: halt and continue.
         self.halt_head = nn.Linear(config.hidden_size, 2)
@@ -147,6 +150,9 @@ class RecursiveModel(nn.Module, ABC):
     @abstractmethod
     def build_core(self, num_tokens: int) -> nn.Module:
         """Build what is trained between the embeddings and the heads.
+
+        :meth:`reset_parameters` draws new weights for linear layers and embeddings. Other parts
+        keep those that they were built with.
 
         Args:
             num_tokens: of the prefix and a puzzle.
@@ -201,6 +207,7 @@ class RecursiveModel(nn.Module, ABC):
         initial states (fixed)              truncated normal, std 1
         halting head                        weight 0, bias -5: nothing halts at first
         puzzle embedding                    0
+        other parts                         as torch draws them
         ==================================  ==========================================
         """
         for module in self.modules():

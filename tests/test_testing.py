@@ -1,0 +1,118 @@
+"""The conformance kit: every built-in kind of model passes it, and a broken model does not."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trm.errors import PluginError
+from trm.models import Passes, TinyRecursiveModel, list_model_kinds
+from trm.models.kinds.hrm import HierarchicalReasoningModel
+from trm.testing import CHECKS, ConformanceError, check_model
+
+#: These take seconds each.
+SLOW = ("round-trip", "onnx", "compiled", "processes")
+QUICK = [name for name in CHECKS if name not in SLOW]
+#: These do not even train.
+OF_A_STEP = [name for name in QUICK if name != "resume"]
+
+
+@pytest.mark.parametrize("kind", ["trm", "hrm", "singlez", "hier6", "transformer"])
+def test_a_built_in_kind_passes_the_quick_checks(kind: str) -> None:
+    check_model(kind, checks=QUICK)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mlp_t": True, "pos_encodings": "none"},
+        {"pos_encodings": "learned", "act_continue": True},
+        {"separate_networks": True},
+        {"gradient": "one_step"},
+    ],
+    ids=str,
+)
+def test_a_trm_with_other_settings_passes_them(settings: dict[str, Any]) -> None:
+    check_model("trm", settings, checks=OF_A_STEP)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, as it compiles
+@pytest.mark.parametrize("check", SLOW)
+def test_a_kind_with_many_states_passes_the_slow_checks(check: str) -> None:
+    check_model("hier6", checks=[check])
+
+
+def test_all_kinds_are_tested() -> None:
+    built_in = [name for name, kind in list_model_kinds().items() if kind.origin == "built in"]
+    assert sorted(built_in) == ["hier6", "hrm", "singlez", "transformer", "trm"]
+
+
+class MixesRows(TinyRecursiveModel):
+    def recurse(self, state: Any, embedded: Tensor, *more: Any) -> Any:
+        return super().recurse(state, embedded + embedded.mean(0, keepdim=True), *more)
+
+
+class IgnoresNoise(TinyRecursiveModel):
+    def recurse(self, state: Any, embedded: Tensor, depth: Any = None, noise: Any = None) -> Any:
+        return super().recurse(state, embedded, depth)
+
+
+class IgnoresDepth(TinyRecursiveModel):
+    def recurse(self, state: Any, embedded: Tensor, depth: Any = None, noise: Any = None) -> Any:
+        return super().recurse(state, embedded, None, noise)
+
+
+class Draws(TinyRecursiveModel):
+    def recurse(self, state: Any, embedded: Tensor, *more: Any) -> Any:
+        return super().recurse(state, embedded + torch.rand(()), *more)
+
+
+class KeepsGradients(TinyRecursiveModel):
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        output = super().forward(*args, **kwargs)
+        grown = self.state_class(*(part + self.halt_head.bias.sum() for part in output.state))
+        return output._replace(state=grown)
+
+
+class HasAnUnusedWeight(TinyRecursiveModel):
+    def build_core(self, num_tokens: int) -> Any:
+        core = super().build_core(num_tokens)
+        core.unused = nn.Linear(2, 2)
+        return core
+
+
+class CountsWrong(HierarchicalReasoningModel):
+    @classmethod
+    def passes(cls, config: Any, depth: Any = None) -> Passes:
+        return super().passes(config, depth)._replace(learned=1)
+
+
+@pytest.mark.parametrize(
+    ("broken", "check", "message"),
+    [
+        (MixesRows, "determinism", "a row depends on the other rows"),
+        (Draws, "determinism", "the same step gives other numbers"),
+        (IgnoresNoise, "noise", "noise has no effect"),
+        (IgnoresDepth, "depth", r"a depth of \(1, 1\) changes nothing"),
+        (KeepsGradients, "shapes", "answer is not detached"),
+        (HasAnUnusedWeight, "gradients", "no gradient reaches core.unused.weight"),
+        (MixesRows, "settings", "the installed kind 'trm' is another class"),
+    ],
+)
+def test_a_broken_model_is_named(
+    broken: type[TinyRecursiveModel], check: str, message: str
+) -> None:
+    with pytest.raises(ConformanceError, match=f"^trm, {check}: {message}"):
+        check_model(broken, checks=[check])
+
+
+def test_wrong_counts_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trm.models.flops.get_model_class", lambda kind: CountsWrong)
+    with pytest.raises(ConformanceError, match=r"hrm, flops: .* operations computed, .* counted"):
+        check_model("hrm", checks=["flops"])
+
+
+def test_a_kind_that_is_not_installed() -> None:
+    with pytest.raises(PluginError, match=r"unknown kind of model 'hrmm'\. Did you mean 'hrm'"):
+        check_model("hrmm")
