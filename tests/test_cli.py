@@ -102,7 +102,7 @@ def test_published_sudoku_recipe(trm: Trm) -> None:
     assert config["train"]["epochs"] == 50_000
     assert config["train"]["loss"] == "stablemax"
     assert config["model"] == {
-        "hidden_size": 512, "l_layers": 2, "num_heads": 8, "expansion": 4.0,
+        "kind": "trm", "hidden_size": 512, "l_layers": 2, "num_heads": 8, "expansion": 4.0,
         "swiglu_multiple": 256, "mlp_t": False, "pos_encodings": "rope", "rope_theta": 10000.0,
         "rms_norm_eps": 1e-05, "h_cycles": 3, "l_cycles": 6, "puzzle_emb_dim": None,
         "puzzle_emb_len": 16, "halt_max_steps": 16, "halt_exploration_prob": 0.1,

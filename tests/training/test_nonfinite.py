@@ -110,8 +110,10 @@ def test_rows_with_nonfinite_latents_start_anew(
     true_forward, taken = TinyRecursiveModel.forward, []
 
     def forward(self: TinyRecursiveModel, *arguments: Any) -> Any:
-        taken.append(1)
         found = true_forward(self, *arguments)
+        if not torch.is_grad_enabled():  # the measurement of the speed
+            return found
+        taken.append(1)
         if len(taken) == 2:
             found.state.latent[0, 0, 0] = torch.nan
             return found._replace(logits=found.logits * torch.nan)

@@ -26,7 +26,7 @@ def presets(ctx: typer.Context) -> Iterable[tuple[str, str]]:
     return [(name, preset.summary) for name, preset in get_task(_task(ctx)).presets.items()]
 
 
-def model_kinds() -> Iterable[tuple[str, str]]:
+def kinds() -> Iterable[tuple[str, str]]:
     """The kinds of models, with their summaries."""
     from trm.models import list_model_kinds  # imports torch
 

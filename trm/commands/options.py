@@ -78,12 +78,7 @@ Preset = Annotated[
 ]
 ModelKind = Annotated[
     str | None,
-    option(
-        BASICS,
-        "--model KIND",
-        "Kind of model. Default: trm.",
-        autocompletion=complete.model_kinds,
-    ),
+    option(BASICS, "--model KIND", "Kind of model. Default: trm.", autocompletion=complete.kinds),
 ]
 MlpT = Annotated[
     bool | None,

@@ -57,6 +57,8 @@ class ModelConfig(SettingsGroup):
         "auto: bfloat16 if the device computes in it, otherwise float32.",
     )
 
+    #: What a model card calls such a model; its kind if this is empty.
+    title: ClassVar[str] = ""
     #: Settings that change what the same weights compute, but not their shapes.
     same_shapes: ClassVar[tuple[str, ...]] = ()
 
@@ -102,9 +104,20 @@ class ModelConfig(SettingsGroup):
         """What a new run of such a model is called."""
         return self.kind
 
+    @property
+    def layers_text(self) -> str:
+        """The layers in words, empty if there is nothing to say."""
+        return ""
+
     def describe(self) -> dict[str, str]:
         """The rows of the model card's table."""
-        return {"architecture": f"{self.kind}, width {self.hidden_size}"}
+        layers = f"{self.layers_text} of " if self.layers_text else ""
+        return {"architecture": f"{self.title or self.kind}, {layers}width {self.hidden_size}"}
+
+    def __repr__(self) -> str:
+        return f"{self.kind} of hidden size {self.hidden_size}"
+
+    __str__ = __repr__
 
 
 class BlockConfig(ModelConfig):
@@ -199,6 +212,11 @@ class CycleConfig(BlockConfig):
         """See :attr:`ModelConfig.label`."""
         return f"{self.kind}-mlp" if self.mlp_t else self.kind
 
+    @property
+    def layers_text(self) -> str:
+        """See :attr:`ModelConfig.layers_text`."""
+        return f"{self.l_layers} layers"
+
     def describe(self) -> dict[str, str]:
         """See :meth:`ModelConfig.describe`."""
         return {**super().describe(), "cycles": f"h {self.h_cycles}, l {self.l_cycles}"}
@@ -270,6 +288,7 @@ class TRMConfig(PrefixConfig):
         "last update of the latent and of the answer.",
     )
 
+    title: ClassVar[str] = "TRM"
     same_shapes: ClassVar[tuple[str, ...]] = (*BlockConfig.same_shapes, "swiglu", "damping")
 
     @model_validator(mode="after")
@@ -294,6 +313,11 @@ class TRMConfig(PrefixConfig):
     def label(self) -> str:
         """See :attr:`ModelConfig.label`: the mixer."""
         return "mlp" if self.mlp_t else "att"
+
+    def __repr__(self) -> str:
+        return f"hidden size {self.hidden_size} with {'an MLP' if self.mlp_t else 'attention'}"
+
+    __str__ = __repr__
 
 
 #: The kind of a configuration that names none.

@@ -224,8 +224,7 @@ class RunConfig(Frozen):
     def __repr__(self) -> str:
         model, train = self.model, self.train
         length = f"{train.max_steps} steps" if train.max_steps else f"{train.epochs} epochs"
-        network = f"{model.label} of hidden size {model.hidden_size}"
-        return f"<RunConfig of task {self.task}: {network}, {length} of batch {train.batch_size}>"
+        return f"<RunConfig of task {self.task}: {model}, {length} of batch {train.batch_size}>"
 
     __str__ = __repr__
 

@@ -19,11 +19,18 @@ from trm.models.recursion import BlockModel, TwoStateCore
 class HRMConfig(CycleConfig):
     """The settings of an HRM (published ``config/arch/hrm.yaml``)."""
 
+    title: ClassVar[str] = "HRM"
+
     kind: str = "hrm"
     h_layers: int = Field(4, gt=0, le=100, description="Layers of the answer's network.")
     l_layers: int = Field(4, gt=0, le=100, description="Layers of the latent's network.")
     h_cycles: int = Field(2, gt=0, le=256, description="Answer updates in a supervision step.")
     l_cycles: int = Field(2, gt=0, le=256, description="Latent updates before each answer update.")
+
+    @property
+    def layers_text(self) -> str:
+        """See :attr:`ModelConfig.layers_text`."""
+        return f"{self.h_layers} and {self.l_layers} layers"
 
     @property
     def continues(self) -> bool:

@@ -38,9 +38,10 @@ class TransformerConfig(BlockConfig):
         """See :attr:`ModelConfig.continues`."""
         return self.act_continue
 
-    def describe(self) -> dict[str, str]:
-        """See :meth:`ModelConfig.describe`."""
-        return {**super().describe(), "layers": f"{self.h_layers}"}
+    @property
+    def layers_text(self) -> str:
+        """See :attr:`ModelConfig.layers_text`."""
+        return f"{self.h_layers} layers"
 
 
 class TransformerState(NamedTuple):
