@@ -146,3 +146,25 @@ def test_the_length_of_a_run(budget: Budget, expected: dict[str, Any]) -> None:
 def test_a_budget_of_no_step_or_too_many_is_refused(budget: Budget) -> None:
     with pytest.raises(ConfigError, match=r"^here: .* steps of .*Change the budget\.$"):
         run_length(budget, 8, lambda steps: 550.0, "here")
+
+
+def test_a_row_of_another_kind_takes_the_file_s_model_settings_that_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "kinds.toml"
+    path.write_text(
+        'task = "sudoku"\nseeds = [0]\nbudget = { steps = 4 }\n'
+        "[model]\nhidden_size = 32\nnum_heads = 2\nh_cycles = 1\n"
+        '[[rows]]\nname = "trm"\n'
+        '[[rows]]\nname = "transformer"\nmodel.kind = "transformer"\n'
+        '[[rows]]\nname = "wrong"\nmodel = { kind = "transformer", l_cycles = 2 }\n'
+        '[[rows]]\nname = "unknown"\nmodel.kind = "hrmm"\n'
+    )
+    grid = read_grid(path)
+    trm, transformer = map(grid.config, grid.rows[:2])
+    assert trm.model.cycles == (1, 6)
+    assert (transformer.model.kind, transformer.model.hidden_size) == ("transformer", 32)
+    for row, message in (
+        (grid.rows[2], "row 'wrong': a model of kind transformer has no setting 'model.l_cycles'"),
+        (grid.rows[3], "row 'unknown': unknown kind of model 'hrmm'. Did you mean 'hrm'"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            grid.config(row)

@@ -1,5 +1,6 @@
 """Grid files: the rows of a comparison, and what is equal in all of them."""
 
+import contextlib
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -7,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trm.config import GROUPS, LARGEST_SEED, MOST_STEPS, RunConfig
-from trm.errors import ConfigError, TrmError, did_you_mean
+from trm.config import GROUPS, LARGEST_SEED, MOST_STEPS, RunConfig, setting_names
+from trm.errors import ConfigError, PluginError, TrmError, did_you_mean
 from trm.reading import FileReader
 from trm.recipes import resolve_settings
 
@@ -100,6 +101,9 @@ class Grid:
     def config(self, row: GridRow) -> RunConfig:
         """The settings of a row, without its budget and seed.
 
+        If a row has a kind of model of its own, the file's settings of the model apply to it as far
+        as this kind has them.
+
         A run is evaluated at its end, so there are no evaluations during training unless the grid
         asks for them.
 
@@ -108,8 +112,13 @@ class Grid:
                 file, and the row if it is in one.
         """
         where = f"file {self.path}, row {row.name!r}"
+        values = self.values
+        if "model.kind" in row.values:
+            with contextlib.suppress(PluginError):  # said below, with its source
+                names = setting_names(str(row.values["model.kind"]))
+                values = {n: v for n, v in values.items() if n in names or "model." not in n}
         flags = {"train.eval_every_steps": (0, "trm compare")}
-        flags |= {name: (value, f"file {self.path}") for name, value in self.values.items()}
+        flags |= {name: (value, f"file {self.path}") for name, value in values.items()}
         flags |= {name: (value, where) for name, value in row.values.items()}
         try:
             config = resolve_settings(
