@@ -1,5 +1,6 @@
 """Reading a grid: what it says, and errors that name the file and the row."""
 
+import re
 from pathlib import Path
 from typing import Any
 
