@@ -76,8 +76,8 @@ class KeepsGradients(TinyRecursiveModel):
 
 
 class HasAnUnusedWeight(TinyRecursiveModel):
-    def build_core(self, num_tokens: int) -> Any:
-        core = super().build_core(num_tokens)
+    def build_core(self) -> Any:
+        core = super().build_core()
         core.unused = nn.Linear(2, 2)
         return core
 

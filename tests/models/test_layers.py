@@ -90,12 +90,29 @@ def test_truncated_normal_has_the_given_deviation_after_the_cut(rng: torch.Gener
 
 
 def test_rotary_scores_depend_only_on_the_distance(rng: torch.Generator) -> None:
-    table = rotary_table(10, 8, 10000.0)
+    table = rotary_table(torch.arange(10)[None], 8, 10000.0)
     query, key = torch.randn(2, 1, 1, 1, 8, generator=rng).expand(2, 1, 1, 10, 8)
     scores = rotate(query, table) @ rotate(key, table).transpose(-1, -2)
     for offset in range(-3, 4):
         diagonal = scores[0, 0].diagonal(offset)
         torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-5, rtol=0)
+
+
+def test_rotary_scores_of_a_board_depend_only_on_both_distances(rng: torch.Generator) -> None:
+    row, column = torch.arange(12) // 4, torch.arange(12) % 4
+    table = rotary_table(torch.stack([row, column]), 16, 10000.0)
+    query, key = torch.randn(2, 1, 1, 1, 16, generator=rng).expand(2, 1, 1, 12, 16)
+    scores = (rotate(query, table) @ rotate(key, table).transpose(-1, -2))[0, 0]
+    by_distance: dict[tuple[int, int], list[float]] = {}
+    for one in range(12):
+        for two in range(12):
+            distance = (int(row[two] - row[one]), int(column[two] - column[one]))
+            by_distance.setdefault(distance, []).append(scores[one, two].item())
+    means = []
+    for found in by_distance.values():
+        assert found == pytest.approx([found[0]] * len(found), abs=1e-5)
+        means.append(round(found[0], 4))
+    assert len(set(means)) == len(by_distance) == 5 * 7  # each distance has its own
 
 
 def test_attention_without_positions_ignores_the_order(rng: torch.Generator) -> None:

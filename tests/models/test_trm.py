@@ -169,6 +169,29 @@ def test_noise_is_added_after_each_application() -> None:
 AXES = ((0, 0, 0, 1, 1, 1, 2, 2, 2), (0, 1, 2, 0, 1, 2, 0, 1, 2), (0, 0, 1, 0, 0, 1, 0, 1, 1))
 
 
+def test_rows_and_columns_rotate_heads_and_the_prefix_does_not() -> None:
+    axes = (tuple(n // 3 for n in range(9)), tuple(n % 3 for n in range(9)), (0,) * 9)
+    config = small(pos_encodings="rope2d", num_heads=4)
+    model = TinyRecursiveModel(config, dataclasses.replace(SPEC, cell_axes=axes))
+    cos, sin = model.core.cos, model.core.sin
+    assert cos is not None
+    assert sin is not None
+    assert cos.shape == (config.prefix_len + 9, config.head_dim)
+    assert cos[: config.prefix_len].eq(1).all()
+    assert sin[: config.prefix_len].eq(0).all()
+    cells = sin[config.prefix_len :].view(3, 3, 4)
+    assert (cells[:, :, 0] == cells[:, :1, 0]).all()  # the first half of a head: by row
+    assert (cells[:, :, 1] == cells[:1, :, 1]).all()  # the second: by column
+    assert not (cells[:, :, 0] == cells[:1, :, 0]).all()
+
+
+def test_rows_and_columns_need_a_board_and_whole_heads() -> None:
+    with pytest.raises(ConfigError, match="puzzles of this task have no rows and columns"):
+        build(small(pos_encodings="rope2d", num_heads=4))
+    with pytest.raises(ValueError, match="width divisible by 4, not 2"):
+        small(pos_encodings="rope2d", num_heads=8)
+
+
 @pytest.mark.parametrize("mlp_t", [False, True])
 def test_grid_positions_are_sums_over_the_axes_of_a_cell(mlp_t: bool) -> None:
     config = small(pos_encodings="grid", mlp_t=mlp_t)

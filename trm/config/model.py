@@ -90,6 +90,11 @@ class ModelConfig(SettingsGroup):
         return None
 
     @property
+    def needs_axes(self) -> bool:
+        """Whether it has to know rows and columns, see :attr:`PuzzleSpec.cell_axes`."""
+        return False
+
+    @property
     def continues(self) -> bool:
         """Whether the continue logits are trained, which takes another forward pass."""
         return False
@@ -132,10 +137,11 @@ class BlockConfig(ModelConfig):
     swiglu_multiple: int = Field(
         256, gt=0, le=65_536, description="Inner widths are rounded up to a multiple of this."
     )
-    pos_encodings: Literal["rope", "learned", "grid", "none"] = Field(
+    pos_encodings: Literal["rope", "rope2d", "learned", "grid", "none"] = Field(
         "rope",
         description="Position encodings; an MLP mixer does not need them. grid: learned, for the "
-        "row, the column and the box of a cell, or what the task has.",
+        "row, the column and the box of a cell, or what the task has. rope2d: rotary, half of each "
+        "head by row and half by column.",
     )
     rope_theta: float = Field(10000.0, gt=0, le=1e12, description="Base of the rotary frequencies.")
     rms_norm_eps: float = Field(
@@ -154,6 +160,8 @@ class BlockConfig(ModelConfig):
             raise ValueError(f"hidden_size {self.hidden_size} is not divisible by num_heads")
         if self.pos_encodings == "rope" and self.head_dim % 2:
             raise ValueError(f"rotary positions need an even head width, not {self.head_dim}")
+        if self.pos_encodings == "rope2d" and self.head_dim % 4:
+            raise ValueError(f"rope2d needs heads of a width divisible by 4, not {self.head_dim}")
         return self
 
     @property
@@ -174,7 +182,12 @@ class BlockConfig(ModelConfig):
     @property
     def rotates(self) -> bool:
         """Whether the attention has rotary positions."""
-        return self.pos_encodings == "rope" and not self.has_mlp_mixer
+        return self.pos_encodings in ("rope", "rope2d") and not self.has_mlp_mixer
+
+    @property
+    def needs_axes(self) -> bool:
+        """See :attr:`ModelConfig.needs_axes`."""
+        return self.pos_encodings in ("grid", "rope2d")
 
     @property
     def added_positions(self) -> Literal["learned", "grid"] | None:

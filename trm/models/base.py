@@ -135,7 +135,7 @@ class RecursiveModel(nn.Module, ABC):
         with torch.random.fork_rng(devices=[], enabled=generator is not None):
             if generator is not None:  # what torch draws follows the seed, too
                 torch.manual_seed(generator.initial_seed())
-            self.core = self.build_core(config.prefix_len + spec.seq_len)
+            self.core = self.build_core()
         self.output_head = nn.Linear(config.hidden_size, spec.vocab_size, bias=False)
         # Two outputs as published: halt and continue.
         self.halt_head = nn.Linear(config.hidden_size, 2)
@@ -148,14 +148,11 @@ class RecursiveModel(nn.Module, ABC):
             self.double()
 
     @abstractmethod
-    def build_core(self, num_tokens: int) -> nn.Module:
-        """Build what is trained between the embeddings and the heads.
+    def build_core(self) -> nn.Module:
+        """Build what is trained between the embeddings and the heads, by ``config`` and ``spec``.
 
         :meth:`reset_parameters` draws new weights for linear layers and embeddings. Other parts
         keep those that they were built with.
-
-        Args:
-            num_tokens: of the prefix and a puzzle.
         """
 
     @abstractmethod

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from trm.config.model import BlockConfig
@@ -189,10 +189,17 @@ class Attention(nn.Module):
         return out
 
 
-def rotary_table(num_tokens: int, head_dim: int, theta: float) -> Rotary:
-    """Rotary positions (Su et al. 2021): float32 cosines and sines of each token's angles."""
-    frequencies = 1 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
-    angles = torch.outer(torch.arange(num_tokens, dtype=torch.float32), frequencies)
+def rotary_table(positions: Int[Tensor, "axes tokens"], head_dim: int, theta: float) -> Rotary:
+    """Rotary positions (Su et al. 2021): float32 cosines and sines of each token's angles.
+
+    Args:
+        positions: of each token on each axis. Each axis rotates an equal share of a head.
+        head_dim: width of a head.
+        theta: base of the frequencies.
+    """
+    width = head_dim // len(positions)
+    frequencies = 1 / theta ** (torch.arange(0, width, 2, dtype=torch.float32) / width)
+    angles = torch.cat([torch.outer(axis.float(), frequencies) for axis in positions], dim=-1)
     both = torch.cat((angles, angles), dim=-1)
     return both.cos(), both.sin()
 

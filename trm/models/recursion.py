@@ -5,11 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trm.config.model import BlockConfig
+from trm.config.model import BlockConfig, PuzzleSpec
+from trm.errors import ConfigError
 from trm.models.base import Depth, RecursiveModel, State, StateNoise
-from trm.models.layers import Block, Hidden, rotary_table
+from trm.models.layers import Block, Hidden, Rotary, rotary_table
 
 
 class BlockCore(nn.Module):
@@ -17,7 +19,7 @@ class BlockCore(nn.Module):
 
     Args:
         config: the blocks.
-        num_tokens: of the prefix and a puzzle.
+        spec: the puzzles.
         num_layers: blocks of the network.
         num_answer_layers: blocks of another network, which updates the answer; 0 without one.
     """
@@ -26,17 +28,16 @@ class BlockCore(nn.Module):
     sin: Tensor | None
 
     def __init__(
-        self, config: BlockConfig, num_tokens: int, num_layers: int, num_answer_layers: int = 0
+        self, config: BlockConfig, spec: PuzzleSpec, num_layers: int, num_answer_layers: int = 0
     ) -> None:
         super().__init__()
+        num_tokens = config.prefix_len + spec.seq_len
         self.layers = nn.ModuleList(Block(config, num_tokens) for _ in range(num_layers))
         self.answer_layers: nn.ModuleList | None = None
         if num_answer_layers:
             layers = (Block(config, num_tokens) for _ in range(num_answer_layers))
             self.answer_layers = nn.ModuleList(layers)
-        table = None
-        if config.rotates:
-            table = rotary_table(num_tokens, config.head_dim, config.rope_theta)
+        table = _rotary(config, spec) if config.rotates else None
         self.register_buffer("cos", table[0] if table else None, persistent=False)
         self.register_buffer("sin", table[1] if table else None, persistent=False)
 
@@ -78,20 +79,20 @@ class CycleCore(BlockCore):
     """h-cycles, of which the last one has a gradient (paper, figure 3).
 
     Args:
-        config, num_tokens, num_layers, num_answer_layers: see :class:`BlockCore`.
+        config, spec, num_layers, num_answer_layers: see :class:`BlockCore`.
         depth: h-cycles and l-cycles.
     """
 
     def __init__(
         self,
         config: BlockConfig,
-        num_tokens: int,
+        spec: PuzzleSpec,
         num_layers: int,
         num_answer_layers: int = 0,
         *,
         depth: Depth,
     ) -> None:
-        super().__init__(config, num_tokens, num_layers, num_answer_layers)
+        super().__init__(config, spec, num_layers, num_answer_layers)
         self.depth = depth
 
     def forward(
@@ -119,7 +120,7 @@ class TwoStateCore(CycleCore):
     """An answer and a latent: TRM, HRM, and what lies between them.
 
     Args:
-        config, num_tokens, num_layers, num_answer_layers, depth: see :class:`CycleCore`.
+        config, spec, num_layers, num_answer_layers, depth: see :class:`CycleCore`.
         damping: the share by which an update moves a part of the state.
         one_step: only the last update of each part has a gradient.
     """
@@ -127,7 +128,7 @@ class TwoStateCore(CycleCore):
     def __init__(
         self,
         config: BlockConfig,
-        num_tokens: int,
+        spec: PuzzleSpec,
         num_layers: int,
         num_answer_layers: int = 0,
         *,
@@ -135,7 +136,7 @@ class TwoStateCore(CycleCore):
         damping: float = 1.0,
         one_step: bool = False,
     ) -> None:
-        super().__init__(config, num_tokens, num_layers, num_answer_layers, depth=depth)
+        super().__init__(config, spec, num_layers, num_answer_layers, depth=depth)
         self.damping, self.one_step = damping, one_step
 
     def h_cycle(
@@ -167,6 +168,20 @@ class TwoStateCore(CycleCore):
         if self.damping != 1:
             updated = torch.lerp(hidden, updated, self.damping)
         return updated if noise is None else updated + noise.sample_like(updated)
+
+
+def _rotary(config: BlockConfig, spec: PuzzleSpec) -> Rotary:
+    """The rotary positions of all tokens; with rope2d, those of the prefix do not rotate."""
+    if not config.needs_axes:
+        positions = torch.arange(config.prefix_len + spec.seq_len)[None]
+    elif len(spec.cell_axes) < 2:
+        raise ConfigError(
+            "model.pos_encodings = rope2d: puzzles of this task have no rows and columns. Use rope."
+        )
+    else:
+        axes = torch.tensor(spec.cell_axes[:2])  # row, column
+        positions = F.pad(axes, (config.prefix_len, 0))
+    return rotary_table(positions, config.head_dim, config.rope_theta)
 
 
 class BlockModel(RecursiveModel):

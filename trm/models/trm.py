@@ -60,12 +60,12 @@ class TinyRecursiveModel(BlockModel):
     latent_init: Tensor
     other_latent_inits: Tensor | None
 
-    def build_core(self, num_tokens: int) -> TwoStateCore:
+    def build_core(self) -> TwoStateCore:
         """See :meth:`RecursiveModel.build_core`."""
         config = self.config
         return TwoStateCore(
             config,
-            num_tokens,
+            self.spec,
             config.l_layers,
             config.l_layers if config.separate_networks else 0,
             depth=Depth(config.h_cycles, config.l_cycles),

@@ -128,7 +128,7 @@ class Evaluation(Frozen):
 
 def puzzle_spec(meta: DatasetMeta, model: ModelConfig) -> PuzzleSpec:
     """The part of a dataset's description that a model of this configuration is built from."""
-    axes = get_task(meta.task).cell_axes(meta) if model.added_positions == "grid" else ()
+    axes = get_task(meta.task).cell_axes(meta) if model.needs_axes else ()
     return PuzzleSpec(meta.vocab_size, meta.seq_len, meta.num_puzzle_identifiers, axes)
 
 

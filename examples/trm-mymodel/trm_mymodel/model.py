@@ -45,7 +45,7 @@ class MyModel(RecursiveModel):
     config_class = MyConfig
     state_class = MyState
 
-    def build_core(self, num_tokens):
+    def build_core(self):
         """Build the part between the embeddings and the heads."""
         return MyCore(self.config.hidden_size, self.config.kernel)
 

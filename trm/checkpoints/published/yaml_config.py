@@ -290,9 +290,9 @@ def _check_expressible(
                 f"model.{name} is {value}, and the published code has no such setting. Export "
                 f"a model trained with {implied}."
             )
-    if model.pos_encodings == "grid":
+    if model.needs_axes:
         raise CheckpointError(
-            "model.pos_encodings is grid, which the published code does not have. Export a model "
+            f"model.pos_encodings is {model.pos_encodings}, which the published code does not have. Export a model "
             "trained with learned, rope or none."
         )
     sizes = [model.hidden_size]

@@ -69,11 +69,11 @@ class SixLatentsModel(BlockModel):
 
     config: SixLatentsConfig
 
-    def build_core(self, num_tokens: int) -> SixLatentsCore:
+    def build_core(self) -> SixLatentsCore:
         """See :meth:`RecursiveModel.build_core`."""
         config = self.config
         depth = Depth(config.h_cycles, config.l_cycles)
-        return SixLatentsCore(config, num_tokens, config.l_layers, depth=depth)
+        return SixLatentsCore(config, self.spec, config.l_layers, depth=depth)
 
     @classmethod
     def passes(cls, config: SixLatentsConfig, depth: Depth | None = None) -> Passes:

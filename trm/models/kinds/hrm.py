@@ -62,12 +62,12 @@ class HierarchicalReasoningModel(BlockModel):
 
     config: HRMConfig
 
-    def build_core(self, num_tokens: int) -> TwoStateCore:
+    def build_core(self) -> TwoStateCore:
         """See :meth:`RecursiveModel.build_core`."""
         config = self.config
         return TwoStateCore(
             config,
-            num_tokens,
+            self.spec,
             config.l_layers,
             config.h_layers,
             depth=Depth(config.h_cycles, config.l_cycles),

@@ -53,11 +53,11 @@ class SingleZModel(BlockModel):
 
     config: SingleZConfig
 
-    def build_core(self, num_tokens: int) -> SingleZCore:
+    def build_core(self) -> SingleZCore:
         """See :meth:`RecursiveModel.build_core`."""
         config = self.config
         depth = Depth(config.h_cycles, config.l_cycles)
-        return SingleZCore(config, num_tokens, config.l_layers, depth=depth)
+        return SingleZCore(config, self.spec, config.l_layers, depth=depth)
 
     @classmethod
     def passes(cls, config: SingleZConfig, depth: Depth | None = None) -> Passes:

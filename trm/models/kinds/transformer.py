@@ -87,9 +87,9 @@ class TransformerModel(BlockModel):
 
     config: TransformerConfig
 
-    def build_core(self, num_tokens: int) -> TransformerCore:
+    def build_core(self) -> TransformerCore:
         """See :meth:`RecursiveModel.build_core`."""
-        return TransformerCore(self.config, num_tokens, 0, self.config.h_layers)
+        return TransformerCore(self.config, self.spec, 0, self.config.h_layers)
 
     @classmethod
     def passes(cls, config: TransformerConfig, depth: Depth | None = None) -> Passes:
