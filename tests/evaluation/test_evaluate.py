@@ -61,7 +61,7 @@ def test_progress_ends_at_the_number_of_examples(model: trm.Model) -> None:
 def test_halt_step_is_the_first_at_which_the_head_says_so(model: trm.Model) -> None:
     split = Sudoku().open_data(model.config.data_paths).split("test")
     batch = next(eval_batches(split, 16))
-    ((_, found, _),) = RolloutPool(model.network, 16).answer([Request((batch,))])
+    ((_, found, *_),) = RolloutPool(model.network, 16).answer([Request((batch,))])
     for row in range(16):
         steps = list(model.solve_steps(Puzzle(batch.inputs[row])))
         first = next((t.step for t in steps if t.halt_probability > 0.5), 8)

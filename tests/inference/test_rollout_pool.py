@@ -49,7 +49,7 @@ def test_each_row_has_the_answer_of_the_step_at_which_it_ends(
     given = requests(*sizes)
     found = list(RolloutPool(model, size, threshold=threshold).answer(iter(given)))
     assert [response.request for response in found] == given
-    for request, answered, rollouts in found:
+    for request, answered, rollouts, _ in found:
         (batch,) = request.batches
         assert rollouts.tolist() == [0] * len(batch)
         steps = by_hand(model, batch, MAX_STEPS)
@@ -82,14 +82,14 @@ def test_without_a_threshold_batches_are_not_mixed(
 def test_a_higher_threshold_halts_later(model: TinyRecursiveModel) -> None:
     steps = []
     for threshold in (0.01, 0.5, 0.999999):
-        ((_, found, _),) = RolloutPool(model, 8, threshold=threshold).answer(requests(40))
+        ((_, found, *_),) = RolloutPool(model, 8, threshold=threshold).answer(requests(40))
         steps.append(found.halt_steps)
     assert all((early <= late).all() for early, late in pairwise(steps))
     assert steps[0].sum() < steps[1].sum() < steps[2].sum()
 
 
 def test_rows_halt_at_different_steps(model: TinyRecursiveModel) -> None:
-    ((_, found, _),) = RolloutPool(model, 8, threshold=0.5).answer(requests(40))
+    ((_, found, *_),) = RolloutPool(model, 8, threshold=0.5).answer(requests(40))
     assert len(set(found.halt_steps.tolist())) > 2
 
 
@@ -100,7 +100,7 @@ def test_no_example_pays_for_the_steps_of_another(
     rows: list[int] = []
     monkeypatch.setattr(model, "is_compiled", compiled)
     hook = model.register_forward_pre_hook(lambda _, given: rows.append(len(given[1])))
-    ((_, found, _),) = RolloutPool(model, 8, threshold=0.5).answer(requests(40))
+    ((_, found, *_),) = RolloutPool(model, 8, threshold=0.5).answer(requests(40))
     hook.remove()
     needed = int(found.halt_steps.sum())
     if compiled:

@@ -126,7 +126,7 @@ def test_rollouts_end_with_the_first_of_them(
     assert max(rows) == 3 * max(1, size // 3)
     assert len(rows) == 1 or not compiled
     assert [response.request for response in found] == given
-    for request, answered, rollout in found:
+    for request, answered, rollout, _ in found:
         each = [by_hand(model, request.batches[0], 8, sample, 0.5) for sample in range(3)]
         logits = np.array([[halting for _, halting in steps] for steps in each])
         sure = (logits > 0).any(axis=0)  # (steps, batch)

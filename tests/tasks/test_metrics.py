@@ -1,5 +1,6 @@
 """The numbers of an evaluation, against hand counts and published intervals."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -93,6 +94,10 @@ def test_the_common_numbers_are_those_counted_by_hand() -> None:
         "halting_accuracy": 2 / 3,  # a logit of 0 halts
         "mean_steps": 16,
         "would_halt_at": 21 / 3,
+        # softplus of the logits of wrong answers, and of minus those of right ones
+        "halting_loss": pytest.approx(
+            (math.log(2) + math.log1p(math.e) + math.log1p(1 / math.e)) / 3
+        ),
     }
     assert {metric.count for metric in found.values()} == {3}
     assert found["exact_accuracy"].interval == wilson(1, 3)

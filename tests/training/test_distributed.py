@@ -193,8 +193,14 @@ def test_any_number_of_processes_computes_the_same(
 ) -> None:
     one, several = trained(like, 1), trained(name, size)
     assert_alike(several, one, tolerance)
-    assert list(records(several, "eval")) == list(records(one, "eval"))
-    assert len(list(records(several, "eval"))) >= 1
+    evaluations = list(records(several, "eval"))
+    assert len(evaluations) >= 1
+    for ours, theirs in zip(evaluations, records(one, "eval"), strict=True):
+        losses = {"answer_loss", "halting_loss"}
+        assert losses <= ours.keys()
+        for loss in losses:
+            assert ours.pop(loss) == pytest.approx(theirs.pop(loss), rel=tolerance)
+        assert ours == theirs
     weights, same = tensors(several), tensors(one)
     assert weights.keys() == same.keys()
     for key, tensor in weights.items():  # the carried-over rows too

@@ -181,6 +181,7 @@ def evaluate(
             rows=missing,
             num_known=num_known,
             options=checked,
+            loss=None if unfinished else model.config.train.loss,  # a file keeps no losses
             on_batch=unfinished.append if unfinished else None,
             on_steps=steps.append,
             on_progress=on_progress,

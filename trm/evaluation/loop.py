@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trm.data import Batch, Split, eval_indices, eval_rows
+from trm.data import IGNORE_LABEL, Batch, Split, eval_indices, eval_rows
 from trm.inference.choice import chosen
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import InferenceOptions
@@ -28,6 +28,7 @@ def run_evaluation(
     rows: NDArray[np.int64] | None = None,
     num_known: int = 0,
     options: InferenceOptions = InferenceOptions(),  # noqa: B008
+    loss: str | None = None,
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_steps: Callable[[int], None] = lambda count: None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -49,6 +50,8 @@ def run_evaluation(
         rows: the examples to evaluate instead, in order; see :func:`trm.data.eval_rows`.
         num_known: how many examples the evaluator has seen already, for ``on_progress``.
         options: the inference options.
+        loss: that of the metric ``answer_loss``, a key of :data:`trm.models.LOSSES`; None to leave
+            the metric out, as with several rollouts.
         on_batch: called with each batch of answers.
         on_steps: called after each batch with the supervision steps that this process took for it:
             the sum over all examples and their rollouts.
@@ -66,6 +69,7 @@ def run_evaluation(
     options = options.resolved
     copies = SymmetricCopies.of_split(split, options.votes)
     rows = eval_rows(split, max_examples) if rows is None else rows
+    loss = loss if options.rollouts == 1 else None
     indices, again = (eval_indices(split, batch_size, rows) for _ in range(2))
     together = options.choose == "first"  # the rollouts of an example end together
     pool = RolloutPool(
@@ -75,7 +79,9 @@ def run_evaluation(
         max_steps=options.steps,
         rollouts=options.rollouts if together else 1,
         noise=LatentNoise(model, options.noise) if options.noise else None,
+        loss=loss,
     )
+    losses = np.zeros(2)  # the sum over this process's rows, and their number
     responses = pool.answer(_requests(split, indices, copies, options, group))
     done, total = num_known, num_known + len(rows)
     if on_progress and group.is_first:
@@ -90,6 +96,8 @@ def run_evaluation(
         original = parts[0].request.batches[0]
         answers = [restored(part, original, copies) for part in parts]
         own = chosen(options.choose or "vote", answers)
+        if loss is not None:
+            losses += _loss_and_count(parts[0], group.shard(len(examples)))
         batch = _gathered(own, split, examples, puzzles, group)
         done += len(examples)
         if group.is_first:
@@ -98,7 +106,13 @@ def run_evaluation(
                 on_batch(batch)
             if on_progress:
                 on_progress(done, total)
-    return evaluator.result() if group.is_first else {}
+    mean = {}
+    if loss is not None:
+        of_all = torch.from_numpy(losses)
+        group.all_reduce_(of_all)
+        total, count = of_all.tolist()
+        mean["answer_loss"] = Metric(total / max(count, 1), int(count))
+    return {**evaluator.result(), **mean} if group.is_first else {}
 
 
 def _requests(
@@ -124,6 +138,14 @@ def _requests(
             yield Request(*zip(*each, strict=True))
         else:
             yield from (Request((batch,), (sample,)) for batch, sample in each)
+
+
+def _loss_and_count(part: Response, share: slice) -> NDArray[np.float64]:
+    """The sum of the losses of the rows that only this process has, and their number."""
+    assert part.losses is not None
+    rows = slice(share.stop - share.start)
+    scored = (part.answers.labels[rows] != IGNORE_LABEL).any(axis=1)
+    return np.array([part.losses[rows][scored].sum(), scored.sum()])
 
 
 def _num_steps(part: Response) -> int:

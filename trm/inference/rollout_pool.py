@@ -19,7 +19,8 @@ from torch import Tensor
 from trm.data import Batch
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.rollouts import Rollouts
-from trm.models import RecursiveModel
+from trm.models import RecursiveModel, answer_losses
+from trm.runtime.device import copy_to
 from trm.tasks.metrics import EvalBatch
 
 
@@ -37,11 +38,17 @@ class Request:
 
 
 class Response(NamedTuple):
-    """The answers to a batch, and the index of the rollout that gave each one."""
+    """The answers to a batch.
+
+    Attributes:
+        rollouts: the index of the rollout that gave each answer.
+        losses: the loss of each answer, None if the pool computes none.
+    """
 
     request: Request
     answers: EvalBatch
     rollouts: NDArray[np.int64]
+    losses: NDArray[np.float64] | None = None
 
 
 @dataclass
@@ -58,7 +65,7 @@ class _Pending:
     missing: int
 
     @classmethod
-    def of(cls, request: Request) -> "_Pending":
+    def of(cls, request: Request, *, has_losses: bool) -> "_Pending":
         batch = request.batches[0]
         count = len(batch)
         answers = EvalBatch(
@@ -72,7 +79,8 @@ class _Pending:
             examples=batch.examples,
             puzzles=batch.puzzles,
         )
-        return cls(Response(request, answers, np.zeros(count, np.int64)), 0, count)
+        losses = np.zeros(count) if has_losses else None
+        return cls(Response(request, answers, np.zeros(count, np.int64), losses), 0, count)
 
 
 class RolloutPool:
@@ -89,6 +97,7 @@ class RolloutPool:
         max_steps: supervision steps at most; None: those of the model.
         rollouts: the number of rollouts of each example.
         noise: what disturbs the latents of all samples but the first.
+        loss: the loss of the answers, a key of ``LOSSES``; None to compute none.
     """
 
     def __init__(
@@ -100,8 +109,9 @@ class RolloutPool:
         max_steps: int | None = None,
         rollouts: int = 1,
         noise: LatentNoise | None = None,
+        loss: str | None = None,
     ) -> None:
-        self._model, self._noise = model, noise
+        self._model, self._noise, self._loss = model, noise, loss
         self._halts = threshold is not None
         #: Without a threshold this only tells the step at which an example would have halted.
         self._logit = 0.0 if threshold is None else math.log(threshold / (1 - threshold))
@@ -163,7 +173,7 @@ class RolloutPool:
             request = next(self._waiting, None)
             if request is None:
                 return None
-            self._pending[self._count] = _Pending.of(request)
+            self._pending[self._count] = _Pending.of(request, has_losses=self._loss is not None)
             self._count += 1
         return self._count - 1
 
@@ -204,7 +214,8 @@ class RolloutPool:
         slots = np.flatnonzero(ends)
         best = halting[-1].argmax(axis=1)[slots]
         rows = torch.from_numpy(slots * self._num_rollouts + best).to(logits.device)
-        answers = logits[rows].argmax(-1).to(torch.int32).cpu().numpy()
+        logits = logits[rows]
+        answers = logits.argmax(-1).to(torch.int32).cpu().numpy()
         for number in np.unique(self._serves[slots]).tolist():
             of_request = self._serves[slots] == number
             own, pending = slots[of_request], self._pending[number]
@@ -214,5 +225,10 @@ class RolloutPool:
             response.answers.halt_steps[row] = halt_steps[own]
             response.answers.steps[row] = self._steps[own]
             response.rollouts[row] = best[of_request]
+            if self._loss is not None and response.losses is not None:
+                labels = copy_to(torch.from_numpy(response.answers.labels[row]), logits.device)
+                which = torch.from_numpy(of_request).to(logits.device)
+                losses = answer_losses(logits[which], labels, self._loss)
+                response.losses[row] = losses.double().cpu().numpy()
             pending.missing -= len(own)
         self._serves[slots] = -1

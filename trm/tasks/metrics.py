@@ -245,6 +245,7 @@ class _Totals:
     exact: int = 0
     cells: float = 0.0
     halting: int = 0
+    halting_loss: int = 0  # in units of 2**-32, so that the order of the batches does not matter
     steps: float = 0.0
     halt_steps: int = 0
 
@@ -256,6 +257,9 @@ class AccuracyEvaluator(Evaluator):
     - ``cell_accuracy``: the mean over examples of the share of correct cells.
     - ``halting_accuracy``: the share of answers whose halting logit is 0 or more if and only if
       they are correct.
+    - ``halting_loss``: the mean binary cross-entropy of the halting head. The evaluation adds
+      ``answer_loss``, the mean loss of the answers, if each example is answered once and the
+      answers are not saved.
     - ``mean_steps``: the mean number of supervision steps taken; left out if unknown.
     - ``would_halt_at``: the mean of the first step at which the model halts or would have halted,
       or of the last step. With ``halt``, examples end at that step.
@@ -272,6 +276,8 @@ class AccuracyEvaluator(Evaluator):
         correct = ((batch.answers == batch.labels) & scored).sum(axis=1)
         exact = batch.exact
         counts = scored.any(axis=1)
+        logits = batch.halt_logits.astype(np.float64)
+        losses = np.logaddexp(0, np.where(exact, -logits, logits))
         old = self._totals
         self._totals = replace(
             old,
@@ -279,6 +285,7 @@ class AccuracyEvaluator(Evaluator):
             exact=old.exact + int(exact.sum()),
             cells=old.cells + float((correct / np.maximum(scored.sum(axis=1), 1)).sum()),
             halting=old.halting + int((((batch.halt_logits >= 0) == exact) & counts).sum()),
+            halting_loss=old.halting_loss + int((losses[counts] * 2**32).astype(np.int64).sum()),
             steps=old.steps + float(batch.steps[counts].sum(dtype=np.float64)),
             halt_steps=old.halt_steps + int(batch.halt_steps[counts].sum()),
         )
@@ -293,4 +300,5 @@ class AccuracyEvaluator(Evaluator):
             "halting_accuracy": Metric.share(totals.halting, count),
             **({} if math.isnan(totals.steps) else taken),
             "would_halt_at": Metric(totals.halt_steps / max(count, 1), count),
+            "halting_loss": Metric(totals.halting_loss / 2**32 / max(count, 1), count),
         }

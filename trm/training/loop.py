@@ -295,6 +295,7 @@ class TrainLoop:
                 batch_size=config.eval_batch_size,
                 max_examples=examples,
                 options=InferenceOptions(halt=config.eval.halt),
+                loss=config.train.loss,
                 should_stop=lambda: self._poll()[0] or self.clock.is_late,
                 group=self.group,
             )

@@ -292,8 +292,8 @@ def _check_expressible(
             )
     if model.needs_axes:
         raise CheckpointError(
-            f"model.pos_encodings is {model.pos_encodings}, which the published code does not have. Export a model "
-            "trained with learned, rope or none."
+            f"model.pos_encodings is {model.pos_encodings}, which the published code does not "
+            "have. Export a model trained with learned, rope or none."
         )
     sizes = [model.hidden_size]
     sizes += [model.prefix_len + config.data.seq_len] if model.has_mlp_mixer else []
