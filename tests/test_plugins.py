@@ -11,8 +11,10 @@ import pytest
 
 from tests.fresh_plugins import forget_plugins
 from trm import plugins
+from trm.config import RunConfig, TRMConfig
 from trm.data import DatasetMeta
 from trm.errors import PluginError
+from trm.models import RecursiveModel, TinyRecursiveModel, list_model_kinds
 from trm.plugins import PluginWarning, hookimpl
 from trm.tasks.base import DataOptions, Task
 from trm.tasks.registry import get_task, list_tasks
@@ -281,3 +283,68 @@ def test_two_plugins_of_one_tracker_are_an_error_but_no_matter_of_tasks(
     with pytest.raises(PluginError, match=message):
         get_tracker("scroll")
     assert list(list_tasks()) == BUILT_IN
+
+
+class ModelPlugin:
+    """A plugin that registers these models."""
+
+    def __init__(self, *models: object) -> None:
+        self.models = models
+
+    @hookimpl
+    def trm_register_models(self, register: Callable[[object], None]) -> None:
+        for model in self.models:
+            register(model)
+
+
+class WaveConfig(TRMConfig):
+    kind: str = "wave"
+
+
+class Wave(TinyRecursiveModel):
+    name = "wave"
+    summary = "For tests."
+    config_class = WaveConfig
+
+
+class Abstract(RecursiveModel):
+    name = "abstract"
+    summary = "For tests."
+
+
+def test_a_kind_of_model_can_be_installed(install: Callable[..., None]) -> None:
+    install(ocean=ModelPlugin(Wave))
+    kinds = list_model_kinds()
+    assert sorted(kinds) == ["hier6", "hrm", "singlez", "transformer", "trm", "wave"]
+    assert kinds["wave"].model is Wave
+    config = RunConfig.model_validate({"task": "sudoku", "model": {"kind": "wave", "l_layers": 1}})
+    assert type(config.model) is WaveConfig
+    with pytest.raises(ValueError, match="kind trm has other settings than kind wave"):
+        WaveConfig(kind="trm")
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (3, "registered 3, not a subclass of RecursiveModel"),
+        (Scroll, "not a subclass of RecursiveModel"),
+        (Abstract, "registered the class Abstract without build_core, recurse"),
+        (type("Unnamed", (Wave,), {"summary": None}), "registered a Unnamed without a summary"),
+        (type("Odd", (Wave,), {"name": "A b"}), "'A b' is not a valid kind of model name"),
+        (type("Other", (Wave,), {"name": "other"}), "no config_class, .* with the kind 'other'"),
+        (type("Stateless", (Wave,), {"state_class": None}), "Stateless has no state_class"),
+    ],
+)
+def test_a_broken_kind_of_model_is_skipped(
+    install: Callable[..., None], model: object, problem: str
+) -> None:
+    install(bad=ModelPlugin(model))
+    with pytest.warns(PluginWarning, match=problem):
+        assert "wave" not in list_model_kinds()
+    assert list(list_tasks()) == BUILT_IN
+
+
+def test_two_kinds_of_model_with_the_same_name(install: Callable[..., None]) -> None:
+    install(one=ModelPlugin(Wave), two=ModelPlugin(Wave))
+    with pytest.raises(PluginError, match="two plugins provide a kind of model 'wave'"):
+        list_model_kinds()

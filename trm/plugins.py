@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from inspect import isabstract
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -132,16 +133,28 @@ def plugins_of(kind: str, hook: str, check: Callable[[Any], None]) -> dict[str, 
     return found
 
 
-def model_config_class(kind: str) -> Any:
-    """The class of the settings of a kind of model, see :class:`trm.config.model.ModelConfig`.
+def models_of_plugins() -> dict[str, tuple[Any, str]]:
+    """The class of each kind of model and its origin, by name.
+
+    They are looked up here, and not only in :mod:`trm.models.registry`, because the settings of a
+    run need the class of a model's settings.
+
+    Raises:
+        PluginError: if two plugins provide a kind of the same name.
+    """
+    return plugins_of("kind of model", "trm_register_models", check_model)
+
+
+def find_model(kind: str) -> Any:
+    """The class of a kind of model.
 
     Raises:
         PluginError: if there is no such kind. The message suggests the nearest name.
     """
-    found = plugins_of("kind of model", "trm_register_models", check_model)
+    found = models_of_plugins()
     if kind not in found:
         raise PluginError(f"unknown kind of model {kind!r:.80}. {did_you_mean(kind, found)}")
-    return found[kind][0].config_class
+    return found[kind][0]
 
 
 def check_model(registered: Any) -> None:
@@ -150,16 +163,20 @@ def check_model(registered: Any) -> None:
     Raises:
         TypeError: if it is no complete class of a model.
     """
-    if not isinstance(registered, type) or not callable(getattr(registered, "recurse", None)):
+    if not isinstance(registered, type) or not hasattr(registered, "recurse"):
         raise TypeError(f"registered {registered!r:.80}, not a subclass of RecursiveModel")
-    check_name_and_summary("kind of model", registered.__name__, registered)
-    fields = getattr(getattr(registered, "config_class", None), "model_fields", {})
-    kind = fields["kind"].default if "kind" in fields else None
-    if kind != registered.name:  # type: ignore[attr-defined]
+    cls: Any = registered
+    if isabstract(cls):
+        missing = ", ".join(sorted(cls.__abstractmethods__))
+        raise TypeError(f"registered the class {cls.__name__} without {missing}")
+    check_name_and_summary("kind of model", cls.__name__, cls)
+    fields = getattr(getattr(cls, "config_class", None), "model_fields", {})
+    if "kind" not in fields or fields["kind"].default != cls.name:
         raise TypeError(
-            f"registered {registered.__name__}, whose config_class is no ModelConfig with the kind "
-            f"{registered.name!r}"  # type: ignore[attr-defined]
+            f"{cls.__name__} has no config_class, a ModelConfig with the kind {cls.name!r}"
         )
+    if not getattr(getattr(cls, "state_class", None), "_fields", ()):
+        raise TypeError(f"{cls.__name__} has no state_class, a NamedTuple of tensors")
 
 
 def check_name_and_summary(kind: str, cls: str, registered: Any) -> None:

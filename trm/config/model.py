@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from trm.config.base import SettingsGroup
-from trm.plugins import model_config_class
+from trm.plugins import find_model
 
 
 @dataclass(frozen=True)
@@ -345,7 +345,8 @@ def config_class(kind: str) -> type[ModelConfig]:
     Raises:
         PluginError: if there is no such kind. The message suggests the nearest name.
     """
-    return _WITHOUT_PLUGIN.get(kind) or model_config_class(kind)
+    found: type[ModelConfig] = _WITHOUT_PLUGIN.get(kind) or find_model(kind).config_class
+    return found
 
 
 def validate_model(value: Any) -> Any:

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from trm.config.model import DEFAULT_KIND, ModelConfig, PuzzleSpec
-from trm.errors import PluginError, did_you_mean
 from trm.models.base import RecursiveModel
 from trm.models.trm import TinyRecursiveModel
-from trm.plugins import check_model, plugins_of
+from trm.plugins import find_model, models_of_plugins
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,8 @@ def get_model_class(kind: str) -> type[RecursiveModel]:
     """
     if kind == DEFAULT_KIND:  # spares the search for plugins
         return TinyRecursiveModel
-    kinds = list_model_kinds()
-    if kind not in kinds:
-        raise PluginError(f"unknown kind of model {kind!r:.80}. {did_you_mean(kind, kinds)}")
-    return kinds[kind].model
+    found: type[RecursiveModel] = find_model(kind)
+    return found
 
 
 def list_model_kinds() -> dict[str, InstalledModel]:
@@ -51,8 +48,7 @@ def list_model_kinds() -> dict[str, InstalledModel]:
     Raises:
         PluginError: if two plugins provide a kind of the same name.
     """
-    installed = plugins_of("kind of model", "trm_register_models", check_model)
-    return {name: InstalledModel(*one) for name, one in installed.items()}
+    return {name: InstalledModel(*one) for name, one in models_of_plugins().items()}
 
 
 def create_model(config: ModelConfig, spec: PuzzleSpec, **options: object) -> RecursiveModel:
