@@ -82,9 +82,7 @@ class ResolvedSettings:
 
     def rows(self) -> Iterator[tuple[str, Any, str]]:
         """Name, value and source of every setting, in the order of the fields."""
-        for name in setting_names(self.config.model.kind):
-            group, key = name.split(".")
-            value = getattr(getattr(self.config, group), key)
+        for name, value in self.config.by_name().items():
             yield name, value, self.sources.get(name, "default")
 
 
@@ -209,13 +207,13 @@ def train_command(
 
 def assignments(config: RunConfig, base: RunConfig) -> list[str]:
     """``--set NAME=VALUE`` for each setting that differs from a base configuration."""
-    arguments = []
-    for name in setting_names(config.model.kind):
-        group, key = name.split(".")
-        value, other = (getattr(getattr(source, group), key, None) for source in (config, base))
-        if value != other:
-            arguments += ["--set", f"{name}={_format_value(value)}"]
-    return arguments
+    others = base.by_name()
+    return [
+        argument
+        for name, value in config.by_name().items()
+        if value != others.get(name)
+        for argument in ("--set", f"{name}={_format_value(value)}")
+    ]
 
 
 def _format_value(value: Any) -> str:

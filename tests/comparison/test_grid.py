@@ -162,6 +162,8 @@ def test_a_row_of_another_kind_takes_the_file_s_model_settings_that_it_has(tmp_p
     grid = read_grid(path)
     trm, transformer = map(grid.config, grid.rows[:2])
     assert trm.model.cycles == (1, 6)
+    assert next(iter(trm.by_name())) == "model.kind"
+    assert "model.l_cycles" not in transformer.by_name()
     assert (transformer.model.kind, transformer.model.hidden_size) == ("transformer", 32)
     for row, message in (
         (grid.rows[2], "row 'wrong': a model of kind transformer has no setting 'model.l_cycles'"),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from trm.comparison.grid import Budget, Grid, GridRow
-from trm.config import MOST_STEPS, RunConfig, setting_names
+from trm.config import MOST_STEPS, RunConfig
 from trm.data import Dataset
 from trm.errors import ConfigError, InputError
 from trm.models.flops import eval_step_flops
@@ -64,8 +64,8 @@ class PlannedRun:
         """
         if not (self.folder / CONFIG_FILE).is_file():
             return
-        before = _by_name(read_run_config(self.folder))
-        for name, value in _by_name(self.config).items():
+        before = read_run_config(self.folder).by_name()
+        for name, value in self.config.by_name().items():
             is_free = name == "train.device" or (name, value) == ("model.forward_dtype", "auto")
             if value != before[name] and not is_free:
                 raise ConfigError(
@@ -206,9 +206,3 @@ def run_length(
             f"{MOST_STEPS:,}. Change the budget."
         )
     return {"max_steps": steps, "max_minutes": None}
-
-
-def _by_name(config: RunConfig) -> dict[str, Any]:
-    """The value of each setting by its dotted name."""
-    parts = (name.split(".") for name in setting_names())
-    return {f"{group}.{key}": getattr(getattr(config, group), key) for group, key in parts}

@@ -262,6 +262,14 @@ class RunConfig(Frozen):
             )
         return self
 
+    def by_name(self) -> dict[str, Any]:
+        """The value of each setting by its dotted name; ``model.kind`` is the first."""
+        return {
+            name: getattr(getattr(self, group), key)
+            for name in setting_names(self.model.kind)
+            for group, key in (name.split("."),)
+        }
+
     @property
     def data_paths(self) -> tuple[str, ...]:
         """The data folders, ``data/TASK`` if none is set."""

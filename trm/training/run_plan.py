@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from trm.config import RunConfig, setting_names
+from trm.config import RunConfig
 from trm.data import Dataset, with_validation_split
 from trm.errors import CheckpointError, ConfigError, TrmWarning
 from trm.runs import checkpoint
@@ -300,9 +300,9 @@ def _check_same_everywhere(config: RunConfig, dataset: Dataset, group: ProcessGr
 
     def check() -> None:
         host = socket.gethostname()
-        for setting in setting_names(config.model.kind):
-            part, field = setting.split(".")
-            value, expected = (getattr(getattr(c, part), field) for c in (config, first))
+        all_expected = first.by_name()
+        for setting, value in config.by_name().items():
+            expected = all_expected[setting]
             if value != expected:
                 raise ConfigError(
                     f"{setting} is {value!r} on {host}, {expected!r} in the first process. Give "
