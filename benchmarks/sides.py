@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from flops import MODELS, Model
+from published import add_to_path
 from torch import Tensor
 
 from trm.config import OptimConfig, TRMConfig
@@ -169,7 +170,7 @@ def trm_step(job: Job) -> Callable[[], object]:
 def reference_step(job: Job) -> Callable[[], object]:
     """A function that runs the same with the published code, in the order of its trainer."""
     assert job.reference is not None
-    sys.path.insert(0, job.reference)
+    add_to_path(job.reference)
     from models.losses import ACTLossHead  # type: ignore[import-not-found]
     from models.recursive_reasoning.trm import (  # type: ignore[import-not-found]
         TinyRecursiveReasoningModel_ACTV1,
