@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,12 @@ COLUMNS = {
     "learning rates": ("learning rates",),
     "evaluation": ("evaluation logits",),
     "halting, rows": ("halting", "rows", "evaluation rows"),
+}
+#: The curves of whole runs, and their names.
+CURVES = {
+    "losses": "training loss",
+    "evaluations": "headline",
+    "cell_accuracies": "cell accuracy",
 }
 
 
@@ -153,13 +159,13 @@ def is_missing(found: dict[str, Any], part: str, steps: int, dtype: str) -> bool
 def measure_pair(arguments: argparse.Namespace, case: Case, dataset: Dataset) -> dict[str, Any]:
     """The largest differences of paired steps, and those of gradients in narrower types."""
     steps = arguments.paired_steps
-    run = case.run_config(steps)
+    run = replace(case, batch_size=case.paired_batch_size).run_config(steps)
     compared = pair_with_published(arguments.reference, run, dataset, steps)
     found = compared.pairing
     return {
         "steps": steps,
         "commit": machine.commit(),
-        "rows": steps * case.batch_size,
+        "rows": steps * run.train.batch_size,
         "halted_early": found.halted_early,
         "patched": compared.patched,
         **asdict(found.differences),
@@ -225,21 +231,23 @@ def gradient_table(paired: dict[str, Any]) -> str:
 
 def runs_table(whole: dict[str, Any]) -> str:
     """The last losses and evaluations of whole runs: mean, range and permutation test."""
-    lines = [["configuration", "steps", "runs", "loss: trm", "published", "accuracy: trm",
-              "published", "difference", "p"]]  # fmt: skip
+    lines = [["configuration", "steps, type", "runs", "", "trm", "published", "difference", "p"]]
     for name, found in whole.items():
-        cells = [name, f"{found['steps']}, {found['dtype']}"]
-        cells.append(" + ".join(str(len(found[side])) for side in SIDES))
-        for curve in ("losses", "evaluations"):
-            for side in SIDES:
-                values = last_values(found[side], curve)
-                mean = statistics.fmean(values)
-                cells.append(f"{mean:.4f} ({min(values):.4f} to {max(values):.4f})")
-        ours, theirs = (last_values(found[side], "evaluations") for side in SIDES)
-        cells.append(f"{statistics.fmean(ours) - statistics.fmean(theirs):+.4f}")
-        cells.append(f"{permutation_test(ours, theirs):.2f}")
-        lines.append(cells)
+        first = [name, f"{found['steps']}, {found['dtype']}"]
+        first.append(" + ".join(str(len(found[side])) for side in SIDES))
+        for curve, title in CURVES.items():
+            ours, theirs = (last_values(found[side], curve) for side in SIDES)
+            gap = statistics.fmean(ours) - statistics.fmean(theirs)
+            cells = [show_values(ours), show_values(theirs), f"{gap:+.4f}"]
+            title = found["ours"][0]["headline"] if curve == "evaluations" else title
+            lines.append([*first, title, *cells, f"{permutation_test(ours, theirs):.2f}"])
+            first = [""] * 3
     return markdown(lines)
+
+
+def show_values(values: list[float]) -> str:
+    """The mean and the range."""
+    return f"{statistics.fmean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
 
 
 def markdown(lines: list[list[str]]) -> str:
@@ -260,16 +268,16 @@ def plot(results: dict[str, Any], file: Path) -> None:
     whole = {name: case["runs"] for name, case in cases if case.get("runs", {}).get("published")}
     if not whole:
         sys.exit("error: there are no whole runs to plot. Measure some with --seeds 1 or more.")
-    figure, axes = plt.subplots(2, len(whole), squeeze=False, figsize=(4 * len(whole), 6))
+    figure, axes = plt.subplots(3, len(whole), squeeze=False, figsize=(4 * len(whole), 9))
     for column, (name, found) in enumerate(whole.items()):
-        for row, curve in enumerate(("losses", "evaluations")):
+        for row, (curve, title) in enumerate(CURVES.items()):
             axis = axes[row][column]
             for side, label in zip(SIDES, ("trm", "published code"), strict=True):
                 steps, means, least, most = zip(*spread(found[side], curve), strict=True)
                 axis.plot(steps, means, label=label)
                 axis.fill_between(steps, least, most, alpha=0.25)
             axis.set_xlabel("step")
-            axis.set_ylabel("training loss" if row == 0 else found["ours"][0]["headline"])
+            axis.set_ylabel(found["ours"][0]["headline"] if curve == "evaluations" else title)
         axes[0][column].set_title(name)
         axes[0][column].legend()
     figure.tight_layout()
