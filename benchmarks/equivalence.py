@@ -47,6 +47,7 @@ COLUMNS = {
     "puzzle embedding": ("puzzle embedding",),
     "learning rates": ("learning rates",),
     "evaluation": ("evaluation logits",),
+    "accuracies": ("metrics",),
     "halting, rows": ("halting", "rows", "evaluation rows"),
 }
 #: The curves of whole runs, and their names.
@@ -194,8 +195,10 @@ def paired_table(paired: dict[str, Any]) -> str:
     lines = [["configuration", "compared with", "halted early", *COLUMNS]]
     for name, found in paired.items():
         early = f"{found['halted_early']} of {found['rows']}"
+        # An evaluation follows the last step.
+        first = {k: v for k, v in found["first"].items() if not k.startswith("evaluation")}
         rows = {
-            (name, "published, first step", early): found["first"],
+            (name, "published, first step", early): first,
             ("", f"published, {found['steps']} steps", ""): found["largest"],
             ("", "itself, rounded", ""): found["control"]["largest"],
         }
