@@ -5,7 +5,7 @@
     python docs/pictures.py            # write the pictures
     python docs/pictures.py --check    # exit with 1 if a picture is not current
 
-Nothing is trained. ``pictures/runs`` has the settings and some metrics of the tutorial's runs,
+Nothing is trained. ``ablations-6x6.json`` is the ``table.json`` of a comparison. ``pictures/runs`` has the settings and some metrics of the tutorial's runs,
 ``eval.json`` the result of ``trm eval --json``, ``solve.json`` a recorded solution; each was made
 with the commands that the tutorial shows, and ``solve.json`` names its own. The time at the start
 of the run was estimated later, while the machine had more other work.
@@ -38,6 +38,9 @@ from rich.terminal_theme import MONOKAI  # noqa: E402
 from rich.text import Text  # noqa: E402
 
 from trm import cli  # noqa: E402
+from trm.comparison.grid import Budget  # noqa: E402
+from trm.comparison.picture import draw_comparison  # noqa: E402
+from trm.comparison.report import Comparison, RowResult, RunResult  # noqa: E402
 from trm.inference.solution import Solution, SolutionStep  # noqa: E402
 from trm.runs.layout import METRICS_FILE  # noqa: E402
 from trm.runs.listing import list_runs  # noqa: E402
@@ -180,6 +183,50 @@ def draw_plot(path: Path) -> None:
     plots.plot([RUNS / "sudoku" / "first"], out=path, metric="train/exact_accuracy")
 
 
+def draw_ablations(path: Path) -> None:
+    """The picture that ``trm compare recipes/ablations-6x6.toml`` makes, from its ``table.json``."""
+    found = json.loads((PICTURES / "ablations-6x6.json").read_text(encoding="utf-8"))
+    rows = tuple(
+        RowResult(
+            row["name"],
+            row["preset"],
+            row["settings"],
+            row["parameters"],
+            row["gflop_per_puzzle"],
+            tuple(
+                RunResult(
+                    label=row["name"],
+                    run=Path(run["run"]),
+                    seed=run["seed"],
+                    value=Metric(**run["value"]),
+                    steps=run["steps"],
+                    seconds=run["seconds"],
+                    training_flops=run["training_flops"],
+                    scores=np.empty(0),
+                )
+                for run in row["runs"]
+            ),
+        )
+        for row in found["rows"]
+    )
+    ((unit, amount),) = found["budget"].items()
+    draw_comparison(
+        path,
+        Comparison(
+            grid=Path(found["grid"]),
+            out=PICTURES,
+            task=found["task"],
+            metric=found["metric"],
+            data=tuple(found["data"]),
+            digest=found["digest"],
+            budget=Budget(unit, amount),
+            seeds=tuple(found["seeds"]),
+            rows=rows,
+            failures=found["failures"],
+        ),
+    )
+
+
 DRAWINGS: dict[str, Callable[[Path], None]] = {
     "help.svg": lambda path: draw_command(path, "--help"),
     "inspect-data.svg": draw_dataset,
@@ -187,6 +234,7 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
     "eval.svg": draw_evaluation,
     "runs.svg": draw_runs,
     "plot.png": draw_plot,
+    "ablations-6x6.png": draw_ablations,
     "solve.svg": draw_solution,
     "solve.gif": draw_moving_solution,
 }

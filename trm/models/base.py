@@ -296,7 +296,10 @@ class RecursiveModel(nn.Module, ABC):
         """One supervision step. The new state is detached from the gradient.
 
         Args:
-            state, embedded, depth, noise: see :meth:`recurse`.
+            state: see :meth:`recurse`.
+            embedded: see :meth:`recurse`.
+            depth: see :meth:`recurse`.
+            noise: see :meth:`recurse`.
         """
         state = self.recurse(state, embedded, depth, noise)
         answer = state[0]
@@ -317,7 +320,10 @@ class RecursiveModel(nn.Module, ABC):
         """A supervision step in training, if it differs from one in evaluation.
 
         Args:
-            state, embedded, depth, noise: see :meth:`recurse`.
+            state: see :meth:`recurse`.
+            embedded: see :meth:`recurse`.
+            depth: see :meth:`recurse`.
+            noise: see :meth:`recurse`.
             answer_losses: computes the loss of each row from logits (batch, seq, vocab).
         """
         output: StepOutput = self(state, embedded, depth, noise)
