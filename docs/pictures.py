@@ -5,10 +5,11 @@
     python docs/pictures.py            # write the pictures
     python docs/pictures.py --check    # exit with 1 if a picture is not current
 
-Nothing is trained. ``ablations-6x6.json`` is the ``table.json`` of a comparison. ``pictures/runs`` has the settings and some metrics of the tutorial's runs,
+Nothing is trained. ``pictures/runs`` has the settings and some metrics of the tutorial's runs,
 ``eval.json`` the result of ``trm eval --json``, ``solve.json`` a recorded solution; each was made
 with the commands that the tutorial shows, and ``solve.json`` names its own. The time at the start
-of the run was estimated later, while the machine had more other work.
+of the run was estimated later, while the machine had more other work. ``ablations-6x6.json`` is the
+``table.json`` of the comparison that its page shows.
 """
 
 import contextlib
@@ -184,7 +185,7 @@ def draw_plot(path: Path) -> None:
 
 
 def draw_ablations(path: Path) -> None:
-    """The picture that ``trm compare recipes/ablations-6x6.toml`` makes, from its ``table.json``."""
+    """The picture of ``trm compare recipes/ablations-6x6.toml``, from its ``table.json``."""
     found = json.loads((PICTURES / "ablations-6x6.json").read_text(encoding="utf-8"))
     rows = tuple(
         RowResult(
