@@ -247,19 +247,20 @@ def re_last(text: str) -> str:
 
 
 def test_an_interrupt_shows_what_is_finished(copied: Path, mini_data: Path) -> None:
-    out = copied / "o"
-    shutil.rmtree(out / "sudoku" / "other-rate-seed1")
-    grid = copied / "g.toml"
+    out, grid = copied / "o", copied / "g.toml"
+    # A row whose steps take long, so that the interrupt comes before its end.
+    slow = '\n[[rows]]\nname = "slow"\ntrain.batch_size = 8192\n'
+    grid.write_text(grid.read_text() + slow)
     process = subprocess.Popen(
         [sys.executable, "-m", "trm", "compare", grid, "--out", out, "--device", "cpu"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    run = out / "sudoku" / "other-rate-seed1"
+    run = out / "sudoku" / "slow-seed0"
     wait_for(lambda: run.is_dir() and is_locked(run))
     process.send_signal(signal.SIGINT)
     printed, errors = process.communicate()
     assert process.returncode == 130
-    assert "NOT FINISHED: 3 of 4 runs" in printed
+    assert "NOT FINISHED: 4 of 6 runs" in printed
     assert re_last(errors) == f"stopped; the same command resumes {out}"
     assert not is_locked(run)
 

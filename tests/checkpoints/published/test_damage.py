@@ -176,7 +176,10 @@ def test_a_number_that_is_not_finite(example: Callable[..., Any], name: str, val
             {"rope_theta": float("inf")},
             "arch.rope_theta = inf: Input should be less than or",
         ),
-        ({"pos_encodings": "alibi"}, "arch.pos_encodings = 'alibi': Input should be 'rope', 'lea"),
+        (
+            {"pos_encodings": "alibi"},
+            "arch.pos_encodings = 'alibi': Input should be 'rope', 'rope2",
+        ),
         ({"forward_dtype": "int8"}, "arch.forward_dtype = 'int8': Input should be"),
         (
             {"hidden_size": 64},
