@@ -2,15 +2,15 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trm.config.model import BlockConfig, PuzzleSpec
+from trm.config.model import BlockConfig, PrefixConfig, PuzzleSpec
 from trm.errors import ConfigError
-from trm.models.base import Depth, RecursiveModel, State, StateNoise
+from trm.models.base import Depth, Passes, RecursiveModel, State, StateNoise
 from trm.models.layers import Block, Hidden, Rotary, rotary_table
 
 
@@ -26,6 +26,8 @@ class BlockCore(nn.Module):
 
     cos: Tensor | None
     sin: Tensor | None
+    #: The share by which an update moves a part of the state.
+    damping: float = 1.0
 
     def __init__(
         self, config: BlockConfig, spec: PuzzleSpec, num_layers: int, num_answer_layers: int = 0
@@ -70,8 +72,13 @@ class BlockCore(nn.Module):
         noise: StateNoise | None,
         apply: Callable[[Hidden, Hidden | None], Hidden] | None = None,
     ) -> Hidden:
-        """Apply a network, by default the first one, and add noise."""
+        """Apply a network, by default the first one, and add noise.
+
+        With ``damping`` the part moves by that share (EqR, Huang et al. 2026).
+        """
         updated = (apply or self.apply_network)(hidden, injected)
+        if self.damping != 1:
+            updated = torch.lerp(hidden, updated, self.damping)
         return updated if noise is None else updated + noise.sample_like(updated)
 
 
@@ -156,19 +163,6 @@ class TwoStateCore(CycleCore):
             latent = self.update(latent, injected, noise)
         return type(state)(self.update(answer, latent, noise, of_answer), latent)
 
-    def update(
-        self,
-        hidden: Hidden,
-        injected: Hidden | None,
-        noise: StateNoise | None,
-        apply: Callable[[Hidden, Hidden | None], Hidden] | None = None,
-    ) -> Hidden:
-        """Apply a network, move by the share ``damping`` (EqR, Huang et al. 2026), add noise."""
-        updated = (apply or self.apply_network)(hidden, injected)
-        if self.damping != 1:
-            updated = torch.lerp(hidden, updated, self.damping)
-        return updated if noise is None else updated + noise.sample_like(updated)
-
 
 def _rotary(config: BlockConfig, spec: PuzzleSpec) -> Rotary:
     """The rotary positions of all tokens; with rope2d, those of the prefix do not rotate."""
@@ -207,3 +201,27 @@ class BlockModel(RecursiveModel):
         if not self.is_compiled:
             self.core.compile_networks()
             self.is_compiled = True
+
+
+class OneNetworkModel(BlockModel):
+    """A model with one network, which an h-cycle applies ``l_cycles + 1`` times.
+
+    Attributes:
+        core_class: has the h-cycle.
+    """
+
+    core_class: ClassVar[type[CycleCore]]
+    config: PrefixConfig
+
+    def build_core(self) -> CycleCore:
+        """See :meth:`RecursiveModel.build_core`."""
+        config = self.config
+        depth = Depth(config.h_cycles, config.l_cycles)
+        return self.core_class(config, self.spec, config.l_layers, depth=depth)
+
+    @classmethod
+    def passes(cls, config: PrefixConfig, depth: Depth | None = None) -> Passes:
+        """See :meth:`RecursiveModel.passes`."""
+        h_cycles, l_cycles = depth or (config.h_cycles, config.l_cycles)
+        cycle = config.l_layers * (l_cycles + 1)
+        return Passes(h_cycles * cycle, cycle)

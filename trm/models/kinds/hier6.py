@@ -8,10 +8,10 @@ from typing import ClassVar, NamedTuple
 from pydantic import Field
 
 from trm.config.model import ModelConfig, PrefixConfig
-from trm.models.base import Depth, Passes, StateNoise
+from trm.models.base import StateNoise
 from trm.models.layers import Hidden
 from trm.models.published import WITH_PREFIX, PublishedModel
-from trm.models.recursion import BlockModel, CycleCore
+from trm.models.recursion import CycleCore, OneNetworkModel
 
 
 class SixLatentsConfig(PrefixConfig):
@@ -54,30 +54,16 @@ class SixLatentsCore(CycleCore):
         return SixLatentsState(answer, *latents)
 
 
-class SixLatentsModel(BlockModel):
+class SixLatentsModel(OneNetworkModel):
     """A TRM with six latents; see :class:`~trm.models.base.RecursiveModel`."""
 
     name = "hier6"
     summary = "A TRM with six latents, updated in turn."
     config_class: ClassVar[type[ModelConfig]] = SixLatentsConfig
     state_class = SixLatentsState
+    core_class = SixLatentsCore
     published = PublishedModel(
         network="recursive_reasoning.trm_hier6@TinyRecursiveReasoningModel_ACTV1",
         settings=WITH_PREFIX,
         fixed={"H_layers": 0},
     )
-
-    config: SixLatentsConfig
-
-    def build_core(self) -> SixLatentsCore:
-        """See :meth:`RecursiveModel.build_core`."""
-        config = self.config
-        depth = Depth(config.h_cycles, config.l_cycles)
-        return SixLatentsCore(config, self.spec, config.l_layers, depth=depth)
-
-    @classmethod
-    def passes(cls, config: SixLatentsConfig, depth: Depth | None = None) -> Passes:
-        """See :meth:`RecursiveModel.passes`."""
-        h_cycles, l_cycles = depth or (config.h_cycles, config.l_cycles)
-        cycle = config.l_layers * (l_cycles + 1)
-        return Passes(h_cycles * cycle, cycle)

@@ -5,15 +5,15 @@ a network of its own, only the last update of each network has a gradient, it al
 continue, and its prefix is as short as the puzzle embedding allows.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from pydantic import Field
 
 from trm.config.model import CycleConfig, ModelConfig
 from trm.models.base import Depth, Passes
-from trm.models.layers import Hidden
 from trm.models.published import WITH_CYCLES, PublishedModel
 from trm.models.recursion import BlockModel, TwoStateCore
+from trm.models.trm import LatentState
 
 
 class HRMConfig(CycleConfig):
@@ -38,20 +38,13 @@ class HRMConfig(CycleConfig):
         return True
 
 
-class HRMState(NamedTuple):
-    """The published ``z_H`` and ``z_L``."""
-
-    answer: Hidden
-    latent: Hidden
-
-
 class HierarchicalReasoningModel(BlockModel):
     """An HRM; see :class:`~trm.models.base.RecursiveModel`."""
 
     name = "hrm"
     summary = "Hierarchical Reasoning Model: two networks, a gradient through their last updates."
     config_class: ClassVar[type[ModelConfig]] = HRMConfig
-    state_class = HRMState
+    state_class = LatentState
     published = PublishedModel(
         network="recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1",
         settings={**WITH_CYCLES, "H_layers": "h_layers"},

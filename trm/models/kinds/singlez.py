@@ -7,10 +7,10 @@ h-cycle but the last; the paper's listing gives it to all.
 from typing import ClassVar, NamedTuple
 
 from trm.config.model import ModelConfig, PrefixConfig
-from trm.models.base import Depth, Passes, StateNoise
+from trm.models.base import StateNoise
 from trm.models.layers import Hidden
 from trm.models.published import WITH_PREFIX, PublishedModel
-from trm.models.recursion import BlockModel, CycleCore
+from trm.models.recursion import CycleCore, OneNetworkModel
 
 
 class SingleZConfig(PrefixConfig):
@@ -38,30 +38,16 @@ class SingleZCore(CycleCore):
         return SingleState(self.update(latent, None, noise))
 
 
-class SingleZModel(BlockModel):
+class SingleZModel(OneNetworkModel):
     """A TRM with a single latent; see :class:`~trm.models.base.RecursiveModel`."""
 
     name = "singlez"
     summary = "A TRM whose single latent is the answer."
     config_class: ClassVar[type[ModelConfig]] = SingleZConfig
     state_class = SingleState
+    core_class = SingleZCore
     published = PublishedModel(
         network="recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1",
         settings=WITH_PREFIX,
         fixed={"H_layers": 0},
     )
-
-    config: SingleZConfig
-
-    def build_core(self) -> SingleZCore:
-        """See :meth:`RecursiveModel.build_core`."""
-        config = self.config
-        depth = Depth(config.h_cycles, config.l_cycles)
-        return SingleZCore(config, self.spec, config.l_layers, depth=depth)
-
-    @classmethod
-    def passes(cls, config: SingleZConfig, depth: Depth | None = None) -> Passes:
-        """See :meth:`RecursiveModel.passes`."""
-        h_cycles, l_cycles = depth or (config.h_cycles, config.l_cycles)
-        cycle = config.l_layers * (l_cycles + 1)
-        return Passes(h_cycles * cycle, cycle)
