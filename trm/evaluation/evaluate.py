@@ -20,6 +20,7 @@ from trm.data import (
 from trm.errors import ConfigError, InputError
 from trm.evaluation.loop import run_evaluation
 from trm.evaluation.predictions import PredictionsInfo
+from trm.evaluation.provenance import Provenance, provenance_of
 from trm.evaluation.report import Report
 from trm.evaluation.report_page import page_in, write_page
 from trm.evaluation.time_limit import TimeLimit
@@ -212,6 +213,23 @@ def evaluate(
         "samples_per_s": num_new / seconds,
         **utilization(num_steps / seconds, step_flops, peak_flops),
     }
+    provenance: Provenance | None = None
+    if group.is_first:
+        provenance = provenance_of(
+            model,
+            dataset,
+            chosen,
+            split,
+            paths,
+            np.concatenate([np.setdiff1d(rows, missing), missing[:num_new]]),
+            complete=num_examples == len(rows),
+            options=checked,
+            batch_size=batch_size,
+            max_examples=max_examples,
+            max_copies=copies,
+            reset_puzzle_embedding=reset_puzzle_embedding,
+            processes=group.size,
+        )
     return Report(
         checkpoint=model.name,
         step=model.checkpoint.step,
@@ -226,6 +244,7 @@ def evaluate(
         split=split,
         options=checked,
         remarks=tuple(remarks),
+        provenance=provenance,
     )
 
 

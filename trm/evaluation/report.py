@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trm.errors import InputError, did_you_mean
+from trm.evaluation.provenance import Provenance
 from trm.html_text import table_html
 from trm.inference.options import InferenceOptions
 from trm.tasks.metrics import Evaluator, Metric
@@ -35,6 +36,7 @@ class Report:
         split: of the data, ``test`` or ``validation``.
         options: the inference options.
         remarks: what else to know of it: that the time ended it, that puzzles have few copies.
+        provenance: what it takes to evaluate again; None in all processes but the first.
         speed: ``seconds`` in all, compilation included; ``samples_per_s`` over all processes;
             ``tflops`` of each process, counting only the supervision steps it took; and ``mfu``,
             their share of the speed of a large matrix product on the same device.
@@ -53,6 +55,7 @@ class Report:
     split: str = "test"
     options: InferenceOptions = field(default_factory=InferenceOptions)
     remarks: tuple[str, ...] = ()
+    provenance: Provenance | None = None
 
     def __repr__(self) -> str:
         return f"<{self._title}: {self.evaluator.headline} {self.metrics[self.evaluator.headline]}>"
@@ -100,4 +103,5 @@ class Report:
             **self.options.model_dump(),
             "metrics": {name: metric.as_json() for name, metric in self.metrics.items()},
             "speed": dict(self.speed),
+            "provenance": self.provenance and self.provenance.model_dump(),
         }
