@@ -17,7 +17,7 @@ from trm.tasks.registry import list_tasks
 
 #: Flags that start processes, use the network or a compiler, or are meant to show tracebacks.
 _LEFT_OUT = {"--nproc", "--nnodes", "--rdzv-endpoint", "--max-restarts", "--push-to", "--log-to",
-             "--compile", "--debug", "--device", "--format"}  # fmt: skip
+             "--compile", "--debug", "--device", "--format", "--host"}  # fmt: skip
 #: Settings that make a run legitimately long.
 _LONG = {"--max-steps", "--epochs", "--set", "--profile", "--config", "--preset"}
 
@@ -114,6 +114,7 @@ COMMANDS = (
     Command("solve --ckpt R - --steps 1 --device cpu", f"{_SUD} STDIN=sud.txt", weight=4),
     Command("solve --ckpt R P.txt --steps 1 --device cpu", f"{_ARC} P.txt=arc.txt", weight=2),
     Command("solve --ckpt R 1............... --steps 1 --device cpu", _SUD, weight=3),
+    Command("web --ckpt R --no-browser --device cpu", _SUD, weight=2),
     Command("compare G.toml --out o --dry-run", "G.toml=grid.toml data/sudoku=data/sudoku", "o", 6),
     Command("compare fixed.toml --out C --dry-run",
             "fixed.toml=grid.toml C=comparison data/sudoku=data/sudoku", "C", 4),

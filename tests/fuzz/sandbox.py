@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
+from unittest import mock
 
 import trm
 from trm.cli import run
+from trm.web.server import PageServer
 
 #: Seconds of computing after which a command line is considered to hang. It may wait for longer,
 #: as other programs use the processors too.
@@ -62,6 +64,8 @@ class Sandbox:
     def __enter__(self) -> Self:
         self._stack.enter_context(contextlib.chdir(self.folder))
         self._stack.enter_context(_environment())
+        # A page is served until Ctrl-C.
+        self._stack.enter_context(mock.patch.object(PageServer, "run", PageServer.close))
         return self
 
     def __exit__(self, *_: object) -> None:

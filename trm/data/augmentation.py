@@ -66,6 +66,12 @@ class Augmentation(ABC):
     def undo(self, tokens: Tokens, transforms: BatchTransforms) -> Tokens:
         """The inverse of :meth:`apply`, for inputs or for answers (batch, seq_len)."""
 
+    def undo_moves(
+        self, values: NDArray[np.float32], transforms: BatchTransforms
+    ) -> NDArray[np.float32]:
+        """Move numbers (batch, seq_len) of cells back to their cells; NaN where this is unknown."""
+        return np.full_like(values, np.nan)
+
     @abstractmethod
     def draw(self, count: int, rng: np.random.Generator) -> Transforms:
         """Draw random symmetries (count,) and permutations (count, vocab_size)."""
@@ -111,8 +117,19 @@ class CellAugmentation(Augmentation):
         """See :meth:`Augmentation.undo`."""
         inverse = np.argsort(transforms.permutation, axis=1)
         renamed = np.take_along_axis(inverse, tokens, axis=1)
-        inverse_cells = np.argsort(self._cells(transforms.symmetry), axis=1)
-        return np.take_along_axis(renamed, inverse_cells, axis=1).astype(tokens.dtype)
+        return np.take_along_axis(renamed, self._old_places(transforms), axis=1).astype(
+            tokens.dtype
+        )
+
+    def undo_moves(
+        self, values: NDArray[np.float32], transforms: BatchTransforms
+    ) -> NDArray[np.float32]:
+        """See :meth:`Augmentation.undo_moves`."""
+        return np.take_along_axis(values, self._old_places(transforms), axis=1)
+
+    def _old_places(self, transforms: BatchTransforms) -> NDArray[np.intp]:
+        """The new cell (batch, seq_len) of each old cell."""
+        return np.argsort(self._cells(transforms.symmetry), axis=1)
 
     def draw(self, count: int, rng: np.random.Generator) -> Transforms:
         """See :meth:`Augmentation.draw`."""

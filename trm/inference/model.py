@@ -296,6 +296,7 @@ class Model:
             options,
             copies,
             self._noise if options.noise else None,
+            self.config.train.loss,
         )
 
 

@@ -14,6 +14,7 @@ from trm.inference.rollouts import Rollouts
 from trm.inference.solution import SolutionStep
 from trm.inference.symmetric_copies import SymmetricCopies
 from trm.models import RecursiveModel
+from trm.models.losses import answer_probabilities
 from trm.tasks.base import Task, Tokens
 
 
@@ -30,6 +31,7 @@ class Search:
         options: the options, resolved.
         copies: as many as ``options.votes``.
         noise: what disturbs the latents of all samples but the first.
+        loss: the loss that the model was trained with. It defines how confident a cell is.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class Search:
         options: SolveOptions,
         copies: SymmetricCopies,
         noise: LatentNoise | None,
+        loss: str = "stablemax",
     ) -> None:
         self._task, self._tokens, self._options, self._copies = task, tokens, options, copies
+        self._loss = loss
         self._device = model.device
         self._max_steps = options.steps or model.config.halt_max_steps
         self._logit = (
@@ -54,9 +58,10 @@ class Search:
         for copy in copies.apply(tokens):
             for sample in range(options.samples):
                 self._rollouts.start(next(rows), copy, identifiers, sample)
-        #: For each rollout of the remaining puzzles: the board, the halting logit, and whether the
-        #: rollout has ended.
+        #: For each rollout of the remaining puzzles: the board, the probability of its cells, the
+        #: halting logit, and whether the rollout has ended.
         self._boards = np.zeros((*shape, tokens.shape[1]), np.int32)
+        self._confidence = np.zeros(self._boards.shape, np.float32)
         self._logits, self._ended = np.zeros(shape, np.float32), np.zeros(shape, bool)
         #: The numbers of the remaining puzzles.
         self._remaining = np.arange(len(tokens))
@@ -82,12 +87,15 @@ class Search:
         with torch.inference_mode():
             logits, halt_logits = self._rollouts.step()
             boards = logits.argmax(-1).to(torch.int32).cpu().numpy()
-        boards = boards.reshape(self._boards.shape)
+            confidence = answer_probabilities(logits, self._loss).cpu().numpy()
+        boards, confidence = (part.reshape(self._boards.shape) for part in (boards, confidence))
         for rollout in range(options.samples, options.rollouts):
             copy = self._copies.batch_transforms(rollout // options.samples, len(boards[rollout]))
             boards[rollout] = self._copies.undo(boards[rollout], copy)
+            confidence[rollout] = self._copies.undo_moves(confidence[rollout], copy)
         new_logits = halt_logits.float().cpu().numpy().reshape(self._logits.shape)
         self._boards[running], self._logits[running] = boards[running], new_logits[running]
+        self._confidence[running] = confidence[running]
         if options.choose != "first":  # which ends all rollouts of a puzzle together
             self._ended |= self._logits > self._logit
 
@@ -101,10 +109,11 @@ class Search:
         means = [self._logits[rollouts, place].mean() for place, rollouts in enumerate(chosen)]
         logits = torch.from_numpy(np.array(means, np.float32)).to(self._device)
         boards = [self._boards[rollouts[0], place].copy() for place, rollouts in enumerate(chosen)]
+        cells = [self._confidence[own, place].mean(axis=0) for place, own in enumerate(chosen)]
         return [
-            SolutionStep(step, board, probability, len(rollouts))
-            for board, probability, rollouts in zip(
-                boards, logits.sigmoid().tolist(), valid, strict=True
+            SolutionStep(step, board, probability, len(rollouts), confidence)
+            for board, probability, rollouts, confidence in zip(
+                boards, logits.sigmoid().tolist(), valid, cells, strict=True
             )
         ]
 
@@ -124,4 +133,5 @@ class Search:
             rows = np.arange(self._options.rollouts)[:, None] * len(done) + kept
             self._rollouts.keep(rows.ravel())
         self._boards, self._logits = self._boards[:, kept], self._logits[:, kept]
+        self._confidence = self._confidence[:, kept]
         self._ended, self._remaining = self._ended[:, kept], self._remaining[kept]

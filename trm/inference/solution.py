@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trm.html_text import panel_html, panels_html, text_html
 from trm.inference.options import SolveOptions
 from trm.pictures.boards import BOARD_EXTENSIONS, check_picture_path, save_pictures
@@ -25,12 +28,15 @@ class SolutionStep:
         board: (seq_len,), the tokens.
         halt_probability: the probability that the board is correct, by the model.
         num_valid: the rollouts that have a valid board, with ``until_valid``; else 0.
+        confidence: (seq_len,), the probability of each cell's token, by the model; NaN where it is
+            unknown, None if it was not computed.
     """
 
     step: int
     board: Tokens
     halt_probability: float
     num_valid: int = 0
+    confidence: NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
         return f"<SolutionStep {self.step}: halting probability {self.halt_probability:.3f}>"

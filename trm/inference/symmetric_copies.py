@@ -83,6 +83,13 @@ class SymmetricCopies:
         assert self._augmentation is not None
         return self._augmentation.undo(answers, transforms).astype(np.int32)
 
+    def undo_moves(
+        self, values: NDArray[np.float32], transforms: BatchTransforms
+    ) -> NDArray[np.float32]:
+        """Numbers (batch, seq_len) of the cells of a copy, as those of the original."""
+        assert self._augmentation is not None
+        return self._augmentation.undo_moves(values, transforms)
+
     def _repeated(self, copy: int, count: int) -> Transforms:
         symmetry, permutation = self._transforms[copy - 1]
         return Transforms(np.repeat(symmetry, count), np.repeat(permutation, count, axis=0))

@@ -81,6 +81,16 @@ def softmax_cross_entropy(
     ).view(labels.shape)
 
 
+def answer_probabilities(logits: Logits, loss: str) -> Float[Tensor, "batch seq"]:
+    """The probability of each cell's most likely token, as the loss defines probabilities.
+
+    Args:
+        logits: of a supervision step.
+        loss: the loss that the model was trained with, a key of ``LOSSES``.
+    """
+    return torch.exp(-LOSSES[loss](logits, logits.argmax(-1), 0.0)).float()
+
+
 LOSSES: dict[str, Callable[[Logits, Labels, float], Float[Tensor, "batch seq"]]] = {
     "stablemax": stablemax_cross_entropy,
     "softmax": softmax_cross_entropy,

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,31 +32,13 @@ from trm.tasks.cell_axes import CellAxes
 from trm.tasks.data_options import DataOptions as DataOptions
 from trm.tasks.given_cells import is_board, rows_of
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
+from trm.tasks.preset import EIGHT_GPUS as EIGHT_GPUS
+from trm.tasks.preset import Preset as Preset
+from trm.tasks.preset import Settings as Settings
+from trm.tasks.puzzle import Difficulty as Difficulty
 from trm.tasks.puzzle import Puzzle as Puzzle
 from trm.tasks.puzzle import Tokens as Tokens
 from trm.tasks.puzzle import single_puzzle as single_puzzle
-
-Settings = Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Named options for building data, and settings for a run.
-
-    ``for_cpu``: small enough for a CPU, so it is suggested for a run that would take days there.
-    """
-
-    summary: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-    settings: Settings = field(default_factory=dict)
-    for_cpu: bool = False
-
-
-#: A preset of the published recipe, which every built-in task has.
-EIGHT_GPUS = Preset(
-    summary="The published recipe with batches of 4608, made for eight GPUs.",
-    settings={"train": {"batch_size": 4608}},
-)
 
 
 def mean_and_range(values: NDArray[Any]) -> str:
@@ -311,6 +292,25 @@ class Task(ABC):
         Args:
             meta: the description of the dataset.
             names: of the puzzles that the model knows, empty if they have none.
+        """
+        return None
+
+    def draw_puzzle(
+        self,
+        meta: DatasetMeta,
+        names: Sequence[str],
+        difficulty: Difficulty,
+        rng: np.random.Generator,
+    ) -> str | None:
+        """A new puzzle in the notation that :meth:`parse` reads, None if the task draws none.
+
+        Args:
+            meta, names: as for :meth:`example`.
+            difficulty: how hard it is, if the task knows.
+            rng: the source of all random numbers.
+
+        Raises:
+            InputError: if no such puzzle is found.
         """
         return None
 

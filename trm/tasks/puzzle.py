@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from trm.errors import InputError
 
 Tokens = NDArray[np.integer[Any]]
+Difficulty = Literal["easy", "medium", "hard"]
 
 
 @dataclass(frozen=True)

