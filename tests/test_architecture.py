@@ -16,7 +16,7 @@ LAYERS = (
     {"cli"},
     {"commands"},
     {"__init__", "testing"},
-    {"comparison", "web"},
+    {"comparison", "leaderboard", "web"},
     {"training", "show"},
     {"evaluation", "publish"},
     {"inference"},

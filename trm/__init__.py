@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from trm.inference.model import Model, load
     from trm.inference.solution import Solution
     from trm.inference.solve_file import solve_file
+    from trm.leaderboard.add import add_to_leaderboard
+    from trm.leaderboard.folder import read_leaderboard
+    from trm.leaderboard.verify import verify_leaderboard
     from trm.models.registry import list_model_kinds
     from trm.publish.import_export import export_checkpoint, import_checkpoint
     from trm.publish.push import push_hub
@@ -58,6 +61,7 @@ __all__ = [
     "TrmError",
     "TrmWarning",
     "__version__",
+    "add_to_leaderboard",
     "build_data",
     "compare",
     "evaluate",
@@ -72,12 +76,14 @@ __all__ = [
     "open_data",
     "plot",
     "push_hub",
+    "read_leaderboard",
     "run_config",
     "score",
     "solve_copies",
     "solve_file",
     "sweep_eval",
     "train",
+    "verify_leaderboard",
     "vote",
 ]
 #: By module, the names that are imported on first use: ``import trm`` imports no torch.
@@ -92,6 +98,9 @@ _LAZY_IMPORTS = {
     "trm.inference.model": ("Model", "load"),
     "trm.inference.solution": ("Solution",),
     "trm.inference.solve_file": ("solve_file",),
+    "trm.leaderboard.add": ("add_to_leaderboard",),
+    "trm.leaderboard.folder": ("read_leaderboard",),
+    "trm.leaderboard.verify": ("verify_leaderboard",),
     "trm.models.registry": ("list_model_kinds",),
     "trm.publish.import_export": ("export_checkpoint", "import_checkpoint"),
     "trm.publish.push": ("push_hub",),

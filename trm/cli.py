@@ -15,7 +15,19 @@ from typing import Any
 
 import typer
 
-from trm.commands import compare, data, doctor, evaluate, hub, runs, solve, sweep, train, web
+from trm.commands import (
+    compare,
+    data,
+    doctor,
+    evaluate,
+    hub,
+    leaderboard,
+    runs,
+    solve,
+    sweep,
+    train,
+    web,
+)
 from trm.commands import options as opt
 from trm.commands.help import Command, Group, usage_hint
 from trm.errors import StorageError, TrmError, TrmWarning
@@ -29,7 +41,7 @@ from trm.tasks.registry import list_tasks
 PANELS = {
     "Data": ["tasks", "build-data", "inspect-data"],
     "Train": ["train", "compare", "config", "runs", "plot"],
-    "Use": ["solve", "web", "models", "eval", "sweep-eval", "vote", "score"],
+    "Use": ["solve", "web", "models", "eval", "sweep-eval", "vote", "score", "leaderboard"],
     "Share": ["push-hub", "import", "export"],
     "Help": ["doctor"],
 }
@@ -61,6 +73,7 @@ app.add_typer(compare.app)
 app.add_typer(data.app)
 app.add_typer(evaluate.app)
 app.add_typer(sweep.app)
+app.add_typer(leaderboard.app)
 app.add_typer(solve.app)
 app.add_typer(web.app)
 app.add_typer(runs.app)

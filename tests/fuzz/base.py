@@ -14,6 +14,7 @@ sud.npz, arc.npz        saved predictions of the run; ``cut.npz.partial``: of ha
 submission.json         of ``trm vote``
 grid.toml               two rows of that run; ``comparison``: of ``trm compare``
 eval.json, vote.json    results with ``--json``; ``sweep.json``: of ``trm sweep-eval --out``
+board                   of ``trm leaderboard add eval.json``
 answers.csv             answers to ``sud.txt``
 tiny.toml               the settings of those runs
 recipe.toml, all.toml   other settings, and a manifest of checkpoints
@@ -88,6 +89,7 @@ vote arc.npz --data data/arc1 --submission submission.json
 inspect-data data/maze --text --boards 2 --split test > maze.txt
 inspect-data data/arc1 --text --boards 1 --split test > arc.txt
 eval {SUD} --json > eval.json
+leaderboard add eval.json --folder board
 """
 RECIPE = """\
 task = "sudoku"

@@ -118,6 +118,10 @@ COMMANDS = (
     Command("compare G.toml --out o --dry-run", "G.toml=grid.toml data/sudoku=data/sudoku", "o", 6),
     Command("compare fixed.toml --out C --dry-run",
             "fixed.toml=grid.toml C=comparison data/sudoku=data/sudoku", "C", 4),
+    Command("leaderboard add E.json --folder o", "E.json=eval.json", "o", 3),
+    Command("leaderboard show B --no-shipped", "B=board", weight=3),
+    Command("leaderboard verify B --no-shipped --ckpt R --data D --device cpu",
+            f"B=board {_SUD} D=data/sudoku", weight=1),
     Command("runs X", "X=runs", weight=6),
     Command("runs R --json", _SUD, weight=6),
     Command("plot R --out o.svg", _SUD, "o.svg", 1),
@@ -228,6 +232,8 @@ def _flags(words: Sequence[str]) -> list[Any]:
 def _all_flags(name: str, task: str) -> list[Any]:
     command: Any = typer.main.get_command(app)
     command = command.commands[name]
-    if name == "build-data":
+    if name == "leaderboard":
+        command = command.commands[task]
+    elif name == "build-data":
         command = command.get_command(None, task if task in list_tasks() else "sudoku")
     return [flag for flag in command.params if flag.opts[0].startswith("--")]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
-from trm.config import Frozen
+from trm.config import MOST_EXAMPLES, MOST_STEPS, Frozen
 from trm.data import VALIDATION, Dataset, Split, num_eval_examples
 from trm.inference.model import Model, weights_digest
 from trm.inference.options import InferenceOptions
@@ -56,9 +56,9 @@ class Provenance(Frozen):
     split_examples: Count
     complete: bool
     copies: Annotated[int, Field(ge=1, le=2**53)]
-    max_copies: Annotated[int, Field(ge=1, le=2**53)] | None
-    max_examples: Annotated[int, Field(ge=1, le=2**53)] | None
-    batch_size: Annotated[int, Field(ge=1, le=2**53)]
+    max_copies: Annotated[int, Field(ge=1, le=MOST_STEPS)] | None
+    max_examples: Annotated[int, Field(ge=1, le=MOST_STEPS)] | None
+    batch_size: Annotated[int, Field(ge=1, le=MOST_EXAMPLES)]
     reset_puzzle_embedding: bool
     weights: Sha256
     parameters: Count

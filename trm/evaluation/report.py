@@ -101,6 +101,7 @@ class Report:
             "digest": self.digest,
             "examples": self.num_examples,
             **self.options.model_dump(),
+            "headline": self.evaluator.headline,
             "metrics": {name: metric.as_json() for name, metric in self.metrics.items()},
             "speed": dict(self.speed),
             "provenance": self.provenance and self.provenance.model_dump(),
