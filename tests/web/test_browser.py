@@ -205,6 +205,30 @@ def test_a_puzzle_with_a_clash_is_refused_in_one_line(chromium: Any, server: Run
         assert page.inner_text(PROBLEM) == "the puzzle has the digit 6 twice in row 1. Correct it."
 
 
+@pytest.mark.parametrize(
+    ("hash", "problem"),
+    [
+        ("#chess=12", "no model is at hand for chess. See: Other puzzles."),
+        ("#sudoku=%E0%A4%A", "the puzzle in the address is cut short. Copy the whole address."),
+    ],
+)
+def test_an_address_that_cannot_be_read(
+    chromium: Any, server: Running, hash: str, problem: str
+) -> None:
+    with opened(chromium, server, hash) as page:
+        page.wait_for_selector(f"{PROBLEM}:not(:empty)")
+        assert page.inner_text(PROBLEM) == problem
+
+
+def test_digits_without_a_keyboard(chromium: Any, server: Running) -> None:
+    with opened(chromium, server, viewport={"width": 400, "height": 800}) as page:
+        page.click("#puzzle .cell >> nth=3")
+        page.click("#pad >> text=5")
+        assert board(page, "#puzzle") == "...5" + 32 * "."
+        page.click("#pad >> text=clear")
+        assert board(page, "#puzzle") == 36 * "."
+
+
 def test_two_models_side_by_side(
     chromium: Any, server: Running, checkpoints: dict[str, Path]
 ) -> None:

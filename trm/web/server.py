@@ -23,6 +23,8 @@ from trm.web.limits import Limits
 
 #: The port that is tried first.
 PORT = 8421
+#: Every interface. Other machines need the name of this one.
+_ALL = ("0.0.0.0", "::")
 
 
 class PageServer(Server):
@@ -48,7 +50,7 @@ class PageServer(Server):
     ) -> None:
         self._on_start, self._socket = on_start, _listen(host, port)
         token = None if _is_loopback(self._socket.getsockname()[0]) else secrets.token_urlsafe(16)
-        shown = f"[{host}]" if ":" in host else host
+        shown = socket.gethostname() if host in _ALL else f"[{host}]" if ":" in host else host
         path = "" if token is None else f"{token}/"
         #: The address of the page.
         self.address = f"http://{shown}:{self._socket.getsockname()[1]}/{path}"

@@ -23,6 +23,7 @@ function sudoku(size) {
     box: [boxRows, boxColumns],
     empty: () => Array(size * size).fill(BLANK),
     keys: `Arrows move, 1 to ${size} write, Backspace clears, Enter solves.`,
+    pad: [...Array(size).keys()].map((i) => [i + 1 + BLANK, String(i + 1)]).concat([[BLANK, "clear"]]),
     // The token that a key writes; undefined if it writes none.
     token: (key) =>
       key === "Backspace" || key === "Delete" || key === "0" || key === "." || key === " " ? BLANK

@@ -1,7 +1,7 @@
 // The page: what is chosen, what was solved, and which step is shown.
 
+import { drawCurve, drawFacts } from "./answers.js";
 import { drawBoard, makeEditable } from "./board.js";
-import { drawChart } from "./chart.js";
 import { demonstration, kindName, KNOWN, makeKind } from "./kinds.js";
 import { showRuns } from "./runs.js";
 import * as server from "./server.js";
@@ -44,8 +44,23 @@ function chooseKind(kind) {
   $("keys").textContent = state.kind.keys;
   $("digits-label").hidden = !state.kind.colour;
   listBrushes();
+  listPad();
   setPuzzle({ tokens: state.kind.empty(), name: "", grid: "", demonstrations: [] });
 }
+
+// Buttons that write into the chosen cell, for those without a keyboard.
+function listPad() {
+  const pad = state.kind.pad ?? [];
+  $("pad").hidden = !pad.length;
+  $("pad").replaceChildren(...pad.map(([token, name]) => {
+    const button = document.createElement("button");
+    button.textContent = name;
+    button.addEventListener("click", () => write(chosenCell(), token));
+    return button;
+  }));
+}
+
+const chosenCell = () => Number($("puzzle").querySelector(".cell[tabindex='0']").dataset.index);
 
 function listBrushes() {
   const brushes = state.kind.brushes ?? [];
@@ -115,14 +130,26 @@ async function paste(text) {
   await usePuzzle(() => server.readPuzzle($("model").value, text));
 }
 
+// Takes the puzzle in the address, such as #sudoku=53..7....
 async function readAddress() {
   const [task, text] = splitOnce(location.hash.slice(1));
-  const kinds = [...$("kind").options].map((one) => one.value).filter((kind) => kind.split("-")[0] === task);
-  if (!text || !kinds.length) return;
-  const puzzle = decodeURIComponent(text);
-  const sized = kinds.find((kind) => Number(kind.split("-")[1]) ** 2 === puzzle.length);
-  chooseKind(sized ?? kinds[0]);
-  await paste(puzzle);
+  if (!text) return;
+  await attempt(async () => {
+    const kinds = [...$("kind").options].map((one) => one.value).filter((kind) => kind.split("-")[0] === task);
+    if (!kinds.length) throw new Error(`no model is at hand for ${task}. See: Other puzzles.`);
+    const puzzle = decoded(text);
+    const sized = kinds.find((kind) => Number(kind.split("-")[1]) ** 2 === puzzle.length);
+    chooseKind(sized ?? kinds[0]);
+    setPuzzle(await server.readPuzzle($("model").value, puzzle));
+  });
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new Error("the puzzle in the address is cut short. Copy the whole address.");
+  }
 }
 
 function splitOnce(text) {
@@ -208,7 +235,7 @@ function drawStep() {
   $("step").setAttribute("aria-valuetext", $("step-text").textContent);
   $("heat-key").hidden = !marks().heat;
   document.querySelectorAll(".answer").forEach((panel, number) => drawAnswer(panel, state.solved[number], number));
-  drawCurve();
+  drawCurves();
 }
 
 function drawAnswer(panel, solved, number) {
@@ -231,38 +258,7 @@ function drawAnswer(panel, solved, number) {
   drawFacts(facts, solved, shown, before);
 }
 
-function drawFacts(element, { steps, end }, shown, before) {
-  const changed = shown.tokens.filter((token, index) => token !== before[index]).length;
-  const valid = document.createElement("b");
-  valid.className = shown.valid ? "valid" : "invalid";
-  valid.textContent = { true: "✓ valid", false: "✗ not valid", null: "" }[String(shown.valid)];
-  const parts = [
-    `halting probability ${shown.halt.toFixed(3)}`,
-    changed === 1 ? "1 cell changed" : `${changed} cells changed`,
-    ...(end && shown === steps.at(-1) ? [end.confidence] : []),
-  ];
-  element.replaceChildren(valid, ...(valid.textContent ? [", "] : []), parts.join(", "));
-}
-
-const haltStep = ({ steps }) => steps.find((step) => step.halt > 0.5);
-
-function drawCurve() {
-  const series = state.solved.filter((one) => one.steps.length).map((one) => {
-    const halt = haltStep(one);
-    return { name: one.model, points: one.steps.map((step) => [step.step, step.halt]),
-      mark: halt && [halt.step, halt.halt], markText: halt && `halts at ${halt.step}` };
-  });
-  const texts = state.solved.map((one) => {
-    const halt = haltStep(one);
-    return `${one.model} ${halt ? `would have halted at step ${halt.step}` : "would not have halted"}`;
-  });
-  const isDone = series.length > 0;
-  $("curve").hidden = !isDone;
-  const most = Math.max(2, Number($("step").max));
-  if (isDone) drawChart($("curve"), series, { label: `Halting curve. ${texts.join(". ")}.`, xName: "step", xRange: [1, most], yRange: [0, 1], half: true, now: Math.max(1, state.step) });
-  $("curve-text").textContent = isDone ? `Halting probability after each step. ${texts.join("; ")}.`
-    : "The halting curve: how likely the model thinks that its board is right, after each step.";
-}
+const drawCurves = () => drawCurve($("curve"), $("curve-text"), state.solved, state.step);
 
 function play(on) {
   clearInterval(state.timer);
@@ -334,7 +330,7 @@ function wire() {
     paste(event.clipboardData.getData("text"));
   });
   window.addEventListener("hashchange", readAddress);
-  window.addEventListener("resize", drawCurve);
+  window.addEventListener("resize", drawCurves);
 }
 
 async function drawAnother() {
