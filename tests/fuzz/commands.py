@@ -233,7 +233,7 @@ def _all_flags(name: str, task: str) -> list[Any]:
     command: Any = typer.main.get_command(app)
     command = command.commands[name]
     if name == "leaderboard":
-        command = command.commands[task]
+        command = command.commands.get(task) or command.commands["show"]
     elif name == "build-data":
         command = command.get_command(None, task if task in list_tasks() else "sudoku")
     return [flag for flag in command.params if flag.opts[0].startswith("--")]
