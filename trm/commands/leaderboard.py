@@ -14,7 +14,7 @@ from trm.show.text import notes, out
 app = typer.Typer()
 
 EXAMPLES = """
-trm leaderboard                                   # those of trm, and leaderboard/
+trm leaderboard                                   # with leaderboard/
 trm eval --json > eval.json
 trm leaderboard add eval.json --name "my model"
 trm leaderboard verify                            # evaluate again
