@@ -39,7 +39,17 @@ from trm.show.text import Terminal, out
 from trm.tasks.registry import get_task
 from trm.training.train import train
 
-_SPEC = PuzzleSpec(vocab_size=6, seq_len=16, num_puzzle_identifiers=3)
+#: 4x4 Sudokus: rows, columns and boxes; tokens from 2 are digits.
+_SPEC = PuzzleSpec(
+    vocab_size=6,
+    seq_len=16,
+    num_puzzle_identifiers=3,
+    cell_axes=tuple(
+        tuple(int(axis) for axis in axes)
+        for axes in ("0000111122223333", "0123" * 4, "0011" * 2 + "2233" * 2)
+    ),
+    interchangeable=(2, 3, 4, 5),
+)
 #: Small sizes, of which a kind takes those that it has.
 _SMALL: Mapping[str, Any] = {
     "hidden_size": 16,

@@ -22,13 +22,16 @@ class PuzzleSpec:
         vocab_size, seq_len: the number of tokens in the vocabulary, and of a puzzle.
         num_puzzle_identifiers: the rows of the puzzle embedding.
         cell_axes: the position of each token on each axis of the board, such as its row; empty
-            unless the model needs it.
+            unless the model needs the board.
+        interchangeable: the tokens that can be renamed in a whole puzzle, such as the digits of a
+            Sudoku; empty unless the model needs the board.
     """
 
     vocab_size: int
     seq_len: int
     num_puzzle_identifiers: int = 1
     cell_axes: tuple[tuple[int, ...], ...] = ()
+    interchangeable: tuple[int, ...] = ()
 
 
 class ModelConfig(SettingsGroup):
@@ -90,8 +93,13 @@ class ModelConfig(SettingsGroup):
         return None
 
     @property
-    def needs_axes(self) -> bool:
-        """Whether it has to know rows and columns, see :attr:`PuzzleSpec.cell_axes`."""
+    def needs_board(self) -> bool:
+        """Whether it has to know ``cell_axes`` and ``interchangeable`` of :class:`PuzzleSpec`."""
+        return False
+
+    @property
+    def rotates(self) -> bool:
+        """Whether the attention has rotary positions."""
         return False
 
     @property
@@ -181,12 +189,12 @@ class BlockConfig(ModelConfig):
 
     @property
     def rotates(self) -> bool:
-        """Whether the attention has rotary positions."""
+        """See :attr:`ModelConfig.rotates`."""
         return self.pos_encodings in ("rope", "rope2d") and not self.has_mlp_mixer
 
     @property
-    def needs_axes(self) -> bool:
-        """See :attr:`ModelConfig.needs_axes`."""
+    def needs_board(self) -> bool:
+        """See :attr:`ModelConfig.needs_board`."""
         return self.pos_encodings in ("grid", "rope2d")
 
     @property

@@ -126,7 +126,7 @@ class RecursiveModel(nn.Module, ABC):
         self.config, self.spec = config, spec
         self.is_compiled = False
         self.dtype: torch.dtype = getattr(torch, config.forward_dtype)
-        self.embedding = InputEmbedding(config, spec)
+        self.embedding = self.build_embedding()
         self.puzzle_embedding: PuzzleEmbedding | None = None
         if config.puzzle_emb_width:
             self.puzzle_embedding = PuzzleEmbedding(
@@ -136,7 +136,7 @@ class RecursiveModel(nn.Module, ABC):
             if generator is not None:  # what torch draws follows the seed, too
                 torch.manual_seed(generator.initial_seed())
             self.core = self.build_core()
-        self.output_head = nn.Linear(config.hidden_size, spec.vocab_size, bias=False)
+        self.output_head = self.build_output_head()
         # Two outputs as published: halt and continue.
         self.halt_head = nn.Linear(config.hidden_size, 2)
         for part in self.state_fields():
@@ -154,6 +154,14 @@ class RecursiveModel(nn.Module, ABC):
         :meth:`reset_parameters` draws new weights for linear layers and embeddings. Other parts
         keep those that they were built with.
         """
+
+    def build_embedding(self) -> nn.Module:
+        """Build what :meth:`embed` calls with the inputs, the puzzles' vectors, and a dtype."""
+        return InputEmbedding(self.config, self.spec)
+
+    def build_output_head(self) -> nn.Linear:
+        """Build the layer that :meth:`read_answer` applies."""
+        return nn.Linear(self.config.hidden_size, self.spec.vocab_size, bias=False)
 
     @abstractmethod
     def recurse(
@@ -303,11 +311,19 @@ class RecursiveModel(nn.Module, ABC):
         """
         state = self.recurse(state, embedded, depth, noise)
         answer = state[0]
-        logits = _linear(self.output_head, answer[:, self.config.prefix_len :])
+        logits = self.read_answer(answer)
         wide = torch.promote_types(self.dtype, torch.float32)
-        halting = _linear(self.halt_head, answer[:, 0]).to(wide)
+        halting = linear(self.halt_head, self.summarize(answer)).to(wide)
         state = self.state_class(*(part.detach() for part in state))
         return StepOutput(state, logits, halting[:, 0], halting[:, 1])
+
+    def read_answer(self, answer: Hidden) -> Float[Tensor, "batch seq vocab"]:
+        """The logits of the cells."""
+        return linear(self.output_head, answer[:, self.config.prefix_len :])
+
+    def summarize(self, answer: Hidden) -> Float[Tensor, "batch hidden"]:
+        """The vector of each puzzle that the halting head reads: the first token, as published."""
+        return answer[:, 0]
 
     def training_step(
         self,
@@ -347,7 +363,7 @@ class RecursiveModel(nn.Module, ABC):
         return None
 
 
-def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+def linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """Apply a layer in the dtype of ``x``."""
     bias = None if layer.bias is None else layer.bias.to(x.dtype)
     return torch.nn.functional.linear(x, layer.weight.to(x.dtype), bias)

@@ -236,7 +236,7 @@ class Block(nn.Module):
             self.mixer = Attention(config.hidden_size, config.num_heads)
         self.mlp = SwiGLU(config.hidden_size, inner(config.hidden_size), glu)
 
-    def forward(self, x: Hidden, rotary: Rotary | None) -> Hidden:
+    def forward(self, x: Hidden, rotary: Rotary | None = None) -> Hidden:
         if isinstance(self.mixer, Attention):
             x = rms_norm(x + self.mixer(x, rotary), self.eps)
         else:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trm.config.model import BlockConfig, PrefixConfig, PuzzleSpec
+from trm.config.model import BlockConfig, ModelConfig, PrefixConfig, PuzzleSpec
 from trm.errors import ConfigError
 from trm.models.base import Depth, Passes, RecursiveModel, State, StateNoise
 from trm.models.layers import Block, Hidden, Rotary, rotary_table
@@ -18,7 +18,7 @@ class BlockCore(nn.Module):
     """One or two networks of blocks.
 
     Args:
-        config: the blocks.
+        config: the layers.
         spec: the puzzles.
         num_layers: blocks of the network.
         num_answer_layers: blocks of another network, which updates the answer; 0 without one.
@@ -30,18 +30,26 @@ class BlockCore(nn.Module):
     damping: float = 1.0
 
     def __init__(
-        self, config: BlockConfig, spec: PuzzleSpec, num_layers: int, num_answer_layers: int = 0
+        self, config: ModelConfig, spec: PuzzleSpec, num_layers: int, num_answer_layers: int = 0
     ) -> None:
         super().__init__()
-        num_tokens = config.prefix_len + spec.seq_len
-        self.layers = nn.ModuleList(Block(config, num_tokens) for _ in range(num_layers))
+        self.layers = self._build_layers(config, spec, num_layers)
         self.answer_layers: nn.ModuleList | None = None
         if num_answer_layers:
-            layers = (Block(config, num_tokens) for _ in range(num_answer_layers))
-            self.answer_layers = nn.ModuleList(layers)
-        table = _rotary(config, spec) if config.rotates else None
+            self.answer_layers = self._build_layers(config, spec, num_answer_layers)
+        table = None
+        if config.rotates:
+            assert isinstance(config, BlockConfig)
+            table = _rotary(config, spec)
         self.register_buffer("cos", table[0] if table else None, persistent=False)
         self.register_buffer("sin", table[1] if table else None, persistent=False)
+
+    def build_layer(self, config: Any, spec: PuzzleSpec) -> nn.Module:
+        """Build a layer: from tokens (batch, tokens, hidden) to new ones."""
+        return Block(config, config.prefix_len + spec.seq_len)
+
+    def _build_layers(self, config: ModelConfig, spec: PuzzleSpec, number: int) -> nn.ModuleList:
+        return nn.ModuleList(self.build_layer(config, spec) for _ in range(number))
 
     def apply_network(self, hidden: Hidden, injected: Hidden | None) -> Hidden:
         """One application of the network to the sum."""
@@ -57,7 +65,7 @@ class BlockCore(nn.Module):
             hidden = hidden + injected
         rotary = None if self.cos is None or self.sin is None else (self.cos, self.sin)
         for layer in layers:
-            hidden = layer(hidden, rotary)
+            hidden = layer(hidden) if rotary is None else layer(hidden, rotary)
         return hidden
 
     def compile_networks(self) -> None:
@@ -92,7 +100,7 @@ class CycleCore(BlockCore):
 
     def __init__(
         self,
-        config: BlockConfig,
+        config: ModelConfig,
         spec: PuzzleSpec,
         num_layers: int,
         num_answer_layers: int = 0,
@@ -134,7 +142,7 @@ class TwoStateCore(CycleCore):
 
     def __init__(
         self,
-        config: BlockConfig,
+        config: ModelConfig,
         spec: PuzzleSpec,
         num_layers: int,
         num_answer_layers: int = 0,
@@ -166,7 +174,7 @@ class TwoStateCore(CycleCore):
 
 def _rotary(config: BlockConfig, spec: PuzzleSpec) -> Rotary:
     """The rotary positions of all tokens; with rope2d, those of the prefix do not rotate."""
-    if not config.needs_axes:
+    if not config.needs_board:
         positions = torch.arange(config.prefix_len + spec.seq_len)[None]
     elif len(spec.cell_axes) < 2:
         raise ConfigError(

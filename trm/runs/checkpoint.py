@@ -128,8 +128,11 @@ class Evaluation(Frozen):
 
 def puzzle_spec(meta: DatasetMeta, model: ModelConfig) -> PuzzleSpec:
     """The part of a dataset's description that a model of this configuration is built from."""
-    axes = get_task(meta.task).cell_axes(meta) if model.needs_axes else ()
-    return PuzzleSpec(meta.vocab_size, meta.seq_len, meta.num_puzzle_identifiers, axes)
+    sizes = (meta.vocab_size, meta.seq_len, meta.num_puzzle_identifiers)
+    if not model.needs_board:
+        return PuzzleSpec(*sizes)
+    task = get_task(meta.task)
+    return PuzzleSpec(*sizes, task.cell_axes(meta), task.interchangeable(meta))
 
 
 def read_progress(path: Path) -> Progress:

@@ -223,6 +223,13 @@ class Task(ABC):
         """
         return ()
 
+    def interchangeable(self, meta: DatasetMeta) -> tuple[int, ...]:
+        """The tokens that can be renamed in a whole puzzle, such as the digits of a Sudoku.
+
+        ``model.kind = "candidates"`` treats them alike. Empty if there are none.
+        """
+        return ()
+
     def divide(
         self, lines: Iterable[tuple[int, str]], properties: Mapping[str, Any]
     ) -> Iterator[tuple[int, str]]:

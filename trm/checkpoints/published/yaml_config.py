@@ -290,7 +290,7 @@ def _check_expressible(
                 f"model.{name} is {value}, and the published code has no such setting. Export "
                 f"a model trained with {implied}."
             )
-    if model.needs_axes:
+    if model.needs_board:
         raise CheckpointError(
             f"model.pos_encodings is {model.pos_encodings}, which the published code does not "
             "have. Export a model trained with learned, rope or none."

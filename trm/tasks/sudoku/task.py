@@ -132,6 +132,10 @@ class Sudoku(SquareBoardTask):
         units = Geometry.of(int(meta.properties["size"])).units
         return tuple(axis_of(kind) for kind in np.split(units, 3))
 
+    def interchangeable(self, meta: DatasetMeta) -> tuple[int, ...]:
+        """See :meth:`trm.tasks.base.Task.interchangeable`: the digits."""
+        return tuple(range(FIRST_DIGIT, meta.vocab_size))
+
     def vocabulary(self, size: int) -> tuple[str, ...]:
         """See :meth:`trm.tasks.square_boards.SquareBoardTask.vocabulary`."""
         return vocabulary(Geometry.of(size)) if size in BOX_SHAPES else ()
