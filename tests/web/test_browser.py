@@ -303,6 +303,20 @@ def test_an_arc_task_is_pasted(chromium: Any, server: Running) -> None:
         assert "halting probability" in page.inner_text("[data-model='0'] .facts")
 
 
+def test_an_arc_task_by_its_id(chromium: Any, server: Running) -> None:
+    with opened(chromium, server) as page:
+        page.select_option("#kind", "arc1")
+        page.click("#paste-box summary")
+        page.fill("#text", ARC_ID)
+        page.click("#paste")
+        page.wait_for_selector("#demonstrations .cell")
+        assert page.locator("#demonstrations .grid").count() == 10
+        assert page.inner_text("#title-puzzle") == f"Puzzle {ARC_ID}"
+        page.click("#clear")
+        page.click("#draw")
+        page.wait_for_selector("#demonstrations .cell")
+
+
 def test_another_one(chromium: Any, server: Running) -> None:
     with opened(chromium, server) as page:
         page.click("#draw")

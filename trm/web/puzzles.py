@@ -15,11 +15,12 @@ _DIFFICULTIES = get_args(Difficulty)
 
 
 def read_puzzle(model: Model, text: str) -> dict[str, Any]:
-    """The first puzzle in a text, in any format that ``trm solve`` reads.
+    """The first puzzle in a text, in any format that ``trm solve`` reads, or a name that it has.
 
     Raises:
         InputError: if it cannot be read.
     """
+    text = _named(model, text.strip()) or text
     puzzles = (
         model.parse(text, check=False) if _is_board(model, text) else read_puzzles(model, text)
     )
@@ -51,6 +52,14 @@ def puzzle_json(model: Model, puzzle: Puzzle) -> dict[str, Any]:
         "grid": model.task.format(puzzle.tokens),
         "text": model.task.format_puzzle(puzzle),
     }
+
+
+def _named(model: Model, name: str) -> str | None:
+    """The puzzle with a name that the model was trained on, such as the ID of an ARC task."""
+    if model.names is None or name.encode(errors="replace") not in model.names:
+        return None
+    data, rng = model.checkpoint.data, np.random.default_rng(0)
+    return model.task.draw_puzzle(data, [name], "medium", rng)
 
 
 def _is_board(model: Model, text: str) -> bool:

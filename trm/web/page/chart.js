@@ -35,8 +35,8 @@ export function drawChart(element, series, { label, xName, yRange, half, now, xR
     add(svg, "polyline", { points: path, class: `series s${number}` });
     if (one.mark) {
       add(svg, "circle", { cx: x(one.mark[0]), cy: y(one.mark[1]), r: 5, class: `dot s${number}` });
-      const right = x(one.mark[0]) > width / 2;
-      add(svg, "text", { x: x(one.mark[0]) + (right ? -9 : 9), y: y(one.mark[1]) + (number ? -8 : 16),
+      const right = x(one.mark[0]) > width / 2, low = y(one.mark[1]) > HEIGHT - BOTTOM - 24;
+      add(svg, "text", { x: x(one.mark[0]) + (right ? -9 : 9), y: y(one.mark[1]) + (number || low ? -8 : 16),
         "text-anchor": right ? "end" : "start", class: `s${number}` }, one.markText);
     }
   });

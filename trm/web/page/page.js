@@ -43,10 +43,16 @@ function chooseKind(kind) {
   $("other").parentElement.hidden = names.length < 2;
   $("keys").textContent = state.kind.keys;
   $("digits-label").hidden = !state.kind.colour;
+  $("difficulty-label").hidden = Boolean(state.kind.colour || state.kind.plain);
+  $("heat-text").textContent = state.kind.colour ? "the smaller a colour, the less sure" : "unsure";
+  $("paste-text").textContent = state.kind.colour ? "JSON, or the ID of a task that the model knows" : "As text, CSV or JSON";
+  showDefaults();
   listBrushes();
   listPad();
   setPuzzle({ tokens: state.kind.empty(), name: "", grid: "", demonstrations: [] });
 }
+
+const showDefaults = () => ($("steps").placeholder = modelNamed($("model").value).steps);
 
 // Buttons that write into the chosen cell, for those without a keyboard.
 function listPad() {
@@ -312,7 +318,8 @@ function wire() {
     });
   }
   $("kind").addEventListener("change", () => chooseKind($("kind").value));
-  for (const id of ["model", "other"]) $(id).addEventListener("change", forget);
+  for (const id of ["model", "other"])
+    $(id).addEventListener("change", () => (forget(), showDefaults()));
   $("draw").addEventListener("click", drawAnother);
   $("clear").addEventListener("click", () => setPuzzle({ tokens: state.kind.empty(), name: "", grid: "" }));
   $("paste").addEventListener("click", () => paste($("text").value));
