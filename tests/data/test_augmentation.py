@@ -1,10 +1,12 @@
 """Augmentations move cells and rename tokens, and can be undone."""
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trm.data import BatchTransforms, CellAugmentation, draw_copies
+from trm.data import Augmentation, BatchTransforms, CellAugmentation, draw_copies
 
 VOCAB_SIZE = 7
 
@@ -48,6 +50,33 @@ def test_undo_is_the_inverse_of_apply(
     assert (augmentation.undo(labels, rows) == tokens[:, ::-1]).all()
     back = augmentation.undo(tokens, rows)
     assert (augmentation.apply(back, back, rows)[0] == tokens).all()
+
+
+@given(augmented())
+def test_numbers_of_cells_are_moved_back(
+    case: tuple[CellAugmentation, np.ndarray, BatchTransforms],
+) -> None:
+    augmentation, tokens, transforms = case
+    moved, _ = augmentation.apply(tokens, tokens, transforms)
+    values = moved.astype(np.float32) / 2
+    renamed = augmentation.undo_moves(values, transforms)
+    inverse = np.argsort(transforms.permutation, axis=1)
+    assert (np.take_along_axis(inverse, (2 * renamed).astype(int), axis=1) == tokens).all()
+
+
+def test_an_augmentation_may_not_know_where_cells_came_from() -> None:
+    class Unknown(Augmentation):
+        def apply(self, inputs: Any, labels: Any, transforms: BatchTransforms) -> Any:
+            return inputs, labels
+
+        def undo(self, tokens: Any, transforms: BatchTransforms) -> Any:
+            return tokens
+
+        def draw(self, count: int, rng: np.random.Generator) -> Any:
+            raise NotImplementedError
+
+    transforms = rows_of(np.zeros(1, int), np.arange(VOCAB_SIZE)[None])
+    assert np.isnan(Unknown().undo_moves(np.ones((1, 3), np.float32), transforms)).all()
 
 
 def test_symmetry_0_with_no_permutation_changes_nothing(augmentation: CellAugmentation) -> None:

@@ -6,6 +6,7 @@ import torch
 from trm.models.losses import (
     IGNORE_LABEL,
     answer_losses,
+    answer_probabilities,
     softmax_cross_entropy,
     stablemax_cross_entropy,
     step_loss,
@@ -17,6 +18,14 @@ def test_stablemax_by_hand() -> None:
     logits = torch.tensor([[[0.0, 1.0, -1.0]]])  # s: 1, 2, 0.5
     loss = stablemax_cross_entropy(logits, torch.tensor([[1]]))
     assert loss.item() == pytest.approx(-torch.log(torch.tensor(2 / 3.5)).item())
+
+
+@pytest.mark.parametrize(("loss", "share"), [("stablemax", 2 / 3.5), ("softmax", 0.665241)])
+def test_the_probability_of_the_likeliest_token(loss: str, share: float) -> None:
+    logits = torch.tensor([[[0.0, 1.0, -1.0]]], dtype=torch.bfloat16)
+    found = answer_probabilities(logits, loss)
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(share, abs=1e-5)
 
 
 def test_stablemax_has_a_finite_gradient_everywhere() -> None:

@@ -32,6 +32,7 @@ from trm.tasks.cell_axes import CellAxes
 from trm.tasks.data_options import DataOptions as DataOptions
 from trm.tasks.given_cells import is_board, rows_of
 from trm.tasks.metrics import AccuracyEvaluator, Evaluator
+from trm.tasks.metrics import mean_and_range as mean_and_range
 from trm.tasks.preset import EIGHT_GPUS as EIGHT_GPUS
 from trm.tasks.preset import Preset as Preset
 from trm.tasks.preset import Settings as Settings
@@ -39,11 +40,6 @@ from trm.tasks.puzzle import Difficulty as Difficulty
 from trm.tasks.puzzle import Puzzle as Puzzle
 from trm.tasks.puzzle import Tokens as Tokens
 from trm.tasks.puzzle import single_puzzle as single_puzzle
-
-
-def mean_and_range(values: NDArray[Any]) -> str:
-    """The mean, the minimum and the maximum, such as ``3.2 (2-10)``."""
-    return f"{values.mean():.1f} ({values.min()}-{values.max()})"
 
 
 class Task(ABC):

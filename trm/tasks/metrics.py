@@ -302,3 +302,8 @@ class AccuracyEvaluator(Evaluator):
             "would_halt_at": Metric(totals.halt_steps / max(count, 1), count),
             "halting_loss": Metric(totals.halting_loss / 2**32 / max(count, 1), count),
         }
+
+
+def mean_and_range(values: NDArray[Any]) -> str:
+    """The mean, the minimum and the maximum, such as ``3.2 (2-10)``."""
+    return f"{values.mean():.1f} ({values.min()}-{values.max()})"
