@@ -308,7 +308,8 @@ class Task(ABC):
         """A new puzzle in the notation that :meth:`parse` reads, None if the task draws none.
 
         Args:
-            meta, names: as for :meth:`example`.
+            meta: the description of the dataset.
+            names: of the puzzles that the model knows, empty if they have none.
             difficulty: how hard it is, if the task knows.
             rng: the source of all random numbers.
 
