@@ -301,6 +301,14 @@ def test_an_arc_task_is_pasted(chromium: Any, server: Running) -> None:
         assert board(page, "#puzzle") == "923456"
         solve(page)
         assert "halting probability" in page.inner_text("[data-model='0'] .facts")
+        page.click("#options summary")
+        page.fill("#votes", "2")
+        page.click("#solve")
+        page.wait_for_selector(f"{PROBLEM}:not(:empty)")
+        assert page.inner_text(PROBLEM) == (
+            "votes=2 needs symmetries, but these puzzles are augmented copies already. "
+            "Leave it out."
+        )
 
 
 def test_an_arc_task_by_its_id(chromium: Any, server: Running) -> None:

@@ -18,6 +18,7 @@ from trm.errors import InputError, TrmError
 from trm.inference.model import Model
 from trm.inference.options import SolveOptions
 from trm.inference.solution import Solution, SolutionStep
+from trm.python_calls import in_python
 from trm.tasks.base import Puzzle
 from trm.web.catalogue import Catalogue
 from trm.web.limits import Limits
@@ -79,7 +80,8 @@ class Solving:
             try:
                 record = await to_thread.run_sync(next, lines, None)
             except (TrmError, torch.OutOfMemoryError, MemoryError) as error:
-                record, deadline = {"error": str(error).partition("\n")[0]}, math.inf
+                message = in_python(str(error).partition("\n")[0])
+                record, deadline = {"error": message}, math.inf
             if record is None:
                 return
             yield json.dumps(record, allow_nan=False) + "\n"
