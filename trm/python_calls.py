@@ -42,7 +42,9 @@ SWITCHES = {
     *("skip-invalid", "unsolved", "until-valid", "with-training-state"),
 }
 #: Flags that only commands have: most start several processes.
-COMMAND_ONLY = {"nnodes", "node-rank", "nproc", "oversubscribe", "rdzv-endpoint", "set"}
+COMMAND_ONLY = {
+    *("host", "nnodes", "node-rank", "nproc", "oversubscribe", "port", "rdzv-endpoint", "set")
+}
 #: A whole command, which is typed as it stands.
 _COMMAND = r"`[^`]*`|\b(?:trm|pip|tensorboard) [a-z-]+(?:(?!,|;|:|\)|\. |\.?$| or | and ).)*"
 #: What may follow a flag as its value: quoted text, numbers, a placeholder, a path, some words, or
