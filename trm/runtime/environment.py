@@ -26,7 +26,7 @@ def code_commit() -> str | None:
     commit = _git("rev-parse", "HEAD")
     if not commit:
         return None
-    return commit + "+changes" * bool(_git("status", "--porcelain", "--", "trm"))
+    return commit + "+changes" * bool(_git("status", "-s", "--", "trm"))
 
 
 def _git(*words: str) -> str:
