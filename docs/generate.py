@@ -41,6 +41,7 @@ its own `trm build-data TASK`.
 | 0 | success |
 | 1 | an error: one line on stderr that begins with `trm: error:` |
 | 2 | a mistake in the command line |
+| 3 | `trm solve` shows an answer that is not valid |
 | 130, 143 | Ctrl-C, SIGTERM; a run saves a checkpoint before it stops |
 
 `trm --debug COMMAND ...` shows the traceback of an error. `-v` and `-q` may stand before the

@@ -42,13 +42,14 @@ from trm import cli  # noqa: E402
 from trm.comparison.grid import Budget  # noqa: E402
 from trm.comparison.picture import draw_comparison  # noqa: E402
 from trm.comparison.report import Comparison, RowResult, RunResult  # noqa: E402
+from trm.inference.effort import Attempt  # noqa: E402
 from trm.inference.solution import Solution, SolutionStep  # noqa: E402
 from trm.runs.layout import METRICS_FILE  # noqa: E402
 from trm.runs.listing import list_runs  # noqa: E402
 from trm.runs.metrics_file import oldest_first  # noqa: E402
 from trm.show import plots  # noqa: E402
 from trm.show.progress import TrainingView  # noqa: E402
-from trm.show.solution import show_solution_steps, solution_summary  # noqa: E402
+from trm.show.solution import show_solution, solution_summary  # noqa: E402
 from trm.show.tables import metrics_table, runs_table  # noqa: E402
 from trm.show.text import Terminal  # noqa: E402
 from trm.tasks.metrics import Metric  # noqa: E402
@@ -128,7 +129,7 @@ def draw_solution(path: Path) -> None:
     solution = read_solution(PICTURES / "solve.json")
     task, puzzle, steps = solution.task, solution.puzzle, solution.steps
     console = recorder()
-    show_solution_steps(console, task, puzzle, steps, num_steps=len(steps), delay=None)
+    show_solution(console, task, puzzle, [Attempt(steps, len(steps))], delay=None)
     console.print(Text(solution_summary(solution)))  # wrapped, as a terminal does
     save_terminal(console, path, f"trm solve {task.format(puzzle.tokens)}")
 

@@ -91,7 +91,7 @@ def test_solve_until_a_board_is_valid(trm: Trm, trained_run: Path) -> None:
     command = ("solve", PUZZLE, "--ckpt", trained_run, "--samples", "3", "--until-valid")
     done = trm(*command)
     last = done.out.splitlines()[-1]
-    assert re.match(r"answer \d{16}: valid at step 1, in [123] of 3 rollouts; the model", last)
+    assert re.match(r"answer \d{16}: valid, at step 1, in [123] of 3 rollouts; the model", last)
     found = json.loads(trm(*command, "--steps", "4", "--json").out)
     assert (found["valid_step"], found["samples"], found["noise"]) == (1, 3, 1.0)
     assert len(found["boards"]) == 1
@@ -101,9 +101,11 @@ def test_solve_what_has_no_valid_board(trm: Trm, trained_run: Path) -> None:
     """A puzzle that keeps the rules, but has no solution."""
     done = trm("solve", "12........3...4.", "--ckpt", trained_run, "--samples", "3",
                "--until-valid", "--steps", "2")  # fmt: skip
-    assert done.code == 0
+    assert done.code == 3
     last = done.out.splitlines()[-1]
-    assert re.match(r"answer \d{16}: no valid answer in 2 steps of 3 rollouts; the model", last)
+    assert re.match(
+        r"no valid answer found in 2 steps of 3 rollouts; the best board is \d{16}; the model", last
+    )
 
 
 def test_solve_a_file_in_several_ways(

@@ -258,7 +258,9 @@ def test_a_puzzle_may_look_like_the_name_of_a_file(
 
     assert "S....G: no such file" in fails("solve", "S....G", "--ckpt", trained_run)
     monkeypatch.setattr(Sudoku, "parse", parse)
-    assert trm("solve", "S....G", "--ckpt", trained_run).code == 0
+    solved = trm("solve", "S....G", "--ckpt", trained_run)
+    assert "no such file" not in solved.err
+    assert "answer" in solved.out
 
 
 @pytest.mark.parametrize("more", [[], ["--out", "a.csv"]])

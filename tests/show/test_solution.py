@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import trm
+from trm.inference.effort import Attempt
 from trm.inference.solution import Solution, SolutionStep
 from trm.show import solution as shown
-from trm.show.solution import show_solution_steps, solution_summary
+from trm.show.solution import show_solution, solution_summary
 from trm.show.text import Terminal
 from trm.tasks.base import Puzzle
 from trm.tasks.registry import get_task
@@ -73,7 +74,7 @@ def test_what_is_no_terminal_gets_each_step_that_changes_the_board(
     puzzle = model.parse(PUZZLE)[0]
     view = console(False)
     steps = model.solve_steps(puzzle)
-    solution = show_solution_steps(view, model.task, puzzle, steps, num_steps=8, delay=0.3)
+    solution = show_solution(view, model.task, puzzle, [Attempt(steps, 8)], delay=0.3)
     assert solution.answer == "1234341221434321"
     assert "step 1: 1 cell changed" in text(view)
     changed = sum(a != b for a, b in zip(solution.boards, solution.boards[1:], strict=False))
@@ -85,7 +86,7 @@ def test_what_is_no_terminal_gets_each_step_that_changes_the_board(
 def test_a_terminal_has_one_board_that_stays(clock: Clock) -> None:
     puzzle, steps = maze_steps(6)
     view = console(True)
-    show_solution_steps(view, get_task("maze"), puzzle, steps, num_steps=8, delay=0.3)
+    show_solution(view, get_task("maze"), puzzle, [Attempt(steps, 8)], delay=0.3)
     assert "step 0 of 8" in text(view)
     assert "step 2 of 8" in text(view)
     assert "1 cell changed " in text(view)
@@ -102,7 +103,7 @@ def test_a_terminal_has_one_board_that_stays(clock: Clock) -> None:
 def test_of_many_puzzles_only_the_answers_are_shown(clock: Clock) -> None:
     puzzle, steps = maze_steps(6)
     view = console(True)
-    show_solution_steps(view, get_task("maze"), puzzle, steps, num_steps=3, delay=None,
+    show_solution(view, get_task("maze"), puzzle, [Attempt(steps, 3)], delay=None,
                         position="2 of 9")  # fmt: skip
     assert last_screen(view)[0] == "answer to puzzle 2 of 9"
     assert "step 1" not in text(view)
@@ -134,7 +135,7 @@ def test_a_large_board_is_drawn_small(size: int, rows: int, note: str) -> None:
     """Two rows fit a line. While it changes, what is too high is cut."""
     puzzle, steps = maze_steps(size)
     view = console(True)
-    show_solution_steps(view, get_task("maze"), puzzle, steps, num_steps=3)
+    show_solution(view, get_task("maze"), puzzle, [Attempt(steps, 3)])
     board = [line for line in last_screen(view) if "▀" in line]
     assert [len(line) for line in board] == [min(size, 80)] * rows
     assert any(line.startswith(note) for line in last_screen(view)[rows + 1 :])
@@ -148,7 +149,7 @@ def test_a_board_of_digits_is_cut_but_never_drawn_small() -> None:
     (puzzle,) = sudoku.parse("1" + "." * 80, {"size": 9})
     view = console(True, height=8)
     step = SolutionStep(1, puzzle.tokens, 0.5)
-    show_solution_steps(view, sudoku, puzzle, [step], num_steps=1)
+    show_solution(view, sudoku, puzzle, [Attempt([step], 1)])
     assert "... 8 more lines" in text(view)
     assert "▀" not in text(view)
     assert sum("." in line for line in last_screen(view)) == 10  # all rows, and the probability
@@ -157,5 +158,5 @@ def test_a_board_of_digits_is_cut_but_never_drawn_small() -> None:
 def test_files_have_whole_rows() -> None:
     puzzle, steps = maze_steps(64)
     view = console(False)
-    show_solution_steps(view, get_task("maze"), puzzle, steps, num_steps=3)
+    show_solution(view, get_task("maze"), puzzle, [Attempt(steps, 3)])
     assert len(text(view).splitlines()) == 1 + 64 + 2 * 65

@@ -14,7 +14,7 @@ from trm.commands import options as opt
 from trm.commands.help import Command
 from trm.config import MOST_EXAMPLES
 from trm.errors import InputError
-from trm.inference.options import SolveOptions
+from trm.inference.options import MOST_EFFORT, SolveOptions
 from trm.inference.puzzle_file import MAX_LINE
 from trm.reading import MAX_TEXT_BYTES, FileReader, bounded_lines, decode
 from trm.runs.layout import CHECKPOINTS
@@ -31,6 +31,8 @@ DELAY = 0.3
 _NO_FILE = "{}: no such file. Name one, or give a puzzle."
 #: Of more puzzles a terminal shows only the answers, unless ``--delay`` is given.
 _MOST_SHOWN = 5
+#: The exit code if an answer that is shown is not valid.
+NOT_VALID = 3
 app = typer.Typer()
 
 EXAMPLES = """
@@ -106,7 +108,12 @@ def solve(
         ),
     ] = False,
 ) -> None:
-    """Solve puzzles, and show the board as it changes step by step."""
+    """Solve puzzles, and show the board as it changes step by step.
+
+    Where the rules can tell (Sudoku, mazes), an answer that is not valid is tried again: with more
+    steps, then with several samples. If none is valid, the exit code is 3. A file of answers
+    (--out) marks such answers, and the exit code is 0.
+    """
     from trm.inference.model import load
     from trm.inference.solution import check_solution_path
     from trm.pictures.boards import check_picture_path
@@ -214,7 +221,7 @@ def _show(
     """Solve puzzles one by one, and show each."""
     from trm.inference.solution import save_solutions
     from trm.inference.solve_file import read_puzzles
-    from trm.show.solution import show_solution_steps, solution_summary
+    from trm.show.solution import show_solution, solution_summary
 
     source = _source(model, argument)
     text, stem = _puzzle_text(source)
@@ -226,25 +233,25 @@ def _show(
         _remark_newest(model)
     if delay is None and len(puzzles) <= _MOST_SHOWN and not out.is_quiet:
         delay = DELAY
-    checked = SolveOptions.of(**options)
-    num_steps = checked.steps or model.config.model.halt_max_steps
     for number, puzzle in enumerate(puzzles, 1):
         if as_json:
             (solution,) = model.solve_batch([puzzle], **options)
             out.print(json.dumps(solution.as_json()))
         else:
-            steps = model.solve_steps(puzzle, **options)
-            solution = show_solution_steps(
-                out, model.task, puzzle, steps, checked, num_steps=num_steps, delay=delay,
-                position=f"{number} of {len(puzzles)}" if len(puzzles) > 1 else "",
-            )  # fmt: skip
+            position = f"{number} of {len(puzzles)}" if len(puzzles) > 1 else ""
+            attempts = model.attempts(puzzle, **options)
+            solution = show_solution(
+                out, model.task, puzzle, attempts, delay=delay, position=position
+            )
             out.print_parts(solution_summary(solution))
         solutions.append(solution)
-    if not options and any(solution.valid is False for solution in solutions):
-        notes.remark("for an answer that is not valid, think longer: --until-valid --votes 8")
     if save is not None:
         save_solutions(save, solutions)
         notes.remark(f"wrote {save}")
+    if any(solution.valid is False for solution in solutions):
+        if not SolveOptions(**options).says_how and solutions[0].effort < MOST_EFFORT:
+            notes.remark(f"to think longer: --effort {MOST_EFFORT}")
+        raise typer.Exit(NOT_VALID)
 
 
 def _show_voted(

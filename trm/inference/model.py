@@ -14,6 +14,7 @@ from trm.checkpoints.open_checkpoint import OpenedCheckpoint, open_checkpoint
 from trm.config import RunConfig
 from trm.errors import CheckpointError, InputError
 from trm.html_text import table_html
+from trm.inference.effort import Attempt, choose_solution, options_of_levels
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import SolveOptions
 from trm.inference.puzzle_file import without_comments
@@ -257,33 +258,68 @@ class Model:
             ConfigError: if an option is unknown or out of range, or they contradict each other.
             InputError: if the model was not trained on a puzzle of this name.
         """
-        checked = SolveOptions.of(**options)
+        levels = self._levels(puzzles[0], SolveOptions.of(**options))
+        tried: list[list[Solution]] = [[] for _ in puzzles]
+        remaining = list(range(len(puzzles)))
+        for level in levels:
+            solutions = self._solve_once([puzzles[number] for number in remaining], level)
+            for number, solution in zip(remaining, solutions, strict=True):
+                tried[number].append(solution)
+            remaining = [number for number in remaining if tried[number][-1].valid is False]
+            if not remaining:
+                break
+        return [choose_solution(own) for own in tried]
+
+    def _solve_once(self, puzzles: Sequence[Puzzle], options: SolveOptions) -> list[Solution]:
         steps: list[list[SolutionStep]] = [[] for _ in puzzles]
-        for found in self._search(puzzles, checked).steps():
+        for found in self._search(puzzles, options).steps():
             for number, step in found.items():
                 steps[number].append(step)
         return [
-            Solution(self.task, puzzle, tuple(own), checked)
+            Solution(self.task, puzzle, tuple(own), options)
             for puzzle, own in zip(puzzles, steps, strict=True)
         ]
 
+    def attempts(self, puzzle: Puzzle, **options: Any) -> Iterator[Attempt]:
+        """The tries at one puzzle, to take until its answer is valid; see :meth:`solve`.
+
+        Raises:
+            ConfigError: if an option is unknown or out of range, or they contradict each other.
+            InputError: if the model was not trained on a puzzle of this name.
+        """
+        levels = self._levels(puzzle, SolveOptions.of(**options))
+        for number, level in enumerate(levels):
+            steps = (found[0] for found in self._search([puzzle], level).steps())
+            most = level.steps or self.config.model.halt_max_steps
+            yield Attempt(steps, most, level, number)
+
+    def _levels(self, puzzle: Puzzle, options: SolveOptions) -> list[SolveOptions]:
+        """The options of each level of effort."""
+        levels = options_of_levels(options, self.config.model.halt_max_steps)
+        if self.task.is_valid(puzzle.tokens, puzzle.tokens) is not None:
+            return levels
+        if options.effort or options.until_valid:
+            flag = "--until-valid" if options.until_valid else f"--effort {options.effort}"
+            raise InputError(
+                f"{flag}: in task {self.task.name} only a label can tell whether an answer is "
+                "right. Leave it out."
+            )
+        return levels[:1]
+
     def solve_steps(self, puzzle: Any, **options: Any) -> Iterator[SolutionStep]:
         """Solve one puzzle step by step; see :meth:`solve`. It may be parsed already.
+
+        These are the steps of the first try: see :meth:`attempts` for those that follow it.
 
         Raises:
             ConfigError: if an option is unknown or out of range, or they contradict each other.
             InputError: if the puzzle is refused, or the model was not trained on one of this name.
         """
-        search = self._search([self.puzzle_of(puzzle)], SolveOptions.of(**options))
-        return (found[0] for found in search.steps())
+        attempt = next(self.attempts(self.puzzle_of(puzzle), **options))
+        return iter(attempt.steps)
 
     def _search(self, puzzles: Sequence[Puzzle], options: SolveOptions) -> Search:
-        options, given = options.resolved, puzzles[0].tokens
-        if options.until_valid and self.task.is_valid(given, given) is None:
-            raise InputError(
-                f"--until-valid: in task {self.task.name} only a label can tell whether an answer "
-                "is right. Leave it out."
-            )
+        options = options.resolved
         augmentation = self.task.augmentation(self.checkpoint.data, "test")
         copies = SymmetricCopies(augmentation, options.votes, augmented=self.names is not None)
         if options.noise and (self._noise is None or self._noise.scale != options.noise):

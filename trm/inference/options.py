@@ -21,6 +21,8 @@ NOISE = 1.0
 _MOST = 10_000
 #: The halting probability that ends an example with the choice ``first``.
 FIRST_HALT = 0.9
+#: The levels of effort, see :mod:`trm.inference.effort`.
+MOST_EFFORT, DEFAULT_EFFORT = 3, 2
 
 
 def flags_of(options: Mapping[str, Any]) -> str:
@@ -184,12 +186,30 @@ class SolveOptions(InferenceOptions):
 
     Attributes:
         until_valid: end at the first step at which a rollout has a valid board, and take that.
+        effort: while the answer breaks the rules, think longer, up to this level; see
+            :mod:`trm.inference.effort`. None: :data:`DEFAULT_EFFORT` if no other option is given.
+            It has no effect if the task's rules cannot tell.
     """
 
     until_valid: bool = Field(False, description="End at the first valid board of any sample.")
+    effort: int | None = Field(
+        None, ge=0, le=MOST_EFFORT,
+        description="Think longer while the answer is not valid: up to 3; 0: never. "
+        f"Default: {DEFAULT_EFFORT}.",
+    )  # fmt: skip
+
+    @property
+    def says_how(self) -> bool:
+        """Whether an option says how to think, so that effort does not decide it."""
+        return bool(self.model_dump(exclude={"effort"}, exclude_defaults=True))
 
     @model_validator(mode="after")
     def _check_until_valid(self) -> Self:
+        if self.effort and self.says_how:
+            own = flags_of(self.model_dump(exclude={"effort"}, exclude_defaults=True))
+            raise ValueError(
+                f"--effort {self.effort} decides how to think, and so does {own}. Leave one out."
+            )
         if self.until_valid and (self.halt is not None or self.choose == "first"):
             other = "--halt" if self.choose != "first" else "--choose first"
             raise ValueError(

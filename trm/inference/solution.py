@@ -50,12 +50,15 @@ class Solution:
         puzzle: the puzzle.
         steps: one for each supervision step.
         options: the options that it was solved with.
+        effort: the level of effort that was needed, or after which no answer was valid; see
+            :mod:`trm.inference.effort`.
     """
 
     task: Task
     puzzle: Puzzle
     steps: tuple[SolutionStep, ...]
     options: SolveOptions = field(default_factory=SolveOptions)
+    effort: int = 0
 
     def __repr__(self) -> str:
         return f"<Solution {shortened(self.answer)}: {', '.join(self._facts)}>"
@@ -79,6 +82,7 @@ class Solution:
         valid = {True: ["valid"], False: ["not valid"], None: []}[self.valid]
         return [
             *valid,
+            *([f"effort {self.effort}"] if self.effort else []),
             "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps",
             self.confidence,
             f"halting probability {self.steps[-1].halt_probability:.3f}",
@@ -183,7 +187,8 @@ class Solution:
             "halt_step": self.halt_step,
             "halt_probabilities": [round(s.halt_probability, 6) for s in self.steps],
             "boards": list(self.boards),
-            **self.options.resolved.model_dump(exclude_defaults=True),
+            **self.options.resolved.model_dump(exclude={"effort"}, exclude_defaults=True),
+            **({"effort": self.effort} if self.effort else {}),
             **(found if self.options.until_valid else {}),
         }
 

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
-from trm.inference.options import SolveOptions
+from trm.inference.effort import Attempt, choose_solution
 from trm.inference.solution import Solution, SolutionStep, cells_changed
 from trm.show.text import Terminal, printable
 from trm.tasks.base import Board, Puzzle, Task, Tokens
@@ -21,18 +21,16 @@ _BAR_WIDTH = 20
 _CHANGED = np.array((240, 228, 66), np.uint8)
 
 
-def show_solution_steps(
+def show_solution(
     console: Terminal,
     task: Task,
     puzzle: Puzzle,
-    steps: Iterable[SolutionStep],
-    options: SolveOptions = SolveOptions(),  # noqa: B008
+    attempts: Iterable[Attempt],
     *,
-    num_steps: int,
     delay: float | None = 0.0,
     position: str = "",
 ) -> Solution:
-    """Draw the steps of a solution.
+    """Draw the steps of a solution: of each try, until its answer is valid.
 
     A terminal with colours shows one board that changes, and then keeps the last one. Elsewhere,
     each step that changes the board is printed.
@@ -41,9 +39,7 @@ def show_solution_steps(
         console: where to draw.
         task: the task of the puzzle.
         puzzle: the puzzle.
-        steps: the steps, which may be computed as they are taken.
-        options: the options that the puzzle is solved with.
-        num_steps: the supervision steps at most.
+        attempts: at least one try.
         delay: how long a terminal shows a board that has changed, in seconds; None: it shows only
             the last board.
         position: which of several puzzles it is, such as ``2 of 3``.
@@ -51,13 +47,24 @@ def show_solution_steps(
     title = " ".join(filter(None, ["puzzle", puzzle.name]))
     if position:
         title += f", {position}" if puzzle.name else f" {position}"
-    if not (console.is_terminal and console.color_system) or console.no_color:
-        seen = _print_changes(console, task, puzzle, steps, title)
-    else:
-        view = _BoardView(console, task, puzzle, num_steps, title)
-        seen = tuple(steps) if delay is None or console.is_quiet else view.show(steps, delay)
-        console.print(view.drawn(seen[-1], None, whole=True))
-    return Solution(task, puzzle, seen, options)
+    is_live = console.is_terminal and bool(console.color_system) and not console.no_color
+    tried: list[Solution] = []
+    for attempt in attempts:
+        again = f"{title}, effort {attempt.level}" if attempt.level else title
+        view = _BoardView(console, task, puzzle, attempt.num_steps, again)
+        if not is_live:
+            seen = _print_changes(console, task, puzzle, attempt.steps, again)
+        elif delay is None or console.is_quiet:
+            seen = tuple(attempt.steps)
+        else:
+            seen = view.show(attempt.steps, delay)
+        tried.append(Solution(task, puzzle, seen, attempt.options))
+        if tried[-1].valid is not False:
+            break
+    solution = choose_solution(tried)
+    if is_live:
+        console.print(view.drawn(solution.steps[-1], None, whole=True))
+    return solution
 
 
 def _print_changes(
@@ -212,17 +219,23 @@ def _half_lines(board: Board) -> Text:
 def solution_summary(solution: Solution) -> str:
     """One line: the answer, whether it is valid, and whether the model considered it correct."""
     answer = solution.answer if len(solution.answer) <= MAX_LINE_LENGTH else "as drawn"
-    return f"answer {answer}: {_validity_text(solution)}; the model {solution.confidence}"
+    if solution.valid is False:
+        text = f"no valid answer found{_effort_text(solution)}; the best board is {answer}"
+    elif solution.valid is None:
+        text = f"answer {answer}: no rule tells whether it is valid"
+    else:
+        text = f"answer {answer}: valid{_effort_text(solution)}"
+    return f"{text}; the model {solution.confidence}"
 
 
-def _validity_text(solution: Solution) -> str:
-    """Whether the answer is valid. With ``until_valid`` also at which step, or how long it took."""
-    texts = {True: "valid", False: "not valid", None: "no rule tells whether it is valid"}
+def _effort_text(solution: Solution) -> str:
+    """The level of effort, and with ``until_valid`` at which step it ended or how long it took."""
+    effort = f" at effort {solution.effort}" if solution.effort else ""
     if not solution.options.until_valid:
-        return texts[solution.valid]
+        return effort
     last, rollouts = solution.steps[-1], solution.options.rollouts
     if solution.valid_step is not None:
         several = f", in {last.num_valid} of {rollouts} rollouts" if rollouts > 1 else ""
-        return f"valid at step {last.step}{several}"
+        return f"{effort}, at step {last.step}{several}"
     steps = "1 step" if last.step == 1 else f"{last.step} steps"
-    return f"no valid answer in {steps} of {rollouts} rollout{'s' * (rollouts > 1)}"
+    return f" in {steps} of {rollouts} rollout{'s' * (rollouts > 1)}"

@@ -1,0 +1,57 @@
+"""Effort: how a puzzle is tried again while its answer breaks the rules."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from trm.inference.options import DEFAULT_EFFORT, SolveOptions
+from trm.inference.solution import Solution, SolutionStep
+
+#: What is tried at each level of effort, from 1; ``steps`` is a multiple of the model's own. The
+#: order is the cheapest on validation puzzles (docs/experiments.md).
+_LEVELS: tuple[dict[str, Any], ...] = (
+    {"steps": 4},
+    {"steps": 4, "samples": 8},
+    {"steps": 8, "samples": 16, "votes": 2},
+)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a puzzle.
+
+    Attributes:
+        steps: the supervision steps, computed as they are taken.
+        num_steps: their number at most.
+        options: how they are computed.
+        level: of effort, 0 for the first try.
+    """
+
+    steps: Iterable[SolutionStep]
+    num_steps: int
+    options: SolveOptions = field(default_factory=SolveOptions)
+    level: int = 0
+
+
+def options_of_levels(options: SolveOptions, own_steps: int) -> list[SolveOptions]:
+    """The options of each level of effort, those of the first try before them.
+
+    Args:
+        options: as given. Whoever says how to think gets that, and no other try.
+        own_steps: the supervision steps that the model was trained with.
+    """
+    effort = options.effort
+    if effort is None:
+        effort = 0 if options.says_how else DEFAULT_EFFORT
+    levels = _LEVELS[:effort]
+    again = [level | {"steps": own_steps * level["steps"]} for level in levels]
+    return [options, *(SolveOptions(until_valid=True, **level) for level in again)]
+
+
+def choose_solution(tried: Sequence[Solution]) -> Solution:
+    """The last of several tries if its answer is valid, else the first one.
+
+    Its ``effort`` is the level that was needed, or the one after which none was valid.
+    """
+    best = tried[0] if tried[-1].valid is False else tried[-1]
+    return replace(best, effort=len(tried) - 1)
