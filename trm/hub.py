@@ -11,12 +11,13 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from trm.errors import HubError, TrmError
 from trm.hub_names import HubName
 
+Kind = Literal["model", "space"]
 #: An upload may take this many times as long as a download before its answer begins.
 _PATIENCE_FOR_WRITES = 6
 _XET_STATUS = re.compile(r"HTTP status \w+ error \((\d{3})\b")
@@ -163,6 +164,7 @@ def push(
     private: bool = False,
     tag: str | None = None,
     replaces: Sequence[str] = (),
+    kind: Kind = "model",
 ) -> str:
     """Upload a folder to a repository as one commit.
 
@@ -175,6 +177,7 @@ def push(
         private: create a repository that only its owner can see.
         tag: the tag of the commit.
         replaces: patterns of files to remove from the repository if the folder lacks them.
+        kind: of repository. A Space is one of static files.
 
     Returns:
         The URL of the commit.
@@ -182,43 +185,48 @@ def push(
     Raises:
         HubError: if the upload fails.
     """
-    create_repository(name, private=private)
+    create_repository(name, private=private, kind=kind)
     api = _client().HfApi()
     with _hub_errors(name, writes=True):
-        if tag in {existing.name for existing in api.list_repo_refs(name.repo).tags}:
+        if tag in {
+            existing.name for existing in api.list_repo_refs(name.repo, repo_type=kind).tags
+        }:
             raise HubError(f"{name.repo} already has the tag {tag}. Choose another --tag.")
         commit = api.upload_folder(
             repo_id=name.repo,
+            repo_type=kind,
             folder_path=folder,
             revision=name.revision,
             commit_message=message,
             delete_patterns=list(replaces) or None,
         )
         if tag is not None:
-            api.create_tag(name.repo, tag=tag, revision=commit.oid)
+            api.create_tag(name.repo, tag=tag, revision=commit.oid, repo_type=kind)
     return str(commit.commit_url)
 
 
-def create_repository(name: HubName, *, private: bool = False) -> None:
+def create_repository(name: HubName, *, private: bool = False, kind: Kind = "model") -> None:
     """Create a repository and its branch if they are missing.
 
     Args:
         name: the repository and its branch.
         private: create a repository that only its owner can see.
+        kind: of repository; see :func:`push`.
 
     Raises:
         HubError: if it cannot be created, or should be private and exists as a public one.
     """
     api = _client().HfApi()
     with _hub_errors(name, writes=True):
-        api.create_repo(name.repo, private=private, exist_ok=True)
-        if private and not api.model_info(name.repo).private:
+        sdk = "static" if kind == "space" else None
+        api.create_repo(name.repo, private=private, exist_ok=True, repo_type=kind, space_sdk=sdk)
+        if private and not api.repo_info(name.repo, repo_type=kind).private:
             raise HubError(
                 f"{name.repo} exists and is public. Leave --private out, or change it in the "
                 "settings of the repository."
             )
         if name.revision is not None:
-            api.create_branch(name.repo, branch=name.revision, exist_ok=True)
+            api.create_branch(name.repo, branch=name.revision, exist_ok=True, repo_type=kind)
 
 
 def _client() -> Any:

@@ -129,6 +129,7 @@ COMMANDS = (
     Command("push-hub --ckpt R --repo a/b --dry-run --out o", f"{_SUD} D=data/sudoku", "o", 2),
     Command("import K --out o", "K=published", "o", 4),
     Command("export --ckpt R --format published --out o", _SUD, "o", 3),
+    Command("export --ckpt R --format web --onnxruntime . --out o", _SUD, "o", 1),
     Command(f"train sudoku {_TRAIN} --data D", "fixed.toml=tiny.toml D=data/sudoku", "runs", 2),
     Command(f"train maze {_TRAIN} --data D", "fixed.toml=tiny.toml D=data/maze", "runs", 1),
     Command(f"train arc1 {_TRAIN} --data D", "fixed.toml=tiny.toml D=data/arc1", "runs", 1),

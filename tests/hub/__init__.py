@@ -25,7 +25,9 @@ makes one commit. Downloads are by plain HTTP in any case, as no answer speaks o
 
 A dataset ``a/b`` is the repository ``datasets/a/b``; it can be downloaded from.
 
-What it does not speak: spaces, pull requests, pages of long lists, uploads in
+A Space ``a/b`` is the repository ``spaces/a/b``; it is one of static files.
+
+What it does not speak: pull requests, pages of long lists, uploads in
 parts, deletion of repositories and references, ``.gitignore`` rules, gated repositories.
 
 The storage of large files listens on a second port, as on the real Hub it is another host: the

@@ -43,7 +43,10 @@ def validate_card(store: Store, call: Call) -> Answer:
 def create_repo(store: Store, call: Call) -> Answer:
     account, wanted = store.known(call), call.json()
     owner = wanted.get("organization") or account.name
-    name = f"{owner}/{wanted['name']}"
+    is_space = wanted.get("type") == "space"
+    name = f"{'spaces/' * is_space}{owner}/{wanted['name']}"
+    if is_space and wanted.get("sdk") != "static":
+        raise Refusal(400, "This Hub has static Spaces only")
     if account.name != owner or not account.may_write:
         said = f'You don\'t have the rights to create a model under the namespace "{owner}"'
         raise Refusal(403, said)

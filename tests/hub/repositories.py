@@ -68,7 +68,7 @@ class Repository:
 
     @property
     def owner(self) -> str:
-        return self.name.partition("/")[0]
+        return self.name.split("/")[-2]
 
     def find(self, revision: str) -> Commit | None:
         """The commit of a branch, a tag, or the first seven digits or more of a commit."""

@@ -18,8 +18,10 @@ from tests.hub.wire import Behaviour, Listener
 
 _NAME = r"([^/]+/[^/]+)"
 _DATA = r"(datasets/[^/]+/[^/]+)"
-_MODEL = rf"GET /api/models/{_NAME}"
-_CHANGE = rf"POST /api/models/{_NAME}"
+_EITHER = r"((?:spaces/)?[^/]+/[^/]+)"
+_KIND = r"/api/(?:models/(?=[^/]+/[^/]+)|(?=spaces/))"
+_MODEL = rf"GET {_KIND}{_EITHER}"
+_CHANGE = rf"POST {_KIND}{_EITHER}"
 _HUB: dict[str, Callable[..., Answer]] = {
     r"GET /api/whoami-v2": api.whoami,
     r"POST /api/validate-yaml": api.validate_card,
@@ -34,15 +36,15 @@ _HUB: dict[str, Callable[..., Answer]] = {
     rf"{_CHANGE}/tag/([^/]+)": api.create_tag,
     rf"{_CHANGE}/preupload/([^/]+)": api.preupload,
     rf"{_CHANGE}/commit/([^/]+)": api.commit,
-    rf"POST /{_NAME}\.git/info/lfs/objects/batch": content.lfs_batch,
-    rf"POST /{_NAME}\.git/info/lfs/verify": content.lfs_verify,
-    rf"GET /{_NAME}/resolve/([^/]+)/(.+)": content.resolve,
+    rf"POST /{_EITHER}\.git/info/lfs/objects/batch": content.lfs_batch,
+    rf"POST /{_EITHER}\.git/info/lfs/verify": content.lfs_verify,
+    rf"GET /{_EITHER}/resolve/([^/]+)/(.+)": content.resolve,
     rf"GET /api/{_DATA}": api.model_info,
     rf"GET /{_DATA}/resolve/([^/]+)/(.+)": content.resolve,
 }
 _STORAGE: dict[str, Callable[..., Answer]] = {
-    rf"PUT /objects/{_NAME}/([^/]+)": content.put_object,
-    rf"GET /objects/{_NAME}/([^/]+)": content.get_object,
+    rf"PUT /objects/{_EITHER}/([^/]+)": content.put_object,
+    rf"GET /objects/{_EITHER}/([^/]+)": content.get_object,
 }
 
 

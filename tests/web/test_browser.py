@@ -1,10 +1,7 @@
 """The page in a real browser: Chromium, without a network."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +9,15 @@ import pytest
 
 import trm
 from tests.made_checkpoints import write_checkpoint
+from tests.web.browser import PROBLEM, board, opened, solve, type_board
 from tests.web.running import Running, running
-from trm import settings
-from trm.config import RunConfig
+from tests.web.small_models import MAZE, SIX, small_run
 from trm.runs.shipped import shipped_models
 from trm.tasks.registry import get_task
 from trm.tasks.square_boards import board_meta
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium here: apt-get install chromium"
-)
-
-SIX = "6.1523.326..4....2...15.3.....1542.."
-MAZE = "S.#...#.#.#...#.#.#.....#.###....#.G"
 ARC_ID = "007bbfb7"
 ARC = f'{{"{ARC_ID}": {{"train": [{{"input": [[1]], "output": [[2]]}}], "test": [{{"input": [[1, 2, 3], [4, 5, 6]]}}]}}}}'  # noqa: E501
-#: What the page says of a puzzle that cannot be read, and the like.
-PROBLEM = "#problem"
-SMALL = ("model.hidden_size=32", "model.num_heads=2", "model.h_cycles=1", "model.l_cycles=1",
-         "model.halt_max_steps=3", "model.forward_dtype=float32")  # fmt: skip
-
-
-def small_run(task: str) -> RunConfig:
-    found = get_task(task)
-    preset = found.presets["mini"].settings
-    return settings.load(task, defaults=found.defaults, preset=preset, assignments=SMALL).config
 
 
 @pytest.fixture(scope="module")
@@ -64,80 +43,6 @@ def server(
     shutil.copytree(trained_run, runs / "sudoku/trained", symlinks=True)
     with running("sudoku-6x6", "sudoku-9x9", *checkpoints.values(), runs=runs) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    flags = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
-
-
-@dataclass
-class Seen:
-    """What a page did that a test should know of."""
-
-    errors: list[str] = field(default_factory=list)
-    addresses: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def opened(
-    chromium: Any, server: Running, hash: str = "", *, problems: int = 0, **more: Any
-) -> Iterator[Any]:
-    """A page. At the end it has asked no other machine, and has no error but ``problems``.
-
-    An answer that refuses a puzzle is one.
-    """
-    context, seen = (
-        chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **more}),
-        Seen(),
-    )
-    context.on("request", lambda request: seen.addresses.append(request.url))
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    page.on("console", lambda message: seen.errors.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: seen.errors.append(f"exception: {error}"))
-    try:
-        page.goto(f"{server.address}{hash}")
-        page.wait_for_selector("#puzzle .cell")
-        yield page
-        refused = [
-            text for text in seen.errors if "the server responded with a status of 400" in text
-        ]
-        assert [text for text in seen.errors if text not in refused] == []
-        assert len(refused) == problems
-        assert all(address.startswith(server.address) for address in seen.addresses)
-    finally:
-        context.close()
-
-
-def type_board(page: Any, text: str, size: int) -> None:
-    """Type a board with the keyboard alone, from its first cell on."""
-    page.focus("#puzzle .cell")
-    for row in range(size):
-        for column in range(size):
-            character = text[row * size + column]
-            if character != ".":
-                page.keyboard.press(character)
-            if column < size - 1:
-                page.keyboard.press("ArrowRight")
-        page.keyboard.press("ArrowDown")
-        page.keyboard.press("Home")
-
-
-def solve(page: Any) -> None:
-    page.click("#solve")
-    page.wait_for_selector("#play:enabled")
-    page.wait_for_selector("#solve:visible")
-
-
-def board(page: Any, where: str = ".answer") -> str:
-    """The symbols of a board, with ``.`` for an empty cell."""
-    cells = page.locator(f"{where} .cell").all_text_contents()
-    return "".join(cell or "." for cell in cells)
 
 
 def test_a_typed_puzzle_is_solved_as_by_trm_solve(chromium: Any, server: Running) -> None:

@@ -1,5 +1,6 @@
 """The commands ``push-hub``, ``import`` and ``export``."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -13,15 +14,24 @@ app = typer.Typer()
 
 NewFolder = Annotated[Path, opt.option(opt.BASICS, "--out DIR", "The new folder.")]
 
+OnnxRuntime = Annotated[
+    Path | None,
+    opt.option(
+        opt.BASICS, "--onnxruntime DIR", "A folder with onnxruntime-web. Default: download it."
+    ),
+]
+
 PUSH_EXAMPLES = """
 trm push-hub --repo USER/NAME                     # the newest run's best
 trm push-hub --repo USER/NAME --ckpt runs/sudoku/a --private
 trm push-hub --repo USER/NAME --dry-run --out card
+trm push-hub --space USER/NAME --ckpt sudoku-6x6  # a page in the browser
 """
 EXPORT_EXAMPLES = """
 trm export --format onnx --out exported
 trm export --format torch-export --ckpt runs/sudoku/a --out exported
 trm export --format published --ckpt USER/NAME --out exported
+trm export --format web --ckpt sudoku-6x6 --out page
 """
 IMPORT_EXAMPLES = """
 trm import step_20000 --task sudoku --out imported
@@ -33,8 +43,15 @@ trm import USER/NAME --out imported
 @opt.with_verbosity
 def push_hub(
     repo: Annotated[
-        str, opt.option(opt.BASICS, "--repo USER/NAME", "The repository; created if missing.")
-    ],
+        str | None,
+        opt.option(opt.BASICS, "--repo USER/NAME", "The repository; created if missing."),
+    ] = None,
+    space: Annotated[
+        str | None,
+        opt.option(
+            opt.BASICS, "--space USER/NAME", "A page with the model in the browser, as a Space."
+        ),
+    ] = None,
     ckpt: opt.Checkpoint = None,
     private: Annotated[
         bool, opt.option(opt.BASICS, "--private", "Create a private repository.")
@@ -50,6 +67,7 @@ def push_hub(
         bool,
         opt.option(opt.BASICS, "--with-training-state", "Include what resuming the run needs."),
     ] = False,
+    onnxruntime: OnnxRuntime = None,
     dry_run: Annotated[
         bool, opt.option(opt.OUTPUT, "--dry-run", "Write the files to a folder, upload nothing.")
     ] = False,
@@ -63,8 +81,9 @@ def push_hub(
     from trm.show.tables import files_table
 
     result = push_hub(
-        ckpt, repo=repo, private=private, revision=revision, tag=tag, license=license,
-        with_training_state=with_training_state, dry_run=dry_run, out=folder,
+        ckpt, repo=repo, space=space, private=private, revision=revision, tag=tag,
+        license=license, with_training_state=with_training_state, onnxruntime=onnxruntime,
+        dry_run=dry_run, out=folder,
     )  # fmt: skip
     out.print(files_table(result.files))
     if result.folder is not None:
@@ -72,7 +91,8 @@ def push_hub(
                         f"for {result.repo}")  # fmt: skip
     else:
         out.print_parts(f"pushed {result.checkpoint}:", f"{result.url}")
-        out.remark(f"next: trm eval --ckpt {result.repo}")
+        if space is None:
+            out.remark(f"next: trm eval --ckpt {result.repo}")
 
 
 @app.command("import", cls=Command, epilog=IMPORT_EXAMPLES)
@@ -103,13 +123,16 @@ def import_(
 def export(
     folder: NewFolder,
     format: Annotated[
-        opt.Format, opt.option(opt.BASICS, "--format KIND", "published, onnx or torch-export.")
+        opt.Format, opt.option(opt.BASICS, "--format KIND", "published, onnx, torch-export or web.")
     ],
     ckpt: opt.Checkpoint = None,
+    onnxruntime: OnnxRuntime = None,
 ) -> None:
-    """Export to the published trainer, ONNX or torch.export."""
+    """Export to the published trainer, ONNX, torch.export or a web page."""
     from trm.publish.import_export import export_checkpoint
 
-    difference = export_checkpoint(ckpt, format=format, out=folder)
+    difference = export_checkpoint(ckpt, format=format, out=folder, onnxruntime=onnxruntime)
     accuracy = "" if difference is None else f", its logits within {difference:.1e} of torch's"
     out.remark(f"wrote {folder}{accuracy}")
+    if format == "web":
+        out.remark(f"next: python -m http.server --directory {shlex.quote(str(folder))}")

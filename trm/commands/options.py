@@ -28,7 +28,7 @@ def _print_version(given: bool) -> None:
 
 
 #: What ``trm export`` writes.
-Format = Literal["published", "onnx", "torch-export"]
+Format = Literal["published", "onnx", "torch-export", "web"]
 
 # The panels of a --help page, in their order. An option without a panel is in the last one.
 BASICS = "Basics"

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from trm.checkpoints.open_checkpoint import locate_checkpoint
-from trm.errors import CheckpointError
+from trm.errors import CheckpointError, InputError
 from trm.inference.model import Model
 from trm.runs.checkpoint import verify_checksums
 
 if TYPE_CHECKING:
     from trm.checkpoints.published.checkpoint import PublishedCheckpoint
 
-Format = Literal["published", "onnx", "torch-export"]
+Format = Literal["published", "onnx", "torch-export", "web"]
 
 
 def import_checkpoint(
@@ -44,7 +44,11 @@ def import_checkpoint(
 
 
 def export_checkpoint(
-    checkpoint: Model | str | Path | None = None, *, format: Format, out: str | Path
+    checkpoint: Model | str | Path | None = None,
+    *,
+    format: Format,
+    out: str | Path,
+    onnxruntime: str | Path | None = None,
 ) -> float | None:
     """Write a checkpoint in another format: ``trm export``.
 
@@ -52,8 +56,10 @@ def export_checkpoint(
         checkpoint: a model, a run folder (its best checkpoint), a checkpoint folder, or one on the
             Hub; the newest run in ``runs/`` by default.
         format: ``published`` for the published trainer; ``onnx`` and ``torch-export`` hold one
-            supervision step, with its state as inputs and outputs.
+            supervision step, with its state as inputs and outputs; ``web`` is a page on which the
+            model thinks in the browser alone.
         out: the new folder.
+        onnxruntime: a folder with onnxruntime-web, for ``web``; it is downloaded by default.
 
     Returns:
         The largest difference between an output of the exported program and of the model, over all
@@ -61,11 +67,14 @@ def export_checkpoint(
 
     Raises:
         CheckpointError: if there is no such checkpoint, or the format cannot express it.
-        InputError: if ``out`` exists.
+        InputError: if ``out`` exists, or there is no onnxruntime-web.
     """
     from trm.checkpoints.published import checkpoint as published
     from trm.publish import export_program
+    from trm.publish.export_web import export_web
 
+    if onnxruntime is not None and format != "web":
+        raise InputError(f"--onnxruntime needs the format web, not {format}. Leave it out.")
     if isinstance(checkpoint, Model):
         checkpoint = checkpoint.path
     located = locate_checkpoint(None if checkpoint is None else str(checkpoint))
@@ -79,6 +88,9 @@ def export_checkpoint(
         verify_checksums(path)
         published.export_published(path, Path(out))
         return None
+    if format == "web":
+        folder = None if onnxruntime is None else Path(onnxruntime)
+        return export_web(path, Path(out), name=Path(located.name).name, onnxruntime=folder)
     return {
         "onnx": export_program.export_onnx,
         "torch-export": export_program.export_torch,

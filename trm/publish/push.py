@@ -9,10 +9,11 @@ from pathlib import Path
 
 from trm import hub
 from trm.checkpoints.open_checkpoint import open_checkpoint
-from trm.errors import CheckpointError, HubError
+from trm.errors import CheckpointError, HubError, InputError
 from trm.hub_names import HubName, parse_name
 from trm.inference.model import Model
 from trm.publish.model_card import model_card
+from trm.publish.space import CARD_FILE, write_space_folder
 from trm.runs.checkpoint import verify_checksums, write_checksums
 from trm.runs.layout import (
     CHECKSUMS_FILE,
@@ -24,7 +25,6 @@ from trm.runs.layout import (
 )
 from trm.storage import atomic_folder, check_new, temporary_folder
 
-CARD_FILE = "README.md"
 #: Files that a checkpoint may lack. A push removes those of an earlier checkpoint.
 OPTIONAL_FILES = (NAMES_FILE, EVALUATION_FILE, f"{STATE_FOLDER}/*")
 
@@ -51,12 +51,14 @@ class PushResult:
 def push_hub(
     checkpoint: Model | str | Path | None = None,
     *,
-    repo: str,
+    repo: str | None = None,
+    space: str | None = None,
     private: bool = False,
     revision: str | None = None,
     tag: str | None = None,
     license: str = "mit",
     with_training_state: bool = False,
+    onnxruntime: str | Path | None = None,
     dry_run: bool = False,
     out: str | Path | None = None,
 ) -> PushResult:
@@ -66,20 +68,29 @@ def push_hub(
         checkpoint: a model, a run folder (its best checkpoint) or a checkpoint folder; the newest
             run in ``runs/`` by default.
         repo: ``USER/NAME``; created if missing.
+        space: ``USER/NAME`` of a Space, in place of a repository: a page on which the model thinks
+            in the browser; created if missing.
         private: create a repository that only its owner can see.
         revision: the branch to push to; created if missing.
         tag: the tag of the commit.
         license: of the weights, as the Hub abbreviates it.
         with_training_state: include what is needed to resume training.
+        onnxruntime: of a Space: a folder with onnxruntime-web; it is downloaded by default.
         dry_run: write the files into a folder instead of uploading them.
         out: the folder of a dry run; default: ``hub/USER/NAME``.
 
     Raises:
         CheckpointError: if there is no such checkpoint, or it is damaged.
         HubError: if the upload fails.
-        InputError: if the folder of a dry run exists.
+        InputError: if the folder of a dry run exists, or arguments contradict each other.
     """
-    name = parse_repository(repo, revision)
+    if (repo is None) == (space is None):
+        raise InputError("give one of --repo USER/NAME and --space USER/NAME.")
+    if space is not None and with_training_state:
+        raise InputError("--with-training-state: a --space has a page only. Leave it out.")
+    if space is None and onnxruntime is not None:
+        raise InputError("--onnxruntime is for a --space. Leave it out.")
+    name = parse_repository(repo or space or "", revision)
     opened = open_checkpoint(checkpoint.path if isinstance(checkpoint, Model) else checkpoint)
     if opened.tensors is not None:
         command = shlex.join(["trm", "import", opened.name, "--out", "imported"])
@@ -87,21 +98,30 @@ def push_hub(
             f"{opened.name} is a checkpoint of the published trainer. Import it first, "
             f"then push --ckpt imported: {command}"
         )
+
+    def write(folder: Path) -> None:
+        if space is None:
+            write_upload_folder(opened.path, folder, name, license, with_training_state)
+        else:
+            runtime = None if onnxruntime is None else Path(onnxruntime)
+            write_space_folder(opened.path, folder, name.repo, license=license, onnxruntime=runtime)
+
     if dry_run:
         folder = Path(out or Path("hub") / name.repo)
         check_new(folder)
-        write_upload_folder(opened.path, folder, name, license, with_training_state)
+        write(folder)
         return PushResult(opened.name, str(name), _file_sizes(folder), folder=folder)
     with temporary_folder() as temporary:
         folder = temporary / "files"
-        write_upload_folder(opened.path, folder, name, license, with_training_state)
+        write(folder)
         url = hub.push(
             folder,
             name,
             message=f"Step {opened.config.step}",
             private=private,
             tag=tag,
-            replaces=OPTIONAL_FILES,
+            replaces=() if space is not None else OPTIONAL_FILES,
+            kind="model" if space is None else "space",
         )
         return PushResult(opened.name, str(name), _file_sizes(folder), url)
 

@@ -17,14 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trm.errors import InputError, TrmError
 from trm.python_calls import in_python
 from trm.reading import parse_json
-from trm.web.catalogue import Catalogue
+from trm.web.catalogue import PAGE, Catalogue
 from trm.web.limits import Limits
 from trm.web.puzzles import draw_puzzle, read_puzzle
 from trm.web.run_curves import new_records, runs_json
 from trm.web.solving import SolveRequest, SolveStream, Solving
 from trm.web.turns import BusyError, Turns
 
-_PAGE = Path(__file__).with_name("page")
 #: The page uses its own files, and nothing else.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -56,7 +55,7 @@ class Page:
 
     def routes(self) -> list[Route]:
         """The addresses."""
-        files = {path.name: path for path in _PAGE.iterdir() if path.is_file()}
+        files = {path.name: path for path in PAGE.iterdir() if path.is_file()}
         return [
             Route("/", _file(files["page.html"])),
             *(Route(f"/{name}", _file(path)) for name, path in files.items()),

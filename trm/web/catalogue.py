@@ -14,6 +14,8 @@ from trm.runs.listing import list_runs
 from trm.runs.run_folder import find_checkpoint, is_run
 from trm.runs.shipped import shipped_models
 
+#: The files of the page.
+PAGE = Path(__file__).with_name("page")
 #: The models that are kept in memory.
 _MOST_LOADED = 4
 

@@ -4,8 +4,10 @@ import { drawCurve, drawFacts } from "./answers.js";
 import { drawBoard, makeEditable } from "./board.js";
 import { demonstration, kindName, KNOWN, makeKind } from "./kinds.js";
 import { showRuns } from "./runs.js";
-import * as server from "./server.js";
 
+// A page that `trm export --format web` wrote has no server. It computes everything itself.
+const isAlone = document.documentElement.hasAttribute("data-alone");
+const server = await import(isAlone ? "./in_browser.js" : "./server.js");
 const $ = (id) => document.getElementById(id);
 const DELAY = 350; // milliseconds that each step stays while it plays
 const state = {
@@ -24,7 +26,7 @@ function listKinds() {
   const title = (kind) => makeKind(modelsOf(kind)[0]).title;
   $("kind").replaceChildren(...kinds.map((kind) => new Option(title(kind), kind)));
   const missing = KNOWN.filter(([name]) => !kinds.some((kind) => kind.startsWith(name)));
-  $("missing").hidden = !missing.length;
+  $("missing").hidden = isAlone || !missing.length;
   $("missing").querySelector("ul").replaceChildren(...missing.map(([, title, command]) => {
     const line = document.createElement("li"), code = document.createElement("code");
     code.textContent = command;
@@ -45,7 +47,7 @@ function chooseKind(kind) {
   $("digits-label").hidden = !state.kind.colour;
   $("difficulty-label").hidden = Boolean(state.kind.colour || state.kind.plain);
   $("heat-text").textContent = state.kind.colour ? "the smaller a colour, the less sure" : "unsure";
-  $("paste-text").textContent = state.kind.colour ? "JSON, or the ID of a task that the model knows" : "As text, CSV or JSON";
+  $("paste-text").textContent = isAlone ? "As text, on one line or drawn" : state.kind.colour ? "JSON, or the ID of a task that the model knows" : "As text, CSV or JSON";
   showDefaults();
   listBrushes();
   listPad();
@@ -142,7 +144,7 @@ async function readAddress() {
   if (!text) return;
   await attempt(async () => {
     const kinds = [...$("kind").options].map((one) => one.value).filter((kind) => kind.split("-")[0] === task);
-    if (!kinds.length) throw new Error(`no model is at hand for ${task}. See: Other puzzles.`);
+    if (!kinds.length) throw new Error(`no model is at hand for ${task}. ${isAlone ? "Type another puzzle." : "See: Other puzzles."}`);
     const puzzle = decoded(text);
     const sized = kinds.find((kind) => Number(kind.split("-")[1]) ** 2 === puzzle.length);
     chooseKind(sized ?? kinds[0]);
@@ -342,11 +344,16 @@ function wire() {
 
 async function drawAnother() {
   $("draw").disabled = true;
-  $("status").textContent = "Drawing a puzzle… the first one takes longer.";
+  $("status").textContent = isAlone ? "" : "Drawing a puzzle… the first one takes longer.";
   const seed = Math.floor(Math.random() * 2 ** 31);
   await usePuzzle(() => server.drawPuzzle($("model").value, $("difficulty").value, seed));
   $("status").textContent = "";
   $("draw").disabled = false;
+}
+
+function hideWhatNeedsAServer() {
+  for (const one of document.querySelectorAll("[data-server]")) one.hidden = true;
+  $("draw").hidden = $("difficulty").hidden = !server.drawsPuzzles();
 }
 
 async function begin() {
@@ -356,6 +363,7 @@ async function begin() {
     if (!state.models.length) throw new Error("no model is at hand. Train one: trm train sudoku --preset mini");
     $("steps").max = state.limits.steps;
     $("samples").max = $("votes").max = state.limits.rollouts;
+    if (isAlone) hideWhatNeedsAServer();
     listKinds();
     const address = location.hash;
     chooseKind($("kind").options[0].value);
