@@ -27,6 +27,7 @@ def ship(run: str, name: str, *data: str) -> None:
     (target / "model.safetensors").chmod(0o644)
     config = json.loads((source / "config.json").read_text())
     config["run"]["data"]["paths"] = None
+    config["run"]["model"]["forward_dtype"] = "auto"
     sources = config["data"]["source"].split(" + ")
     config["data"]["source"] = " + ".join(map(_without_folder, sources))
     (target / "config.json").write_text(json.dumps(config, indent=2) + "\n")

@@ -41,6 +41,7 @@ from trm.runs.checkpoint import (
 from trm.runs.layout import CONFIG_FILE, EVALUATION_FILE, NAMES_FILE, WEIGHTS_FILE
 from trm.runs.run_folder import find_checkpoint, is_run, runs_hint
 from trm.runs.shipped import FOLDER
+from trm.runtime.device import resolve_dtype
 
 
 @dataclass(frozen=True)
@@ -101,14 +102,15 @@ class OpenedCheckpoint:
                 )
 
     def model(self, device: torch.device | str = "cpu") -> RecursiveModel:
-        """The model with its weights.
+        """The model with its weights, in the device's own type if its settings leave that open.
 
         Raises:
             CheckpointError: if the weights are damaged or do not fit the configuration.
         """
         check_model_shapes(self.config, self.shapes(), self.path)
+        config = resolve_dtype(self.config.run, torch.device(device)).model
         try:
-            model = create_model(self.config.run.model, self.config.spec, init_weights=False)
+            model = create_model(config, self.config.spec, init_weights=False)
         except RuntimeError as error:  # the table of rotary positions is not among the tensors
             raise CheckpointError(
                 f"{self.path}: {CONFIG_FILE} makes a model too large for the memory. Use another "

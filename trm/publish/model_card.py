@@ -18,6 +18,7 @@ from trm.runs.checkpoint import (
     read_evaluation,
     read_puzzle_names,
 )
+from trm.runtime.device import resolve_dtype
 from trm.tasks.base import Task
 from trm.tasks.build_command import build_command, recorded_flags
 from trm.tasks.registry import get_task
@@ -140,8 +141,9 @@ def _solve_command(repo: str, puzzle: str) -> str:
 
 def _parameter_counts(config: CheckpointConfig) -> tuple[int, int]:
     """The number of parameters of the network, and of the puzzle embedding."""
+    settings = resolve_dtype(config.run, torch.device("cpu")).model
     with torch.device("meta"):
-        model = create_model(config.run.model, config.spec, init_weights=False)
+        model = create_model(settings, config.spec, init_weights=False)
     table = model.puzzle_embedding
     return model.num_parameters, 0 if table is None else table.weight.numel()
 

@@ -44,6 +44,7 @@ from trm.runs.checkpoint import (
     write_checksums,
 )
 from trm.runs.layout import CONFIG_FILE, NAMES_FILE, WEIGHTS_FILE
+from trm.runtime.device import resolve_dtype
 from trm.storage import atomic_folder, check_new
 
 _NAMES_ADVICE = "Remove it, or get the one of the training data."
@@ -180,6 +181,8 @@ def export_published(checkpoint: Path, out: Path) -> Path:
     """
     check_new(out)
     config, names = read_config(checkpoint), read_puzzle_names(checkpoint)
+    run = resolve_dtype(config.run, torch.device("cpu"))
+    config = config.model_copy(update={"run": run})
     yaml_text = write_yaml(config)
     weights = {name: torch.empty(shape) for name, shape in model_shapes(config).items()}
     load_into(weights, checkpoint / WEIGHTS_FILE)
