@@ -18,7 +18,9 @@ QUICK = [name for name in CHECKS if name not in SLOW]
 OF_A_STEP = [name for name in QUICK if name != "resume"]
 
 
-@pytest.mark.parametrize("kind", ["trm", "hrm", "singlez", "hier6", "transformer", "candidates"])
+@pytest.mark.parametrize(
+    "kind", ["trm", "hrm", "singlez", "hier6", "transformer", "candidates", "conv"]
+)
 def test_a_built_in_kind_passes_the_quick_checks(kind: str) -> None:
     check_model(kind, checks=QUICK)
 
@@ -45,7 +47,15 @@ def test_a_kind_with_many_states_passes_the_slow_checks(check: str) -> None:
 
 def test_all_kinds_are_tested() -> None:
     built_in = [name for name, kind in list_model_kinds().items() if kind.origin == "built in"]
-    assert sorted(built_in) == ["candidates", "hier6", "hrm", "singlez", "transformer", "trm"]
+    assert sorted(built_in) == [
+        "candidates",
+        "conv",
+        "hier6",
+        "hrm",
+        "singlez",
+        "transformer",
+        "trm",
+    ]
 
 
 class MixesRows(TinyRecursiveModel):

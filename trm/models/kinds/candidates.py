@@ -12,15 +12,13 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from trm.config.model import ModelConfig, PuzzleSpec
 from trm.errors import ConfigError
-from trm.models.base import Depth, linear
-from trm.models.layers import Hidden, SwiGLU, rms_norm, silu_glu
-from trm.models.recursion import BlockModel, TwoStateCore
-from trm.models.trm import LatentState
+from trm.models.base import linear
+from trm.models.cell_mixing import CellMixingConfig, CellMixingModel
+from trm.models.layers import Hidden, silu_glu
 
 #: The logit of a token that is no value of a cell.
 NEVER = -1e4
@@ -28,48 +26,12 @@ NEVER = -1e4
 OPEN, GIVEN, EXCLUDED = range(3)
 
 
-class CandidatesConfig(ModelConfig):
+class CandidatesConfig(CellMixingConfig):
     """The settings of a TRM on candidates."""
 
     title: ClassVar[str] = "TRM on candidates"
 
     kind: str = "candidates"
-    hidden_size: int = Field(64, gt=0, le=65_536, description="Size of a candidate's vector.")
-    puzzle_emb_dim: int | None = Field(0, description="0: there is no puzzle embedding.")
-    l_layers: int = Field(2, gt=0, le=100, description="Layers of the network.")
-    h_cycles: int = Field(1, gt=0, le=256, description="Answer updates in a supervision step.")
-    l_cycles: int = Field(2, gt=0, le=256, description="Latent updates before each answer update.")
-    expansion: float = Field(
-        2.0, gt=0, le=100, description="Inner width of a SwiGLU: expansion times hidden_size."
-    )
-    rms_norm_eps: float = Field(
-        1e-5, gt=0, le=1, description="Added to the mean square in RMSNorm."
-    )
-
-    @model_validator(mode="after")
-    def _has_no_puzzle_embedding(self) -> "CandidatesConfig":
-        if self.puzzle_emb_dim != 0:
-            raise ValueError(f"puzzle_emb_dim {self.puzzle_emb_dim}: candidates have none, use 0")
-        return self
-
-    @property
-    def cycles(self) -> tuple[int, int]:
-        """See :attr:`ModelConfig.cycles`."""
-        return self.h_cycles, self.l_cycles
-
-    @property
-    def needs_board(self) -> bool:
-        """See :attr:`ModelConfig.needs_board`."""
-        return True
-
-    @property
-    def layers_text(self) -> str:
-        """See :attr:`ModelConfig.layers_text`."""
-        return f"{self.l_layers} layers"
-
-    def describe(self) -> dict[str, str]:
-        """See :meth:`ModelConfig.describe`."""
-        return {**super().describe(), "cycles": f"h {self.h_cycles}, l {self.l_cycles}"}
 
 
 class CandidateEmbedding(nn.Module):
@@ -137,30 +99,7 @@ class Messages(nn.Module):
         return out
 
 
-class CandidateLayer(nn.Module):
-    """Exchange messages, add, normalise; mix features, add, normalise (post-norm)."""
-
-    def __init__(self, config: CandidatesConfig, spec: PuzzleSpec) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.eps = config.rms_norm_eps
-        self.messages = Messages(width, spec)
-        self.mlp = SwiGLU(width, max(1, round(config.expansion * width)), silu_glu)
-
-    def forward(self, x: Hidden) -> Hidden:
-        x = rms_norm(x + self.messages(x), self.eps)
-        return rms_norm(x + self.mlp(x), self.eps)
-
-
-class CandidateCore(TwoStateCore):
-    """The cycles of a TRM, with layers for candidates."""
-
-    def build_layer(self, config: CandidatesConfig, spec: PuzzleSpec) -> nn.Module:
-        """See :meth:`BlockCore.build_layer`."""
-        return CandidateLayer(config, spec)
-
-
-class CandidateModel(BlockModel):
+class CandidateModel(CellMixingModel):
     """A TRM on candidates; see :class:`~trm.models.base.RecursiveModel`.
 
     The tokens of its state are the candidates, those of a cell next to each other.
@@ -172,10 +111,6 @@ class CandidateModel(BlockModel):
     name = "candidates"
     summary = "A TRM with a vector for each value that a cell may have, for Sudoku."
     config_class: ClassVar[type[ModelConfig]] = CandidatesConfig
-    state_class = LatentState
-
-    config: CandidatesConfig
-    core: TwoStateCore
 
     def build_embedding(self) -> nn.Module:
         """See :meth:`RecursiveModel.build_embedding`."""
@@ -190,11 +125,9 @@ class CandidateModel(BlockModel):
         """See :meth:`RecursiveModel.build_output_head`: one logit for each candidate."""
         return nn.Linear(self.config.hidden_size, 1, bias=False)
 
-    def build_core(self) -> TwoStateCore:
-        """See :meth:`RecursiveModel.build_core`."""
-        config = self.config
-        depth = Depth(config.h_cycles, config.l_cycles)
-        return CandidateCore(config, self.spec, config.l_layers, depth=depth)
+    def build_mixer(self) -> nn.Module:
+        """See :meth:`CellMixingModel.build_mixer`."""
+        return Messages(self.config.hidden_size, self.spec)
 
     @property
     def state_shape(self) -> tuple[int, int]:
@@ -207,7 +140,3 @@ class CandidateModel(BlockModel):
         logits = of_values.new_full((*of_values.shape[:2], self.spec.vocab_size), NEVER)
         logits[..., list(self.spec.interchangeable)] = of_values
         return logits
-
-    def summarize(self, answer: Hidden) -> Float[Tensor, "batch hidden"]:
-        """See :meth:`RecursiveModel.summarize`: the mean of all candidates."""
-        return answer.mean(1)
