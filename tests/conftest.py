@@ -19,7 +19,8 @@ from tests.hub.commands import Commands, Online
 #: Modules whose shapes are checked. Not ``models.layers``, which runs dozens of times a step: its
 #: checks took a quarter of the time of all tests. ``tests/models/test_layers.py`` makes them.
 CHECKED = (
-    "models.best_latent", "models.carry", "models.input_embedding", "models.losses",
+    "models.best_latent", "models.carry", "models.kinds.candidates",
+    "models.kinds.conv", "models.input_embedding", "models.losses",
     "models.puzzle_embedding", "models.trm", "training", "evaluation.loop", "checkpoints",
     "runtime", "inference.latent_noise", "inference.model", "inference.rollout_pool",
     "inference.rollouts", "inference.search", "inference.symmetric_copies",

@@ -1,5 +1,6 @@
 """The speed of training and evaluation, and the share of the device's peak."""
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from trm.evaluation.evaluate import evaluate
 from trm.models import PuzzleSpec, TinyRecursiveModel
 from trm.models.flops import eval_step_flops, train_step_flops
 from trm.runs import layout
-from trm.runtime.peak_flops import matrix_product, measure_peak_flops, utilization
+from trm.runtime.peak_flops import PEAKS_FILE, DevicePeak, matrix_product, measure_peak_flops
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.training.step import METRICS
 from trm.training.step_metrics import StepMetrics
@@ -33,6 +34,23 @@ DEVICES = [
 def model() -> TinyRecursiveModel:
     config = TRMConfig(hidden_size=16, num_heads=1, forward_dtype="float32")
     return TinyRecursiveModel(config, PuzzleSpec(6, 9))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache folder of the machine."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "trm"
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What the next measurements find."""
+    found: list[float] = []
+    monkeypatch.setattr(
+        "trm.runtime.peak_flops.measure_peak_flops", lambda device, dtype: found.pop(0)
+    )
+    return found
 
 
 def spin(seconds: float) -> None:
@@ -77,15 +95,54 @@ def test_the_matrices_are_random_and_the_same_each_time() -> None:
     assert first.float().std() == pytest.approx(8, rel=0.1)  # of 64 products of normal numbers
 
 
-def test_a_rate_as_operations_and_as_a_share() -> None:
-    assert utilization(500.0, step_flops=10**9, peak_flops=4e12) == {"tflops": 0.5, "mfu": 0.125}
+def test_the_fastest_product_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = itertools.cycle([4e-2, 2e-2, 3e-2])
+    monkeypatch.setattr("trm.runtime.peak_flops._seconds", lambda product: next(times))
+    assert measure_peak_flops(CPU, torch.float32) == 2 * 128**3 / 2e-2
+
+
+def test_a_rate_as_operations_and_as_a_share(measured: list[float]) -> None:
+    measured.append(4e12)
+    assert DevicePeak(CPU, torch.float32).utilization(500.0, step_flops=10**9) == {
+        "tflops": 0.5, "mfu": 0.125,
+    }  # fmt: skip
+
+
+def test_the_highest_peak_of_the_machine_is_kept(measured: list[float], cache: Path) -> None:
+    measured.extend([4e12, 1e12, 5e12, 1e12])
+    peaks = [DevicePeak(CPU, torch.float32).flops for _ in range(3)]
+    assert peaks == [4e12, 4e12, 5e12]
+    assert DevicePeak(CPU, torch.float64).flops == 1e12
+    assert len(json.loads((cache / PEAKS_FILE).read_text())) == 2
+
+
+def test_no_share_is_above_one(measured: list[float], cache: Path) -> None:
+    measured.append(1e12)
+    peak = DevicePeak(CPU, torch.float32)
+    assert peak.utilization(2000.0, 10**9) == {"tflops": 2.0, "mfu": 1.0}
+    assert peak.utilization(1000.0, 10**9)["mfu"] == 0.5
+    assert list(json.loads((cache / PEAKS_FILE).read_text()).values()) == [2e12]
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"a": "fast"}', None])
+def test_a_cache_that_cannot_be_used_is_done_without(
+    measured: list[float], cache: Path, damage: str | None
+) -> None:
+    measured.append(1e12)
+    if damage is None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.write_text("a file, not a folder")
+    else:
+        cache.mkdir(parents=True)
+        (cache / PEAKS_FILE).write_text(damage)
+    assert DevicePeak(CPU, torch.float32).flops == 1e12
 
 
 @pytest.mark.parametrize("group", [SINGLE_PROCESS, ProcessGroup(0, 2)], ids=["alone", "one of two"])
 def test_a_window_says_what_each_process_computed(
     model: TinyRecursiveModel, group: ProcessGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trm.training.step_metrics.measure_peak_flops", lambda device, dtype: 2e9)
+    monkeypatch.setattr("trm.runtime.peak_flops.measure_peak_flops", lambda device, dtype: 2e15)
     flops = train_step_flops(model.config, model.spec)
     step_metrics = StepMetrics(model, 0, 0.0, 6, group, lambda step: step * flops)
     for _ in range(3):
@@ -93,7 +150,7 @@ def test_a_window_says_what_each_process_computed(
     found = step_metrics.summarize(3, 10)
     done = found["samples_per_s"] / group.size * 2 * flops  # the mean of steps 1, 2 and 3
     assert found["tflops"] == pytest.approx(done / 1e12)
-    assert found["mfu"] == pytest.approx(done / 2e9)
+    assert found["mfu"] == pytest.approx(done / 2e15)
 
 
 def test_the_share_of_time_that_went_into_batches(model: TinyRecursiveModel) -> None:
@@ -124,7 +181,8 @@ def test_a_gpu_that_is_busy_waits_for_nothing(
             return len(steps) != 1
 
     monkeypatch.setattr(TinyRecursiveModel, "device", torch.device("cuda"))
-    monkeypatch.setattr("trm.training.step_metrics.measure_peak_flops", lambda device, dtype: 1e9)
+    monkeypatch.setattr("trm.runtime.peak_flops.measure_peak_flops", lambda device, dtype: 1e9)
+    monkeypatch.setattr("trm.runtime.peak_flops.device_name", str)
     monkeypatch.setattr(torch.cuda, "Event", Event)
     step_metrics = StepMetrics(model, 0, 0.0, 6, SINGLE_PROCESS, lambda step: 1)
     waited = []

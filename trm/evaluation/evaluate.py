@@ -30,7 +30,7 @@ from trm.inference.options import InferenceOptions
 from trm.models.flops import eval_step_flops
 from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runtime.device import compile_network, device_errors
-from trm.runtime.peak_flops import measure_peak_flops, utilization
+from trm.runtime.peak_flops import DevicePeak
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.storage import Paths, as_paths, check_writable
 from trm.tasks.build_command import check_folders
@@ -169,7 +169,7 @@ def evaluate(
         stack.enter_context(device_errors())
         stack.enter_context(_mean_embedding(model, dataset, reset_puzzle_embedding))
         compile_network(network, compile)
-        peak_flops = measure_peak_flops(network.device, network.dtype)
+        peak = DevicePeak(network.device, network.dtype)
         started = time.perf_counter()
         each = 3 * dataset.meta.seq_len if unfinished else 0  # bytes of an answer in its file
         num_known = len(rows) - len(missing)
@@ -211,7 +211,7 @@ def evaluate(
     speed = {
         "seconds": seconds,
         "samples_per_s": num_new / seconds,
-        **utilization(num_steps / seconds, step_flops, peak_flops),
+        **peak.utilization(num_steps / seconds, step_flops),
     }
     provenance: Provenance | None = None
     if group.is_first:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trm.models import RecursiveModel
-from trm.runtime.peak_flops import measure_peak_flops, utilization
+from trm.runtime.peak_flops import DevicePeak
 from trm.runtime.process_group import ProcessGroup
 from trm.training.step import METRICS
 
@@ -45,7 +45,7 @@ class StepMetrics:
         self._has_continue_loss = model.config.continues
         # All processes measure at the same time, as they train at the same time: they may share a
         # CPU.
-        self._peak_flops = measure_peak_flops(model.device, model.dtype)
+        self._peak = DevicePeak(model.device, model.dtype)
         self._last_step: torch.cuda.Event | None = None
         if model.device.type == "cuda":
             self._last_step = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -119,7 +119,7 @@ class StepMetrics:
             **averages,
             "num_halted": int(num_halted),
             "samples_per_s": rate,
-            **utilization(rate / self._group.size, flops, self._peak_flops),
+            **self._peak.utilization(rate / self._group.size, flops),
             "input_share": input_share,
             "eta_s": (total - step) * seconds / steps,
             "elapsed_s": self.elapsed,
