@@ -30,5 +30,5 @@ def onnxruntime_web() -> Path:
     here = Path(__file__).parents[2] / "node_modules"
     folder = Path(os.environ.get("ONNXRUNTIME_WEB") or here)
     if not folder.is_dir():
-        pytest.skip("no onnxruntime-web here: npm install onnxruntime-web, or ONNXRUNTIME_WEB=DIR")
+        pytest.skip("no onnxruntime-web here: npm install --no-save onnxruntime-web")
     return folder

@@ -47,6 +47,7 @@ self.onmessage = async ({ data: [name, value] }) => {
   try {
     self.postMessage({ value: await calls[name](value) });
   } catch (error) {
-    self.postMessage({ error: `the model cannot be computed here: ${String(error.message ?? error).split("\n")[0]}. Try another browser.` });
+    const reason = String(error.message ?? error).split("\n")[0].slice(0, 120);
+    self.postMessage({ error: `the model cannot be computed here: ${reason}. Copy the whole folder, or try another browser.` });
   }
 };
