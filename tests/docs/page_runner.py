@@ -23,6 +23,7 @@ import pytest
 
 from tests.docs.page_commands import Block, Command
 from tests.hub.commands import Commands, Done
+from trm.commands.solve import NOT_VALID
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "hf_alice"  # of the small Hub
@@ -183,10 +184,13 @@ class Shell:
         text = "\n".join(command.output or ())
         expected = 1 if re.search(r"^trm: error: ", text, re.M) else 0
         problem = f"{_place(block)}\n$ {command.text}\n{done.stdout}{done.stderr}"
-        if done.returncode != expected:
+        code = done.returncode
+        if code == NOT_VALID and self._was_shortened:
+            code = 0  # a model that hardly trained has no valid answer
+        if code != expected:
             pytest.fail(problem, pytrace=False)
         if text:
-            self._compare(command, block, Done(done.returncode, done.stdout, done.stderr), problem)
+            self._compare(command, block, Done(code, done.stdout, done.stderr), problem)
 
     def _compare(self, command: Command, block: Block, done: Done, problem: str) -> None:
         of_a_model = bool(re.search(rf"\btrm ({'|'.join(OF_A_MODEL)})\b", command.text))

@@ -33,7 +33,7 @@ def show_solution(
     """Draw the steps of a solution: of each try, until its answer is valid.
 
     A terminal with colours shows one board that changes, and then keeps the last one. Elsewhere,
-    each step that changes the board is printed.
+    each step that changes the board is printed; of further tries, only a valid answer.
 
     Args:
         console: where to draw.
@@ -52,9 +52,9 @@ def show_solution(
     for attempt in attempts:
         again = f"{title}, effort {attempt.level}" if attempt.level else title
         view = _BoardView(console, task, puzzle, attempt.num_steps, again)
-        if not is_live:
+        if not is_live and not tried:
             seen = _print_changes(console, task, puzzle, attempt.steps, again)
-        elif delay is None or console.is_quiet:
+        elif not is_live or delay is None or console.is_quiet:
             seen = tuple(attempt.steps)
         else:
             seen = view.show(attempt.steps, delay)
@@ -64,6 +64,9 @@ def show_solution(
     solution = choose_solution(tried)
     if is_live:
         console.print(view.drawn(solution.steps[-1], None, whole=True))
+    elif solution.valid and len(tried) > 1:
+        console.print(again, style="bold")
+        _print_board(console, task.render(solution.steps[-1].board, given=puzzle.tokens))
     return solution
 
 
