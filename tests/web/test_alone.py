@@ -104,10 +104,11 @@ def test_the_answers_of_20_puzzles_are_those_of_torch(
     alone: Page = request.getfixturevalue(name)
     puzzles = alone.puzzles[:20]
     assert len(set(puzzles)) == 20
+    steps = alone.model.config.model.halt_max_steps  # given, so that it thinks once
     with opened(chromium, alone) as page:
         for puzzle in puzzles:
             *lines, end = page.evaluate(_STEPS, puzzle)
-            solution = alone.model.solve(puzzle)
+            solution = alone.model.solve(puzzle, steps=steps)
             assert [line["tokens"] for line in lines] == [s.board.tolist() for s in solution.steps]
             halts = [step.halt_probability for step in solution.steps]
             assert [line["halt"] for line in lines] == pytest.approx(halts, abs=1e-3)
