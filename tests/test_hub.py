@@ -141,6 +141,8 @@ def test_the_numbers_are_those_of_the_checkpoint_here(
     assert local["metrics"]["cell_accuracy"]["value"] > 0
     assert local.pop("checkpoint") == str(here)
     assert remote.pop("checkpoint") == "alice/demo"
+    command = local["provenance"].pop("command").replace(str(here), "alice/demo")
+    assert remote["provenance"].pop("command") == command
     assert remote == local
 
 

@@ -167,7 +167,7 @@ def test_a_run_that_cannot_fit_is_refused_before_anything_is_made(
     command = ("train", "sudoku", *TINY, "--data", mini_data)
     refused = trm(*command)
     assert refused.code == 1
-    needs = r"a training step needs about [\d.]+ KiB of memory, there are 97\.7 KiB\. Use .*\n"
+    needs = r"a training step needs about [\d.]+ [KM]iB of memory, there are 97\.7 KiB\. Use .*\n"
     assert re.fullmatch("trm: error: " + needs, refused.err)
     assert list(tmp_path.iterdir()) == []
     planned = trm(*command, "--dry-run")  # perhaps for another machine
