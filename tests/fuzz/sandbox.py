@@ -18,6 +18,7 @@ from unittest import mock
 
 import trm
 from trm.cli import run
+from trm.commands.solve import NOT_VALID
 from trm.web.server import PageServer
 
 #: Seconds of computing after which a command line is considered to hang. It may wait for longer,
@@ -105,7 +106,8 @@ class Sandbox:
 def output_problems(outcome: Outcome) -> list[str]:
     """What is wrong with the exit code and the texts of a command line that ended by itself."""
     problems = []
-    if outcome.code not in (0, 1, 2):
+    says_so = "no valid answer found" in outcome.out or '"valid": false' in outcome.out
+    if outcome.code not in (0, 1, 2) and not (outcome.code == NOT_VALID and says_so):
         problems.append(f"code {outcome.code}")
     text = outcome.out + outcome.err
     if "Traceback (most recent" in text or "Exception ignored" in text:
@@ -117,8 +119,8 @@ def output_problems(outcome: Outcome) -> list[str]:
         problems.append(f"control {''.join(wild)!r}")
     lines = outcome.err.splitlines()
     errors = [number for number, line in enumerate(lines) if line.startswith("trm: error:")]
-    if outcome.code == 0 and errors:
-        problems.append("error although the exit code is 0")
+    if outcome.code in (0, NOT_VALID) and errors:
+        problems.append(f"error although the exit code is {outcome.code}")
     if outcome.code in (1, 2) and errors != [len(lines) - 1]:
         problems.append(f"lines not one error at the end but {lines[-3:]!r:.300}")
     return problems

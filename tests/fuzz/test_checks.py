@@ -15,7 +15,9 @@ ERROR = "trm: error: x. Do y.\n"
     [
         (0, "a table\n", "progress\n", ""),
         (1, "", f"a note\n{ERROR}", ""),
-        (3, "", ERROR, "code"),
+        (4, "", ERROR, "code"),
+        (3, "", "", "code"),
+        (3, "no valid answer found; the best board is 1\n", "", ""),
         (1, "", "", "lines"),
         (1, "", f"{ERROR}second line\n", "lines"),
         (2, "", ERROR * 2, "lines"),
