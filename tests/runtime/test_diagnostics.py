@@ -58,4 +58,6 @@ def test_missing_packages_of_an_extra_are_named(monkeypatch: pytest.MonkeyPatch)
     found = findings()
     assert found["extra wandb"].advice == "To use it: pip install wandb"
     assert found["extra cuda"].advice == "Not needed without an NVIDIA GPU."
-    assert optional_packages().keys() == {"cuda", "onnx", "plot", "tensorboard", "trackio", "wandb"}
+    assert optional_packages().keys() == {
+        "cuda", "onnx", "plot", "tensorboard", "trackio", "wandb", "web",
+    }  # fmt: skip
