@@ -98,11 +98,6 @@ class ModelConfig(SettingsGroup):
         return False
 
     @property
-    def rotates(self) -> bool:
-        """Whether the attention has rotary positions."""
-        return False
-
-    @property
     def continues(self) -> bool:
         """Whether the continue logits are trained, which takes another forward pass."""
         return False
@@ -189,7 +184,7 @@ class BlockConfig(ModelConfig):
 
     @property
     def rotates(self) -> bool:
-        """See :attr:`ModelConfig.rotates`."""
+        """Whether the attention has rotary positions."""
         return self.pos_encodings in ("rope", "rope2d") and not self.has_mlp_mixer
 
     @property

@@ -38,8 +38,7 @@ class BlockCore(nn.Module):
         if num_answer_layers:
             self.answer_layers = self._build_layers(config, spec, num_answer_layers)
         table = None
-        if config.rotates:
-            assert isinstance(config, BlockConfig)
+        if isinstance(config, BlockConfig) and config.rotates:
             table = _rotary(config, spec)
         self.register_buffer("cos", table[0] if table else None, persistent=False)
         self.register_buffer("sin", table[1] if table else None, persistent=False)
