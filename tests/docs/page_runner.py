@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ import pytest
 from tests.docs.page_commands import Block, Command
 from tests.hub.commands import Commands, Done
 from trm.commands.solve import NOT_VALID
+from trm.models.registry import get_model_class
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "hf_alice"  # of the small Hub
@@ -215,7 +217,7 @@ class Shell:
         variables = {"COLUMNS": "80", **given["variables"]}
         token = variables.pop("HF_TOKEN", None) or None
         if arguments[:1] == ["train"] and SMALL_SETTINGS not in arguments:
-            variables = {**SMALL_RUN, **variables}
+            variables = {**_small_run(arguments, Path(given["folder"])), **variables}
             self._was_shortened = True
         return self._commands.run(
             arguments, Path(given["folder"]), token, stdin=given["stdin"], variables=variables
@@ -254,6 +256,21 @@ class _Server(socketserver.UnixStreamServer):
 
 
 _BIN = str(Path(sys.executable).parent)
+
+
+def _small_run(arguments: list[str], folder: Path) -> dict[str, str]:
+    """The settings of a small run, without those that its kind of model has not."""
+    kind = "trm"
+    if "--config" in arguments:
+        recipe = tomllib.loads((folder / arguments[arguments.index("--config") + 1]).read_text())
+        kind = recipe.get("model", {}).get("kind", kind)
+    known = get_model_class(kind).config_class.model_fields
+    prefix = "TRM_MODEL__"
+    return {
+        name: value
+        for name, value in SMALL_RUN.items()
+        if not name.startswith(prefix) or name.removeprefix(prefix).lower() in known
+    }
 
 
 def _limited(arguments: list[str], most: Mapping[str, int], *, add: bool) -> list[str]:

@@ -24,6 +24,7 @@ from trm import settings
 from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.checkpoints.published.checkpoint import import_published
 from trm.cli import run
+from trm.commands.solve import NOT_VALID
 from trm.config import GROUPS, RunConfig, setting_names
 from trm.data import DatasetMeta
 from trm.publish.model_card import model_card
@@ -321,7 +322,7 @@ def test_the_card_has_a_puzzle_of_the_data(
     (command,) = re.findall(r"`trm (solve --ckpt alice/demo .*)` shows how", card.content)
     arguments = shlex.split(command)
     if arguments[-1] != "FILE":
-        assert trm("solve", "--ckpt", folder, *arguments[3:]).code == 0
+        assert trm("solve", "--ckpt", folder, *arguments[3:]).code in {0, NOT_VALID}
 
 
 def test_an_import_names_its_origin_and_no_command(tmp_path: Path) -> None:

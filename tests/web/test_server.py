@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.from_thread import start_blocking_portal
 from starlette.types import Message
 
 import trm
@@ -243,7 +244,8 @@ def test_a_client_that_does_not_read_ends_its_solve(trained_run: Path, no_runs: 
             stream = SolveStream(turns, Solving(catalogue, request, Limits()), send_seconds=0.1)
             await stream({"type": "http", "asgi": {}}, receive, send)
 
-    anyio.run(answer)
+    with start_blocking_portal() as portal:  # a thread: Playwright's loop may run in this one
+        portal.call(answer)
     assert turns.inside == 0
 
 
