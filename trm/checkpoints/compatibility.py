@@ -25,14 +25,19 @@ class TrainedOn:
     data: DatasetMeta
     names: PuzzleNames | None
 
-    def check(self, dataset: Dataset) -> None:
-        """Refuse puzzles of another length or vocabulary.
+    def check(self, dataset: Dataset, *, any_length: bool = False) -> None:
+        """Refuse puzzles of another vocabulary, or of another length.
+
+        Args:
+            dataset: the puzzles.
+            any_length: whether the weights fit puzzles of this length too.
 
         Raises:
             CheckpointError: saying how they differ.
         """
+        length = self.data.seq_len if not any_length else dataset.meta.seq_len
         for quantity, given, trained in (
-            ("puzzles of length", dataset.meta.seq_len, self.data.seq_len),
+            ("puzzles of length", dataset.meta.seq_len, length),
             ("a vocabulary of size", dataset.meta.vocab_size, self.data.vocab_size),
             ("the vocabulary", dataset.meta.vocabulary, self.data.vocabulary),
         ):

@@ -122,7 +122,6 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
         CheckpointError, HubError: if there is no such checkpoint, or it does not fit.
     """
     stored, task = _opened(config), get_task(config.task)
-    stored.trained_on.check(dataset)
     with torch.device("meta"):
         model = create_model(
             config.model, puzzle_spec(dataset.meta, config.model), init_weights=False
@@ -134,6 +133,13 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
         messages.append(remark.strip())
     expected = expected_shapes(model.state_dict())
     found = stored.shapes()
+    stored.trained_on.check(dataset, any_length=expected == found)
+    length, trained = dataset.meta.seq_len, stored.config.data.seq_len
+    if length != trained:
+        messages.append(
+            f"--init-from {stored.name} was trained on puzzles of {trained} cells, these have "
+            f"{length}."
+        )
     expected.pop(_LATENTS, None)
     found.pop(_LATENTS, None)
     if PUZZLE_EMBEDDING in expected and PUZZLE_EMBEDDING in found:
