@@ -272,3 +272,23 @@ def test_made_up_answers_are_voted_on(
     measured = module("vote", monkeypatch).run("tasks")
     assert measured[0] > 0
     assert 10e6 < measured[1] < 4e9
+
+
+def test_answers_are_checked_by_other_means(tmp_path: Path, run: Run) -> None:
+    file = tmp_path / "answers.json"
+    printed = run("answers.py", "--generate", "3", "--effort", "0", "1", "--json", str(file))
+    assert "0 answers marked as valid are wrong" in printed
+    rows = json.loads(file.read_text())
+    assert [(row["source"], row["effort"], row["count"]) for row in rows] == [
+        ("generated", 0, 3), ("generated", 1, 3)
+    ]  # fmt: skip
+    assert all(row["solved"] <= 3 and row["wrong"] == 0 for row in rows)
+
+
+def test_a_wrong_answer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = module("answers", monkeypatch)
+    solution = "417369825632158947958724316825437169791586432346912758289643571573291684164875293"
+    puzzle = "4.....8.5.3..........7......2.....6.....8.4......1.......6.3.7.5..2.....1.4......"
+    assert answers.only_solution(puzzle) == solution
+    assert answers.only_solution("." * 81) is None
+    assert answers.only_solution("11" + "." * 79) is None

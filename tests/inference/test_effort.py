@@ -30,22 +30,24 @@ def hard(model: trm.Model, mini_data: Path) -> list[str]:
 
 
 def test_levels_end_at_valid_boards_and_take_multiples_of_the_own_steps() -> None:
-    levels = options_of_levels(SolveOptions(effort=MOST_EFFORT), 16)
-    assert len(levels) == 1 + MOST_EFFORT
-    assert not levels[0].until_valid
-    for level in levels[1:]:
-        assert level.until_valid
-        assert level.steps is not None
-        assert level.steps % 16 == 0
-        assert level.steps > 16
-    work = [(level.steps or 16) * level.rollouts for level in levels]
-    assert work == sorted(set(work))
-    assert len(options_of_levels(SolveOptions(), 16)) == 1 + DEFAULT_EFFORT
-    assert len(options_of_levels(SolveOptions(effort=0), 16)) == 1
+    for can_guess in (False, True):
+        levels = options_of_levels(SolveOptions(effort=MOST_EFFORT), 16, can_guess=can_guess)
+        assert len(levels) == 1 + MOST_EFFORT
+        assert not levels[0].until_valid
+        for level in levels[1:]:
+            assert level.until_valid
+            assert level.steps is not None
+            assert level.steps % 16 == 0
+        work = [(one.steps or 16) * one.rollouts * max(one.guesses, 1) for one in levels]
+        assert work == sorted(set(work))
+        assert any(level.guesses for level in levels) == can_guess
+        default = options_of_levels(SolveOptions(), 16, can_guess=can_guess)
+        assert len(default) == 1 + DEFAULT_EFFORT
+        assert len(options_of_levels(SolveOptions(effort=0), 16, can_guess=can_guess)) == 1
 
 
 def test_whoever_says_how_to_think_gets_one_try(model: trm.Model) -> None:
-    assert len(options_of_levels(SolveOptions(steps=3), 16)) == 1
+    assert len(options_of_levels(SolveOptions(steps=3), 16, can_guess=True)) == 1
     with pytest.raises(ConfigError, match=r"^effort=1 decides how to think, and so does steps=3"):
         model.solve(SOLVED, steps=3, effort=1)
 

@@ -1,5 +1,6 @@
 """Tensors in safetensors files: written, read whole or in part, and checked."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import safetensors
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from trm.errors import CheckpointError
 from trm.reading import FileReader
@@ -189,3 +190,12 @@ def check_shapes(
             f"{path} has the tensor {display_name(extra[0])}, for which {settings} has no place. "
             f"{advice}"
         )
+
+
+def weights_digest(model: nn.Module) -> str:
+    """A digest of a model's weights. It does not depend on how they are stored."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

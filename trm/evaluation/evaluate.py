@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trm.checkpoints.tensors import weights_digest
 from trm.data import (
     VALIDATION,
     Dataset,
@@ -25,7 +26,7 @@ from trm.evaluation.report import Report
 from trm.evaluation.report_page import page_in, write_page
 from trm.evaluation.time_limit import TimeLimit
 from trm.evaluation.unfinished import UnfinishedEvaluation
-from trm.inference.model import Model, load, weights_digest
+from trm.inference.model import Model, load
 from trm.inference.options import InferenceOptions
 from trm.models.flops import eval_step_flops
 from trm.models.puzzle_embedding import mean_puzzle_embedding
@@ -144,7 +145,7 @@ def evaluate(
             digest=dataset.meta.digest,
             checkpoint=model.name,
             step=model.checkpoint.step,
-            weights=weights_digest(model) if group.is_first else "",
+            weights=weights_digest(model.network) if group.is_first else "",
             reset_puzzle_embedding=reset_puzzle_embedding,
             **checked.model_dump(),
         )

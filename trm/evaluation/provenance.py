@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
+from trm.checkpoints.tensors import weights_digest
 from trm.config import MOST_EXAMPLES, MOST_STEPS, Frozen
 from trm.data import VALIDATION, Dataset, Split, num_eval_examples
-from trm.inference.model import Model, weights_digest
+from trm.inference.model import Model
 from trm.inference.options import InferenceOptions
 from trm.runtime.environment import code_commit, device_name
 from trm.tasks.base import Task
@@ -139,7 +140,7 @@ def provenance_of(
         max_examples=max_examples,
         batch_size=batch_size,
         reset_puzzle_embedding=reset_puzzle_embedding,
-        weights=weights_digest(model),
+        weights=weights_digest(model.network),
         parameters=network.num_parameters,
         seed=model.config.train.seed,
         trained_on=model.checkpoint.data.digest,

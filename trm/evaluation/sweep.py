@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import ConfigDict
 
+from trm.checkpoints.tensors import weights_digest
 from trm.config import Frozen
 from trm.errors import ConfigError, InputError
 from trm.evaluation.evaluate import data_folders, default_max_examples, evaluate
 from trm.evaluation.report import Report
 from trm.html_text import table_html
-from trm.inference.model import Model, load, weights_digest
+from trm.inference.model import Model, load
 from trm.inference.options import InferenceOptions
 from trm.models.flops import eval_step_flops
 from trm.reading import FileReader
@@ -251,7 +252,7 @@ def _empty_sweep(model: Model, data: Paths, split: str, max_examples: int | None
         checkpoint=model.name,
         step=model.checkpoint.step,
         trained_steps=model.network.config.halt_max_steps,
-        weights=weights_digest(model),
+        weights=weights_digest(model.network),
         task=model.task.name,
         data=paths,
         digest=dataset.meta.digest,

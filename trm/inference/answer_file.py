@@ -14,6 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from trm.checkpoints.tensors import weights_digest
 from trm.config import Frozen
 from trm.errors import InputError
 from trm.inference.answer_formats import (
@@ -23,7 +24,7 @@ from trm.inference.answer_formats import (
     StoredAnswer,
 )
 from trm.inference.file_lock import lock_file
-from trm.inference.model import Model, weights_digest
+from trm.inference.model import Model
 from trm.inference.options import SolveOptions
 from trm.inference.solution import Solution
 from trm.reading import FileReader
@@ -239,7 +240,7 @@ class AnswerFile:
         return {
             "task": self._model.task.name,
             "checkpoint": self._model.name,
-            "weights": weights_digest(self._model),
+            "weights": weights_digest(self._model.network),
             **({"thinking": options} if options else {}),
         }
 
@@ -262,7 +263,7 @@ class AnswerFile:
         if about is None:
             if not counts.num_rows:  # not even half a line of ours comes without that file
                 raise self._mismatch("has no answers in it")
-        elif about.weights != weights_digest(self._model):
+        elif about.weights != weights_digest(self._model.network):
             raise self._mismatch(
                 f"has the answers of {about.checkpoint}, not of {self._model.name}"
             )

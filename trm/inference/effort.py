@@ -14,6 +14,12 @@ _LEVELS: tuple[dict[str, Any], ...] = (
     {"steps": 4, "samples": 8},
     {"steps": 8, "samples": 16, "votes": 2},
 )
+#: The same where a cell can be filled in by a guess.
+_LEVELS_WITH_GUESSES: tuple[dict[str, Any], ...] = (
+    {"steps": 1, "guesses": 16},
+    {"steps": 2, "guesses": 64},
+    {"steps": 8, "samples": 16, "votes": 2},
+)
 
 
 @dataclass(frozen=True)
@@ -33,17 +39,23 @@ class Attempt:
     level: int = 0
 
 
-def options_of_levels(options: SolveOptions, own_steps: int) -> list[SolveOptions]:
+def options_of_levels(
+    options: SolveOptions, own_steps: int, *, can_guess: bool
+) -> list[SolveOptions]:
     """The options of each level of effort, those of the first try before them.
 
     Args:
-        options: as given. Whoever says how to think gets that, and no other try.
+        options: as given. Whoever says how to think gets that, and no other try; only guesses need
+            one without them before.
         own_steps: the supervision steps that the model was trained with.
+        can_guess: whether a cell can be filled in by a guess.
     """
+    if options.guesses:
+        return [options.model_copy(update={"guesses": 0}), options]
     effort = options.effort
     if effort is None:
         effort = 0 if options.says_how else DEFAULT_EFFORT
-    levels = _LEVELS[:effort]
+    levels = (_LEVELS_WITH_GUESSES if can_guess else _LEVELS)[:effort]
     again = [level | {"steps": own_steps * level["steps"]} for level in levels]
     return [options, *(SolveOptions(until_valid=True, **level) for level in again)]
 

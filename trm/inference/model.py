@@ -1,6 +1,5 @@
 """A trained model that solves puzzles."""
 
-import hashlib
 import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from trm.config import RunConfig
 from trm.errors import CheckpointError, InputError
 from trm.html_text import table_html
 from trm.inference.effort import Attempt, choose_solution, options_of_levels
+from trm.inference.guesses import guess_cells
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import SolveOptions
 from trm.inference.puzzle_file import without_comments
@@ -262,7 +262,8 @@ class Model:
         tried: list[list[Solution]] = [[] for _ in puzzles]
         remaining = list(range(len(puzzles)))
         for level in levels:
-            solutions = self._solve_once([puzzles[number] for number in remaining], level)
+            lasts = [tried[number][0].steps[-1] for number in remaining if tried[number]]
+            solutions = self._solve_once([puzzles[number] for number in remaining], level, lasts)
             for number, solution in zip(remaining, solutions, strict=True):
                 tried[number].append(solution)
             remaining = [number for number in remaining if tried[number][-1].valid is False]
@@ -270,9 +271,11 @@ class Model:
                 break
         return [choose_solution(own) for own in tried]
 
-    def _solve_once(self, puzzles: Sequence[Puzzle], options: SolveOptions) -> list[Solution]:
+    def _solve_once(
+        self, puzzles: Sequence[Puzzle], options: SolveOptions, lasts: Sequence[SolutionStep]
+    ) -> list[Solution]:
         steps: list[list[SolutionStep]] = [[] for _ in puzzles]
-        for found in self._search(puzzles, options).steps():
+        for found in self._search(puzzles, options, lasts).steps():
             for number, step in found.items():
                 steps[number].append(step)
         return [
@@ -287,15 +290,21 @@ class Model:
             ConfigError: if an option is unknown or out of range, or they contradict each other.
             InputError: if the model was not trained on a puzzle of this name.
         """
-        levels = self._levels(puzzle, SolveOptions.of(**options))
-        for number, level in enumerate(levels):
-            steps = (found[0] for found in self._search([puzzle], level).steps())
+        first: list[SolutionStep] = []
+        for number, level in enumerate(self._levels(puzzle, SolveOptions.of(**options))):
+            steps = (found[0] for found in self._search([puzzle], level, first[-1:]).steps())
             most = level.steps or self.config.model.halt_max_steps
-            yield Attempt(steps, most, level, number)
+            yield Attempt(steps if number else _recorded(steps, first), most, level, number)
 
     def _levels(self, puzzle: Puzzle, options: SolveOptions) -> list[SolveOptions]:
         """The options of each level of effort."""
-        levels = options_of_levels(options, self.config.model.halt_max_steps)
+        can_guess = bool(self._values)
+        if options.guesses and not can_guess:
+            raise InputError(
+                f"--guesses {options.guesses}: in task {self.task.name} no cell can be filled in "
+                "by a guess. Use --samples."
+            )
+        levels = options_of_levels(options, self.config.model.halt_max_steps, can_guess=can_guess)
         if self.task.is_valid(puzzle.tokens, puzzle.tokens) is not None:
             return levels
         if options.effort or options.until_valid:
@@ -305,6 +314,11 @@ class Model:
                 "right. Leave it out."
             )
         return levels[:1]
+
+    @property
+    def _values(self) -> tuple[int, ...]:
+        """The tokens that a guess may fill in."""
+        return self.task.interchangeable(self.checkpoint.data)
 
     def solve_steps(self, puzzle: Any, **options: Any) -> Iterator[SolutionStep]:
         """Solve one puzzle step by step; see :meth:`solve`. It may be parsed already.
@@ -318,8 +332,17 @@ class Model:
         attempt = next(self.attempts(self.puzzle_of(puzzle), **options))
         return iter(attempt.steps)
 
-    def _search(self, puzzles: Sequence[Puzzle], options: SolveOptions) -> Search:
-        options = options.resolved
+    def _search(
+        self, puzzles: Sequence[Puzzle], options: SolveOptions, lasts: Sequence[SolutionStep]
+    ) -> Search:
+        """Solve puzzles together. ``lasts`` are the last steps of first answers, for guesses."""
+        options, guesses = options.resolved, None
+        if options.guesses:
+            copies_of = [
+                guess_cells(puzzle.tokens, last, self._values, options.guesses)
+                for puzzle, last in zip(puzzles, lasts, strict=True)
+            ]
+            guesses = list(np.stack(copies_of, axis=1))
         augmentation = self.task.augmentation(self.checkpoint.data, "test")
         copies = SymmetricCopies(augmentation, options.votes, augmented=self.names is not None)
         if options.noise and (self._noise is None or self._noise.scale != options.noise):
@@ -333,6 +356,7 @@ class Model:
             copies,
             self._noise if options.noise else None,
             self.config.train.loss,
+            guesses,
         )
 
 
@@ -359,16 +383,14 @@ def load(
     return Model(stored.model(pick_device(str(device))), stored)
 
 
+def _recorded(steps: Iterable[SolutionStep], seen: list[SolutionStep]) -> Iterator[SolutionStep]:
+    """The steps as they are taken, each put into a list."""
+    for step in steps:
+        seen.append(step)
+        yield step
+
+
 def _rows_hint(given: list[object]) -> str:
     """What to say if the texts of a list look like the rows of one board; else nothing."""
     is_square = all(isinstance(row, str) and len(row) == len(given) > 1 for row in given)
     return ' If these are the rows of one board, join them: "\\n".join(rows).' if is_square else ""
-
-
-def weights_digest(model: Model) -> str:
-    """A digest of a model's weights. It does not depend on how they are stored."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -186,12 +186,20 @@ class SolveOptions(InferenceOptions):
 
     Attributes:
         until_valid: end at the first step at which a rollout has a valid board, and take that.
+        guesses: if the answer breaks the rules, solve so many copies of the puzzle, each with one
+            more cell filled in by a guess, until one of them is valid; see
+            :mod:`trm.inference.guesses`.
         effort: while the answer breaks the rules, think longer, up to this level; see
             :mod:`trm.inference.effort`. None: :data:`DEFAULT_EFFORT` if no other option is given.
             It has no effect if the task's rules cannot tell.
     """
 
     until_valid: bool = Field(False, description="End at the first valid board of any sample.")
+    guesses: int = Field(
+        0, ge=0, le=_MOST,
+        description="If the answer is not valid, solve N copies, each with one more cell filled in "
+        "by a guess (Sudoku).",
+    )  # fmt: skip
     effort: int | None = Field(
         None, ge=0, le=MOST_EFFORT,
         description="Think longer while the answer is not valid: up to 3; 0: never. "
@@ -199,16 +207,27 @@ class SolveOptions(InferenceOptions):
     )  # fmt: skip
 
     @property
+    def resolved(self) -> Self:
+        """See :attr:`InferenceOptions.resolved`. Guesses end at a valid board."""
+        update = {"until_valid": True} if self.guesses else {}
+        return super().resolved.model_copy(update=update)
+
+    @property
     def says_how(self) -> bool:
         """Whether an option says how to think, so that effort does not decide it."""
         return bool(self.model_dump(exclude={"effort"}, exclude_defaults=True))
 
     @model_validator(mode="after")
-    def _check_until_valid(self) -> Self:
+    def _check_ways(self) -> Self:
         if self.effort and self.says_how:
             own = flags_of(self.model_dump(exclude={"effort"}, exclude_defaults=True))
             raise ValueError(
                 f"--effort {self.effort} decides how to think, and so does {own}. Leave one out."
+            )
+        if self.guesses and (self.rollouts > 1 or self.halt is not None):
+            other = flags_of(self.options.model_dump(exclude={"steps"}, exclude_defaults=True))
+            raise ValueError(
+                f"--guesses {self.guesses} solves other copies than {other}. Leave one of them out."
             )
         if self.until_valid and (self.halt is not None or self.choose == "first"):
             other = "--halt" if self.choose != "first" else "--choose first"

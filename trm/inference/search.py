@@ -1,7 +1,7 @@
 """Puzzles that are solved together, each in one way or several, until each has its answer."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ class Search:
         copies: as many as ``options.votes``.
         noise: what disturbs the latents of all samples but the first.
         loss: the loss that the model was trained with. It defines how confident a cell is.
+        guesses: what the rollouts solve instead of copies: the puzzles with one more cell filled
+            in, (batch, seq_len) each. There are no copies and samples then.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Search:
         copies: SymmetricCopies,
         noise: LatentNoise | None,
         loss: str = "stablemax",
+        guesses: Sequence[NDArray[np.int32]] | None = None,
     ) -> None:
         self._task, self._tokens, self._options, self._copies = task, tokens, options, copies
         self._loss = loss
@@ -52,15 +55,17 @@ class Search:
         self._logit = (
             math.inf if options.halt is None else math.log(options.halt / (1 - options.halt))
         )
-        shape = (options.rollouts, len(tokens))
-        self._rollouts = Rollouts(model, options.rollouts * len(tokens), noise)
-        rows = iter(np.arange(options.rollouts * len(tokens)).reshape(shape))
-        for copy in copies.apply(tokens):
+        inputs = copies.apply(tokens) if guesses is None else guesses
+        shape = (len(inputs) * options.samples, len(tokens))
+        self._rollouts = Rollouts(model, math.prod(shape), noise)
+        rows = iter(np.arange(math.prod(shape)).reshape(shape))
+        for given in inputs:
             for sample in range(options.samples):
-                self._rollouts.start(next(rows), copy, identifiers, sample)
-        #: For each rollout of the remaining puzzles: the board, the probability of its cells, the
-        #: halting logit, and whether the rollout has ended.
+                self._rollouts.start(next(rows), given, identifiers, sample)
+        #: For each rollout of the remaining puzzles: the board, the tokens that come second, the
+        #: probability of its cells, the halting logit, and whether the rollout has ended.
         self._boards = np.zeros((*shape, tokens.shape[1]), np.int32)
+        self._seconds = np.zeros_like(self._boards)
         self._confidence = np.zeros(self._boards.shape, np.float32)
         self._logits, self._ended = np.zeros(shape, np.float32), np.zeros(shape, bool)
         #: The numbers of the remaining puzzles.
@@ -86,16 +91,22 @@ class Search:
         options, running = self._options, ~self._ended
         with torch.inference_mode():
             logits, halt_logits = self._rollouts.step()
-            boards = logits.argmax(-1).to(torch.int32).cpu().numpy()
+            best = logits.argmax(-1)
+            second = logits.scatter(-1, best[..., None], -math.inf).argmax(-1)
             confidence = answer_probabilities(logits, self._loss).cpu().numpy()
-        boards, confidence = (part.reshape(self._boards.shape) for part in (boards, confidence))
+        shape = self._boards.shape
+        boards, seconds = (
+            one.to(torch.int32).cpu().numpy().reshape(shape) for one in (best, second)
+        )
+        confidence = confidence.reshape(shape)
         for rollout in range(options.samples, options.rollouts):
             copy = self._copies.batch_transforms(rollout // options.samples, len(boards[rollout]))
             boards[rollout] = self._copies.undo(boards[rollout], copy)
+            seconds[rollout] = self._copies.undo(seconds[rollout], copy)
             confidence[rollout] = self._copies.undo_moves(confidence[rollout], copy)
         new_logits = halt_logits.float().cpu().numpy().reshape(self._logits.shape)
         self._boards[running], self._logits[running] = boards[running], new_logits[running]
-        self._confidence[running] = confidence[running]
+        self._seconds[running], self._confidence[running] = seconds[running], confidence[running]
         if options.choose != "first":  # which ends all rollouts of a puzzle together
             self._ended |= self._logits > self._logit
 
@@ -109,11 +120,12 @@ class Search:
         means = [self._logits[rollouts, place].mean() for place, rollouts in enumerate(chosen)]
         logits = torch.from_numpy(np.array(means, np.float32)).to(self._device)
         boards = [self._boards[rollouts[0], place].copy() for place, rollouts in enumerate(chosen)]
+        seconds = [self._seconds[own[0], place].copy() for place, own in enumerate(chosen)]
         cells = [self._confidence[own, place].mean(axis=0) for place, own in enumerate(chosen)]
         return [
-            SolutionStep(step, board, probability, len(rollouts), confidence)
-            for board, probability, rollouts, confidence in zip(
-                boards, logits.sigmoid().tolist(), valid, cells, strict=True
+            SolutionStep(step, board, probability, len(rollouts), confidence, second)
+            for board, probability, rollouts, confidence, second in zip(
+                boards, logits.sigmoid().tolist(), valid, cells, seconds, strict=True
             )
         ]
 
@@ -130,8 +142,8 @@ class Search:
         """Remove the puzzles that have their answer."""
         kept = np.flatnonzero(~done)
         if len(kept):
-            rows = np.arange(self._options.rollouts)[:, None] * len(done) + kept
+            rows = np.arange(len(self._boards))[:, None] * len(done) + kept
             self._rollouts.keep(rows.ravel())
         self._boards, self._logits = self._boards[:, kept], self._logits[:, kept]
-        self._confidence = self._confidence[:, kept]
+        self._seconds, self._confidence = self._seconds[:, kept], self._confidence[:, kept]
         self._ended, self._remaining = self._ended[:, kept], self._remaining[kept]

@@ -30,6 +30,7 @@ class SolutionStep:
         num_valid: the rollouts that have a valid board, with ``until_valid``; else 0.
         confidence: (seq_len,), the probability of each cell's token, by the model; NaN where it is
             unknown, None if it was not computed.
+        second: (seq_len,), the second most likely tokens; None if they were not computed.
     """
 
     step: int
@@ -37,6 +38,7 @@ class SolutionStep:
     halt_probability: float
     num_valid: int = 0
     confidence: NDArray[np.float32] | None = None
+    second: Tokens | None = None
 
     def __repr__(self) -> str:
         return f"<SolutionStep {self.step}: halting probability {self.halt_probability:.3f}>"

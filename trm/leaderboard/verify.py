@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from trm.checkpoints.tensors import weights_digest
 from trm.datasets import open_data
 from trm.errors import InputError, TrmError
 from trm.evaluation.evaluate import evaluate
 from trm.evaluation.provenance import Provenance
 from trm.evaluation.report import Report
-from trm.inference.model import Model, load, weights_digest
+from trm.inference.model import Model, load
 from trm.inference.options import InferenceOptions
 from trm.leaderboard.entry import Entry, Figure
 from trm.leaderboard.folder import FiledEntry, read_entries
@@ -135,7 +136,7 @@ class _Search:
     def model(self, entry: Entry, weights: str) -> Model | str:
         """The model with these weights, or why there is none."""
         for model in self._models.values():
-            if weights_digest(model) == weights:
+            if weights_digest(model.network) == weights:
                 return model
         name = entry.checkpoint or ""
         if name not in shipped_models() and not os.path.lexists(name):
@@ -145,7 +146,9 @@ class _Search:
         except TrmError as error:
             return f"its weights cannot be loaded: {error}"
         self._models[name] = model
-        return model if weights_digest(model) == weights else f"{name} has other weights now"
+        return (
+            model if weights_digest(model.network) == weights else f"{name} has other weights now"
+        )
 
     def folders(self, entry: Entry, recorded: tuple[str, ...]) -> tuple[str, ...] | None:
         """The folders of the data of an entry; None if they are not at hand."""

@@ -1,0 +1,77 @@
+"""Guesses: a puzzle whose answer is not valid is solved with one more cell filled in."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trm
+from trm.errors import ConfigError, InputError
+from trm.inference.guesses import guess_cells
+from trm.inference.solution import SolutionStep
+
+VALUES = (2, 3, 4, 5)
+PUZZLE = "1.3.341221434.21"
+
+
+@pytest.fixture(scope="module")
+def model(trained_run: Path) -> trm.Model:
+    return trm.load(trained_run, device="cpu")
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40))
+def test_each_copy_has_one_likely_value_in_an_open_cell(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    puzzle = rng.integers(1, 6, 16).astype(np.int32)
+    puzzle[0] = 1  # one cell at least is open
+    board = rng.choice(VALUES, 16).astype(np.int32)
+    second = rng.integers(0, 6, 16).astype(np.int32)
+    second[second == board] = 0
+    step = SolutionStep(1, board, 0.5, 0, rng.random(16, np.float32), second)
+    copies = guess_cells(puzzle, step, VALUES, count)
+    assert copies.shape == (count, 16)
+    seen = []
+    for copy in copies:
+        (cell,) = np.flatnonzero(copy != puzzle)
+        assert puzzle[cell] == 1
+        assert copy[cell] in VALUES
+        assert copy[cell] in (board[cell], second[cell])
+        seen.append((int(cell), int(copy[cell])))
+    first = list(dict.fromkeys(seen))
+    assert seen == [first[i % len(first)] for i in range(count)]  # repeated only when all are made
+    assert step.confidence is not None
+    confidence = [step.confidence[cell] for cell, _ in first]
+    assert confidence == sorted(confidence)
+
+
+def test_only_invalid_answers_are_guessed_at(model: trm.Model, mini_data: Path) -> None:
+    split = model.task.open_data([mini_data]).split("test")
+    puzzles = [model.task.format(np.asarray(tokens)) for tokens in split.inputs[:32]]
+    plain = model.solve(puzzles, effort=0)
+    guessed = model.solve(puzzles, guesses=8, steps=model.config.model.halt_max_steps)
+    assert {one.valid for one in plain} == {True, False}
+    for before, after in zip(plain, guessed, strict=True):
+        if before.valid or not after.valid:
+            assert after.boards == before.boards
+        else:
+            assert model.task.is_valid(after.puzzle.tokens, after.steps[-1].board)
+    assert sum(bool(one.valid) for one in guessed) > sum(bool(one.valid) for one in plain)
+
+
+@pytest.mark.parametrize(
+    ("how", "other"), [({"samples": 2}, "samples=2"), ({"votes": 2}, "votes=2"),
+                       ({"halt": 0.5}, "halt=0.5")]
+)  # fmt: skip
+def test_guesses_alone_make_copies(model: trm.Model, how: dict[str, int], other: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^guesses=4 solves other copies than {other}"):
+        model.solve(PUZZLE, guesses=4, **how)
+
+
+def test_a_task_without_values_has_no_guesses(
+    model: trm.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.task, "interchangeable", lambda _: ())
+    with pytest.raises(InputError, match=r"^guesses=4: in task sudoku no cell can be filled in"):
+        model.solve(PUZZLE, guesses=4)
