@@ -78,8 +78,10 @@ class Thinking(SolveOptions):
         ('single pass', 'more steps')
         >>> Thinking(steps=32, samples=4).column, Thinking(halt=0.9).column
         ('votes', 'fewer steps')
+        >>> Thinking(guesses=16).column, Thinking(guesses=16).details
+        ('search', '16 guesses')
         """
-        if self.until_valid:
+        if self.until_valid or self.guesses:
             return "search"
         if self.rollouts > 1 or self.copies != 1:
             return "votes"
@@ -94,6 +96,7 @@ class Thinking(SolveOptions):
         count = "" if self.copies is None else f"{self.copies:,} "
         parts = [f"{count}copies vote"] if self.copies != 1 else []
         parts += ["until valid"] if self.until_valid else []
+        parts += [f"{self.guesses} guesses"] if self.guesses else []
         return ", ".join([*parts, *filter(None, [self.text.removeprefix(", ")])])
 
 

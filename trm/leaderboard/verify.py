@@ -174,7 +174,7 @@ def _verify(
 ) -> Verdict:
     entry, made = filed.entry, filed.entry.provenance
     assert made is not None  # the entry is a measured one
-    if entry.thinking.until_valid:
+    if entry.thinking.column == "search":
         return Verdict(entry, filed.file, "unchecked", "trm eval cannot search")
     model = search.model(entry, made.weights)
     if isinstance(model, str):

@@ -236,9 +236,11 @@ def _effort_text(solution: Solution) -> str:
     effort = f" at effort {solution.effort}" if solution.effort else ""
     if not solution.options.until_valid:
         return effort
-    last, rollouts = solution.steps[-1], solution.options.rollouts
+    last, guesses = solution.steps[-1], solution.options.guesses
+    rollouts = guesses or solution.options.rollouts
     if solution.valid_step is not None:
-        several = f", in {last.num_valid} of {rollouts} rollouts" if rollouts > 1 else ""
+        ways = "guesses" if guesses else "rollouts"
+        several = f", in {last.num_valid} of {rollouts} {ways}" if rollouts > 1 else ""
         return f"{effort}, at step {last.step}{several}"
     steps = "1 step" if last.step == 1 else f"{last.step} steps"
     return f" in {steps} of {rollouts} rollout{'s' * (rollouts > 1)}"

@@ -14,7 +14,7 @@ class Limits:
         body_bytes: of a request.
         body_seconds: how long a request may take to arrive.
         steps: supervision steps of a solve.
-        rollouts: votes x samples of a solve.
+        rollouts: votes x samples of a solve, or guesses.
         seconds: how long a solve may take.
         waiting: solves that may wait for the one that runs.
         send_seconds: how long a client may take to read a line.
@@ -40,6 +40,10 @@ class Limits:
             raise InputError(
                 f"{options.votes} votes x {options.samples} samples are {options.rollouts:,} "
                 f"rollouts, too many here. {self._most('rollouts')}"
+            )
+        if options.guesses > self.rollouts:
+            raise InputError(
+                f"{options.guesses:,} guesses are too many here. {self._most('rollouts')}"
             )
 
     def _most(self, what: str) -> str:

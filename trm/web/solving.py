@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -94,19 +95,28 @@ class Solving:
         """The steps of the models in turn, and the end of each."""
         pairs = list(zip(self._models, self._puzzles, strict=True))
         taken: list[list[SolutionStep]] = [[] for _ in pairs]
-        given = self.options.model_dump(exclude_defaults=True)
-        running = {n: model.solve_steps(puzzle, **given) for n, (model, puzzle) in enumerate(pairs)}
+        running = {n: self._thinking(*pair) for n, pair in enumerate(pairs)}
         while running:
             for number, steps in list(running.items()):
                 model, puzzle = pairs[number]
-                step = next(steps, None)
+                effort, step = next(steps, (0, None))
                 if step is None:
                     del running[number]
                     solution = Solution(model.task, puzzle, tuple(taken[number]), self.options)
                     yield {"model": number, "end": _end_json(solution)}
                 else:
-                    taken[number].append(step)
-                    yield {"model": number, **step_json(model, puzzle, step)}
+                    taken[number].append(replace(step, step=1 + len(taken[number])))
+                    record = step_json(model, puzzle, taken[number][-1])
+                    yield {"model": number, "effort": effort, **record}
+
+    def _thinking(self, model: Model, puzzle: Puzzle) -> Iterator[tuple[int, SolutionStep]]:
+        """The steps of each try until an answer is valid, with the level of effort."""
+        for attempt in model.attempts(puzzle, **self.options.model_dump(exclude_defaults=True)):
+            step = None
+            for step in attempt.steps:
+                yield attempt.level, step
+            if step and model.task.is_valid(puzzle.tokens, step.board) is not False:
+                return
 
 
 def step_json(model: Model, puzzle: Puzzle, step: SolutionStep) -> dict[str, Any]:

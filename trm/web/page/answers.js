@@ -9,6 +9,7 @@ export function drawFacts(element, { steps, end }, shown, before) {
   valid.className = shown.valid ? "valid" : "invalid";
   valid.textContent = { true: "✓ valid", false: "✗ not valid", null: "" }[String(shown.valid)];
   const parts = [
+    ...(shown.effort ? [`effort ${shown.effort}`] : []),
     `halting probability ${shown.halt.toFixed(3)}`,
     changed === 1 ? "1 cell changed" : `${changed} cells changed`,
     ...(end && shown === steps.at(-1) ? [end.confidence] : []),
