@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,15 @@ def test_they_are_small_and_say_nothing_of_the_machine() -> None:
             raw = file.read_text()
             assert '"/' not in raw
             assert "../" not in raw
+
+
+def test_they_are_loaded_without_the_compiler_of_torch() -> None:
+    """Importing it takes a second, as long as everything else together."""
+    program = (
+        "import sys, trm; [trm.load(one.name, device='cpu') for one in trm.list_models()]; "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 @pytest.mark.parametrize(("puzzle", "name"), [(NINE, "sudoku-9x9"), (SIX, "sudoku-6x6")])

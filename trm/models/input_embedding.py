@@ -32,10 +32,10 @@ class InputEmbedding(nn.Module):
         super().__init__()
         self.prefix_len = config.prefix_len
         self.scale = math.sqrt(config.hidden_size)
-        self.token = _embedding(spec.vocab_size, config.hidden_size)
+        self.token = embedding_table(spec.vocab_size, config.hidden_size)
         self.position: nn.Embedding | None = None
         if config.added_positions == "learned":
-            self.position = _embedding(config.prefix_len + spec.seq_len, config.hidden_size)
+            self.position = embedding_table(config.prefix_len + spec.seq_len, config.hidden_size)
         self.axes: nn.ModuleList | None = None
         axes = None
         if config.added_positions == "grid":
@@ -45,7 +45,7 @@ class InputEmbedding(nn.Module):
                 )
             axes = torch.tensor(spec.cell_axes)
             sizes = [1 + max(axis) for axis in spec.cell_axes]
-            self.axes = nn.ModuleList(_embedding(size, config.hidden_size) for size in sizes)
+            self.axes = nn.ModuleList(embedding_table(size, config.hidden_size) for size in sizes)
         self.register_buffer("cell_axes", axes, persistent=False)
 
     def forward(
@@ -69,6 +69,6 @@ class InputEmbedding(nn.Module):
         return self.scale * embedded
 
 
-def _embedding(rows: int, width: int) -> nn.Embedding:
+def embedding_table(rows: int, width: int) -> nn.Embedding:
     """An embedding whose weights the model draws; those that torch draws take a second on meta."""
     return nn.Embedding(rows, width, _weight=torch.empty(rows, width))

@@ -9,6 +9,7 @@ These are the constraints of the exact cover problem that a Sudoku is. Recurrent
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -18,6 +19,7 @@ from trm.config.model import ModelConfig, PuzzleSpec
 from trm.errors import ConfigError
 from trm.models.base import linear
 from trm.models.cell_mixing import CellMixingConfig, CellMixingModel
+from trm.models.input_embedding import embedding_table
 from trm.models.layers import Hidden, silu_glu
 
 #: The logit of a token that is no value of a cell.
@@ -47,7 +49,7 @@ class CandidateEmbedding(nn.Module):
     def __init__(self, width: int, values: tuple[int, ...]) -> None:
         super().__init__()
         self.scale = width**0.5
-        self.token = nn.Embedding(3, width)
+        self.token = embedding_table(3, width)
         self.register_buffer("values", torch.tensor(values, dtype=torch.int32), persistent=False)
 
     def forward(
@@ -81,11 +83,15 @@ class Messages(nn.Module):
         self.gate_up = nn.Linear(width, 2 * width, bias=False)
         self.of_axes = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in self.sizes)
         self.of_cell = nn.Linear(width, width, bias=False)
-        one_hot = [F.one_hot(torch.tensor(axis), 1 + max(axis)) for axis in spec.cell_axes]
-        members = torch.cat(one_hot, dim=1).float()
-        averages = (members / members.sum(0)).t().contiguous()
-        self.register_buffer("averages", averages, persistent=False)
-        self.register_buffer("members", members, persistent=False)
+        # With numpy: on meta, where shapes alone are asked for, torch takes a second for it.
+        one_hot = [
+            np.eye(size)[list(axis)] for axis, size in zip(spec.cell_axes, self.sizes, strict=True)
+        ]
+        members = np.concatenate(one_hot, axis=1)
+        averages = (members / members.sum(0)).T
+        for name, matrix in (("averages", averages), ("members", members)):
+            value = torch.from_numpy(np.ascontiguousarray(matrix, np.float32))
+            self.register_buffer(name, value, persistent=False)
 
     def forward(self, x: Hidden) -> Hidden:
         B, _, D = x.shape
