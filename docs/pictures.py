@@ -2,7 +2,7 @@
 
 ::
 
-    python docs/pictures.py            # write the pictures
+    python docs/pictures.py            # write the pictures; those of the page need Chromium
     python docs/pictures.py --check    # exit with 1 if a picture is not current
 
 Nothing is trained. ``pictures/runs`` has the settings and some metrics of the tutorial's runs,
@@ -37,6 +37,7 @@ from PIL import Image  # noqa: E402
 from rich._export_format import CONSOLE_SVG_FORMAT  # noqa: E402
 from rich.terminal_theme import MONOKAI  # noqa: E402
 from rich.text import Text  # noqa: E402
+from screenshots import is_current, photograph  # noqa: E402
 
 from trm import cli  # noqa: E402
 from trm.comparison.grid import Budget  # noqa: E402
@@ -239,7 +240,11 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
     "ablations-6x6.png": draw_ablations,
     "solve.svg": draw_solution,
     "solve.gif": draw_moving_solution,
+    "web.png": lambda path: photograph(path, colors="light", width=1280, height=860, step=2),
+    "web-narrow.png": lambda path: photograph(path, colors="dark", width=400, height=860, step=1),
 }
+#: Pictures of the page of ``trm web``, which need a browser.
+OF_THE_PAGE = ("web.png", "web-narrow.png")
 
 
 def frames(path: Path) -> Iterator[np.ndarray]:
@@ -267,8 +272,11 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name, draw in DRAWINGS.items():
             new, path = Path(folder) / name, PICTURES / name
-            draw(new)
-            if path.is_file() and is_same(new, path):
+            if name in OF_THE_PAGE and is_current(path):
+                continue
+            if name not in OF_THE_PAGE or "--check" not in arguments:
+                draw(new)
+            if new.is_file() and path.is_file() and is_same(new, path):
                 continue
             stale.append(path)
             if "--check" not in arguments:
