@@ -203,9 +203,15 @@ def test_validity_is_that_of_the_task(
         changed[rng.integers(36)] = rng.integers(data.meta.vocab_size)
         pairs.append((inputs, changed))
     task = get_task(name)
+    if name == "maze":  # a path that is not a shortest one
+        tokens = dict(zip("#.SGo", range(1, 6), strict=True))
+        drawn = ("S.G..." + 30 * ".", "S.G...o.o...ooo..." + 18 * ".")
+        maze, longer = (np.array([tokens[cell] for cell in text]) for text in drawn)
+        pairs.append((maze, longer))
     expected = [task.is_valid(np.array(puzzle), np.array(answer)) for puzzle, answer in pairs]
     assert expected[:30] == 30 * [True]
     assert False in expected
+    assert name != "maze" or expected[-1] is False
     lists = [[puzzle.tolist(), answer.tolist()] for puzzle, answer in pairs]
     with opened(chromium, sudoku) as page:
         assert page.evaluate(_VALID, [name, 6, lists]) == expected

@@ -34,10 +34,15 @@ def test_the_hook_registers_the_task() -> None:
     assert [type(task) for task in found] == [Maze]
 
 
-def test_any_path_is_valid_and_nothing_else(task: Maze, drawn: Callable[[str], np.ndarray]) -> None:
+def test_any_shortest_path_is_valid_and_nothing_else(
+    task: Maze, drawn: Callable[[str], np.ndarray]
+) -> None:
+    square = drawn("S../.#./..G")
+    assert task.is_valid(square, drawn("Soo/.#o/..G")) is True
+    assert task.is_valid(square, drawn("S../o#./ooG").astype(np.int32)) is True
     maze = drawn("S.G/.#./...")
     assert task.is_valid(maze, drawn("SoG/.#./...")) is True
-    assert task.is_valid(maze, drawn("S.G/o#o/ooo").astype(np.int32)) is True
+    assert task.is_valid(maze, drawn("S.G/o#o/ooo")) is False
     assert task.is_valid(maze, maze) is False
     assert task.is_valid(maze, drawn("SoG/.../...")) is False
 

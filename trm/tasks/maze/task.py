@@ -31,7 +31,7 @@ from trm.tasks.maze.notation import (
     parse_mazes,
     render_maze,
 )
-from trm.tasks.maze.solver import is_valid_path
+from trm.tasks.maze.solver import is_shortest_path
 from trm.tasks.maze.symmetry import MazeAugmentation
 from trm.tasks.solved_puzzles import describe_sources
 from trm.tasks.square_boards import SquareBoardTask, published_settings
@@ -141,8 +141,8 @@ class Maze(SquareBoardTask):
         return maze_board(tokens, given, before)
 
     def is_valid(self, puzzle: Tokens, answer: Tokens) -> bool:
-        """Whether ``answer`` marks a path through ``puzzle``, shortest or not."""
-        return bool(is_valid_path(puzzle[None], answer[None])[0])
+        """Whether ``answer`` marks a shortest path through ``puzzle``, by the rule or not."""
+        return bool(is_shortest_path(puzzle[None], answer[None])[0])
 
     def data_summary(self, meta: DatasetMeta) -> str:
         """See :meth:`trm.tasks.base.Task.data_summary`."""

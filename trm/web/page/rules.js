@@ -53,7 +53,7 @@ export function checkPuzzle(kind, task, tokens) {
 // Whether an answer is valid for the puzzle `given`.
 export function isValid(kind, task, given, tokens) {
   if (kind.clashes(tokens, given).some(Boolean)) return false;
-  return task === "sudoku" ? tokens.every((token) => token > 1) : isPath(tokens, kind.size);
+  return task === "sudoku" ? tokens.every((token) => token > 1) : isShortestPath(given, tokens, kind.size);
 }
 
 function neighbours(index, size) {
@@ -62,19 +62,20 @@ function neighbours(index, size) {
     .filter((one) => one !== false && one >= 0 && one < size * size);
 }
 
-// The cells that can be reached from S.
+// The moves from S to each cell that can be reached from it.
 function reached(tokens, size, isOpen = (token) => token >= OPEN) {
-  const found = new Set([tokens.indexOf(START)]);
-  for (const cell of found)
-    for (const next of neighbours(cell, size)) if (isOpen(tokens[next])) found.add(next);
-  return found;
+  const moves = new Map([[tokens.indexOf(START), 0]]);
+  for (const [cell, count] of moves)
+    for (const next of neighbours(cell, size)) if (isOpen(tokens[next]) && !moves.has(next)) moves.set(next, count + 1);
+  return moves;
 }
 
-// Whether S, G and the marks form one path that never touches itself.
-function isPath(tokens, size) {
+// Whether S, G and the marks form one path, and there is no shorter one. It never touches itself.
+function isShortestPath(maze, tokens, size) {
   const isMarked = (token) => token >= START;
   const cells = [...tokens.keys()].filter((cell) => isMarked(tokens[cell]));
   const isLine = cells.every((cell) =>
     neighbours(cell, size).filter((next) => isMarked(tokens[next])).length === (tokens[cell] === PATH ? 2 : 1));
-  return isLine && reached(tokens, size, isMarked).size === cells.length;
+  const isPath = isLine && reached(tokens, size, isMarked).size === cells.length;
+  return isPath && cells.length === 1 + reached(maze, size).get(maze.indexOf(GOAL));
 }
