@@ -37,7 +37,7 @@ SMALL_RUN = {
     "TRM_MODEL__L_CYCLES": "3", "TRM_MODEL__HALT_MAX_STEPS": "2", "TRM_MODEL__PUZZLE_EMB_LEN": "1",
     "TRM_MODEL__FORWARD_DTYPE": "float32", "TRM_TRAIN__BATCH_SIZE": "2",
     "TRM_TRAIN__MAX_STEPS": "4", "TRM_TRAIN__EVAL_EVERY_STEPS": "4",
-    "TRM_OPTIM__LR_WARMUP_STEPS": "0", "TRM_EVAL__MAX_EXAMPLES": "4",
+    "TRM_OPTIM__LR_WARMUP_STEPS": "0", "TRM_EVAL__MAX_EXAMPLES": "4", "TRM_TRAIN__COMPILE": "false",
 }  # fmt: skip
 #: The highest values of flags: of runs, evaluations, and data whose counts the page does not show.
 MOST_STEPS = {"--max-steps": 20, "--epochs": 2}

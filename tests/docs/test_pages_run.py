@@ -17,7 +17,7 @@ FILES = [
     ROOT / "README.md", DOCS / "index.md", DOCS / "tutorial.md",
     *sorted(DOCS.glob("how-to/*.md")), *sorted(DOCS.glob("explanation/*.md")),
     *sorted(DOCS.glob("reference/*.md")), ROOT / "CONTRIBUTING.md",
-    *sorted(ROOT.glob("recipes/sudoku-*.toml")),
+    *sorted(ROOT.glob("recipes/sudoku-*.toml")), *sorted(ROOT.glob("recipes/maze-*.toml")),
 ]  # fmt: skip
 #: Generated, and pages that test_python_page.py and test_arc_prize.py run. The page of
 #: examples/trm-parity runs in tests/system/test_plugin_package.py, where the plugin is installed.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import trm
 from trm.errors import ConfigError, InputError
-from trm.inference.guesses import guess_cells
+from trm.inference.guesses import GuessedPuzzle, guess_cells
 from trm.inference.solution import SolutionStep
 
 VALUES = (2, 3, 4, 5)
@@ -30,8 +30,9 @@ def test_each_copy_has_one_likely_value_in_an_open_cell(seed: int, count: int) -
     second = rng.integers(0, 6, 16).astype(np.int32)
     second[second == board] = 0
     step = SolutionStep(1, board, 0.5, 0, rng.random(16, np.float32), second)
-    copies = guess_cells(puzzle, step, VALUES, count)
-    assert copies.shape == (count, 16)
+    copies = guess_cells(GuessedPuzzle(puzzle, step), VALUES, count)
+    is_open = ~np.isin(puzzle, VALUES)
+    assert len(copies) == min(count, is_open.sum() + (is_open & np.isin(second, VALUES)).sum())
     seen = []
     for copy in copies:
         (cell,) = np.flatnonzero(copy != puzzle)
@@ -39,18 +40,23 @@ def test_each_copy_has_one_likely_value_in_an_open_cell(seed: int, count: int) -
         assert copy[cell] in VALUES
         assert copy[cell] in (board[cell], second[cell])
         seen.append((int(cell), int(copy[cell])))
-    first = list(dict.fromkeys(seen))
-    assert seen == [first[i % len(first)] for i in range(count)]  # repeated only when all are made
+    assert len(set(seen)) == len(seen)
     assert step.confidence is not None
-    confidence = [step.confidence[cell] for cell, _ in first]
+    confidence = [step.confidence[cell] for cell, _ in seen]
     assert confidence == sorted(confidence)
+
+
+def test_a_full_puzzle_has_no_guesses() -> None:
+    full = np.full(16, 2, np.int32)
+    step = SolutionStep(1, full, 0.5, 0, np.ones(16, np.float32), full)
+    assert guess_cells(GuessedPuzzle(full, step), VALUES, 4).tolist() == [full.tolist()]
 
 
 def test_only_invalid_answers_are_guessed_at(model: trm.Model, mini_data: Path) -> None:
     split = model.task.open_data([mini_data]).split("test")
     puzzles = [model.task.format(np.asarray(tokens)) for tokens in split.inputs[:32]]
     plain = model.solve(puzzles, effort=0)
-    guessed = model.solve(puzzles, guesses=8, steps=model.config.model.halt_max_steps)
+    guessed = model.solve(puzzles, guesses=8, rounds=2)
     assert {one.valid for one in plain} == {True, False}
     for before, after in zip(plain, guessed, strict=True):
         if before.valid or not after.valid:
@@ -67,6 +73,20 @@ def test_only_invalid_answers_are_guessed_at(model: trm.Model, mini_data: Path) 
 def test_guesses_alone_make_copies(model: trm.Model, how: dict[str, int], other: str) -> None:
     with pytest.raises(ConfigError, match=rf"^guesses=4 solves other copies than {other}"):
         model.solve(PUZZLE, guesses=4, **how)
+
+
+def test_rounds_guess_on_where_the_first_one_ended(model: trm.Model, mini_data: Path) -> None:
+    split = model.task.open_data([mini_data]).split("test")
+    puzzles = [model.task.format(np.asarray(tokens)) for tokens in split.inputs[:32]]
+    one, two = (model.solve(puzzles, guesses=2, steps=2, rounds=rounds) for rounds in (1, 2))
+    assert {solution.valid for solution in one} == {True, False}
+    for before, after in zip(one, two, strict=True):
+        if before.valid:
+            assert after.boards == before.boards
+    longest = max(two, key=lambda solution: len(solution.steps))
+    assert [step.step for step in longest.steps] == [1, 2, 3, 4]
+    with pytest.raises(ConfigError, match=r"^rounds=2: there is nothing to guess\. Add guesses=16"):
+        model.solve(PUZZLE, rounds=2)
 
 
 def test_a_task_without_values_has_no_guesses(

@@ -16,9 +16,9 @@ _LEVELS: tuple[dict[str, Any], ...] = (
 )
 #: The same where a cell can be filled in by a guess.
 _LEVELS_WITH_GUESSES: tuple[dict[str, Any], ...] = (
-    {"steps": 1, "guesses": 16},
-    {"steps": 2, "guesses": 64},
-    {"steps": 8, "samples": 16, "votes": 2},
+    {"steps": 1, "guesses": 16, "rounds": 2},
+    {"steps": 1, "guesses": 64, "rounds": 4},
+    {"steps": 1, "guesses": 256, "rounds": 8},
 )
 
 
@@ -51,7 +51,7 @@ def options_of_levels(
         can_guess: whether a cell can be filled in by a guess.
     """
     if options.guesses:
-        return [options.model_copy(update={"guesses": 0}), options]
+        return [options.model_copy(update={"guesses": 0, "rounds": 1}), options]
     effort = options.effort
     if effort is None:
         effort = 0 if options.says_how else DEFAULT_EFFORT

@@ -8,13 +8,14 @@ from typing import Any, overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from trm.checkpoints.open_checkpoint import OpenedCheckpoint, open_checkpoint
 from trm.config import RunConfig
 from trm.errors import CheckpointError, InputError
 from trm.html_text import table_html
 from trm.inference.effort import Attempt, choose_solution, options_of_levels
-from trm.inference.guesses import guess_cells
+from trm.inference.guesses import GuessedPuzzle, GuessSearch
 from trm.inference.latent_noise import LatentNoise
 from trm.inference.options import SolveOptions
 from trm.inference.puzzle_file import without_comments
@@ -293,7 +294,7 @@ class Model:
         first: list[SolutionStep] = []
         for number, level in enumerate(self._levels(puzzle, SolveOptions.of(**options))):
             steps = (found[0] for found in self._search([puzzle], level, first[-1:]).steps())
-            most = level.steps or self.config.model.halt_max_steps
+            most = (level.steps or self.config.model.halt_max_steps) * level.rounds
             yield Attempt(steps if number else _recorded(steps, first), most, level, number)
 
     def _levels(self, puzzle: Puzzle, options: SolveOptions) -> list[SolveOptions]:
@@ -334,30 +335,29 @@ class Model:
 
     def _search(
         self, puzzles: Sequence[Puzzle], options: SolveOptions, lasts: Sequence[SolutionStep]
-    ) -> Search:
+    ) -> Search | GuessSearch:
         """Solve puzzles together. ``lasts`` are the last steps of first answers, for guesses."""
-        options, guesses = options.resolved, None
-        if options.guesses:
-            copies_of = [
-                guess_cells(puzzle.tokens, last, self._values, options.guesses)
-                for puzzle, last in zip(puzzles, lasts, strict=True)
-            ]
-            guesses = list(np.stack(copies_of, axis=1))
+        options = options.resolved
         augmentation = self.task.augmentation(self.checkpoint.data, "test")
         copies = SymmetricCopies(augmentation, options.votes, augmented=self.names is not None)
         if options.noise and (self._noise is None or self._noise.scale != options.noise):
             self._noise = LatentNoise(self.network, options.noise)  # kept for the next puzzles
-        return Search(
-            self.network,
-            self.task,
-            np.stack([puzzle.tokens for puzzle in puzzles]).astype(np.int32),
-            np.array([self.identifier(puzzle) for puzzle in puzzles], np.int32),
-            options,
-            copies,
-            self._noise if options.noise else None,
-            self.config.train.loss,
-            guesses,
-        )
+        tokens = np.stack([puzzle.tokens for puzzle in puzzles]).astype(np.int32)
+        identifiers = np.array([self.identifier(puzzle) for puzzle in puzzles], np.int32)
+        noise, loss = self._noise if options.noise else None, self.config.train.loss
+
+        def start(
+            numbers: Sequence[int], guesses: Sequence[NDArray[np.int32]] | None = None
+        ) -> Search:
+            given, known = tokens[list(numbers)], identifiers[list(numbers)]
+            return Search(
+                self.network, self.task, given, known, options, copies, noise, loss, guesses
+            )
+
+        if not options.guesses:
+            return start(range(len(puzzles)))
+        first = [GuessedPuzzle(*pair) for pair in zip(tokens, lasts, strict=True)]
+        return GuessSearch(first, self._values, options.guesses, options.rounds, start)
 
 
 def load(

@@ -189,6 +189,7 @@ class SolveOptions(InferenceOptions):
         guesses: if the answer breaks the rules, solve so many copies of the puzzle, each with one
             more cell filled in by a guess, until one of them is valid; see
             :mod:`trm.inference.guesses`.
+        rounds: how often to guess, each time in the most promising copies.
         effort: while the answer breaks the rules, think longer, up to this level; see
             :mod:`trm.inference.effort`. None: :data:`DEFAULT_EFFORT` if no other option is given.
             It has no effect if the task's rules cannot tell.
@@ -199,6 +200,10 @@ class SolveOptions(InferenceOptions):
         0, ge=0, le=_MOST,
         description="If the answer is not valid, solve N copies, each with one more cell filled in "
         "by a guess (Sudoku).",
+    )  # fmt: skip
+    rounds: int = Field(
+        1, ge=1, le=_MOST,
+        description="With --guesses: guess on in the most promising copies, N times in all.",
     )  # fmt: skip
     effort: int | None = Field(
         None, ge=0, le=MOST_EFFORT,
@@ -223,6 +228,10 @@ class SolveOptions(InferenceOptions):
             own = flags_of(self.model_dump(exclude={"effort"}, exclude_defaults=True))
             raise ValueError(
                 f"--effort {self.effort} decides how to think, and so does {own}. Leave one out."
+            )
+        if self.rounds > 1 and not self.guesses:
+            raise ValueError(
+                f"--rounds {self.rounds}: there is nothing to guess. Add --guesses 16."
             )
         if self.guesses and (self.rollouts > 1 or self.halt is not None):
             other = flags_of(self.options.model_dump(exclude={"steps"}, exclude_defaults=True))

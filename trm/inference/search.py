@@ -86,6 +86,20 @@ class Search:
             if not len(self._remaining):
                 return
 
+    def open_answers(self) -> dict[int, list[SolutionStep]]:
+        """The last step of every rollout of the puzzles that have no answer yet."""
+        probabilities = 1 / (1 + np.exp(-self._logits.astype(np.float64)))
+        return {
+            number: [
+                SolutionStep(self._max_steps, board, float(probability), 0, confidence, second)
+                for board, probability, confidence, second in zip(
+                    self._boards[:, place], probabilities[:, place],
+                    self._confidence[:, place], self._seconds[:, place], strict=True,
+                )
+            ]
+            for place, number in enumerate(self._remaining.tolist())
+        }  # fmt: skip
+
     def _step(self) -> None:
         """Take one supervision step. Rollouts that have ended keep their boards."""
         options, running = self._options, ~self._ended
