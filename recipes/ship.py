@@ -26,7 +26,7 @@ def ship(run: str, name: str, *data: str) -> None:
     save_file(rounded, target / "model.safetensors")
     (target / "model.safetensors").chmod(0o644)
     config = json.loads((source / "config.json").read_text())
-    config["run"]["data"]["paths"] = None
+    config["run"]["data"]["paths"] = config["run"]["train"]["init_from"] = None
     config["run"]["model"]["forward_dtype"] = "auto"
     sources = config["data"]["source"].split(" + ")
     config["data"]["source"] = " + ".join(map(_without_folder, sources))
