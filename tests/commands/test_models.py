@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import pytest
@@ -17,15 +18,19 @@ from trm.runs.shipped import FOLDER, shipped_models
 Trm = Callable[..., Any]
 NINE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 NINE_SOLVED = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
+MAZE = (
+    "..#.#.....#.#..##.....#####..#....##.....#...#..#####...#...#...#.......#.."
+    "..##.#.#.#...#.#.....#..#.#.#...##S.##..###.........#.#....#.#.#...#...#.#."
+    "..#.####........#..##..##.#..#..##...#...G.##..#...#..#.##.#.###.###.#..###"
+)
+NAMES = ["maze-15x15", "maze-30x30", "sudoku-6x6", "sudoku-9x9"]
 SIX = "6.1523.326..4....2...15.3.....1542.."
 
 
 def test_they_are_listed(trm: Trm) -> None:
     shown = trm("models").out
     found = json.loads(trm("models", "--json").out)
-    assert (
-        [model["name"] for model in found] == list(shipped_models()) == ["sudoku-6x6", "sudoku-9x9"]
-    )
+    assert [model["name"] for model in found] == list(shipped_models()) == NAMES
     for model in found:
         assert model["name"] in shown
         assert 0.5 < model["value"] <= 1
@@ -52,7 +57,15 @@ def test_they_are_loaded_without_the_compiler_of_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
-@pytest.mark.parametrize(("puzzle", "name"), [(NINE, "sudoku-9x9"), (SIX, "sudoku-6x6")])
+@pytest.mark.parametrize(
+    ("puzzle", "name"),
+    [
+        (NINE, "sudoku-9x9"),
+        (SIX, "sudoku-6x6"),
+        (MAZE, "maze-15x15"),
+        ("\n".join(wrap(MAZE, 15)), "maze-15x15"),
+    ],
+)
 def test_without_a_run_the_one_that_fits_solves(trm: Trm, puzzle: str, name: str) -> None:
     done = trm("solve", puzzle)
     assert done.code == 0, done.err
@@ -75,7 +88,8 @@ def test_files_and_standard_input_choose_too(
 
 def test_a_puzzle_that_fits_none_is_one_line(fails: Callable[..., str]) -> None:
     assert fails("solve", NINE[:-1]) == (
-        "there is no run in runs/, and of the models that come with trm (sudoku-6x6, sudoku-9x9), "
+        "there is no run in runs/, and of the models that come with trm "
+        f"({', '.join(NAMES)}), "
         "sudoku-9x9 comes nearest: the puzzle has 80 characters, not 81. Give 9 rows of 9, '.' for "
         "a blank, on one line or drawn."
     )

@@ -259,11 +259,16 @@ _BIN = str(Path(sys.executable).parent)
 
 
 def _small_run(arguments: list[str], folder: Path) -> dict[str, str]:
-    """The settings of a small run, without those that its kind of model has not."""
-    kind = "trm"
+    """The settings of a small run, without those that its kind of model has not.
+
+    A run that begins with weights has the sizes of these.
+    """
+    kind = arguments[arguments.index("--model") + 1] if "--model" in arguments else "trm"
     if "--config" in arguments:
         recipe = tomllib.loads((folder / arguments[arguments.index("--config") + 1]).read_text())
         kind = recipe.get("model", {}).get("kind", kind)
+        if "init_from" in recipe["train"]:
+            return {name: value for name, value in SMALL_RUN.items() if "MODEL" not in name}
     known = get_model_class(kind).config_class.model_fields
     prefix = "TRM_MODEL__"
     return {

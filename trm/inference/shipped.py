@@ -3,6 +3,7 @@
 from trm.errors import InputError
 from trm.inference.model import Model, load
 from trm.inference.solve_file import read_puzzles
+from trm.runs.checkpoint import read_config
 from trm.runs.shipped import shipped_models
 
 #: Characters of a longer text that are enough to choose.
@@ -10,19 +11,27 @@ _ENOUGH = 1 << 16
 
 
 def fitting_model(text: str, device: str = "auto") -> Model:
-    """The first of the package's models that reads a text of puzzles.
+    """The model of the package that reads a text of puzzles.
+
+    Models of puzzles of about this length are tried first.
 
     Raises:
         InputError: if none does. The message is that of the model with puzzles of the nearest
             length.
         CheckpointError: if there are no such models.
     """
-    names = list(shipped_models())
-    if not names:
+    shipped = shipped_models()
+    if not shipped:
         return load(device=device)  # which says how to get one
     start = text if len(text) <= _ENOUGH else text[:_ENOUGH].rpartition("\n")[0]
+    sizes = (len(start.strip().partition("\n")[0]), len("".join(start.split())))
+
+    def distance(name: str) -> int:
+        seq_len = read_config(shipped[name]).data.seq_len
+        return min(abs(size - seq_len) for size in sizes)
+
     problems = []
-    for name in names:
+    for name in sorted(shipped, key=distance):
         model = load(name, device=device)
         try:
             read_puzzles(model, start)
@@ -32,6 +41,6 @@ def fitting_model(text: str, device: str = "auto") -> Model:
             return model
     _, name, problem = min(problems, key=lambda one: one[0])
     raise InputError(
-        f"there is no run in runs/, and of the models that come with trm ({', '.join(names)}), "
+        f"there is no run in runs/, and of the models that come with trm ({', '.join(shipped)}), "
         f"{name} comes nearest: {problem}"
     ) from problem

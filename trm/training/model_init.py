@@ -10,7 +10,7 @@ from torch import Tensor
 from trm.checkpoints.open_checkpoint import OpenedCheckpoint, open_checkpoint
 from trm.checkpoints.tensors import PUZZLE_EMBEDDING, check_shapes, expected_shapes
 from trm.config import RunConfig
-from trm.data import Dataset
+from trm.data import Dataset, DatasetMeta
 from trm.errors import CheckpointError
 from trm.models import RecursiveModel, create_model
 from trm.models.puzzle_embedding import mean_puzzle_embedding
@@ -106,6 +106,21 @@ def _kept_text(num_kept: int, count: int, name: str) -> str:
     )
 
 
+def _shapes(config: RunConfig, meta: DatasetMeta) -> dict[str, list[int]]:
+    """The shapes of the weights of a model for these puzzles."""
+    with torch.device("meta"):
+        model = create_model(config.model, puzzle_spec(meta, config.model), init_weights=False)
+    return expected_shapes(model.state_dict())
+
+
+def _has_shapes(
+    config: RunConfig, stored: OpenedCheckpoint, expected: dict[str, list[int]]
+) -> bool:
+    """Whether a model for the puzzles of a checkpoint has these shapes, but for the embedding."""
+    found = _shapes(config, stored.config.data)
+    return found | {PUZZLE_EMBEDDING: []} == expected | {PUZZLE_EMBEDDING: []}
+
+
 def _opened(config: RunConfig) -> OpenedCheckpoint:
     """The checkpoint of ``train.init_from``; of any task, whose puzzles are compared instead."""
     return open_checkpoint(config.train.init_from, task=config.task, any_task=True)
@@ -122,19 +137,17 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
         CheckpointError, HubError: if there is no such checkpoint, or it does not fit.
     """
     stored, task = _opened(config), get_task(config.task)
-    with torch.device("meta"):
-        model = create_model(
-            config.model, puzzle_spec(dataset.meta, config.model), init_weights=False
-        )
     messages = [f"--init-from {stored.name}: {choice}." for choice in stored.choices]
     other = stored.config.run.task
     if other != task.name:
         remark = f"--init-from {stored.name} was trained for task {other}. {task.leak_of(other)}"
         messages.append(remark.strip())
-    expected = expected_shapes(model.state_dict())
+    expected = _shapes(config, dataset.meta)
     found = stored.shapes()
-    stored.trained_on.check(dataset, any_length=expected == found)
     length, trained = dataset.meta.seq_len, stored.config.data.seq_len
+    own_kind, kind = config.model.kind, stored.config.run.model.kind
+    fits = length != trained and kind == own_kind and _has_shapes(config, stored, expected)
+    stored.trained_on.check(dataset, any_length=fits)
     if length != trained:
         messages.append(
             f"--init-from {stored.name} was trained on puzzles of {trained} cells, these have "
@@ -149,7 +162,6 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
             num_kept = int((rows >= 0).sum())
             if not config.train.reset_puzzle_embedding:
                 messages.append(_kept_text(num_kept, len(rows), stored.name))
-    kind, own_kind = stored.config.run.model.kind, config.model.kind
     if kind != own_kind:
         raise CheckpointError(
             f"{stored.name} is a model of kind {kind}, and this run has {own_kind}. Give --model "
