@@ -22,7 +22,8 @@ from trm.errors import InputError
 from trm.web.catalogue import Catalogue
 from trm.web.limits import Limits
 from trm.web.server import PageServer
-from trm.web.solving import SolveRequest, SolveStream, Solving
+from trm.web.solve_stream import SolveStream
+from trm.web.solving import SolveRequest, Solving
 from trm.web.turns import Turns
 
 PUZZLE = "123434122143.321"
@@ -241,7 +242,8 @@ def test_a_client_that_does_not_read_ends_its_solve(trained_run: Path, no_runs: 
     async def answer() -> None:
         turns.enter()
         with anyio.fail_after(20):
-            stream = SolveStream(turns, Solving(catalogue, request, Limits()), send_seconds=0.1)
+            limits = Limits(send_seconds=0.1)
+            stream = SolveStream(turns, Solving(catalogue.load, request, limits), limits)
             await stream({"type": "http", "asgi": {}}, receive, send)
 
     with start_blocking_portal() as portal:  # a thread: Playwright's loop may run in this one

@@ -21,7 +21,8 @@ from trm.web.catalogue import PAGE, Catalogue
 from trm.web.limits import Limits
 from trm.web.puzzles import draw_puzzle, read_puzzle
 from trm.web.run_curves import new_records, runs_json
-from trm.web.solving import SolveRequest, SolveStream, Solving
+from trm.web.solve_stream import SolveStream
+from trm.web.solving import SolveRequest, Solving
 from trm.web.turns import BusyError, Turns
 
 #: The page uses its own files, and nothing else.
@@ -102,11 +103,11 @@ class Page:
         solve = SolveRequest.of(await self._json(request))
         self.turns.enter()
         try:
-            solving = await to_thread.run_sync(Solving, self._catalogue, solve, self._limits)
+            solving = await to_thread.run_sync(Solving, self._catalogue.load, solve, self._limits)
         except BaseException:
             self.turns.leave()
             raise
-        return SolveStream(self.turns, solving, self._limits.send_seconds)
+        return SolveStream(self.turns, solving, self._limits)
 
     async def _json(self, request: Request, **kinds: type) -> dict[str, Any]:
         """The object in a request, with values of these kinds, if they are given.

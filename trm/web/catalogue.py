@@ -45,7 +45,8 @@ class Catalogue:
     """The models of the page. Only these can be loaded.
 
     Args:
-        checkpoints: names as for ``--ckpt``; none: the runs in ``runs``, and what comes with trm.
+        checkpoints: models, or names as for ``--ckpt``; none: the runs in ``runs``, and what comes
+            with trm.
         task: the task of a published checkpoint that does not name it.
         device: as for :func:`trm.load`.
         runs: the folder of runs.
@@ -57,14 +58,17 @@ class Catalogue:
 
     def __init__(
         self,
-        checkpoints: Sequence[str] = (),
+        checkpoints: Sequence[Model | str] = (),
         *,
         task: str | None = None,
         device: str = "auto",
         runs: Path = Path("runs"),
     ) -> None:
         self._device, self._runs, self._lock = device, runs, threading.Lock()
-        self._named = {name: load(name, task=task, device=device) for name in checkpoints}
+        self._named: dict[str, Model] = {}
+        for one in checkpoints:
+            model = one if isinstance(one, Model) else load(one, task=task, device=device)
+            self._named[model.name if isinstance(one, Model) else one] = model
         #: By name and checkpoint folder, the one used last at the end.
         self._loaded: OrderedDict[tuple[str, Path], Model] = OrderedDict()
 

@@ -1,29 +1,19 @@
-"""Solving for the page: a stream of JSON lines, one for each supervision step."""
+"""Solving for the page and the widget: a record for each supervision step."""
 
-import json
 import math
-import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import anyio
-import torch
-from anyio import to_thread
 from pydantic import Field, ValidationError
-from starlette.responses import StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
 
 from trm.config import Frozen
-from trm.errors import InputError, TrmError
+from trm.errors import InputError
 from trm.inference.model import Model
 from trm.inference.options import SolveOptions
 from trm.inference.solution import Solution, SolutionStep
-from trm.python_calls import in_python
 from trm.tasks.base import Puzzle
-from trm.web.catalogue import Catalogue
 from trm.web.limits import Limits
-from trm.web.turns import Turns
 
 
 class SolveRequest(Frozen):
@@ -58,7 +48,7 @@ class Solving:
     """A puzzle that one or two models solve step by step.
 
     Args:
-        catalogue: the models.
+        load: gives the model of a name.
         request: what to solve, and how.
         limits: bounds of the request.
 
@@ -67,32 +57,16 @@ class Solving:
         ConfigError: if an option is unknown or out of range.
     """
 
-    def __init__(self, catalogue: Catalogue, request: SolveRequest, limits: Limits) -> None:
-        self.options, self._limits = SolveOptions.of(**request.options), limits
+    def __init__(
+        self, load: Callable[[str], Model], request: SolveRequest, limits: Limits
+    ) -> None:
+        self.options = SolveOptions.of(**request.options)
         limits.check(self.options)
-        self._models = [catalogue.load(name) for name in request.models]
+        self._models = [load(name) for name in request.models]
         self._puzzles = [model.puzzle_of(request.puzzle) for model in self._models]
 
-    async def lines(self) -> AsyncGenerator[str, None]:
-        """The lines of the answer. Each step is computed when the line before it is sent."""
-        deadline = time.monotonic() + self._limits.seconds
-        lines = self._records()
-        while True:
-            try:
-                record = await to_thread.run_sync(next, lines, None)
-            except (TrmError, torch.OutOfMemoryError, MemoryError) as error:
-                message = in_python(str(error).partition("\n")[0])
-                record, deadline = {"error": message}, math.inf
-            if record is None:
-                return
-            yield json.dumps(record, allow_nan=False) + "\n"
-            if time.monotonic() > deadline:
-                message = f"stopped after {self._limits.seconds:g} s. Ask for fewer steps."
-                yield json.dumps({"error": message}) + "\n"
-                return
-
-    def _records(self) -> Iterator[dict[str, Any]]:
-        """The steps of the models in turn, and the end of each."""
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The steps of the models in turn, computed as they are taken, and the end of each."""
         pairs = list(zip(self._models, self._puzzles, strict=True))
         taken: list[list[SolutionStep]] = [[] for _ in pairs]
         running = {n: self._thinking(*pair) for n, pair in enumerate(pairs)}
@@ -139,39 +113,3 @@ def _end_json(solution: Solution) -> dict[str, Any]:
         "halt_step": solution.halt_step,
         "confidence": solution.confidence,
     }
-
-
-class SolveStream(StreamingResponse):
-    """The answer to a solve, which has a place among the turns until it ends.
-
-    Args:
-        turns: where it has a place.
-        solving: what to solve when it is its turn.
-        send_seconds: how long the client may take to read a line.
-    """
-
-    def __init__(self, turns: Turns, solving: Solving, send_seconds: float) -> None:
-        self._turns, self._send_seconds = turns, send_seconds
-        self._lines = self._in_turn(solving)
-        super().__init__(self._lines, media_type="application/x-ndjson")
-
-    async def _in_turn(self, solving: Solving) -> AsyncGenerator[str, None]:
-        async with self._turns.turn():
-            async for line in solving.lines():
-                yield line
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the lines. A client that goes away, or does not read, ends its solve."""
-
-        async def send_soon(message: Message) -> None:
-            with anyio.fail_after(self._send_seconds):
-                await send(message)
-
-        try:
-            await super().__call__(scope, receive, send_soon)
-        except TimeoutError:
-            pass  # the connection is closed, for its answer has no end
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._lines.aclose()
-            self._turns.leave()

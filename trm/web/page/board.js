@@ -84,7 +84,7 @@ function cellLabel(kind, { columns }, place, one, { changed, sure, clash }) {
 // Makes a board editable. `write(index, token)` changes a cell, `solve()` is for Enter.
 export function makeEditable(element, { kind, brush, write, solve, tokens }) {
   let drawing = null;
-  const cellAt = (x, y) => document.elementFromPoint(x, y)?.closest("#puzzle .cell");
+  const cellAt = (x, y) => element.getRootNode().elementFromPoint(x, y)?.closest("#puzzle .cell");
   const focus = (cell) => {
     element.querySelectorAll(".cell").forEach((one) => (one.tabIndex = one === cell ? 0 : -1));
     cell.focus();
