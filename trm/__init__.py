@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from trm.tasks.arc.score import score
     from trm.tasks.registry import list_tasks
     from trm.training.train import train
+    from trm.web.play import play
 
 # GNU OpenMP threads spin while they wait for each other. On a busy machine that makes every matrix
 # product slow, so let them spin only briefly. OpenMP reads this as torch is imported.
@@ -74,6 +75,7 @@ __all__ = [
     "list_tasks",
     "load",
     "open_data",
+    "play",
     "plot",
     "push_hub",
     "read_leaderboard",
@@ -110,6 +112,7 @@ _LAZY_IMPORTS = {
     "trm.tasks.arc.score": ("score",),
     "trm.tasks.registry": ("list_tasks",),
     "trm.training.train": ("train",),
+    "trm.web.play": ("play",),
 }
 
 _python_call = functools.cache(python_call)

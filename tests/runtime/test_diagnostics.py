@@ -59,5 +59,5 @@ def test_missing_packages_of_an_extra_are_named(monkeypatch: pytest.MonkeyPatch)
     assert found["extra wandb"].advice == "To use it: pip install wandb"
     assert found["extra cuda"].advice == "Not needed without an NVIDIA GPU."
     assert optional_packages().keys() == {
-        "cuda", "onnx", "plot", "tensorboard", "trackio", "wandb", "web",
+        "cuda", "notebook", "onnx", "plot", "tensorboard", "trackio", "wandb", "web",
     }  # fmt: skip

@@ -8,6 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.made_checkpoints import write_checkpoint
+from tests.web.small_models import ARC_ID, small_run
+from trm.runs.shipped import shipped_models
+from trm.tasks.registry import get_task
+from trm.tasks.square_boards import board_meta
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 
@@ -32,3 +38,18 @@ def onnxruntime_web() -> Path:
     if not folder.is_dir():
         pytest.skip("no onnxruntime-web here: npm install --no-save onnxruntime-web")
     return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Models without training of mazes and ARC, and the 6x6 one that comes with trm, twice."""
+    folder = tmp_path_factory.mktemp("models")
+    maze, arc = get_task("maze"), get_task("arc1")
+    options = maze.options("mini")
+    data = board_meta("maze", options, maze.vocabulary(6), 6)  # type: ignore[attr-defined]
+    write_checkpoint(folder / "maze", small_run("maze"), data)
+    arc_data = arc.published_data_meta(12, 900)
+    assert arc_data
+    write_checkpoint(folder / "arc", small_run("arc1"), arc_data, names=("<blank>", ARC_ID))
+    (folder / "again").symlink_to(shipped_models()["sudoku-6x6"])
+    return {name: folder / name for name in ("maze", "arc", "again")}

@@ -4,6 +4,7 @@ from trm import settings
 from trm.config import RunConfig
 from trm.tasks.registry import get_task
 
+ARC_ID = "007bbfb7"
 MAZE = "S.#...#.#.#...#.#.#.....#.###....#.G"
 SIX = "6.1523.326..4....2...15.3.....1542.."
 SMALL = ("model.hidden_size=32", "model.num_heads=2", "model.h_cycles=1", "model.l_cycles=1",

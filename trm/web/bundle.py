@@ -1,7 +1,8 @@
 """JavaScript modules as one, for a place that takes a single script, without a tool to build it.
 
-The modules import each other by relative paths, and name what they take: ``import { a, b as c } from
-"./x.js"``. An import with a plain name, ``import page from "./page.html"``, is the text of a file.
+The modules import each other by relative paths, and name what they take:
+``import { a, b as c } from "./x.js";``. An import with a plain name, such as
+``import page from "./page.html";``, is the text of a file.
 """
 
 import json

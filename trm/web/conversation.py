@@ -9,8 +9,8 @@ A message is ``{"id": ..., "ask": ..., ...}``. Each reply has the ``id`` of the 
 ``{"error": "..."}``   the end; one line
 =====================  ==============================================================
 
-A solve goes on only as long as it is asked to. So the kernel can run other cells and hear a ``stop``
-in between, and the solve of a widget that was closed ends.
+A solve goes on only as long as it is asked to. So the kernel can run other cells and hear a
+``stop`` in between, and the solve of a widget that was closed ends.
 """
 
 import time
@@ -30,8 +30,6 @@ from trm.web.solving import SolveRequest, Solving
 
 #: Solves that may go on at the same time, for a widget can be shown several times.
 _MOST_SOLVES = 4
-#: How long a solve goes on until it has to be asked.
-_SECONDS = 0.2
 
 
 class WidgetMessage(Frozen):
@@ -76,10 +74,14 @@ class Conversation:
     Args:
         catalogue: the models that it offers.
         limits: bounds of a solve.
+        seconds: how long a solve goes on until it has to be asked again.
     """
 
-    def __init__(self, catalogue: Catalogue, limits: Limits | None = None) -> None:
+    def __init__(
+        self, catalogue: Catalogue, limits: Limits | None = None, seconds: float = 0.2
+    ) -> None:
         self._catalogue, self._limits = catalogue, limits or Limits()
+        self._seconds = seconds
         self._solves: OrderedDict[str, Iterator[dict[str, Any]]] = OrderedDict()
 
     def offered(self) -> dict[str, Any]:
@@ -127,10 +129,10 @@ class Conversation:
         records = self._solves.pop(name, None)
         if records is None:
             raise InputError("this solve has ended. Solve the puzzle again.")
-        deadline = time.monotonic() + _SECONDS
+        deadline = time.monotonic() + self._seconds
         for record in records:
             yield {"line": record}
-            if time.monotonic() > deadline:
+            if time.monotonic() >= deadline:
                 self._solves[name] = records
                 yield {"more": True}
                 return

@@ -57,9 +57,7 @@ class Solving:
         ConfigError: if an option is unknown or out of range.
     """
 
-    def __init__(
-        self, load: Callable[[str], Model], request: SolveRequest, limits: Limits
-    ) -> None:
+    def __init__(self, load: Callable[[str], Model], request: SolveRequest, limits: Limits) -> None:
         self.options = SolveOptions.of(**request.options)
         limits.check(self.options)
         self._models = [load(name) for name in request.models]
