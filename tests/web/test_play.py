@@ -18,6 +18,7 @@ pytest.importorskip("anywidget")
 
 NAME = "sudoku-6x6"
 CLASH = "66" + SIX[2:]
+CURVE = "document.querySelector('#out > div').shadowRoot.querySelector('#curve svg')"
 TWICE = "the puzzle has the digit 6 twice in row 1. Correct it."
 
 
@@ -190,6 +191,13 @@ def test_a_typed_puzzle_is_solved_as_by_the_model(chromium: Any, six: trm.Model)
         page.focus("#step")
         page.keyboard.press("End")
         assert board(page, "[data-model='0']") == solution.answer
+        drawn = page.get_attribute("#curve svg", "viewBox")
+        page.set_viewport_size({"width": 500, "height": 900})
+        page.wait_for_function(f"{CURVE}.getAttribute('viewBox') !== '{drawn}'")
+        page.evaluate("out.hidden = true")
+        page.set_viewport_size({"width": 700, "height": 900})
+        page.evaluate("out.hidden = false")
+        page.wait_for_function(f"{CURVE}.getAttribute('viewBox') === '{drawn}'")
         page.click("#play")
         page.wait_for_selector("#play[aria-pressed=true]")
         assert page.evaluate("keysThatLeave") == []  # a notebook has meanings for digits

@@ -82,6 +82,7 @@ export class Player {
   }
 
   drawCurves() {
+    this.drawnWidth = this.$("curve").parentElement.clientWidth;
     drawCurve(this.$("curve"), this.$("curve-text"), this.solved, this.step);
   }
 
@@ -108,11 +109,9 @@ export class Player {
   // A curve is drawn for a width, which changes with the window, or when its element gets its place.
   drawCurvesAsWideAsTheyAre() {
     const figure = this.$("curve").parentElement;
-    let width = 0;
-    new ResizeObserver(() => {
-      if (figure.clientWidth === width) return;
-      width = figure.clientWidth;
-      requestAnimationFrame(() => this.drawCurves());
-    }).observe(figure);
+    const draw = () => {
+      if (figure.clientWidth && figure.clientWidth !== this.drawnWidth) this.drawCurves();
+    };
+    new ResizeObserver(() => requestAnimationFrame(draw)).observe(figure);
   }
 }
