@@ -13,13 +13,16 @@ from safetensors.torch import load_file
 from tests.hub import HubServer
 from tests.hub.commands import Online, succeeded
 from tests.made_checkpoints import files_of, write_checkpoint, write_named_data
+from trm import build_data
 from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.checkpoints.tensors import PUZZLE_EMBEDDING
 from trm.config import RunConfig
 from trm.data import Dataset
 from trm.errors import CheckpointError, ConfigError
 from trm.models import TinyRecursiveModel
+from trm.recipes import run_config
 from trm.runs.checkpoint import read_config
+from trm.runs.run_folder import find_checkpoint
 from trm.runtime.process_group import ProcessGroup
 from trm.tasks.registry import get_task
 from trm.training.model_init import (
@@ -248,6 +251,29 @@ def test_other_puzzles_are_refused(checkpoint: Checkpoint, tiny: Tiny, tmp_path:
         config = tiny(f"train.init_from={tmp_path / name}")
         with pytest.raises(CheckpointError, match=message):
             check_initial_weights(config, opened(config))
+
+
+def test_weights_that_fit_boards_of_any_size(tmp_path: Path) -> None:
+    for size in (5, 6):
+        build_data("maze", source="generate", size=size, num_train=4, num_test=2,
+                   out=tmp_path / str(size))  # fmt: skip
+
+    def of_mazes(size: int, **settings: object) -> RunConfig:
+        small = {"model.hidden_size": 16, "model.forward_dtype": "float32"}
+        named = {name.replace("_", ".", 1): value for name, value in settings.items()}
+        return run_config("maze", model="conv", settings=small | named | {
+            "data.paths": [str(tmp_path / str(size))]})  # fmt: skip
+
+    one_step = {"train_max_steps": 1, "train_batch_size": 2, "train_device": "cpu"}
+    train(of_mazes(5, **one_step), runs=tmp_path, name="five")
+    folder = find_checkpoint(str(tmp_path / "maze/five"))
+    six = of_mazes(6, train_init_from=str(folder))
+    said = f"--init-from {folder} was trained on puzzles of 25 cells, these have 36."
+    assert check_initial_weights(six, opened(six)) == [said]
+    assert is_equal(begun(six), load_file(folder / "model.safetensors"))
+    wider = of_mazes(6, train_init_from=str(folder), model_hidden_size=32)
+    with pytest.raises(CheckpointError, match=r"trained with: --set model\.hidden_size=16"):
+        check_initial_weights(wider, opened(wider))
 
 
 def train_arguments(data: Path, *assignments: str) -> list[str]:
