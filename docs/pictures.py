@@ -240,8 +240,8 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
     "ablations-6x6.png": draw_ablations,
     "solve.svg": draw_solution,
     "solve.gif": draw_moving_solution,
-    "web.png": lambda path: photograph(path, colors="light", width=1280, height=860, step=2),
-    "web-narrow.png": lambda path: photograph(path, colors="dark", width=400, height=860, step=1),
+    "web.png": lambda path: photograph(path, colors="light", width=1280, height=1230, step=4),
+    "web-narrow.png": lambda path: photograph(path, colors="dark", width=400, height=1060, step=4),
 }
 #: Pictures of the page of ``trm web``, which need a browser.
 OF_THE_PAGE = ("web.png", "web-narrow.png")

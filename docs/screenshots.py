@@ -17,7 +17,10 @@ from PIL import Image, PngImagePlugin
 from trm.web import app
 
 PAGE = Path(app.__file__).parent / "page"
-PUZZLE = "6.1523.326..4....2...15.3.....1542.."
+MODEL, PUZZLE = (
+    "sudoku-9x9",
+    "...35....82..67....9.............9..7....146..1..2..3.3.51...2......6..71....4..3",
+)
 
 
 def page_digest() -> str:
@@ -47,7 +50,7 @@ def photograph(path: Path, *, colors: str, width: int, height: int, step: int) -
     """
     from playwright.sync_api import sync_playwright
 
-    command = [sys.executable, "-m", "trm", "web", "--ckpt", "sudoku-6x6", "--no-browser"]
+    command = [sys.executable, "-m", "trm", "web", "--ckpt", MODEL, "--no-browser"]
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))))
     flags = ["--no-sandbox"] if os.geteuid() == 0 else []
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
