@@ -6,7 +6,8 @@
 
 A SAT solver, which knows the rules and nothing of trm, solves each puzzle. An answer that is marked
 as valid has to be its solution, and the only one. The script fails if one is not. It prints, for
-each effort and source, the share of puzzles solved, and the time as a multiple of that at effort 0.
+each effort and source, the share of puzzles solved, and the time as a multiple of that of the first
+effort, with the start of the program.
 """
 
 import argparse
@@ -38,6 +39,8 @@ def main() -> None:
     parser.add_argument("--effort", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--json", type=Path, help="a file for the results")
     arguments = parser.parse_args()
+    if arguments.most and not arguments.puzzles:
+        parser.error("--most is for --puzzles")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if arguments.puzzles is None:
@@ -79,7 +82,7 @@ def read(file: Path, most: int | None) -> Iterator[tuple[str, str]]:
             source = row.get("source") or file.name
             seen[source] = seen.get(source, 0) + 1
             if most is None or seen[source] <= most:
-                yield row["question"], source
+                yield row["question"].replace("0", "."), source
 
 
 def measure(

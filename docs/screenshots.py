@@ -1,7 +1,7 @@
 """Photograph the page of ``trm web`` in Chromium, for ``docs/pictures.py``.
 
-A picture holds a digest of the files of the page, and is current as long as they are the same. So
-checking it needs no browser.
+A picture holds a digest of the page, the puzzle and the weights, and is current as long as they are
+the same. So checking it needs no browser.
 """
 
 import hashlib
@@ -14,6 +14,8 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
+from trm.runs.layout import WEIGHTS_FILE
+from trm.runs.shipped import shipped_models
 from trm.web import app
 
 PAGE = Path(app.__file__).parent / "page"
@@ -24,9 +26,9 @@ MODEL, PUZZLE = (
 
 
 def page_digest() -> str:
-    """A digest of the files of the page."""
-    digest = hashlib.sha256()
-    for file in sorted(PAGE.iterdir()):
+    """A digest of the files of the page, the puzzle and the weights of the model."""
+    digest = hashlib.sha256(PUZZLE.encode())
+    for file in [*sorted(PAGE.iterdir()), shipped_models()[MODEL] / WEIGHTS_FILE]:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -51,7 +53,9 @@ def photograph(path: Path, *, colors: str, width: int, height: int, step: int) -
     from playwright.sync_api import sync_playwright
 
     command = [sys.executable, "-m", "trm", "web", "--ckpt", MODEL, "--no-browser"]
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))))
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if chromium is None:
+        sys.exit("no Chromium here: apt-get install chromium")
     flags = ["--no-sandbox"] if os.geteuid() == 0 else []
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

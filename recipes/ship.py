@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 import trm
 from trm.runs.checkpoint import Evaluation
 from trm.runs.run_folder import find_checkpoint
-from trm.runs.shipped import FOLDER
+from trm.runs.shipped import FOLDER, shipped_models
 
 
 def ship(run: str, name: str, *data: str) -> None:
@@ -26,7 +26,9 @@ def ship(run: str, name: str, *data: str) -> None:
     save_file(rounded, target / "model.safetensors")
     (target / "model.safetensors").chmod(0o644)
     config = json.loads((source / "config.json").read_text())
-    config["run"]["data"]["paths"] = config["run"]["train"]["init_from"] = None
+    config["run"]["data"]["paths"] = None
+    if config["run"]["train"]["init_from"] not in shipped_models():
+        config["run"]["train"]["init_from"] = None  # a folder of this machine
     config["run"]["model"]["forward_dtype"] = "auto"
     sources = config["data"]["source"].split(" + ")
     config["data"]["source"] = " + ".join(map(_without_folder, sources))

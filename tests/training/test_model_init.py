@@ -271,6 +271,10 @@ def test_weights_that_fit_boards_of_any_size(tmp_path: Path) -> None:
     said = f"--init-from {folder} was trained on puzzles of 25 cells, these have 36."
     assert check_initial_weights(six, opened(six)) == [said]
     assert is_equal(begun(six), load_file(folder / "model.safetensors"))
+    other = run_config("maze", settings={"train.init_from": str(folder),
+                                         "data.paths": [str(tmp_path / "6")]})  # fmt: skip
+    with pytest.raises(CheckpointError, match="is a model of kind conv, and this run has trm"):
+        check_initial_weights(other, opened(other))
     wider = of_mazes(6, train_init_from=str(folder), model_hidden_size=32)
     with pytest.raises(CheckpointError, match=r"trained with: --set model\.hidden_size=16"):
         check_initial_weights(wider, opened(wider))

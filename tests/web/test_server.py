@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import numpy as np
 import pytest
 from anyio.from_thread import start_blocking_portal
 from starlette.types import Message
@@ -93,6 +94,22 @@ def test_a_stream_has_the_numbers_of_the_python_call(
     assert end["end"]["halt_step"] == solution.halt_step
 
 
+def test_without_a_valid_answer_the_first_board_is_the_end(
+    server: Running, trained_run: Path, mini_data: Path
+) -> None:
+    """The tries after it are shown too, and their steps are numbered on."""
+    model = trm.load(trained_run, device="cpu")
+    split = model.task.open_data([mini_data]).split("test")
+    puzzles = [model.task.format(np.asarray(tokens)) for tokens in split.inputs[:32]]
+    first = next(one for one in model.solve(puzzles, effort=0) if not one.valid)
+    puzzle = model.task.format(first.puzzle.tokens)
+    *lines, end = server.solve(str(trained_run), puzzle=puzzle, guesses=1, steps=2)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert end["end"]["shown"] == (4 if lines[-1]["valid"] else 2)
+    assert end["end"]["answer"] == lines[end["end"]["shown"] - 1]["answer"]
+    assert end["end"]["valid"] is lines[-1]["valid"]
+
+
 def test_two_models_take_their_steps_in_turn(trained_run: Path, no_runs: Path) -> None:
     link = no_runs.parent / "again"
     link.symlink_to(trained_run)
@@ -132,8 +149,14 @@ def test_the_models_that_were_named_are_offered(server: Running, trained_run: Pa
          r"9,999 steps are too many here\. Take at most 512; the command trm solve takes more\."),
         ({"models": ["sudoku-6x6"], "puzzle": SIX, "options": {"votes": 20, "samples": 4}},
          r"20 votes x 4 samples are 80 rollouts, too many here\. Take at most 64; .*"),
+        ({"models": ["sudoku-6x6"], "puzzle": SIX, "options": {"guesses": 65}},
+         r"65 guesses are too many here\. Take at most 64; .*"),
+        ({"models": ["sudoku-6x6"], "puzzle": SIX, "options": {"effort": 3}},
+         r"effort 3 is too much here\. Take at most 2; .*"),
+        ({"models": ["sudoku-6x6"], "puzzle": SIX, "options": {"guesses": 2, "rounds": 600}},
+         r"600 steps are too many here\..*"),
     ],
-    ids=range(14),
+    ids=range(17),
 )  # fmt: skip
 def test_a_bad_request_is_one_clear_line(server: Running, body: Any, message: str) -> None:
     status, problem = server.problem("api/solve", body)

@@ -16,7 +16,7 @@ MODELS_EXAMPLES = """
 trm models
 trm models --kinds
 trm solve --ckpt sudoku-6x6 6.1523.326..4....2...15.3.....1542..
-trm train sudoku --init-from sudoku-9x9
+trm train sudoku --model candidates --init-from sudoku-9x9
 """
 EXAMPLES = """
 trm plot runs/sudoku/a runs/sudoku/b

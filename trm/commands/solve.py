@@ -110,9 +110,9 @@ def solve(
 ) -> None:
     """Solve puzzles, and show the board as it changes step by step.
 
-    Where the rules can tell (Sudoku, mazes), an answer that is not valid is tried again: with more
-    steps, then with several samples. If none is valid, the exit code is 3. A file of answers
-    (--out) marks such answers, and the exit code is 0.
+    Where the rules can tell, an answer that is not valid is tried again: a maze with more steps,
+    then with several samples; a Sudoku with guesses. If none is valid, the exit code is 3. A file
+    of answers (--out) marks such answers, and the exit code is 0.
     """
     from trm.inference.model import load
     from trm.inference.solution import check_solution_path

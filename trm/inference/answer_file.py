@@ -118,9 +118,8 @@ class AnswerFile:
     def __init__(self, path: Path, model: Model, has_labels: bool, options: SolveOptions) -> None:
         check_answer_path(path)
         self.path, self.counts = path, AnswerCounts()
-        self._format = ANSWER_FORMATS[path.suffix](has_labels, options.until_valid)
-        self._model = model
-        self._options = options.resolved
+        self._model, self._options = model, options.resolved
+        self._format = ANSWER_FORMATS[path.suffix](has_labels, self._options.until_valid)
         self._about_file = path.with_name(f"{path.name}.about.json")
         #: Where the next answer begins. Anything after it is cut off before writing.
         self._end = 0

@@ -30,7 +30,7 @@ class Attempt:
         steps: the supervision steps, computed as they are taken.
         num_steps: their number at most.
         options: how they are computed.
-        level: of effort, 0 for the first try.
+        level: of effort; 0 for the first try, and for guesses that were asked for.
     """
 
     steps: Iterable[SolutionStep]
@@ -42,16 +42,16 @@ class Attempt:
 def options_of_levels(
     options: SolveOptions, own_steps: int, *, can_guess: bool
 ) -> list[SolveOptions]:
-    """The options of each level of effort, those of the first try before them.
+    """The options of the first try, then those of each level of effort.
 
     Args:
-        options: as given. Whoever says how to think gets that, and no other try; only guesses need
-            one without them before.
+        options: as given. Options that say how to think allow one try; guesses come after a single
+            pass.
         own_steps: the supervision steps that the model was trained with.
         can_guess: whether a cell can be filled in by a guess.
     """
     if options.guesses:
-        return [options.model_copy(update={"guesses": 0, "rounds": 1}), options]
+        return [options.model_copy(update={"guesses": 0, "rounds": 1}), options.resolved]
     effort = options.effort
     if effort is None:
         effort = 0 if options.says_how else DEFAULT_EFFORT
@@ -66,4 +66,4 @@ def choose_solution(tried: Sequence[Solution]) -> Solution:
     Its ``effort`` is the level that was needed, or the one after which none was valid.
     """
     best = tried[0] if tried[-1].valid is False else tried[-1]
-    return replace(best, effort=len(tried) - 1)
+    return replace(best, effort=tried[-1].effort)

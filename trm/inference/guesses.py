@@ -30,13 +30,13 @@ class GuessedPuzzle:
 class GuessSearch:
     """Solves copies of puzzles, each with one more cell filled in by a guess, in rounds.
 
-    If no copy has a valid answer, the next round guesses further in those of whose cells the model
-    was most certain.
+    If no copy has a valid answer, the next round starts from the copies with the highest mean
+    confidence.
 
     Args:
         puzzles: with their first answers.
         values: the tokens that a cell may have.
-        guesses: copies of each puzzle in a round.
+        guesses: copies of each puzzle in a round, at most.
         rounds: how often to guess, at most.
         start: solves the puzzles of these numbers from these copies (batch, seq_len), one for each
             guess.
@@ -55,12 +55,14 @@ class GuessSearch:
         self._start = start
 
     def steps(self) -> Iterator[dict[int, SolutionStep]]:
-        """See :meth:`Search.steps`. The steps of all rounds are numbered on."""
+        """See :meth:`Search.steps`. Step numbers continue from one round to the next."""
         before = 0
         for _ in range(self._rounds):
             numbers = list(self._leaders)
             copies = [self._copies(self._leaders[number]) for number in numbers]
-            search = self._start(numbers, list(np.stack(copies, axis=1)))
+            width = max(map(len, copies))  # puzzles with fewer guesses repeat theirs
+            padded = [np.resize(own, (width, own.shape[1])) for own in copies]
+            search = self._start(numbers, list(np.stack(padded, axis=1)))
             taken = 0
             for found in search.steps():
                 taken += 1
@@ -78,18 +80,19 @@ class GuessSearch:
                 return
 
     def _copies(self, leaders: Sequence[GuessedPuzzle]) -> NDArray[np.int32]:
-        """As many copies (guesses, seq_len) of a puzzle as a round solves."""
+        """The copies (copies, seq_len) of a puzzle that a round solves, no two alike."""
         each = -(-self._guesses // len(leaders))
         copies = np.concatenate([guess_cells(leader, self._values, each) for leader in leaders])
         _, first = np.unique(copies, axis=0, return_index=True)
-        return np.resize(copies[np.sort(first)], (self._guesses, copies.shape[1]))
+        return copies[np.sort(first)][: self._guesses]
 
 
 def guess_cells(puzzle: GuessedPuzzle, values: Sequence[int], count: int) -> NDArray[np.int32]:
     """Copies of a puzzle (count, seq_len), each with another guess in an open cell.
 
     The guesses are the two most likely values of the cells of which the model is least certain.
-    There are fewer copies if there are fewer such guesses, and if there is none, the puzzle alone.
+    There are fewer copies if there are fewer such guesses. Without an open cell, the only copy is
+    the puzzle itself.
 
     Args:
         puzzle: the puzzle.
@@ -113,7 +116,7 @@ def guess_cells(puzzle: GuessedPuzzle, values: Sequence[int], count: int) -> NDA
 def _leaders(
     copies: NDArray[np.int32], answers: Sequence[SolutionStep], count: int
 ) -> list[GuessedPuzzle]:
-    """The copies of whose cells the model is most certain."""
+    """The copies with the highest mean confidence. Answers to repeated ones are left out."""
     certain = [float(np.mean(answer.confidence)) for answer in answers]  # type: ignore[arg-type]
-    best = sorted(range(len(answers)), key=lambda place: -certain[place])[:count]
+    best = sorted(range(len(copies)), key=lambda place: -certain[place])[:count]
     return [GuessedPuzzle(copies[place], answers[place]) for place in best]

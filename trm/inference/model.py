@@ -30,8 +30,8 @@ from trm.tasks.base import Puzzle, single_puzzle
 from trm.tasks.given_cells import as_lists, is_board
 from trm.tasks.registry import get_task
 
-#: Puzzles solved at once.
-BATCH_SIZE = 64
+#: Puzzles solved at once, and copies of them with guesses.
+BATCH_SIZE, _MOST_ROWS = 64, 1024
 #: One puzzle and several, as far as types can tell; arrays may be either. See :meth:`Model.solve`.
 One = str | Mapping[str, Any] | Sequence[Sequence[int | None]] | Puzzle
 Several = Sequence[str] | Sequence[Puzzle] | Sequence[Sequence[Sequence[int | None]]]
@@ -259,14 +259,16 @@ class Model:
             ConfigError: if an option is unknown or out of range, or they contradict each other.
             InputError: if the model was not trained on a puzzle of this name.
         """
-        levels = self._levels(puzzles[0], SolveOptions.of(**options))
+        given = SolveOptions.of(**options)
+        levels = self._levels(puzzles[0], given)
         tried: list[list[Solution]] = [[] for _ in puzzles]
         remaining = list(range(len(puzzles)))
-        for level in levels:
+        for tries, level in enumerate(levels):
+            effort = 0 if given.guesses else tries
             lasts = [tried[number][0].steps[-1] for number in remaining if tried[number]]
-            solutions = self._solve_once([puzzles[number] for number in remaining], level, lasts)
-            for number, solution in zip(remaining, solutions, strict=True):
-                tried[number].append(solution)
+            found = self._solve_once([puzzles[number] for number in remaining], level, lasts)
+            for number, steps in zip(remaining, found, strict=True):
+                tried[number].append(Solution(self.task, puzzles[number], steps, level, effort))
             remaining = [number for number in remaining if tried[number][-1].valid is False]
             if not remaining:
                 break
@@ -274,15 +276,15 @@ class Model:
 
     def _solve_once(
         self, puzzles: Sequence[Puzzle], options: SolveOptions, lasts: Sequence[SolutionStep]
-    ) -> list[Solution]:
+    ) -> list[tuple[SolutionStep, ...]]:
         steps: list[list[SolutionStep]] = [[] for _ in puzzles]
-        for found in self._search(puzzles, options, lasts).steps():
-            for number, step in found.items():
-                steps[number].append(step)
-        return [
-            Solution(self.task, puzzle, tuple(own), options)
-            for puzzle, own in zip(puzzles, steps, strict=True)
-        ]
+        size = max(1, _MOST_ROWS // options.guesses) if options.guesses else len(puzzles)
+        for first in range(0, len(puzzles), size):
+            part = slice(first, first + size)
+            for found in self._search(puzzles[part], options, lasts[part]).steps():
+                for number, step in found.items():
+                    steps[first + number].append(step)
+        return [tuple(own) for own in steps]
 
     def attempts(self, puzzle: Puzzle, **options: Any) -> Iterator[Attempt]:
         """The tries at one puzzle, to take until its answer is valid; see :meth:`solve`.
@@ -291,11 +293,12 @@ class Model:
             ConfigError: if an option is unknown or out of range, or they contradict each other.
             InputError: if the model was not trained on a puzzle of this name.
         """
-        first: list[SolutionStep] = []
-        for number, level in enumerate(self._levels(puzzle, SolveOptions.of(**options))):
+        given, first = SolveOptions.of(**options), list[SolutionStep]()
+        for number, level in enumerate(self._levels(puzzle, given)):
             steps = (found[0] for found in self._search([puzzle], level, first[-1:]).steps())
             most = (level.steps or self.config.model.halt_max_steps) * level.rounds
-            yield Attempt(steps if number else _recorded(steps, first), most, level, number)
+            recorded = steps if number else _recorded(steps, first)
+            yield Attempt(recorded, most, level, 0 if given.guesses else number)
 
     def _levels(self, puzzle: Puzzle, options: SolveOptions) -> list[SolveOptions]:
         """The options of each level of effort."""
@@ -308,8 +311,9 @@ class Model:
         levels = options_of_levels(options, self.config.model.halt_max_steps, can_guess=can_guess)
         if self.task.is_valid(puzzle.tokens, puzzle.tokens) is not None:
             return levels
-        if options.effort or options.until_valid:
+        if options.effort or options.until_valid or options.guesses:
             flag = "--until-valid" if options.until_valid else f"--effort {options.effort}"
+            flag = f"--guesses {options.guesses}" if options.guesses else flag
             raise InputError(
                 f"{flag}: in task {self.task.name} only a label can tell whether an answer is "
                 "right. Leave it out."

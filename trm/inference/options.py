@@ -186,8 +186,8 @@ class SolveOptions(InferenceOptions):
 
     Attributes:
         until_valid: end at the first step at which a rollout has a valid board, and take that.
-        guesses: if the answer breaks the rules, solve so many copies of the puzzle, each with one
-            more cell filled in by a guess, until one of them is valid; see
+        guesses: if the answer breaks the rules, solve this number of copies of the puzzle, each
+            with one more cell filled in by a guess, until one of them is valid; see
             :mod:`trm.inference.guesses`.
         rounds: how often to guess, each time in the most promising copies.
         effort: while the answer breaks the rules, think longer, up to this level; see
@@ -203,7 +203,8 @@ class SolveOptions(InferenceOptions):
     )  # fmt: skip
     rounds: int = Field(
         1, ge=1, le=_MOST,
-        description="With --guesses: guess on in the most promising copies, N times in all.",
+        description="With --guesses: the number of rounds. Each starts from the most promising "
+        "copies of the one before.",
     )  # fmt: skip
     effort: int | None = Field(
         None, ge=0, le=MOST_EFFORT,
@@ -228,6 +229,11 @@ class SolveOptions(InferenceOptions):
             own = flags_of(self.model_dump(exclude={"effort"}, exclude_defaults=True))
             raise ValueError(
                 f"--effort {self.effort} decides how to think, and so does {own}. Leave one out."
+            )
+        if self.guesses and self.effort is not None:
+            raise ValueError(
+                f"--guesses {self.guesses} and --effort {self.effort} are two ways to think "
+                "longer. Leave one out."
             )
         if self.rounds > 1 and not self.guesses:
             raise ValueError(

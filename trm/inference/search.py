@@ -149,7 +149,8 @@ class Search:
             return []
         puzzle: Tokens = self._tokens[self._remaining[place]]
         boards = self._boards[:, place]
-        valid = {board.tobytes(): self._task.is_valid(puzzle, board) for board in boards}
+        distinct = {board.tobytes(): board for board in boards}
+        valid = {key: self._task.is_valid(puzzle, board) for key, board in distinct.items()}
         return [number for number, board in enumerate(boards) if valid[board.tobytes()]]
 
     def _remove(self, done: NDArray[np.bool_]) -> None:

@@ -78,10 +78,12 @@ class Thinking(SolveOptions):
         ('single pass', 'more steps')
         >>> Thinking(steps=32, samples=4).column, Thinking(halt=0.9).column
         ('votes', 'fewer steps')
-        >>> Thinking(guesses=16).column, Thinking(guesses=16).details
-        ('search', '16 guesses')
+        >>> Thinking(guesses=64, rounds=4).column, Thinking(guesses=64, rounds=4).details
+        ('search', 'guesses 64 in 4 rounds')
+        >>> Thinking(effort=2).column, Thinking(effort=2).details
+        ('search', 'effort 2')
         """
-        if self.until_valid or self.guesses:
+        if self.until_valid or self.guesses or self.effort:
             return "search"
         if self.rollouts > 1 or self.copies != 1:
             return "votes"
@@ -96,7 +98,9 @@ class Thinking(SolveOptions):
         count = "" if self.copies is None else f"{self.copies:,} "
         parts = [f"{count}copies vote"] if self.copies != 1 else []
         parts += ["until valid"] if self.until_valid else []
-        parts += [f"{self.guesses} guesses"] if self.guesses else []
+        rounds = f" in {self.rounds} rounds" if self.rounds > 1 else ""
+        parts += [f"guesses {self.guesses}{rounds}"] if self.guesses else []
+        parts += [f"effort {self.effort}"] if self.effort else []
         return ", ".join([*parts, *filter(None, [self.text.removeprefix(", ")])])
 
 

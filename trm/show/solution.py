@@ -58,7 +58,7 @@ def show_solution(
             seen = tuple(attempt.steps)
         else:
             seen = view.show(attempt.steps, delay)
-        tried.append(Solution(task, puzzle, seen, attempt.options))
+        tried.append(Solution(task, puzzle, seen, attempt.options, attempt.level))
         if tried[-1].valid is not False:
             break
     solution = choose_solution(tried)

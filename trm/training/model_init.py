@@ -146,7 +146,12 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
     found = stored.shapes()
     length, trained = dataset.meta.seq_len, stored.config.data.seq_len
     own_kind, kind = config.model.kind, stored.config.run.model.kind
-    fits = length != trained and kind == own_kind and _has_shapes(config, stored, expected)
+    if kind != own_kind:
+        raise CheckpointError(
+            f"{stored.name} is a model of kind {kind}, and this run has {own_kind}. Give --model "
+            f"{kind}."
+        )
+    fits = length != trained and _has_shapes(config, stored, expected)
     stored.trained_on.check(dataset, any_length=fits)
     if length != trained:
         messages.append(
@@ -162,11 +167,6 @@ def check_initial_weights(config: RunConfig, dataset: Dataset) -> list[str]:
             num_kept = int((rows >= 0).sum())
             if not config.train.reset_puzzle_embedding:
                 messages.append(_kept_text(num_kept, len(rows), stored.name))
-    if kind != own_kind:
-        raise CheckpointError(
-            f"{stored.name} is a model of kind {kind}, and this run has {own_kind}. Give --model "
-            f"{kind}."
-        )
     theirs, ours = (RunConfig(task=task.name, model=c.model) for c in (stored.config.run, config))
     different = " ".join(assignments(theirs, ours)) or "see its config.json"
     advice = f"Give the model settings that it was trained with: {different}."

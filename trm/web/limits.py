@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from trm.errors import InputError
-from trm.inference.options import SolveOptions
+from trm.inference.options import DEFAULT_EFFORT, SolveOptions
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Limits:
     Attributes:
         body_bytes: of a request.
         body_seconds: how long a request may take to arrive.
-        steps: supervision steps of a solve.
+        steps: supervision steps of a solve, in all rounds.
         rollouts: votes x samples of a solve, or guesses.
         seconds: how long a solve may take.
         waiting: solves that may wait for the one that runs.
@@ -34,8 +34,14 @@ class Limits:
         Raises:
             InputError: if they ask for too much.
         """
-        if options.steps is not None and options.steps > self.steps:
-            raise InputError(f"{options.steps:,} steps are too many here. {self._most('steps')}")
+        steps = (options.steps or 1) * options.rounds
+        if steps > self.steps:
+            raise InputError(f"{steps:,} steps are too many here. {self._most('steps')}")
+        if (options.effort or 0) > DEFAULT_EFFORT:
+            raise InputError(
+                f"effort {options.effort} is too much here. Take at most {DEFAULT_EFFORT}; the "
+                "command trm solve takes more."
+            )
         if options.rollouts > self.rollouts:
             raise InputError(
                 f"{options.votes} votes x {options.samples} samples are {options.rollouts:,} "

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from trm.config import Frozen
 from trm.errors import InputError
+from trm.inference.effort import choose_solution
 from trm.inference.model import Model
 from trm.inference.options import SolveOptions
 from trm.inference.solution import Solution, SolutionStep
@@ -65,30 +66,34 @@ class Solving:
 
     def records(self) -> Iterator[dict[str, Any]]:
         """The steps of the models in turn, computed as they are taken, and the end of each."""
-        pairs = list(zip(self._models, self._puzzles, strict=True))
-        taken: list[list[SolutionStep]] = [[] for _ in pairs]
-        running = {n: self._thinking(*pair) for n, pair in enumerate(pairs)}
+        pairs = zip(self._models, self._puzzles, strict=True)
+        running = {number: self._records_of(*pair) for number, pair in enumerate(pairs)}
         while running:
-            for number, steps in list(running.items()):
-                model, puzzle = pairs[number]
-                effort, step = next(steps, (0, None))
-                if step is None:
+            for number, records in list(running.items()):
+                record = next(records, None)
+                if record is None:
                     del running[number]
-                    solution = Solution(model.task, puzzle, tuple(taken[number]), self.options)
-                    yield {"model": number, "end": _end_json(solution)}
                 else:
-                    taken[number].append(replace(step, step=1 + len(taken[number])))
-                    record = step_json(model, puzzle, taken[number][-1])
-                    yield {"model": number, "effort": effort, **record}
+                    yield {"model": number, **record}
 
-    def _thinking(self, model: Model, puzzle: Puzzle) -> Iterator[tuple[int, SolutionStep]]:
-        """The steps of each try until an answer is valid, with the level of effort."""
+    def _records_of(self, model: Model, puzzle: Puzzle) -> Iterator[dict[str, Any]]:
+        """The steps of each try until an answer is valid, and the end.
+
+        Step numbers continue from one try to the next.
+        """
+        tried: list[Solution] = []
+        count = 0
         for attempt in model.attempts(puzzle, **self.options.model_dump(exclude_defaults=True)):
-            step = None
+            own: list[SolutionStep] = []
             for step in attempt.steps:
-                yield attempt.level, step
-            if step and model.task.is_valid(puzzle.tokens, step.board) is not False:
-                return
+                count += 1
+                own.append(replace(step, step=count))
+                yield {"effort": attempt.level, **step_json(model, puzzle, own[-1])}
+            solution = Solution(model.task, puzzle, tuple(own), attempt.options, attempt.level)
+            tried.append(solution)
+            if solution.valid is not False:
+                break
+        yield {"end": _end_json(choose_solution(tried))}
 
 
 def step_json(model: Model, puzzle: Puzzle, step: SolutionStep) -> dict[str, Any]:
@@ -106,6 +111,7 @@ def step_json(model: Model, puzzle: Puzzle, step: SolutionStep) -> dict[str, Any
 
 def _end_json(solution: Solution) -> dict[str, Any]:
     return {
+        "shown": solution.steps[-1].step,
         "answer": solution.answer,
         "valid": solution.valid,
         "halt_step": solution.halt_step,

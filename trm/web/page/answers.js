@@ -12,12 +12,13 @@ export function drawFacts(element, { steps, end }, shown, before) {
     ...(shown.effort ? [`effort ${shown.effort}`] : []),
     `halting probability ${shown.halt.toFixed(3)}`,
     changed === 1 ? "1 cell changed" : `${changed} cells changed`,
-    ...(end && shown === steps.at(-1) ? [end.confidence] : []),
+    ...(end && shown.step === (end.shown ?? steps.length) ? [end.confidence] : []),
   ];
   element.replaceChildren(valid, ...(valid.textContent ? [", "] : []), parts.join(", "));
 }
 
-const haltStep = ({ steps }) => steps.find((step) => step.halt > 0.5);
+// Where the first try would have halted.
+const haltStep = ({ steps }) => steps.find((step) => !step.effort && step.halt > 0.5);
 
 // The halting curves of one or two models, and what they say in words.
 export function drawCurve(element, words, all, now) {

@@ -32,7 +32,8 @@ export class Player {
     if (line.end) solved.end = line.end;
     else solved.steps.push(line);
     this.$("step").max = Math.max(...this.solved.map((one) => one.steps.length));
-    if (this.follows) this.step = this.most;
+    // Without a valid answer, the one to show is that of the first try.
+    if (this.follows) this.step = (this.solved.length === 1 && line.end?.shown) || this.most;
     this.drawStep();
   }
 
