@@ -267,7 +267,7 @@ def _small_run(arguments: list[str], folder: Path) -> dict[str, str]:
     if "--config" in arguments:
         recipe = tomllib.loads((folder / arguments[arguments.index("--config") + 1]).read_text())
         kind = recipe.get("model", {}).get("kind", kind)
-        if "init_from" in recipe["train"]:
+        if "init_from" in recipe.get("train", {}):
             return {name: value for name, value in SMALL_RUN.items() if "MODEL" not in name}
     known = get_model_class(kind).config_class.model_fields
     prefix = "TRM_MODEL__"
