@@ -249,7 +249,7 @@ def re_last(text: str) -> str:
 def test_an_interrupt_shows_what_is_finished(copied: Path, mini_data: Path) -> None:
     out, grid = copied / "o", copied / "g.toml"
     # A row whose steps take long, so that the interrupt comes before its end.
-    slow = '\n[[rows]]\nname = "slow"\ntrain.batch_size = 8192\n'
+    slow = '\n[[rows]]\nname = "slow"\ntrain.batch_size = 1024\n'
     grid.write_text(grid.read_text() + slow)
     process = subprocess.Popen(
         [sys.executable, "-m", "trm", "compare", grid, "--out", out, "--device", "cpu"],
