@@ -1,11 +1,12 @@
 """Moving pictures: the files are read back, frame by frame."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from trm.errors import InputError
+from trm.errors import ConfigError, InputError
 from trm.pictures.moving import Frame, save_moving_picture
 from trm.tasks.base import Board
 
@@ -34,6 +35,58 @@ def frames_of(path: Path) -> list[tuple[np.ndarray, float]]:
             picture.seek(number)
             found.append((np.asarray(picture.convert("RGB")), picture.info["duration"]))
     return found
+
+
+FFMPEG = """#!/bin/sh
+printf '%s ' "$@" > {0}/arguments
+cat > {0}/raw
+for file; do true; done
+printf film > "$file"
+exit {1}
+"""
+
+
+@pytest.fixture
+def ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put a program in the place of ffmpeg, which ends with a code."""
+
+    def make(code: int = 0, text: str = FFMPEG) -> None:
+        program = tmp_path / "bin/ffmpeg"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(text.format(tmp_path, code))
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+
+    return make
+
+
+def test_a_film_is_made_by_ffmpeg(tmp_path: Path, ffmpeg: Callable[..., None]) -> None:
+    ffmpeg()
+    steps = [Frame("puzzle", board(4, 4)), Frame("step 1", board(4, 4), 0.5, is_last=True)]
+    save_moving_picture(tmp_path / "steps.mp4", steps)
+    assert (tmp_path / "steps.mp4").read_bytes() == b"film"
+    words = (tmp_path / "arguments").read_text().split()
+    width, height = map(int, words[words.index("-s") + 1].split("x"))
+    assert words[words.index("-r") + 1] == "10"
+    pictures = np.fromfile(tmp_path / "raw", np.uint8).reshape(-1, height, width, 3)
+    assert len(pictures) == 9 + 30  # 0.9 and 3 seconds
+    assert (pictures[0] == pictures[8]).all()
+    assert (pictures[8] != pictures[9]).any()
+
+
+def test_without_ffmpeg_there_is_no_film(
+    tmp_path: Path, ffmpeg: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps, path = [Frame("puzzle", board(4, 4))], tmp_path / "steps.mp4"
+    ffmpeg(1, "#!/bin/sh\necho no such codec >&2\ncat > {0}/raw\nexit {1}\n")
+    with pytest.raises(
+        ConfigError, match=r"^ffmpeg made no MP4 file: no such codec\. Save a \.gif"
+    ):
+        save_moving_picture(path, steps)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"steps\.mp4: an MP4 file needs ffmpeg\. Install it"):
+        save_moving_picture(path, steps)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("ending", ["gif", "apng"])
@@ -76,6 +129,6 @@ def test_too_much_or_nothing_is_refused(tmp_path: Path) -> None:
         save_moving_picture(tmp_path / "a.gif", [])
     with pytest.raises(InputError, match=r"would have 501 frames, more than 500\. Give fewer"):
         save_moving_picture(tmp_path / "a.gif", [Frame("", board(1, 1))] * 501)
-    with pytest.raises(InputError, match=r"unknown file extension\. Use \.gif or \.apng\.$"):
+    with pytest.raises(InputError, match=r"unknown file extension\. Use \.gif, \.apng or \.mp4\.$"):
         save_moving_picture(tmp_path / "a.png", [Frame("", board(1, 1))])
     assert not list(tmp_path.iterdir())

@@ -258,7 +258,7 @@ Save = Annotated[
 ]
 SaveSolutions = Annotated[
     Path | None,
-    option(OUTPUT, "--save F", "Draw the answers (.png, .svg) or their steps (.gif, .apng)."),
+    option(OUTPUT, "--save F", "Draw the answers (.png, .svg) or their steps (.gif, .apng, .mp4)."),
 ]
 Submission = Annotated[
     Path | None, option(OUTPUT, "--submission F", "Write the format of the competition (ARC).")

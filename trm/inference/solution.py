@@ -12,7 +12,12 @@ from trm.html_text import panel_html, panels_html, text_html
 from trm.inference.options import SolveOptions
 from trm.pictures.boards import BOARD_EXTENSIONS, check_picture_path, save_pictures
 from trm.pictures.html import bars_svg, board_svg
-from trm.pictures.moving import MOVING_EXTENSIONS, Frame, save_moving_picture
+from trm.pictures.moving import (
+    MOVING_EXTENSIONS,
+    Frame,
+    check_moving_path,
+    save_moving_picture,
+)
 from trm.python_calls import python_call
 from trm.tasks.base import Board, Puzzle, Task, Tokens
 
@@ -135,10 +140,10 @@ class Solution:
         """Draw the puzzle and the answer, or all steps as a moving picture.
 
         Args:
-            path: ends in ``.png`` or ``.svg``, or in ``.gif`` or ``.apng`` for the steps.
+            path: ends in ``.png`` or ``.svg``, or in ``.gif``, ``.apng`` or ``.mp4`` for the steps.
 
         Raises:
-            ConfigError: if matplotlib is not installed.
+            ConfigError: if matplotlib is not installed, or ffmpeg for ``.mp4``.
             InputError: if the extension is unknown, or the task draws no boards.
             StorageError: if the file cannot be written.
         """
@@ -218,6 +223,8 @@ def check_solution_path(path: Path) -> None:
         StorageError: if the file cannot be written.
     """
     check_picture_path(path, BOARD_EXTENSIONS + MOVING_EXTENSIONS)
+    if path.suffix.lower() in MOVING_EXTENSIONS:
+        check_moving_path(path)
 
 
 def save_solutions(path: Path, solutions: Sequence[Solution]) -> None:

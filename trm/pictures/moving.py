@@ -1,6 +1,9 @@
-"""A moving picture of boards: how an answer changes from step to step, as a GIF or APNG file."""
+"""A moving picture of boards: how an answer changes from step to step, as GIF, APNG or MP4."""
 
 import io
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from trm.errors import InputError
+from trm.errors import ConfigError, InputError
 from trm.pictures.boards import DPI, Panel, draw_panel, empty_figure, lay_out
 from trm.pictures.figures import check_extension, plot_style
 from trm.storage import atomic_file, check_writable
@@ -22,11 +25,12 @@ if TYPE_CHECKING:
 #: (height, width, 3), red, green and blue of each pixel.
 Picture = NDArray[np.uint8]
 #: The extensions of moving pictures.
-MOVING_EXTENSIONS = (".gif", ".apng")
+MOVING_EXTENSIONS = (".gif", ".apng", ".mp4")
 _MAX_FRAMES = 500
 _MAX_COLORS = 128
 _PALETTE_FRAMES = 16
 _MILLISECONDS, _LAST_MILLISECONDS = 900, 3000
+_FRAME_RATE = 10  # of an MP4 file
 
 # Lengths in points.
 _BAR_SPACE, _BAR_HEIGHT, _LABEL_WIDTH, _TEXT_SIZE = 26, 8, 30, 9
@@ -54,15 +58,15 @@ def save_moving_picture(path: Path, frames: Sequence[Frame]) -> None:
     """Draw boards one after the other.
 
     Args:
-        path: ends in ``.gif`` or ``.apng``.
-        frames: the boards, in order. The file repeats them without end.
+        path: ends in ``.gif``, ``.apng`` or ``.mp4``.
+        frames: the boards, in order. A GIF or APNG file repeats them without end.
 
     Raises:
-        ConfigError: if matplotlib, which brings Pillow, is not installed.
+        ConfigError: if matplotlib, which brings Pillow, is not installed, or ffmpeg for MP4.
         InputError: if the extension is unknown, or there are no or too many frames.
         StorageError: if the file cannot be written. No partial file is left.
     """
-    check_extension(path, MOVING_EXTENSIONS)
+    check_moving_path(path)
     check_writable(path)
     if not frames:
         raise InputError("no board was given to draw. Give one or more.")
@@ -75,23 +79,59 @@ def save_moving_picture(path: Path, frames: Sequence[Frame]) -> None:
     width, height = (max(size[axis] for _, size in placed) for axis in (0, 1))
     size = width, height + _BAR_SPACE
     with plot_style():
-        images = _one_palette(
-            [
-                _draw(frame, panel, panel_width, size)
-                for frame, ((panel,), (panel_width, _)) in zip(frames, placed, strict=True)
-            ]
-        )
-    data = io.BytesIO()
-    images[0].save(
-        data,
-        "GIF" if path.suffix.lower() == ".gif" else "PNG",
-        save_all=True,
-        append_images=images[1:],
-        duration=[_LAST_MILLISECONDS if frame.is_last else _MILLISECONDS for frame in frames],
-        loop=0,
-    )
+        pictures = [
+            _draw(frame, panel, panel_width, size)
+            for frame, ((panel,), (panel_width, _)) in zip(frames, placed, strict=True)
+        ]
+    durations = [_LAST_MILLISECONDS if frame.is_last else _MILLISECONDS for frame in frames]
+    if path.suffix.lower() == ".mp4":
+        data = _film(pictures, durations)
+    else:
+        data = _animation(pictures, durations, "GIF" if path.suffix.lower() == ".gif" else "PNG")
     with atomic_file(path) as file:
-        file.write(data.getvalue())
+        file.write(data)
+
+
+def check_moving_path(path: Path) -> None:
+    """Check the extension, and before the work is done that ffmpeg is there for MP4.
+
+    Raises:
+        ConfigError: if it is not.
+        InputError: if the extension is unknown.
+    """
+    check_extension(path, MOVING_EXTENSIONS)
+    if path.suffix.lower() == ".mp4" and shutil.which("ffmpeg") is None:
+        raise ConfigError(f"{path}: an MP4 file needs ffmpeg. Install it, or save a .gif.")
+
+
+def _animation(pictures: Sequence[Picture], durations: list[int], format: str) -> bytes:
+    images = _one_palette(pictures)
+    data = io.BytesIO()
+    more = images[1:]
+    images[0].save(data, format, save_all=True, append_images=more, duration=durations, loop=0)
+    return data.getvalue()
+
+
+def _film(pictures: Sequence[Picture], durations: list[int]) -> bytes:
+    """An MP4 file that browsers play. Its width and height have to be even."""
+    height, width = pictures[0].shape[:2]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "film.mp4"
+        command = [
+            "ffmpeg", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
+            "-s", f"{width}x{height}", "-r", str(_FRAME_RATE), "-i", "-",
+            "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", "-pix_fmt", "yuv420p", str(file),
+        ]  # fmt: skip
+        raw = b"".join(
+            picture.tobytes() * (duration * _FRAME_RATE // 1000)
+            for picture, duration in zip(pictures, durations, strict=True)
+        )
+        done = subprocess.run(command, input=raw, capture_output=True)
+        if done.returncode or not file.is_file():
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            problem = said[-1] if said else f"it ended with {done.returncode}"
+            raise ConfigError(f"ffmpeg made no MP4 file: {problem:.200}. Save a .gif instead.")
+        return file.read_bytes()
 
 
 def _draw(frame: Frame, panel: Panel, panel_width: int, size: tuple[int, int]) -> Picture:
