@@ -135,7 +135,7 @@ def test_the_steps_as_a_moving_picture(
     assert done.err == "wrote a.gif\n"
     assert (tmp_path / "a.gif").read_bytes().startswith(b"GIF89a")
     assert fails("solve", PUZZLE, "--ckpt", "absent", "--save", "a.jpg") == (
-        "cannot draw to a.jpg: unknown file extension. Use .png, .svg, .gif or .apng."
+        "cannot draw to a.jpg: unknown file extension. Use .png, .svg, .gif, .apng or .mp4."
     )
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert "needs matplotlib" in fails("solve", PUZZLE, "--ckpt", "absent", "--save", "b.gif")
