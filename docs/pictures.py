@@ -276,7 +276,7 @@ def main(arguments: list[str]) -> int:
                 continue
             if name not in OF_THE_PAGE or "--check" not in arguments:
                 draw(new)
-            if new.is_file() and path.is_file() and is_same(new, path):
+            if name not in OF_THE_PAGE and path.is_file() and is_same(new, path):
                 continue
             stale.append(path)
             if "--check" not in arguments:
