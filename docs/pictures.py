@@ -272,12 +272,15 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name, draw in DRAWINGS.items():
             new, path = Path(folder) / name, PICTURES / name
-            if name in OF_THE_PAGE and is_current(path):
-                continue
-            if name not in OF_THE_PAGE or "--check" not in arguments:
+            if name in OF_THE_PAGE:
+                if is_current(path):
+                    continue
+                if "--check" not in arguments:
+                    draw(new)
+            else:
                 draw(new)
-            if name not in OF_THE_PAGE and path.is_file() and is_same(new, path):
-                continue
+                if path.is_file() and is_same(new, path):
+                    continue
             stale.append(path)
             if "--check" not in arguments:
                 path.write_bytes(new.read_bytes())

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from trm.config import Frozen
+from trm.config import Frozen, first_problem
 from trm.errors import InputError, TrmError
 from trm.python_calls import in_python
 from trm.web.catalogue import Catalogue
@@ -60,9 +60,7 @@ class WidgetMessage(Frozen):
         try:
             return cls.model_validate(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            problem = f"{place}: {first['msg']}" if place else "it is no dictionary"
+            problem = first_problem(error) if isinstance(value, dict) else "it is no dictionary"
             raise InputError(
                 f"the kernel cannot read a message of the widget: {problem}. Run the cell again."
             ) from None

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from trm.config import Frozen
+from trm.config import Frozen, first_problem
 from trm.errors import InputError
 from trm.inference.effort import choose_solution
 from trm.inference.model import Model
@@ -40,9 +40,7 @@ class SolveRequest(Frozen):
         try:
             return cls.model_validate(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the request"
-            raise InputError(f"{where}: {first['msg']}. Correct it.") from None
+            raise InputError(f"{first_problem(error)}. Correct it.") from None
 
 
 class Solving:
