@@ -25,6 +25,7 @@ from trm.config import (
     GROUPS,
     RunConfig,
     groups_of,
+    has_task_defaults,
     setting_names,
 )
 from trm.errors import ConfigError, PluginError, did_you_mean
@@ -159,9 +160,9 @@ def _kind(settings: Iterable[Setting]) -> str:
 
 
 def _of_task(settings: Iterable[Setting], kind: str) -> Iterator[Setting]:
-    """The defaults of a task; those of the model are for a TRM."""
-    is_trm = kind == DEFAULT_KIND
-    return (one for one in settings if is_trm or not one[0].startswith("model."))
+    """The defaults of a task; those of the model may be for other kinds."""
+    all_apply = has_task_defaults(kind)
+    return (one for one in settings if all_apply or not one[0].startswith("model."))
 
 
 def _of_preset(settings: Iterable[Setting], kind: str) -> Iterator[Setting]:
@@ -320,7 +321,7 @@ def _check_name(name: str, source: str, kind: str) -> None:
     if name in names:
         return
     group = name.split(".")[0]
-    if kind != DEFAULT_KIND and group == "model" and name in setting_names():
+    if group == "model" and name in setting_names():
         raise ConfigError(f"{source}: a model of kind {kind} has no setting {name!r}. Remove it.")
     known = [n for n in names if n.startswith(f"{group}.")] if group in GROUPS else names
     hint = did_you_mean(name, known)

@@ -18,7 +18,7 @@ Fails = Callable[..., str]
 def test_every_inference_option_is_a_flag(trm: Trm, command: str) -> None:
     text = trm(command, "--help").out
     assert [name for name in InferenceOptions.model_fields if f" --{name} " not in text] == []
-    assert ("--until-valid" in text) == (command == "solve")
+    assert ("--until-valid" in text) == (command != "sweep-eval")
 
 
 def test_eval_in_several_ways(trm: Trm, trained_run: Path) -> None:

@@ -49,6 +49,7 @@ batch_size = 32
         "task": "arc1", "reset_puzzle_embedding": True, "metric": "pass@2", "reported": 0.446,
         "split": "validation", "steps": 32, "samples": 4, "noise": 0.2, "choose": "first",
         "votes": 8, "halt": 0.9, "max_examples": 100, "copies": 3, "batch_size": 32,
+        "until_valid": False, "guesses": 0, "rounds": 1, "effort": None,
     }  # fmt: skip
 
 

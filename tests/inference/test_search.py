@@ -210,8 +210,8 @@ def test_where_only_a_label_can_tell_nothing_is_looked_for(
 def test_puzzles_with_identifiers_have_no_copies(
     model: trm.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model, "names", np.array([b"", b"p"]))
-    puzzle = Puzzle(model.parse(SOLVED)[0].tokens, "p")
+    monkeypatch.setattr(model.solver, "_augmented", True)
+    puzzle = Puzzle(model.parse(SOLVED)[0].tokens)
     with pytest.raises(ConfigError, match="--votes 2 needs symmetries, but these puzzles are aug"):
         model.solve_batch([puzzle], votes=2)
 

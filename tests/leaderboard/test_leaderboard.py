@@ -25,7 +25,8 @@ def evaluation(trained_run: Path, make_once: Callable[..., Path]) -> Path:
     def fill(folder: Path) -> None:
         folder.mkdir()
         for name, options in {"single": {}, "votes": {"votes": 2}, "steps": {"steps": 12},
-                              "few": {"steps": 3}, "as_trained": {"steps": 8}}.items():  # fmt: skip
+                              "few": {"steps": 3}, "search": {"effort": 1},
+                              "as_trained": {"steps": 8}}.items():  # fmt: skip
             found = api.evaluate(
                 str(trained_run), max_examples=20, batch_size=10, device="cpu", **options
             )
@@ -37,7 +38,7 @@ def evaluation(trained_run: Path, make_once: Callable[..., Path]) -> Path:
 @pytest.fixture
 def board(trm: Trm, evaluation: Path) -> Path:
     """The folder ``leaderboard``, with a figure of each way of thinking."""
-    for name in ("single", "votes", "steps", "few"):
+    for name in ("single", "votes", "steps", "few", "search"):
         done = trm("leaderboard", "add", evaluation / f"{name}.json", "--name", "ours")
         assert done.code == 0, done.err
     return Path("leaderboard").resolve()
@@ -80,11 +81,12 @@ def test_every_shipped_entry_can_be_read_and_has_its_weights() -> None:
 
 def test_ways_of_thinking_have_their_columns(trm: Trm, board: Path) -> None:
     (group,) = read_leaderboard(board, shipped=False).groups
-    assert group.columns == ["single pass", "fewer steps", "more steps", "votes"]
+    assert group.columns == ["single pass", "fewer steps", "more steps", "votes", "search"]
     shown = trm("leaderboard", board, "--no-shipped").out
     assert "exact accuracy on 20 of 100 test puzzles;" in shown
     assert "12 steps" in shown
     assert "2 votes" in shown
+    assert "effort 1" in shown
     row = next(line for line in shown.splitlines() if line.startswith("ours"))
     assert row.endswith("measured")
     assert len([line for line in shown.splitlines() if line.startswith("ours")]) == 1
@@ -114,14 +116,13 @@ def test_other_puzzles_have_another_table(trm: Trm, board: Path, trained_run: Pa
 def test_json_and_markdown(trm: Trm, board: Path) -> None:
     (group,) = json.loads(trm("leaderboard", "show", board, "--no-shipped", "--json").out)
     assert {entry["column"] for entry in group["entries"]} == {
-        "single pass", "fewer steps", "more steps", "votes"
+        "single pass", "fewer steps", "more steps", "votes", "search"
     }  # fmt: skip
     made = group["entries"][0]["provenance"]
     assert made["command"].startswith("trm eval --ckpt ")
     markdown = trm("leaderboard", board, "--no-shipped", "--markdown").out
-    assert "| model | single pass | fewer steps | more steps | votes | parameters | from |" in (
-        markdown
-    )
+    columns = "single pass | fewer steps | more steps | votes | search"
+    assert f"| model | {columns} | parameters | from |" in markdown
 
 
 def test_it_fits_a_terminal_of_80_columns(board: Path) -> None:
@@ -133,7 +134,7 @@ def test_figures_hold_exactly_on_the_same_machine(trm: Trm, board: Path) -> None
     done = trm("leaderboard", "verify", board, "--no-shipped", "--device", "cpu", "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)
-    assert [verdict["state"] for verdict in found] == ["exact"] * 4
+    assert [verdict["state"] for verdict in found] == ["exact"] * 5
     assert all(verdict["found"] == verdict["figure"] for verdict in found)
 
 
@@ -177,7 +178,7 @@ def test_weights_are_found_by_their_digest(trm: Trm, board: Path, trained_run: P
     done = trm(*arguments)
     assert done.code == 1
     assert "not checked: its weights are not at hand: gone" in done.out
-    assert "none of 4 measured figures could be checked" in done.err
+    assert "none of 5 measured figures could be checked" in done.err
     assert trm(*arguments, "--ckpt", trained_run, "--device", "cpu").code == 0
     other = trm(*arguments, "--ckpt", "sudoku-6x6")
     assert other.code == 1
@@ -199,7 +200,7 @@ def test_data_are_found_by_their_digest(trm: Trm, board: Path, mini_data: Path) 
 def test_the_same_figure_is_added_once(trm: Trm, board: Path, evaluation: Path) -> None:
     arguments = ("leaderboard", "add", evaluation / "single.json", "--name", "ours")
     assert trm(*arguments).code == 0
-    assert len(list(board.iterdir())) == 4
+    assert len(list(board.iterdir())) == 5
     done = trm(*arguments, "--note", "other")
     assert done.code == 1
     assert "exists already, with " in done.err

@@ -18,7 +18,7 @@ from trm.commands.help import Command
 from trm.commands.options import PerTask, Submission
 from trm.commands.processes import join_processes, processes_to_start
 from trm.errors import InputError, TrmError
-from trm.inference.options import InferenceOptions
+from trm.inference.options import SolveOptions
 from trm.runtime.worker import elastic_worker, is_elastic_worker
 from trm.show.text import notes, out
 from trm.storage import check_writable, write_text
@@ -56,7 +56,7 @@ _MAX_PROBLEMS = 50
 
 @app.command("eval", cls=Command, epilog=EXAMPLES)
 @opt.with_verbosity
-@opt.with_inference_flags(InferenceOptions)
+@opt.with_inference_flags(SolveOptions)
 def evaluate(
     context: typer.Context,
     ckpt: opt.Checkpoints = None,

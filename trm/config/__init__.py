@@ -23,6 +23,7 @@ from trm.config.run import (
     RunConfig,
     TrainConfig,
     groups_of,
+    has_task_defaults,
     setting_names,
 )
 
@@ -45,5 +46,6 @@ __all__ = [
     "TrainConfig",
     "first_problem",
     "groups_of",
+    "has_task_defaults",
     "setting_names",
 ]

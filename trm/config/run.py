@@ -305,6 +305,14 @@ def groups_of(kind: str) -> dict[str, type[Frozen]]:
     return {**GROUPS, "model": config_class(kind)}
 
 
+def has_task_defaults(kind: str) -> bool:
+    """Whether the model settings among a task's defaults are meant for models of this kind.
+
+    They are those of the published models, so they are for the default kind.
+    """
+    return kind == DEFAULT_KIND
+
+
 def setting_names(kind: str = DEFAULT_KIND) -> list[str]:
     """All dotted setting names of a run with a model of this kind, such as ``model.hidden_size``.
 

@@ -7,11 +7,11 @@ from pydantic import Field, ValidationError
 
 from trm.config import first_problem
 from trm.errors import InputError
-from trm.inference.options import InferenceOptions
+from trm.inference.options import SolveOptions
 from trm.reading import FileReader
 
 
-class ManifestEntry(InferenceOptions):
+class ManifestEntry(SolveOptions):
     """One ``[[checkpoint]]`` of a manifest, and its inference options.
 
     Attributes:

@@ -27,7 +27,7 @@ from trm.evaluation.report_page import page_in, write_page
 from trm.evaluation.time_limit import TimeLimit
 from trm.evaluation.unfinished import UnfinishedEvaluation
 from trm.inference.model import Model, load
-from trm.inference.options import InferenceOptions
+from trm.inference.options import SolveOptions
 from trm.models.flops import eval_step_flops
 from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runtime.device import compile_network, device_errors
@@ -90,19 +90,21 @@ def evaluate(
         group: the processes that evaluate together. The first one has the metrics, and writes.
         began: when ``max_minutes`` began, by ``time.monotonic``; by default now.
         options: the flags of ``trm eval``, such as ``samples=4``; see
-            :class:`trm.inference.options.InferenceOptions`.
+            :class:`trm.inference.options.SolveOptions`. Without ``effort`` each puzzle is answered
+            once.
 
     Raises:
         ConfigError: if an option is unknown or out of range, or they contradict each other.
         DataError: if there is no such data.
         CheckpointError: if there is no such checkpoint, or the model does not fit the data.
         InputError: if the run held no puzzles out, or not of this data; if the puzzles have no
-            copies; or if the file of predictions is of another evaluation.
+            copies; if the task has no rules to search by; or if the file of predictions is of
+            another evaluation.
         StorageError: if the predictions cannot be written.
         HubError: if the checkpoint cannot be downloaded.
     """
     began = time.monotonic() if began is None else began
-    checked = InferenceOptions.of(**options).resolved
+    checked = SolveOptions.of(**options).resolved
     for name, number in (("batch_size", batch_size), ("max_examples", max_examples),
                          ("copies", copies)):  # fmt: skip
         if number is not None and number < 1:
@@ -122,6 +124,8 @@ def evaluate(
     chosen = _choose_split(model, dataset, split)
     if not reset_puzzle_embedding:
         chosen = model.trained_on.with_identifiers(chosen, dataset)
+    if checked.searches:
+        model.solver.levels(chosen.inputs[0], checked)  # an error before anything is written
     rows = eval_rows(chosen, max_examples, copies=copies, by_copy=max_minutes is not None)
     remarks = [] if copies is None else _few_copies(chosen, copies, dataset)
     evaluator = model.task.evaluator(dataset.meta, chosen)
@@ -169,7 +173,8 @@ def evaluate(
             missing = group.broadcast_from_first(resume)
         stack.enter_context(device_errors())
         stack.enter_context(_mean_embedding(model, dataset, reset_puzzle_embedding))
-        compile_network(network, compile)
+        if not checked.searches:  # whose batches shrink
+            compile_network(network, compile)
         peak = DevicePeak(network.device, network.dtype)
         started = time.perf_counter()
         each = 3 * dataset.meta.seq_len if unfinished else 0  # bytes of an answer in its file
@@ -183,6 +188,7 @@ def evaluate(
             rows=missing,
             num_known=num_known,
             options=checked,
+            solver=model.solver,
             loss=None if unfinished else model.config.train.loss,  # a file keeps no losses
             on_batch=unfinished.append if unfinished else None,
             on_steps=steps.append,

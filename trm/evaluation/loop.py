@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,12 +12,30 @@ from numpy.typing import NDArray
 from trm.data import IGNORE_LABEL, Batch, Split, eval_indices, eval_rows
 from trm.inference.choice import chosen
 from trm.inference.latent_noise import LatentNoise
-from trm.inference.options import InferenceOptions
+from trm.inference.options import InferenceOptions, SolveOptions
 from trm.inference.rollout_pool import Request, Response, RolloutPool
+from trm.inference.solver import Solver
 from trm.inference.symmetric_copies import SymmetricCopies
 from trm.models import RecursiveModel
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
+from trm.tasks.base import Puzzle
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
+
+#: The numbers of examples and of their puzzles, batch after batch.
+_Indices = Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+
+class _Answered(NamedTuple):
+    """The answers of this process to its share of a batch.
+
+    Attributes:
+        num_steps: the supervision steps for all rows and their rollouts.
+        losses: (rows,), None if there are none.
+    """
+
+    answers: EvalBatch
+    num_steps: int
+    losses: NDArray[np.float64] | None = None
 
 
 def run_evaluation(
@@ -28,6 +48,7 @@ def run_evaluation(
     rows: NDArray[np.int64] | None = None,
     num_known: int = 0,
     options: InferenceOptions = InferenceOptions(),  # noqa: B008
+    solver: Solver | None = None,
     loss: str | None = None,
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_steps: Callable[[int], None] = lambda count: None,
@@ -50,8 +71,9 @@ def run_evaluation(
         rows: the examples to evaluate instead, in order; see :func:`trm.data.eval_rows`.
         num_known: how many examples the evaluator has seen already, for ``on_progress``.
         options: the inference options.
+        solver: of this model, for options that search; see :attr:`SolveOptions.searches`.
         loss: that of the metric ``answer_loss``, a key of :data:`trm.models.LOSSES`; None to leave
-            the metric out, as with several rollouts.
+            the metric out, as with several rollouts or a search.
         on_batch: called with each batch of answers.
         on_steps: called after each batch with the supervision steps that this process took for it:
             the sum over all examples and their rollouts.
@@ -67,22 +89,17 @@ def run_evaluation(
         The metrics; an empty mapping in all processes but the first; None if stopped.
     """
     options = options.resolved
-    copies = SymmetricCopies.of_split(split, options.votes)
     rows = eval_rows(split, max_examples) if rows is None else rows
-    loss = loss if options.rollouts == 1 else None
     indices, again = (eval_indices(split, batch_size, rows) for _ in range(2))
-    together = options.choose == "first"  # the rollouts of an example end together
-    pool = RolloutPool(
-        model,
-        -(-batch_size // group.size),
-        threshold=options.halt,
-        max_steps=options.steps,
-        rollouts=options.rollouts if together else 1,
-        noise=LatentNoise(model, options.noise) if options.noise else None,
-        loss=loss,
-    )
+    if isinstance(options, SolveOptions) and options.searches:
+        assert solver is not None
+        loss = None
+        answered = _searched(solver, split, indices, options, group)
+    else:
+        loss = loss if options.rollouts == 1 else None
+        size = -(-batch_size // group.size)
+        answered = _rolled_out(model, split, indices, options, size, loss, group)
     losses = np.zeros(2)  # the sum over this process's rows, and their number
-    responses = pool.answer(_requests(split, indices, copies, options, group))
     done, total = num_known, num_known + len(rows)
     if on_progress and group.is_first:
         on_progress(done, total)
@@ -91,14 +108,10 @@ def run_evaluation(
             return None
         if number and is_over():
             break
-        parts = [next(responses) for _ in range(1 if together else options.rollouts)]
-        on_steps(sum(_num_steps(part) for part in parts))
-        original = parts[0].request.batches[0]
-        answers = [restored(part, original, copies) for part in parts]
-        own = chosen(options.choose or "vote", answers)
-        if loss is not None:
-            losses += _loss_and_count(parts[0], group.shard(len(examples)))
-        batch = _gathered(own, split, examples, puzzles, group)
+        own = next(answered)
+        on_steps(own.num_steps)
+        losses += _loss_and_count(own, group.shard(len(examples)))
+        batch = _gathered(own.answers, split, examples, puzzles, group)
         done += len(examples)
         if group.is_first:
             evaluator.update(batch)
@@ -115,14 +128,64 @@ def run_evaluation(
     return {**evaluator.result(), **mean} if group.is_first else {}
 
 
-def _requests(
+def _rolled_out(
+    model: RecursiveModel,
     split: Split,
-    indices: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
-    copies: SymmetricCopies,
+    indices: _Indices,
     options: InferenceOptions,
+    size: int,
+    loss: str | None,
     group: ProcessGroup,
-) -> Iterator[Request]:
-    """This process's share of each batch, for each of its rollouts.
+) -> Iterator[_Answered]:
+    """Answer batches by rollouts; ``size`` examples of this process at a time."""
+    copies = SymmetricCopies.of_split(split, options.votes)
+    together = options.choose == "first"  # the rollouts of an example end together
+    pool = RolloutPool(
+        model,
+        size,
+        threshold=options.halt,
+        max_steps=options.steps,
+        rollouts=options.rollouts if together else 1,
+        noise=LatentNoise(model, options.noise) if options.noise else None,
+        loss=loss,
+    )
+    responses = pool.answer(_requests(split, _shares(indices, group), copies, options))
+    while parts := list(islice(responses, 1 if together else options.rollouts)):
+        original = parts[0].request.batches[0]
+        answers = [restored(part, original, copies) for part in parts]
+        yield _Answered(
+            chosen(options.choose or "vote", answers),
+            sum(_num_steps(part) for part in parts),
+            parts[0].losses,
+        )
+
+
+def _searched(
+    solver: Solver, split: Split, indices: _Indices, options: SolveOptions, group: ProcessGroup
+) -> Iterator[_Answered]:
+    """Answer batches by a search."""
+    for examples, puzzles in _shares(indices, group):
+        batch = split.make_batch(examples, puzzles)
+        given = [Puzzle(tokens) for tokens in batch.inputs]
+        found = solver.solve(given, batch.puzzle_identifiers.tolist(), options)
+        steps = [one.num_steps for one in found]
+        halting = np.array([one.steps[-1].halt_probability for one in found])
+        answers = EvalBatch(
+            inputs=batch.inputs,
+            labels=batch.labels,
+            answers=np.stack([one.steps[-1].board for one in found]).astype(np.int32),
+            halt_logits=_logits(halting),
+            halt_steps=np.array([one.halt_step or len(one.steps) for one in found], np.int32),
+            steps=np.array(steps, np.float32),
+            puzzle_identifiers=batch.puzzle_identifiers,
+            examples=batch.examples,
+            puzzles=batch.puzzles,
+        )
+        yield _Answered(answers, sum(steps))
+
+
+def _shares(indices: _Indices, group: ProcessGroup) -> _Indices:
+    """This process's share of each batch.
 
     All processes get the same number of rows, because the network has to run equally often in all
     of them. If the rows of a batch cannot be divided evenly, some processes answer one row twice.
@@ -132,7 +195,15 @@ def _requests(
         share = group.shard(count)
         last = min(max(share.stop, share.start + 1), count) - 1
         own = np.minimum(share.start + np.arange(-(-count // group.size)), last)
-        batches = copies.batches(split, examples[own], puzzles[own])
+        yield examples[own], puzzles[own]
+
+
+def _requests(
+    split: Split, shares: _Indices, copies: SymmetricCopies, options: InferenceOptions
+) -> Iterator[Request]:
+    """A request for each rollout of each share, or one for those that end together."""
+    for examples, puzzles in shares:
+        batches = copies.batches(split, examples, puzzles)
         each = [(batch, sample) for batch in batches for sample in range(options.samples)]
         if options.choose == "first":
             yield Request(*zip(*each, strict=True))
@@ -140,12 +211,19 @@ def _requests(
             yield from (Request((batch,), (sample,)) for batch, sample in each)
 
 
-def _loss_and_count(part: Response, share: slice) -> NDArray[np.float64]:
+def _logits(probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The logits of probabilities; finite where rounding has made them 0 or 1."""
+    kept = np.clip(probabilities, 1e-12, 1 - 1e-12)
+    return np.log(kept / (1 - kept)).astype(np.float32)
+
+
+def _loss_and_count(own: _Answered, share: slice) -> NDArray[np.float64]:
     """The sum of the losses of the rows that only this process has, and their number."""
-    assert part.losses is not None
+    if own.losses is None:
+        return np.zeros(2)
     rows = slice(share.stop - share.start)
-    scored = (part.answers.labels[rows] != IGNORE_LABEL).any(axis=1)
-    return np.array([part.losses[rows][scored].sum(), scored.sum()])
+    scored = (own.answers.labels[rows] != IGNORE_LABEL).any(axis=1)
+    return np.array([own.losses[rows][scored].sum(), scored.sum()])
 
 
 def _num_steps(part: Response) -> int:

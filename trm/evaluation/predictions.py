@@ -11,7 +11,7 @@ from pydantic import Field
 
 from trm.data import IGNORE_LABEL, PAD
 from trm.errors import InputError
-from trm.inference.options import InferenceOptions
+from trm.inference.options import SolveOptions
 from trm.reading import FileReader, parse_json
 from trm.storage import atomic_file
 from trm.tasks.metrics import EvalBatch
@@ -40,7 +40,7 @@ _READER = FileReader(
 )
 
 
-class PredictionsInfo(InferenceOptions):
+class PredictionsInfo(SolveOptions):
     """What a file of predictions holds: the model, the data and the inference options.
 
     Attributes:

@@ -15,7 +15,7 @@ from trm.checkpoints.tensors import weights_digest
 from trm.config import MOST_EXAMPLES, MOST_STEPS, Frozen
 from trm.data import VALIDATION, Dataset, Split, num_eval_examples
 from trm.inference.model import Model
-from trm.inference.options import InferenceOptions
+from trm.inference.options import SolveOptions
 from trm.runtime.environment import code_commit, device_name
 from trm.tasks.base import Task
 from trm.tasks.build_command import build_command, recorded_flags
@@ -107,7 +107,7 @@ def provenance_of(
     rows: NDArray[np.int64],
     *,
     complete: bool,
-    options: InferenceOptions,
+    options: SolveOptions,
     batch_size: int,
     max_examples: int | None,
     max_copies: int | None,

@@ -8,7 +8,7 @@ from typing import Any
 from trm.errors import InputError, did_you_mean
 from trm.evaluation.provenance import Provenance
 from trm.html_text import table_html
-from trm.inference.options import InferenceOptions
+from trm.inference.options import SolveOptions
 from trm.tasks.metrics import Evaluator, Metric
 
 
@@ -23,7 +23,7 @@ class ReportRow:
     value: Metric
     reported: float | None = None
     split: str = "test"
-    options: InferenceOptions = field(default_factory=InferenceOptions)
+    options: SolveOptions = field(default_factory=SolveOptions)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Report:
     num_examples: int
     num_steps: int
     split: str = "test"
-    options: InferenceOptions = field(default_factory=InferenceOptions)
+    options: SolveOptions = field(default_factory=SolveOptions)
     remarks: tuple[str, ...] = ()
     provenance: Provenance | None = None
 

@@ -266,7 +266,7 @@ def _line(model: Model, report: Report) -> SweepLine:
     network, count = model.network, report.num_examples
     steps = report.num_steps / count
     return SweepLine(
-        **report.options.model_dump(),
+        **report.options.model_dump(include=set(InferenceOptions.model_fields)),
         metrics=dict(report.metrics),
         steps_per_puzzle=steps,
         gflop_per_puzzle=steps * eval_step_flops(network.config, network.spec) / 1e9,

@@ -118,7 +118,9 @@ class AnswerFile:
     def __init__(self, path: Path, model: Model, has_labels: bool, options: SolveOptions) -> None:
         check_answer_path(path)
         self.path, self.counts = path, AnswerCounts()
-        self._model, self._options = model, options.resolved
+        # Guesses end at a valid board, so their files have the columns of until_valid, too.
+        update = {"until_valid": True} if options.guesses else {}
+        self._model, self._options = model, options.resolved.model_copy(update=update)
         self._format = ANSWER_FORMATS[path.suffix](has_labels, self._options.until_valid)
         self._about_file = path.with_name(f"{path.name}.about.json")
         #: Where the next answer begins. Anything after it is cut off before writing.

@@ -51,7 +51,8 @@ def options_of_levels(
         can_guess: whether a cell can be filled in by a guess.
     """
     if options.guesses:
-        return [options.model_copy(update={"guesses": 0, "rounds": 1}), options.resolved]
+        once = options.model_copy(update={"guesses": 0, "rounds": 1})
+        return [once, options.model_copy(update={"until_valid": True})]
     effort = options.effort
     if effort is None:
         effort = 0 if options.says_how else DEFAULT_EFFORT

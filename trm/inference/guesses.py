@@ -53,6 +53,8 @@ class GuessSearch:
         self._leaders = {number: [puzzle] for number, puzzle in enumerate(puzzles)}
         self._values, self._guesses, self._rounds = values, guesses, rounds
         self._start = start
+        #: The copies of each puzzle in this round.
+        self.width = 0
 
     def steps(self) -> Iterator[dict[int, SolutionStep]]:
         """See :meth:`Search.steps`. Step numbers continue from one round to the next."""
@@ -60,8 +62,8 @@ class GuessSearch:
         for _ in range(self._rounds):
             numbers = list(self._leaders)
             copies = [self._copies(self._leaders[number]) for number in numbers]
-            width = max(map(len, copies))  # puzzles with fewer guesses repeat theirs
-            padded = [np.resize(own, (width, own.shape[1])) for own in copies]
+            self.width = max(map(len, copies))  # puzzles with fewer guesses repeat theirs
+            padded = [np.resize(own, (self.width, own.shape[1])) for own in copies]
             search = self._start(numbers, list(np.stack(padded, axis=1)))
             taken = 0
             for found in search.steps():

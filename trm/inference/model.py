@@ -8,20 +8,16 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trm.checkpoints.open_checkpoint import OpenedCheckpoint, open_checkpoint
 from trm.config import RunConfig
 from trm.errors import CheckpointError, InputError
 from trm.html_text import table_html
-from trm.inference.effort import Attempt, choose_solution, options_of_levels
-from trm.inference.guesses import GuessedPuzzle, GuessSearch
-from trm.inference.latent_noise import LatentNoise
+from trm.inference.effort import Attempt
 from trm.inference.options import SolveOptions
 from trm.inference.puzzle_file import without_comments
-from trm.inference.search import Search
 from trm.inference.solution import Solution, SolutionStep
-from trm.inference.symmetric_copies import SymmetricCopies
+from trm.inference.solver import Solver
 from trm.models import RecursiveModel
 from trm.python_calls import python_call
 from trm.runs.layout import CONFIG_FILE
@@ -30,8 +26,8 @@ from trm.tasks.base import Puzzle, single_puzzle
 from trm.tasks.given_cells import as_lists, is_board
 from trm.tasks.registry import get_task
 
-#: Puzzles solved at once, and copies of them with guesses.
-BATCH_SIZE, _MOST_ROWS = 64, 1024
+#: Puzzles solved at once.
+BATCH_SIZE = 64
 #: One puzzle and several, as far as types can tell; arrays may be either. See :meth:`Model.solve`.
 One = str | Mapping[str, Any] | Sequence[Sequence[int | None]] | Puzzle
 Several = Sequence[str] | Sequence[Puzzle] | Sequence[Sequence[Sequence[int | None]]]
@@ -46,6 +42,7 @@ class Model:
         notes: what was inferred, because a checkpoint of the published trainer leaves it out.
         names: (num_puzzle_identifiers,) byte strings, the names of the puzzles that the model was
             trained on; None if all puzzles share one identifier, or the names are unknown.
+        solver: solves parsed puzzles.
     """
 
     def __init__(self, network: RecursiveModel, stored: OpenedCheckpoint) -> None:
@@ -59,7 +56,10 @@ class Model:
                 f"{self.path}: the data in {CONFIG_FILE} are damaged: {problem}. Use another "
                 "checkpoint."
             )
-        self._noise: LatentNoise | None = None
+        self.solver = Solver(
+            self.network, self.task, self.checkpoint.data, self.config.train.loss,
+            augmented=self.names is not None,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name} {value}" for name, value in self._facts.items())
@@ -260,31 +260,7 @@ class Model:
             InputError: if the model was not trained on a puzzle of this name.
         """
         given = SolveOptions.of(**options)
-        levels = self._levels(puzzles[0], given)
-        tried: list[list[Solution]] = [[] for _ in puzzles]
-        remaining = list(range(len(puzzles)))
-        for tries, level in enumerate(levels):
-            effort = 0 if given.guesses else tries
-            lasts = [tried[number][0].steps[-1] for number in remaining if tried[number]]
-            found = self._solve_once([puzzles[number] for number in remaining], level, lasts)
-            for number, steps in zip(remaining, found, strict=True):
-                tried[number].append(Solution(self.task, puzzles[number], steps, level, effort))
-            remaining = [number for number in remaining if tried[number][-1].valid is False]
-            if not remaining:
-                break
-        return [choose_solution(own) for own in tried]
-
-    def _solve_once(
-        self, puzzles: Sequence[Puzzle], options: SolveOptions, lasts: Sequence[SolutionStep]
-    ) -> list[tuple[SolutionStep, ...]]:
-        steps: list[list[SolutionStep]] = [[] for _ in puzzles]
-        size = max(1, _MOST_ROWS // options.guesses) if options.guesses else len(puzzles)
-        for first in range(0, len(puzzles), size):
-            part = slice(first, first + size)
-            for found in self._search(puzzles[part], options, lasts[part]).steps():
-                for number, step in found.items():
-                    steps[first + number].append(step)
-        return [tuple(own) for own in steps]
+        return self.solver.solve(puzzles, [self.identifier(one) for one in puzzles], given)
 
     def attempts(self, puzzle: Puzzle, **options: Any) -> Iterator[Attempt]:
         """The tries at one puzzle, to take until its answer is valid; see :meth:`solve`.
@@ -293,37 +269,7 @@ class Model:
             ConfigError: if an option is unknown or out of range, or they contradict each other.
             InputError: if the model was not trained on a puzzle of this name.
         """
-        given, first = SolveOptions.of(**options), list[SolutionStep]()
-        for number, level in enumerate(self._levels(puzzle, given)):
-            steps = (found[0] for found in self._search([puzzle], level, first[-1:]).steps())
-            most = (level.steps or self.config.model.halt_max_steps) * level.rounds
-            recorded = steps if number else _recorded(steps, first)
-            yield Attempt(recorded, most, level, 0 if given.guesses else number)
-
-    def _levels(self, puzzle: Puzzle, options: SolveOptions) -> list[SolveOptions]:
-        """The options of each level of effort."""
-        can_guess = bool(self._values)
-        if options.guesses and not can_guess:
-            raise InputError(
-                f"--guesses {options.guesses}: in task {self.task.name} no cell can be filled in "
-                "by a guess. Use --samples."
-            )
-        levels = options_of_levels(options, self.config.model.halt_max_steps, can_guess=can_guess)
-        if self.task.is_valid(puzzle.tokens, puzzle.tokens) is not None:
-            return levels
-        if options.effort or options.until_valid or options.guesses:
-            flag = "--until-valid" if options.until_valid else f"--effort {options.effort}"
-            flag = f"--guesses {options.guesses}" if options.guesses else flag
-            raise InputError(
-                f"{flag}: in task {self.task.name} only a label can tell whether an answer is "
-                "right. Leave it out."
-            )
-        return levels[:1]
-
-    @property
-    def _values(self) -> tuple[int, ...]:
-        """The tokens that a guess may fill in."""
-        return self.task.interchangeable(self.checkpoint.data)
+        return self.solver.attempts(puzzle, self.identifier(puzzle), SolveOptions.of(**options))
 
     def solve_steps(self, puzzle: Any, **options: Any) -> Iterator[SolutionStep]:
         """Solve one puzzle step by step; see :meth:`solve`. It may be parsed already.
@@ -336,32 +282,6 @@ class Model:
         """
         attempt = next(self.attempts(self.puzzle_of(puzzle), **options))
         return iter(attempt.steps)
-
-    def _search(
-        self, puzzles: Sequence[Puzzle], options: SolveOptions, lasts: Sequence[SolutionStep]
-    ) -> Search | GuessSearch:
-        """Solve puzzles together. ``lasts`` are the last steps of first answers, for guesses."""
-        options = options.resolved
-        augmentation = self.task.augmentation(self.checkpoint.data, "test")
-        copies = SymmetricCopies(augmentation, options.votes, augmented=self.names is not None)
-        if options.noise and (self._noise is None or self._noise.scale != options.noise):
-            self._noise = LatentNoise(self.network, options.noise)  # kept for the next puzzles
-        tokens = np.stack([puzzle.tokens for puzzle in puzzles]).astype(np.int32)
-        identifiers = np.array([self.identifier(puzzle) for puzzle in puzzles], np.int32)
-        noise, loss = self._noise if options.noise else None, self.config.train.loss
-
-        def start(
-            numbers: Sequence[int], guesses: Sequence[NDArray[np.int32]] | None = None
-        ) -> Search:
-            given, known = tokens[list(numbers)], identifiers[list(numbers)]
-            return Search(
-                self.network, self.task, given, known, options, copies, noise, loss, guesses
-            )
-
-        if not options.guesses:
-            return start(range(len(puzzles)))
-        first = [GuessedPuzzle(*pair) for pair in zip(tokens, lasts, strict=True)]
-        return GuessSearch(first, self._values, options.guesses, options.rounds, start)
 
 
 def load(
@@ -385,13 +305,6 @@ def load(
     """
     stored = open_checkpoint(checkpoint, task=task)
     return Model(stored.model(pick_device(str(device))), stored)
-
-
-def _recorded(steps: Iterable[SolutionStep], seen: list[SolutionStep]) -> Iterator[SolutionStep]:
-    """The steps as they are taken, each put into a list."""
-    for step in steps:
-        seen.append(step)
-        yield step
 
 
 def _rows_hint(given: list[object]) -> str:

@@ -209,26 +209,49 @@ class SolveOptions(InferenceOptions):
     effort: int | None = Field(
         None, ge=0, le=MOST_EFFORT,
         description="Think longer while the answer is not valid: up to 3; 0: never. "
-        f"Default: {DEFAULT_EFFORT}.",
+        f"Default: {DEFAULT_EFFORT} of trm solve, 0 of trm eval.",
     )  # fmt: skip
 
     @property
-    def resolved(self) -> Self:
-        """See :attr:`InferenceOptions.resolved`. Guesses end at a valid board."""
-        update = {"until_valid": True} if self.guesses else {}
-        return super().resolved.model_copy(update=update)
+    def options(self) -> "SolveOptions":
+        """See :attr:`InferenceOptions.options`."""
+        return SolveOptions(**{name: getattr(self, name) for name in SolveOptions.model_fields})
+
+    @property
+    def searches(self) -> bool:
+        """Whether answers are tried until one keeps the rules."""
+        return bool(self.until_valid or self.guesses or self.effort)
+
+    @property
+    def text(self) -> str:
+        """See :attr:`InferenceOptions.text`.
+
+        >>> SolveOptions(guesses=64, rounds=4).text, SolveOptions(effort=2).text
+        (', 64 guesses in 4 rounds', ', effort 2')
+        """
+        rounds = f" in {self.rounds} rounds" if self.rounds > 1 else ""
+        parts = [f"{self.guesses} guesses{rounds}"] if self.guesses else []
+        parts += ["until valid"] if self.until_valid else []
+        parts += [f"effort {self.effort}"] if self.effort else []
+        return "".join(f", {part}" for part in parts) + super().text
 
     @property
     def says_how(self) -> bool:
         """Whether an option says how to think, so that effort does not decide it."""
-        return bool(self.model_dump(exclude={"effort"}, exclude_defaults=True))
+        return bool(self._other_flags)
+
+    @property
+    def _other_flags(self) -> str:
+        """The flags but ``--effort``."""
+        names = set(SolveOptions.model_fields) - {"effort"}
+        return flags_of(self.model_dump(include=names, exclude_defaults=True))
 
     @model_validator(mode="after")
     def _check_ways(self) -> Self:
         if self.effort and self.says_how:
-            own = flags_of(self.model_dump(exclude={"effort"}, exclude_defaults=True))
             raise ValueError(
-                f"--effort {self.effort} decides how to think, and so does {own}. Leave one out."
+                f"--effort {self.effort} decides how to think, and so does "
+                f"{self._other_flags}. Leave one out."
             )
         if self.guesses and self.effort is not None:
             raise ValueError(
@@ -240,7 +263,8 @@ class SolveOptions(InferenceOptions):
                 f"--rounds {self.rounds}: there is nothing to guess. Add --guesses 16."
             )
         if self.guesses and (self.rollouts > 1 or self.halt is not None):
-            other = flags_of(self.options.model_dump(exclude={"steps"}, exclude_defaults=True))
+            names = set(InferenceOptions.model_fields) - {"steps"}
+            other = flags_of(self.model_dump(include=names, exclude_defaults=True))
             raise ValueError(
                 f"--guesses {self.guesses} solves other copies than {other}. Leave one of them out."
             )

@@ -56,7 +56,9 @@ class Search:
             math.inf if options.halt is None else math.log(options.halt / (1 - options.halt))
         )
         inputs = copies.apply(tokens) if guesses is None else guesses
-        shape = (len(inputs) * options.samples, len(tokens))
+        #: The rollouts of each puzzle.
+        self.width = len(inputs) * options.samples
+        shape = (self.width, len(tokens))
         self._rollouts = Rollouts(model, math.prod(shape), noise)
         rows = iter(np.arange(math.prod(shape)).reshape(shape))
         for given in inputs:

@@ -59,6 +59,7 @@ class Solution:
         options: the options that it was solved with.
         effort: the level of effort that was needed, or after which no answer was valid; see
             :mod:`trm.inference.effort`.
+        num_steps: the supervision steps of all tries, over all rollouts; 0 if unknown.
     """
 
     task: Task
@@ -66,6 +67,7 @@ class Solution:
     steps: tuple[SolutionStep, ...]
     options: SolveOptions = field(default_factory=SolveOptions)
     effort: int = 0
+    num_steps: int = 0
 
     def __repr__(self) -> str:
         return f"<Solution {shortened(self.answer)}: {', '.join(self._facts)}>"

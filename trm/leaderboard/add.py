@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from trm.config import first_problem
 from trm.errors import InputError, did_you_mean
 from trm.evaluation.provenance import Provenance, Sha256
-from trm.inference.options import InferenceOptions
+from trm.inference.options import SolveOptions
 from trm.leaderboard.entry import Entry, Figure, Puzzles, Thinking
 from trm.leaderboard.folder import FOLDER, write_entry
 from trm.reading import FileReader
@@ -17,7 +17,7 @@ from trm.tasks.metrics import Metric
 _READER = FileReader(InputError, "Name a file of trm eval --json.")
 
 
-class _Evaluation(InferenceOptions):
+class _Evaluation(SolveOptions):
     """What ``trm eval --json`` prints of one checkpoint."""
 
     checkpoint: str

@@ -79,11 +79,11 @@ class Thinking(SolveOptions):
         >>> Thinking(steps=32, samples=4).column, Thinking(halt=0.9).column
         ('votes', 'fewer steps')
         >>> Thinking(guesses=64, rounds=4).column, Thinking(guesses=64, rounds=4).details
-        ('search', 'guesses 64 in 4 rounds')
+        ('search', '64 guesses in 4 rounds')
         >>> Thinking(effort=2).column, Thinking(effort=2).details
         ('search', 'effort 2')
         """
-        if self.until_valid or self.guesses or self.effort:
+        if self.searches:
             return "search"
         if self.rollouts > 1 or self.copies != 1:
             return "votes"
@@ -97,10 +97,6 @@ class Thinking(SolveOptions):
         """What to write after a figure: ``32 steps``; empty for a single pass."""
         count = "" if self.copies is None else f"{self.copies:,} "
         parts = [f"{count}copies vote"] if self.copies != 1 else []
-        parts += ["until valid"] if self.until_valid else []
-        rounds = f" in {self.rounds} rounds" if self.rounds > 1 else ""
-        parts += [f"guesses {self.guesses}{rounds}"] if self.guesses else []
-        parts += [f"effort {self.effort}"] if self.effort else []
         return ", ".join([*parts, *filter(None, [self.text.removeprefix(", ")])])
 
 

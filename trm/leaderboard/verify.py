@@ -13,7 +13,7 @@ from trm.evaluation.evaluate import evaluate
 from trm.evaluation.provenance import Provenance
 from trm.evaluation.report import Report
 from trm.inference.model import Model, load
-from trm.inference.options import InferenceOptions
+from trm.inference.options import SolveOptions
 from trm.leaderboard.entry import Entry, Figure
 from trm.leaderboard.folder import FiledEntry, read_entries
 from trm.runs.shipped import shipped_models
@@ -174,8 +174,6 @@ def _verify(
 ) -> Verdict:
     entry, made = filed.entry, filed.entry.provenance
     assert made is not None  # the entry is a measured one
-    if entry.thinking.column == "search":
-        return Verdict(entry, filed.file, "unchecked", "trm eval cannot search")
     model = search.model(entry, made.weights)
     if isinstance(model, str):
         return Verdict(entry, filed.file, "unchecked", model)
@@ -183,7 +181,7 @@ def _verify(
     if folders is None:
         advice = f". Build them: {made.data_command}" if made.data_command else ""
         return Verdict(entry, filed.file, "unchecked", f"its data are not at hand{advice}")
-    given = entry.thinking.model_dump(include=set(InferenceOptions.model_fields))
+    given = entry.thinking.model_dump(include=set(SolveOptions.model_fields))
     try:
         report = evaluate(
             model,

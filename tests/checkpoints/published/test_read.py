@@ -142,7 +142,7 @@ def test_notes_say_what_is_inferred(example: Callable[..., Any]) -> None:
     assert read_published(example(**MLP).file).notes == (
         "vocabulary of 11 tokens: sudoku",
         "81 cells from the MLP's width 97 less 16 for the puzzle embedding",
-        "2 layers of width 32 with an MLP, from the tensors",
+        "trm: 2 layers of width 32 with an MLP, from the tensors",
         "pos_encodings: none, the usual with an MLP",
         "expansion: 4, from the widths of the SwiGLUs",
         "puzzle embedding of width 32, from the tensors",

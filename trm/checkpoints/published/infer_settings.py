@@ -10,12 +10,12 @@ from trm.checkpoints.published.match_task import TaskMatch, match_task, model_ki
 from trm.checkpoints.published.torch_file import PublishedTensors
 from trm.checkpoints.published.yaml_config import SWIGLU_MULTIPLE, PublishedConfig
 from trm.config import (
-    DEFAULT_KIND,
     GROUPS,
     BlockConfig,
     RunConfig,
     first_problem,
     groups_of,
+    has_task_defaults,
 )
 from trm.data import DatasetMeta
 from trm.errors import CheckpointError
@@ -57,7 +57,7 @@ def infer_settings(
     inferred, notes = _model_settings(tensors, config, match, kind)
     fields = groups_of(kind)["model"].model_fields
     defaults = dict(match.task.defaults)
-    if kind != DEFAULT_KIND:
+    if not has_task_defaults(kind):
         defaults.pop("model", None)
     groups = {group: {**defaults.get(group, {}), **config.run.get(group, {})} for group in GROUPS}
     model = groups["model"]
@@ -90,9 +90,8 @@ def _model_settings(
     """The model settings that the tensors show, and a note for each that the config omits."""
     mixer = "an MLP" if tensors.mlp_t else "attention"
     numbers = " and ".join(map(str, tensors.num_layers.values()))
-    sizes = f"{numbers} layers of width {tensors.hidden_size} with {mixer}, from the tensors"
-    if kind != DEFAULT_KIND:
-        sizes = f"{kind}: {sizes}"
+    sizes = f"{kind}: {numbers} layers of width {tensors.hidden_size} with {mixer}, "
+    sizes += "from the tensors"
     if tensors.learned_positions:
         positions, positions_note = "learned", "learned positions, from the tensors"
     else:
