@@ -313,10 +313,9 @@ class Abstract(RecursiveModel):
 
 
 def test_a_kind_of_model_can_be_installed(install: Callable[..., None]) -> None:
-    before = list_model_kinds()
     install(ocean=ModelPlugin(Wave))
     kinds = list_model_kinds()
-    assert sorted(kinds) == sorted([*before, "wave"])
+    assert {name for name, kind in kinds.items() if kind.origin != "built in"} == {"wave"}
     assert kinds["wave"].model is Wave
     config = RunConfig.model_validate({"task": "sudoku", "model": {"kind": "wave", "l_layers": 1}})
     assert type(config.model) is WaveConfig
