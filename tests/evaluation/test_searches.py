@@ -5,11 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import trm
-from trm.errors import InputError
+from tests.evaluation.test_evaluate import LoneProcess
+from trm.errors import ConfigError, InputError
+from trm.evaluation.loop import run_evaluation
 from trm.evaluation.predictions import Predictions
+from trm.inference.options import SolveOptions
 from trm.tasks.base import Puzzle
+from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +49,60 @@ def test_it_gives_the_answers_of_solving(
     solutions = model.solve_batch([Puzzle(row) for row in found.inputs.astype(np.int32)], **options)
     assert [one.steps[-1].board.tolist() for one in solutions] == found.answers.tolist()
     assert [one.num_steps for one in solutions] == found.steps.tolist()
-    assert rows == report.num_steps == sum(one.num_steps for one in solutions)
+    assert report.num_steps == sum(one.num_steps for one in solutions)
+    # With guesses, rows without a guess of their own fill up the batch.
+    assert rows >= report.num_steps if "guesses" in options else rows == report.num_steps
     assert report.metrics["valid_sudoku"].value == np.mean([one.valid for one in solutions])
-    assert report.metrics["mean_steps"].value == pytest.approx(rows / 20)
+    assert report.metrics["mean_steps"].value == pytest.approx(report.num_steps / 20)
+    assert found.halt_steps.tolist() == [one.halt_step or len(one.steps) for one in solutions]
     chances = [one.steps[-1].halt_probability for one in solutions]
     assert 1 / (1 + np.exp(-found.halt_logits)) == pytest.approx(chances, abs=1e-6)
     assert "answer_loss" not in report.metrics
     assert report.options.searches
     assert report.provenance is not None
     assert report.options.flags in report.provenance.command
+
+
+def test_answers_do_not_depend_on_batches_and_an_interruption(
+    model: trm.Model, tmp_path: Path
+) -> None:
+    how: dict[str, Any] = {"guesses": 8, "rounds": 3}
+    for name, size, counts in (("one", 100, (24,)), ("two", 7, (10, 24))):
+        for count in counts:
+            file = tmp_path / f"{name}.npz"
+            trm.evaluate(model, batch_size=size, max_examples=count, save_predictions=file, **how)
+    one, two = (Predictions.load(tmp_path / f"{name}.npz").answers for name in ("one", "two"))
+    order = [np.argsort(each.examples) for each in (one, two)]
+    for name in ("answers", "steps", "halt_steps"):
+        assert np.array_equal(getattr(one, name)[order[0]], getattr(two, name)[order[1]]), name
+    with pytest.raises(InputError, match=r"answers with guesses=8 rounds=3, not answers with gu"):
+        trm.evaluate(model, max_examples=24, save_predictions=file, guesses=9)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_processes_share_a_search(model: trm.Model, size: int) -> None:
+    split = model.task.open_data(model.config.data_paths).split("test")
+    options = SolveOptions(guesses=2)
+    how: dict[str, Any] = {"batch_size": 5, "max_examples": 7, "options": options}
+    whole: list[EvalBatch] = []
+    run_evaluation(
+        model.network, AccuracyEvaluator(), split, on_batch=whole.append, solver=model.solver, **how
+    )
+    shares = []
+    for rank in range(size):
+        group = LoneProcess(rank, size)
+        run_evaluation(
+            model.network, AccuracyEvaluator(), split, solver=model.solver, group=group, **how
+        )
+        shares.append(group.sent[::4])  # the answers to each batch
+    for number, batch in enumerate(whole):
+        gathered = torch.cat([share[number] for share in shares])
+        assert np.array_equal(gathered.numpy(), batch.answers)
+
+
+def test_it_is_not_compiled(model: trm.Model) -> None:
+    with pytest.raises(ConfigError, match=r"^`compile` is not for effort=2, whose batches shr"):
+        trm.evaluate(model, effort=2, compile=True)
 
 
 def test_more_effort_solves_more_and_none_is_the_single_pass(model: trm.Model) -> None:
@@ -63,6 +113,7 @@ def test_more_effort_solves_more_and_none_is_the_single_pass(model: trm.Model) -
     assert {n: m.value for n, m in plain.metrics.items()} == {
         n: m.value for n, m in none.metrics.items()
     }
+    assert none.options == plain.options
     assert plain.metrics["valid_sudoku"].value < some.metrics["valid_sudoku"].value
 
 

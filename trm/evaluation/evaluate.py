@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from trm.checkpoints.tensors import weights_digest
@@ -90,8 +91,8 @@ def evaluate(
         group: the processes that evaluate together. The first one has the metrics, and writes.
         began: when ``max_minutes`` began, by ``time.monotonic``; by default now.
         options: the flags of ``trm eval``, such as ``samples=4``; see
-            :class:`trm.inference.options.SolveOptions`. Without ``effort`` each puzzle is answered
-            once.
+            :class:`trm.inference.options.SolveOptions`. Without ``effort``, ``guesses`` and
+            ``until_valid`` the rules are not asked.
 
     Raises:
         ConfigError: if an option is unknown or out of range, or they contradict each other.
@@ -105,6 +106,12 @@ def evaluate(
     """
     began = time.monotonic() if began is None else began
     checked = SolveOptions.of(**options).resolved
+    if checked.effort == 0:  # a single pass
+        checked = checked.model_copy(update={"effort": None})
+    if checked.searches and compile:
+        raise ConfigError(
+            f"--compile is not for {checked.flags}, whose batches shrink. Leave it out."
+        )
     for name, number in (("batch_size", batch_size), ("max_examples", max_examples),
                          ("copies", copies)):  # fmt: skip
         if number is not None and number < 1:
@@ -173,8 +180,10 @@ def evaluate(
             missing = group.broadcast_from_first(resume)
         stack.enter_context(device_errors())
         stack.enter_context(_mean_embedding(model, dataset, reset_puzzle_embedding))
-        if not checked.searches:  # whose batches shrink
+        if not checked.searches:
             compile_network(network, compile)
+        elif network.is_compiled:  # by an evaluation before this one
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         peak = DevicePeak(network.device, network.dtype)
         started = time.perf_counter()
         each = 3 * dataset.meta.seq_len if unfinished else 0  # bytes of an answer in its file

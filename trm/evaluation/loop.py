@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from trm.data import IGNORE_LABEL, Batch, Split, eval_indices, eval_rows
 from trm.inference.choice import chosen
 from trm.inference.latent_noise import LatentNoise
+from trm.inference.model import BATCH_SIZE
 from trm.inference.options import InferenceOptions, SolveOptions
 from trm.inference.rollout_pool import Request, Response, RolloutPool
 from trm.inference.solver import Solver
@@ -89,6 +90,7 @@ def run_evaluation(
         The metrics; an empty mapping in all processes but the first; None if stopped.
     """
     options = options.resolved
+    copies = SymmetricCopies.of_split(split, options.votes)
     rows = eval_rows(split, max_examples) if rows is None else rows
     indices, again = (eval_indices(split, batch_size, rows) for _ in range(2))
     if isinstance(options, SolveOptions) and options.searches:
@@ -98,7 +100,7 @@ def run_evaluation(
     else:
         loss = loss if options.rollouts == 1 else None
         size = -(-batch_size // group.size)
-        answered = _rolled_out(model, split, indices, options, size, loss, group)
+        answered = _rolled_out(model, split, indices, copies, options, size, loss, group)
     losses = np.zeros(2)  # the sum over this process's rows, and their number
     done, total = num_known, num_known + len(rows)
     if on_progress and group.is_first:
@@ -132,13 +134,13 @@ def _rolled_out(
     model: RecursiveModel,
     split: Split,
     indices: _Indices,
+    copies: SymmetricCopies,
     options: InferenceOptions,
     size: int,
     loss: str | None,
     group: ProcessGroup,
 ) -> Iterator[_Answered]:
     """Answer batches by rollouts; ``size`` examples of this process at a time."""
-    copies = SymmetricCopies.of_split(split, options.votes)
     together = options.choose == "first"  # the rollouts of an example end together
     pool = RolloutPool(
         model,
@@ -163,11 +165,15 @@ def _rolled_out(
 def _searched(
     solver: Solver, split: Split, indices: _Indices, options: SolveOptions, group: ProcessGroup
 ) -> Iterator[_Answered]:
-    """Answer batches by a search."""
+    """Answer batches by a search, as many puzzles at a time as ``trm solve``."""
     for examples, puzzles in _shares(indices, group):
         batch = split.make_batch(examples, puzzles)
         given = [Puzzle(tokens) for tokens in batch.inputs]
-        found = solver.solve(given, batch.puzzle_identifiers.tolist(), options)
+        identifiers = batch.puzzle_identifiers.tolist()
+        parts = [slice(n, n + BATCH_SIZE) for n in range(0, len(given), BATCH_SIZE)]
+        found = [
+            one for part in parts for one in solver.solve(given[part], identifiers[part], options)
+        ]
         steps = [one.num_steps for one in found]
         halting = np.array([one.steps[-1].halt_probability for one in found])
         answers = EvalBatch(
@@ -187,8 +193,9 @@ def _searched(
 def _shares(indices: _Indices, group: ProcessGroup) -> _Indices:
     """This process's share of each batch.
 
-    All processes get the same number of rows, because the network has to run equally often in all
-    of them. If the rows of a batch cannot be divided evenly, some processes answer one row twice.
+    All processes get the same number of rows, so that without a search the network runs equally
+    often in all of them. If the rows of a batch cannot be divided evenly, some processes answer one
+    row twice.
     """
     for examples, puzzles in indices:
         count = len(examples)
@@ -212,8 +219,8 @@ def _requests(
 
 
 def _logits(probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The logits of probabilities; finite where rounding has made them 0 or 1."""
-    kept = np.clip(probabilities, 1e-12, 1 - 1e-12)
+    """The logits of float32 probabilities; finite where rounding has made them 0 or 1."""
+    kept = np.clip(probabilities, 1e-12, 1 - 2**-25)
     return np.log(kept / (1 - kept)).astype(np.float32)
 
 

@@ -182,7 +182,7 @@ class InferenceOptions(Frozen):
 
 
 class SolveOptions(InferenceOptions):
-    """How puzzles are solved whose answers are unknown.
+    """How a model answers where the rules of the puzzle may help.
 
     Attributes:
         until_valid: end at the first step at which a rollout has a valid board, and take that.
@@ -191,8 +191,8 @@ class SolveOptions(InferenceOptions):
             :mod:`trm.inference.guesses`.
         rounds: how often to guess, each time in the most promising copies.
         effort: while the answer breaks the rules, think longer, up to this level; see
-            :mod:`trm.inference.effort`. None: :data:`DEFAULT_EFFORT` if no other option is given.
-            It has no effect if the task's rules cannot tell.
+            :mod:`trm.inference.effort`. None: 0 to evaluate; to solve, :data:`DEFAULT_EFFORT` if no
+            other option is given and the task's rules can tell.
     """
 
     until_valid: bool = Field(False, description="End at the first valid board of any sample.")
@@ -209,7 +209,7 @@ class SolveOptions(InferenceOptions):
     effort: int | None = Field(
         None, ge=0, le=MOST_EFFORT,
         description="Think longer while the answer is not valid: up to 3; 0: never. "
-        f"Default: {DEFAULT_EFFORT} of trm solve, 0 of trm eval.",
+        f"Default: {DEFAULT_EFFORT} in trm solve (0 with other flags), 0 in trm eval.",
     )  # fmt: skip
 
     @property

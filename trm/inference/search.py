@@ -56,9 +56,7 @@ class Search:
             math.inf if options.halt is None else math.log(options.halt / (1 - options.halt))
         )
         inputs = copies.apply(tokens) if guesses is None else guesses
-        #: The rollouts of each puzzle.
-        self.width = len(inputs) * options.samples
-        shape = (self.width, len(tokens))
+        shape = (len(inputs) * options.samples, len(tokens))
         self._rollouts = Rollouts(model, math.prod(shape), noise)
         rows = iter(np.arange(math.prod(shape)).reshape(shape))
         for given in inputs:
@@ -72,6 +70,10 @@ class Search:
         self._logits, self._ended = np.zeros(shape, np.float32), np.zeros(shape, bool)
         #: The numbers of the remaining puzzles.
         self._remaining = np.arange(len(tokens))
+
+    def width_of(self, _number: int) -> int:
+        """The rollouts of a puzzle: all have equally many."""
+        return len(self._boards)
 
     def steps(self) -> Iterator[dict[int, SolutionStep]]:
         """After each supervision step, the board of each remaining puzzle, by its number."""

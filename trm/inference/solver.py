@@ -136,7 +136,7 @@ class Solver:
             for found in search.steps():
                 for number, step in found.items():
                     steps[first + number].append(step)
-                    num_steps[first + number] += search.width
+                    num_steps[first + number] += search.width_of(number)
         return [_Found(tuple(own), count) for own, count in zip(steps, num_steps, strict=True)]
 
     def _search(

@@ -23,8 +23,8 @@ class EvalBatch:
         halt_logits: (batch,), after the last supervision step.
         halt_steps: (batch,), the first step at which the model halts or would have halted, or the
             last step.
-        steps: (batch,), the supervision steps taken, as a mean over the rollouts of an example;
-            NaN if unknown.
+        steps: (batch,), the supervision steps taken, as a mean over the rollouts of an example; of
+            a search, the sum over its tries and all their rollouts. NaN if unknown.
         puzzle_identifiers, examples, puzzles: (batch,), as in :class:`trm.data.Batch`.
     """
 
