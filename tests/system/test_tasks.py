@@ -30,15 +30,15 @@ def run(trm: Callable[..., Any]) -> Run:
 
 
 def train(run: Run, task: str, *flags: str | Path) -> dict[str, float]:
-    """Train four steps of one example each; return the evaluation at the end."""
+    """Train a small model for four steps of an example; return the evaluation at the end."""
     run("train", task, "--max-steps", "4", "--batch-size", "1", "--run-name", "full",
-        "--set", "model.h_cycles=2", "--set", "model.l_cycles=1", "--set", "model.halt_max_steps=2",
-        "--set", "train.log_every_steps=2", "--set", "eval.max_examples=1", "--device", "cpu",
-        *flags)  # fmt: skip
+        "--set", "model.hidden_size=64", "--set", "model.h_cycles=2", "--set", "model.l_cycles=1",
+        "--set", "model.halt_max_steps=2", "--set", "train.log_every_steps=2",
+        "--set", "eval.max_examples=1", "--device", "cpu", *flags)  # fmt: skip
     lines = Path("runs", task, "full", "metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     losses = [record["loss"] for record in records if record["event"] == "train"]
-    assert len(losses) == 2
+    assert 2 <= len(losses) <= 4  # each of them if the steps are slow
     assert 0 < losses[-1] < 5  # about ln 12 for an untrained ARC model
     return next(record for record in reversed(records) if record["event"] == "eval")
 
