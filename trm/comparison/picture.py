@@ -9,7 +9,7 @@ from trm.show.plots import COLORS, line_figure
 #: Rows whose costs differ by less than this share are drawn next to each other,
 _SAME_COST = 0.02
 #: this share of the width of the picture apart.
-_APART = 0.025
+_APART = 0.012
 #: Of operations.
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"))
 #: The number of markers and colors; more rows have their numbers in the picture.
