@@ -9,10 +9,11 @@ import torch
 
 import trm
 from tests.evaluation.test_evaluate import LoneProcess
+from trm.data import Batch
 from trm.errors import ConfigError, InputError
 from trm.evaluation.loop import run_evaluation
 from trm.evaluation.predictions import Predictions
-from trm.inference.options import SolveOptions
+from trm.inference.solution import Solution
 from trm.tasks.base import Puzzle
 from trm.tasks.metrics import AccuracyEvaluator, EvalBatch
 
@@ -82,18 +83,20 @@ def test_answers_do_not_depend_on_batches_and_an_interruption(
 @pytest.mark.parametrize("size", [2, 3])
 def test_processes_share_a_search(model: trm.Model, size: int) -> None:
     split = model.task.open_data(model.config.data_paths).split("test")
-    options = SolveOptions(guesses=2)
-    how: dict[str, Any] = {"batch_size": 5, "max_examples": 7, "options": options}
+    puzzles: list[int] = []
+
+    def search(batch: Batch) -> list[Solution]:
+        puzzles.append(len(batch))
+        return model.solve_batch([Puzzle(row) for row in batch.inputs], guesses=2)
+
+    how: dict[str, Any] = {"batch_size": 5, "max_examples": 7, "search": search}
     whole: list[EvalBatch] = []
-    run_evaluation(
-        model.network, AccuracyEvaluator(), split, on_batch=whole.append, solver=model.solver, **how
-    )
+    run_evaluation(model.network, AccuracyEvaluator(), split, on_batch=whole.append, **how)
+    assert puzzles == [5, 2]
     shares = []
     for rank in range(size):
         group = LoneProcess(rank, size)
-        run_evaluation(
-            model.network, AccuracyEvaluator(), split, solver=model.solver, group=group, **how
-        )
+        run_evaluation(model.network, AccuracyEvaluator(), split, group=group, **how)
         shares.append(group.sent[::4])  # the answers to each batch
     for number, batch in enumerate(whole):
         gathered = torch.cat([share[number] for share in shares])

@@ -1,6 +1,7 @@
 """Evaluating a trained model on a dataset: what ``trm eval`` and ``trm.evaluate`` do."""
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from trm.checkpoints.tensors import weights_digest
 from trm.data import (
     VALIDATION,
+    Batch,
     Dataset,
     Split,
     eval_rows,
@@ -27,14 +29,16 @@ from trm.evaluation.report import Report
 from trm.evaluation.report_page import page_in, write_page
 from trm.evaluation.time_limit import TimeLimit
 from trm.evaluation.unfinished import UnfinishedEvaluation
-from trm.inference.model import Model, load
+from trm.inference.model import BATCH_SIZE, Model, load
 from trm.inference.options import SolveOptions
+from trm.inference.solution import Solution
 from trm.models.flops import eval_step_flops
 from trm.models.puzzle_embedding import mean_puzzle_embedding
 from trm.runtime.device import compile_network, device_errors
 from trm.runtime.peak_flops import DevicePeak
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from trm.storage import Paths, as_paths, check_writable
+from trm.tasks.base import Puzzle
 from trm.tasks.build_command import check_folders
 
 
@@ -197,7 +201,7 @@ def evaluate(
             rows=missing,
             num_known=num_known,
             options=checked,
-            solver=model.solver,
+            search=_search(model, checked) if checked.searches else None,
             loss=None if unfinished else model.config.train.loss,  # a file keeps no losses
             on_batch=unfinished.append if unfinished else None,
             on_steps=steps.append,
@@ -262,6 +266,19 @@ def evaluate(
         remarks=tuple(remarks),
         provenance=provenance,
     )
+
+
+def _search(model: Model, options: SolveOptions) -> Callable[[Batch], list[Solution]]:
+    """Solves the puzzles of a batch, as many at a time as ``trm solve``."""
+
+    def solve(batch: Batch) -> list[Solution]:
+        puzzles = [Puzzle(tokens) for tokens in batch.inputs]
+        identifiers = batch.puzzle_identifiers.tolist()
+        parts = [slice(n, n + BATCH_SIZE) for n in range(0, len(puzzles), BATCH_SIZE)]
+        solved = (model.solver.solve(puzzles[p], identifiers[p], options) for p in parts)
+        return list(itertools.chain.from_iterable(solved))
+
+    return solve
 
 
 def _few_copies(split: Split, copies: int, dataset: Dataset) -> list[str]:

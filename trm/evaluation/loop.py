@@ -1,9 +1,9 @@
 """The evaluation loop: the model answers batch after batch, and the evaluator judges them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from trm.data import IGNORE_LABEL, Batch, Split, eval_indices, eval_rows
 from trm.inference.choice import chosen
 from trm.inference.latent_noise import LatentNoise
-from trm.inference.model import BATCH_SIZE
-from trm.inference.options import InferenceOptions, SolveOptions
+from trm.inference.options import InferenceOptions
 from trm.inference.rollout_pool import Request, Response, RolloutPool
-from trm.inference.solver import Solver
 from trm.inference.symmetric_copies import SymmetricCopies
 from trm.models import RecursiveModel
 from trm.runtime.process_group import SINGLE_PROCESS, ProcessGroup
-from trm.tasks.base import Puzzle
 from trm.tasks.metrics import EvalBatch, Evaluator, Metric
+
+if TYPE_CHECKING:
+    from trm.inference.solution import Solution
 
 #: The numbers of examples and of their puzzles, batch after batch.
 _Indices = Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
@@ -31,7 +31,7 @@ class _Answered(NamedTuple):
 
     Attributes:
         num_steps: the supervision steps for all rows and their rollouts.
-        losses: (rows,), None if there are none.
+        losses: (rows,), those of the answers; None if they were not computed.
     """
 
     answers: EvalBatch
@@ -49,7 +49,7 @@ def run_evaluation(
     rows: NDArray[np.int64] | None = None,
     num_known: int = 0,
     options: InferenceOptions = InferenceOptions(),  # noqa: B008
-    solver: Solver | None = None,
+    search: "Callable[[Batch], Sequence[Solution]] | None" = None,
     loss: str | None = None,
     on_batch: Callable[[EvalBatch], None] | None = None,
     on_steps: Callable[[int], None] = lambda count: None,
@@ -72,7 +72,7 @@ def run_evaluation(
         rows: the examples to evaluate instead, in order; see :func:`trm.data.eval_rows`.
         num_known: how many examples the evaluator has seen already, for ``on_progress``.
         options: the inference options.
-        solver: of this model, for options that search; see :attr:`SolveOptions.searches`.
+        search: solves the puzzles of a batch, in place of the rollouts.
         loss: that of the metric ``answer_loss``, a key of :data:`trm.models.LOSSES`; None to leave
             the metric out, as with several rollouts or a search.
         on_batch: called with each batch of answers.
@@ -93,14 +93,12 @@ def run_evaluation(
     copies = SymmetricCopies.of_split(split, options.votes)
     rows = eval_rows(split, max_examples) if rows is None else rows
     indices, again = (eval_indices(split, batch_size, rows) for _ in range(2))
-    if isinstance(options, SolveOptions) and options.searches:
-        assert solver is not None
-        loss = None
-        answered = _searched(solver, split, indices, options, group)
+    loss = loss if options.rollouts == 1 and search is None else None
+    if search is not None:
+        answered = _searched(search, split, _shares(indices, group))
     else:
-        loss = loss if options.rollouts == 1 else None
         size = -(-batch_size // group.size)
-        answered = _rolled_out(model, split, indices, copies, options, size, loss, group)
+        answered = _rolled_out(model, split, _shares(indices, group), copies, options, size, loss)
     losses = np.zeros(2)  # the sum over this process's rows, and their number
     done, total = num_known, num_known + len(rows)
     if on_progress and group.is_first:
@@ -133,12 +131,11 @@ def run_evaluation(
 def _rolled_out(
     model: RecursiveModel,
     split: Split,
-    indices: _Indices,
+    shares: _Indices,
     copies: SymmetricCopies,
     options: InferenceOptions,
     size: int,
     loss: str | None,
-    group: ProcessGroup,
 ) -> Iterator[_Answered]:
     """Answer batches by rollouts; ``size`` examples of this process at a time."""
     together = options.choose == "first"  # the rollouts of an example end together
@@ -151,7 +148,7 @@ def _rolled_out(
         noise=LatentNoise(model, options.noise) if options.noise else None,
         loss=loss,
     )
-    responses = pool.answer(_requests(split, _shares(indices, group), copies, options))
+    responses = pool.answer(_requests(split, shares, copies, options))
     while parts := list(islice(responses, 1 if together else options.rollouts)):
         original = parts[0].request.batches[0]
         answers = [restored(part, original, copies) for part in parts]
@@ -163,17 +160,12 @@ def _rolled_out(
 
 
 def _searched(
-    solver: Solver, split: Split, indices: _Indices, options: SolveOptions, group: ProcessGroup
+    search: "Callable[[Batch], Sequence[Solution]]", split: Split, shares: _Indices
 ) -> Iterator[_Answered]:
-    """Answer batches by a search, as many puzzles at a time as ``trm solve``."""
-    for examples, puzzles in _shares(indices, group):
+    """Answer batches by a search."""
+    for examples, puzzles in shares:
         batch = split.make_batch(examples, puzzles)
-        given = [Puzzle(tokens) for tokens in batch.inputs]
-        identifiers = batch.puzzle_identifiers.tolist()
-        parts = [slice(n, n + BATCH_SIZE) for n in range(0, len(given), BATCH_SIZE)]
-        found = [
-            one for part in parts for one in solver.solve(given[part], identifiers[part], options)
-        ]
+        found = search(batch)
         steps = [one.num_steps for one in found]
         halting = np.array([one.steps[-1].halt_probability for one in found])
         answers = EvalBatch(

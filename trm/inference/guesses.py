@@ -53,12 +53,6 @@ class GuessSearch:
         self._leaders = {number: [puzzle] for number, puzzle in enumerate(puzzles)}
         self._values, self._guesses, self._rounds = values, guesses, rounds
         self._start = start
-        #: The number of each puzzle's copies in this round.
-        self._widths: dict[int, int] = {}
-
-    def width_of(self, number: int) -> int:
-        """The copies of a puzzle in this round, without those that only fill up the batch."""
-        return self._widths[number]
 
     def steps(self) -> Iterator[dict[int, SolutionStep]]:
         """See :meth:`Search.steps`. Step numbers continue from one round to the next."""
@@ -66,7 +60,6 @@ class GuessSearch:
         for _ in range(self._rounds):
             numbers = list(self._leaders)
             copies = [self._copies(self._leaders[number]) for number in numbers]
-            self._widths = dict(zip(numbers, map(len, copies), strict=True))
             width = max(map(len, copies))  # puzzles with fewer guesses repeat theirs
             padded = [np.resize(own, (width, own.shape[1])) for own in copies]
             search = self._start(numbers, list(np.stack(padded, axis=1)))
@@ -74,7 +67,9 @@ class GuessSearch:
             for found in search.steps():
                 taken += 1
                 yield {
-                    numbers[place]: replace(step, step=before + step.step)
+                    numbers[place]: replace(
+                        step, step=before + step.step, num_rollouts=len(copies[place])
+                    )
                     for place, step in found.items()
                 }
             before += taken

@@ -71,10 +71,6 @@ class Search:
         #: The numbers of the remaining puzzles.
         self._remaining = np.arange(len(tokens))
 
-    def width_of(self, _number: int) -> int:
-        """The rollouts of a puzzle: all have equally many."""
-        return len(self._boards)
-
     def steps(self) -> Iterator[dict[int, SolutionStep]]:
         """After each supervision step, the board of each remaining puzzle, by its number."""
         for step in range(1, self._max_steps + 1):
@@ -141,7 +137,9 @@ class Search:
         seconds = [self._seconds[own[0], place].copy() for place, own in enumerate(chosen)]
         cells = [self._confidence[own, place].mean(axis=0) for place, own in enumerate(chosen)]
         return [
-            SolutionStep(step, board, probability, len(rollouts), confidence, second)
+            SolutionStep(
+                step, board, probability, len(rollouts), confidence, second, len(self._boards)
+            )
             for board, probability, rollouts, confidence, second in zip(
                 boards, logits.sigmoid().tolist(), valid, cells, seconds, strict=True
             )

@@ -36,6 +36,7 @@ class SolutionStep:
         confidence: (seq_len,), the probability of each cell's token, by the model; NaN where it is
             unknown, None if it was not computed.
         second: (seq_len,), the second most likely tokens; None if they were not computed.
+        num_rollouts: the rollouts that took the step, or the copies with guesses.
     """
 
     step: int
@@ -44,6 +45,7 @@ class SolutionStep:
     num_valid: int = 0
     confidence: NDArray[np.float32] | None = None
     second: Tokens | None = None
+    num_rollouts: int = 1
 
     def __repr__(self) -> str:
         return f"<SolutionStep {self.step}: halting probability {self.halt_probability:.3f}>"

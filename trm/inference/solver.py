@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +20,6 @@ from trm.tasks.base import Puzzle, Task, Tokens
 
 #: Copies with guesses that are solved at once.
 _MOST_ROWS = 1024
-
-
-class _Found(NamedTuple):
-    """What a try found for one puzzle; ``num_steps`` as in :class:`Solution`."""
-
-    steps: tuple[SolutionStep, ...]
-    num_steps: int
 
 
 class Solver:
@@ -69,17 +61,12 @@ class Solver:
             lasts = [tried[number][0].steps[-1] for number in remaining if tried[number]]
             given = [puzzles[number] for number in remaining]
             found = self._try(given, [identifiers[number] for number in remaining], level, lasts)
-            for number, own in zip(remaining, found, strict=True):
-                tried[number].append(
-                    Solution(self._task, puzzles[number], own.steps, level, effort, own.num_steps)
-                )
+            for number, steps in zip(remaining, found, strict=True):
+                tried[number].append(Solution(self._task, puzzles[number], steps, level, effort))
             remaining = [number for number in remaining if tried[number][-1].valid is False]
             if not remaining:
                 break
-        return [
-            replace(choose_solution(own), num_steps=sum(one.num_steps for one in own))
-            for own in tried
-        ]
+        return [replace(choose_solution(own), num_steps=_num_steps(own)) for own in tried]
 
     def attempts(self, puzzle: Puzzle, identifier: int, options: SolveOptions) -> Iterator[Attempt]:
         """The tries at one puzzle, to take until its answer is valid; see :meth:`solve`."""
@@ -126,9 +113,8 @@ class Solver:
         identifiers: Sequence[int],
         options: SolveOptions,
         lasts: Sequence[SolutionStep],
-    ) -> list[_Found]:
+    ) -> list[tuple[SolutionStep, ...]]:
         steps: list[list[SolutionStep]] = [[] for _ in puzzles]
-        num_steps = [0] * len(puzzles)
         size = max(1, _MOST_ROWS // options.guesses) if options.guesses else len(puzzles)
         for first in range(0, len(puzzles), size):
             part = slice(first, first + size)
@@ -136,8 +122,7 @@ class Solver:
             for found in search.steps():
                 for number, step in found.items():
                     steps[first + number].append(step)
-                    num_steps[first + number] += search.width_of(number)
-        return [_Found(tuple(own), count) for own, count in zip(steps, num_steps, strict=True)]
+        return [tuple(own) for own in steps]
 
     def _search(
         self,
@@ -169,6 +154,11 @@ class Solver:
             return start(range(len(puzzles)))
         first = [GuessedPuzzle(*pair) for pair in zip(tokens, lasts, strict=True)]
         return GuessSearch(first, self._values, options.guesses, options.rounds, start)
+
+
+def _num_steps(tried: Iterable[Solution]) -> int:
+    """The supervision steps of all rollouts of several tries."""
+    return sum(step.num_rollouts for solution in tried for step in solution.steps)
 
 
 def _recorded(steps: Iterable[SolutionStep], seen: list[SolutionStep]) -> Iterator[SolutionStep]:
