@@ -66,12 +66,13 @@ _OPTIM = {
     "ema_rate": 0.97,
 }
 _SUDOKU = {"source": "generate", "size": 6, "num_train": 200, "num_test": 200, "num_aug": 5}
+_SUDOKU_4X4 = {**_SUDOKU, "size": 4}
 _SIZES = {"hidden_size": 64, "num_heads": 2, "halt_max_steps": 4}
 _CYCLES = {**_SIZES, "h_cycles": 2, "l_cycles": 2, "puzzle_emb_len": 2}
 _MLP = {"mlp_t": True, "pos_encodings": "none"}
 
 CASES = {
-    "sudoku-4x4": Case("sudoku", {**_SUDOKU, "size": 4}, {**_CYCLES, **_MLP}),
+    "sudoku-4x4": Case("sudoku", _SUDOKU_4X4, {**_CYCLES, **_MLP}),
     "sudoku-mlp": Case("sudoku", _SUDOKU, {**_CYCLES, **_MLP}),
     "sudoku-att": Case("sudoku", _SUDOKU, _CYCLES),
     "maze": Case(
@@ -89,11 +90,11 @@ CASES = {
     ),
     "hrm": Case(
         "sudoku",
-        _SUDOKU,
+        _SUDOKU_4X4,
         {**_SIZES, "kind": "hrm", "h_cycles": 2, "l_cycles": 2, "h_layers": 2, "l_layers": 2},
     ),
-    "singlez": Case("sudoku", _SUDOKU, {**_CYCLES, "kind": "singlez"}),
-    "hier6": Case("sudoku", _SUDOKU, {**_CYCLES, "kind": "hier6", "l_cycles": 6}),
-    "transformer": Case("sudoku", _SUDOKU, {**_SIZES, "kind": "transformer", "h_layers": 4}),
-    "trm-continue": Case("sudoku", _SUDOKU, {**_CYCLES, **_MLP, "act_continue": True}),
+    "singlez": Case("sudoku", _SUDOKU_4X4, {**_CYCLES, "kind": "singlez"}),
+    "hier6": Case("sudoku", _SUDOKU_4X4, {**_CYCLES, "kind": "hier6", "l_cycles": 6}),
+    "transformer": Case("sudoku", _SUDOKU_4X4, {**_SIZES, "kind": "transformer", "h_layers": 4}),
+    "trm-continue": Case("sudoku", _SUDOKU_4X4, {**_CYCLES, **_MLP, "act_continue": True}),
 }
