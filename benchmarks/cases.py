@@ -74,7 +74,7 @@ _MLP = {"mlp_t": True, "pos_encodings": "none"}
 CASES = {
     "sudoku-4x4": Case("sudoku", _SUDOKU_4X4, {**_CYCLES, **_MLP}),
     "sudoku-mlp": Case("sudoku", _SUDOKU, {**_CYCLES, **_MLP}),
-    "sudoku-att": Case("sudoku", _SUDOKU, _CYCLES),
+    "sudoku-att": Case("sudoku", _SUDOKU_4X4, _CYCLES),
     "maze": Case(
         "maze",
         {"source": "generate", "size": 8, "num_train": 200, "num_test": 100, "aug": True},

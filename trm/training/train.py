@@ -11,7 +11,6 @@ import torch
 
 from trm.config import RunConfig
 from trm.errors import ConfigError, TrmWarning
-from trm.publish.push_during_training import push_best
 from trm.recipes import run_config
 from trm.runs.best_and_last import restore_pointers
 from trm.runs.checkpoint import puzzle_spec
@@ -107,6 +106,8 @@ def train(
             plan = claim_folder(plan, group)
         folder, config = plan.folder, plan.config
         if push_to is not None and group.is_first:
+            from trm.publish.push_during_training import push_best  # it takes half a second
+
             listen = stack.enter_context(push_best(folder, push_to, listen))
 
         def prepare_folder() -> None:
