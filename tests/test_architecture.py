@@ -143,6 +143,14 @@ def test_what_needs_no_torch_does_not_import_it(arguments: str) -> None:
     assert done.stdout.splitlines()[-1] == "[] 0"
 
 
+def test_training_imports_the_library_of_the_hub_only_to_push() -> None:
+    program = "import sys, trm.training.train; print('huggingface_hub' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+
+
 def test_files_are_short() -> None:
     long = {name_of(file): n for file in MODULES if (n := len(file.read_text().splitlines())) > 400}
     assert long == {}

@@ -106,7 +106,7 @@ def train(
             plan = claim_folder(plan, group)
         folder, config = plan.folder, plan.config
         if push_to is not None and group.is_first:
-            from trm.publish.push_during_training import push_best  # it takes half a second
+            from trm.publish.push_during_training import push_best
 
             listen = stack.enter_context(push_best(folder, push_to, listen))
 
