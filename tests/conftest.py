@@ -1,5 +1,6 @@
 """What many tests share. Shapes in signatures are checked while testing."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from filelock import FileLock
 from jaxtyping import install_import_hook
 
+from tests.coverage_pause import MEASURED, unmeasured
 from tests.hub import HubServer
 from tests.hub.commands import Commands, Online
 
@@ -24,6 +26,12 @@ CHECKED = (
     "models.puzzle_embedding", "models.trm", "training", "evaluation.loop", "checkpoints",
     "runtime", "inference.latent_noise", "inference.model", "inference.rollout_pool",
     "inference.rollouts", "inference.search", "inference.symmetric_copies",
+)  # fmt: skip
+
+#: Tests of whole programs, whose lines others measure too.
+UNMEASURED = (
+    "comparison", "docs", "fuzz", "parity", "system", "test_benchmarks.py",
+    "test_export_program.py", "test_export_web.py", "test_testing.py",
 )  # fmt: skip
 
 os.environ.pop("COLUMNS", None)  # which the command line would read as it is imported
@@ -59,6 +67,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.path.name != "test_tasks.py", item.path.parent.name != "system"
 
     items.sort(key=rank)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        if not {*UNMEASURED}.isdisjoint(item.path.parts):
+            stack.enter_context(unmeasured())
+        return (yield)
 
 
 @pytest.fixture(scope="session")
@@ -233,7 +249,7 @@ def hub(hub_server: HubServer, hub_home: Path) -> Iterator[HubServer]:
 
 @pytest.fixture(scope="session")
 def hub_process(hub_server: HubServer, hub_home: Path) -> Iterator[Commands]:
-    with Commands(hub_server.environment(hub_home)) as process:
+    with Commands(hub_server.environment(hub_home) | MEASURED) as process:
         yield process
 
 

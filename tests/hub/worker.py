@@ -35,7 +35,10 @@ def main() -> None:
 
 def _run_job(job: dict[str, Any]) -> int:
     os.chdir(job["folder"])
-    before = dict(os.environ)
+    before, trace = dict(os.environ), sys.gettrace()
+    if not job["measured"]:  # see tests.coverage_pause
+        sys.settrace(None)
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     os.environ.pop("HF_TOKEN", None)
     os.environ |= {"COLUMNS": WIDTH, **job["variables"]}
     if job["token"] is not None:
@@ -52,6 +55,7 @@ def _run_job(job: dict[str, Any]) -> int:
         traceback.print_exc()
         return 70
     finally:
+        sys.settrace(trace)
         os.environ.clear()
         os.environ |= before
 
