@@ -36,6 +36,8 @@ from whole_runs import SIDES, last_values, make_run, permutation_test, spread
 
 from trm.data import Dataset
 from trm.errors import TrmError
+from trm.pictures.figures import plot_style, save_figure
+from trm.show.plots import COLORS
 
 #: The columns of the table of paired steps, with the kinds in each.
 COLUMNS = {
@@ -56,6 +58,9 @@ CURVES = {
     "evaluations": "headline",
     "cell_accuracies": "cell accuracy",
 }
+#: Those of the picture, and how many configurations are side by side.
+_DRAWN = {name: CURVES[name] for name in ("losses", "cell_accuracies")}
+_PANELS = 5
 
 
 def main() -> None:
@@ -261,30 +266,37 @@ def markdown(lines: list[list[str]]) -> str:
 
 
 def plot(results: dict[str, Any], file: Path) -> None:
-    """Draw the losses and evaluations of whole runs: the mean, and the range over seeds."""
-    import matplotlib as mpl
+    """Draw the whole runs: the mean and the range over seeds.
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
+    Each configuration has two panels below each other, of the loss and the cell accuracy.
+    """
     cases = results["configurations"].items()
     whole = {name: case["runs"] for name, case in cases if case.get("runs", {}).get("published")}
     if not whole:
         sys.exit("error: there are no whole runs to plot. Measure some with --seeds 1 or more.")
-    figure, axes = plt.subplots(3, len(whole), squeeze=False, figsize=(4 * len(whole), 9))
-    for column, (name, found) in enumerate(whole.items()):
-        for row, (curve, title) in enumerate(CURVES.items()):
-            axis = axes[row][column]
-            for side, label in zip(SIDES, ("trm", "published code"), strict=True):
-                steps, means, least, most = zip(*spread(found[side], curve), strict=True)
-                axis.plot(steps, means, label=label)
-                axis.fill_between(steps, least, most, alpha=0.25)
-            axis.set_xlabel("step")
-            axis.set_ylabel(found["ours"][0]["headline"] if curve == "evaluations" else title)
-        axes[0][column].set_title(name)
-        axes[0][column].legend()
-    figure.tight_layout()
-    figure.savefig(file)
+    columns = min(len(whole), _PANELS)
+    bands = -(-len(whole) // columns)
+    with plot_style():
+        from matplotlib.figure import Figure
+
+        figure = Figure((2.3 * columns, 3.6 * bands), layout="constrained")
+        axes = figure.subplots(2 * bands, columns, squeeze=False)
+        for axis in axes.flat:
+            axis.set_visible(False)
+        for number, (name, found) in enumerate(whole.items()):
+            band, column = divmod(number, columns)
+            for row, (curve, title) in enumerate(_DRAWN.items()):
+                axis = axes[2 * band + row][column]
+                axis.set_visible(True)
+                for side, color in zip(SIDES, COLORS, strict=False):
+                    steps, means, least, most = zip(*spread(found[side], curve), strict=True)
+                    axis.plot(steps, means, color=color)
+                    axis.fill_between(steps, least, most, color=color, alpha=0.25, linewidth=0)
+                axis.set_ylabel(title if column == 0 else "")
+            axes[2 * band][column].set_title(name, fontsize=10)
+        lines = axes[0][0].get_lines()
+        figure.legend(lines, ["trm", "published code"], loc="outside upper left", ncols=2)
+        save_figure(file, figure, dpi=110)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import datetime
 import json
+import re
 import shlex
 import sys
 import time
@@ -195,10 +196,14 @@ def sort_rows(rows: Iterable[Row]) -> list[Row]:
 
 
 def write_json(file: Path, results: dict[str, Any]) -> None:
-    """Write results atomically, so that an interrupted measurement leaves a valid file."""
+    """Write results atomically, so that an interrupted measurement leaves a valid file.
+
+    A pair of numbers, such as a point of a curve, is one line.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.partial")
-    partial.write_text(json.dumps(results, indent=1) + "\n")
+    text = re.sub(r"\[\s+([-+.\w]+),\s+([-+.\w]+)\s+\]", r"[\1, \2]", json.dumps(results, indent=1))
+    partial.write_text(text + "\n")
     partial.replace(file)
 
 

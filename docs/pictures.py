@@ -230,6 +230,15 @@ def draw_ablations(path: Path) -> None:
     )
 
 
+def draw_equivalence(path: Path) -> None:
+    """The picture of ``benchmarks/equivalence.py``, from its numbers."""
+    benchmarks = Path(__file__).parents[1] / "benchmarks"
+    sys.path.append(str(benchmarks))
+    from equivalence import plot
+
+    plot(json.loads((benchmarks / "equivalence.json").read_text(encoding="utf-8")), path)
+
+
 DRAWINGS: dict[str, Callable[[Path], None]] = {
     "help.svg": lambda path: draw_command(path, "--help"),
     "inspect-data.svg": draw_dataset,
@@ -238,6 +247,7 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
     "runs.svg": draw_runs,
     "plot.png": draw_plot,
     "ablations-6x6.png": draw_ablations,
+    "equivalence.png": draw_equivalence,
     "solve.svg": draw_solution,
     "solve.gif": draw_moving_solution,
     "web.png": lambda path: photograph(path, colors="light", width=1280, height=1230, step=4),
