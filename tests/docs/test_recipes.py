@@ -88,7 +88,9 @@ def test_a_grid_is_complete(file: Path) -> None:
     configs = [grid.config(row) for row in grid.rows]
     assert len({config.model_dump_json() for config in configs}) == len(configs)
     build, compare = re.findall(r"^#   (trm .*)$", file.read_text(), re.M)
-    assert build.startswith(f"trm build-data {grid.task} --preset {grid.preset}")
+    (folder, *_) = configs[0].data.paths or [""]
+    options = f"--source generate .* --out {folder}" if folder else f"--preset {grid.preset}"
+    assert re.match(rf"trm build-data {grid.task} {options}\b", build)
     assert compare == f"trm compare recipes/{file.name}"
 
 
