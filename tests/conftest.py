@@ -29,10 +29,7 @@ CHECKED = (
 )  # fmt: skip
 
 #: Tests of whole programs, whose lines others measure too.
-UNMEASURED = (
-    "comparison", "docs", "fuzz", "parity", "system", "test_benchmarks.py",
-    "test_export_program.py", "test_export_web.py", "test_testing.py",
-)  # fmt: skip
+UNMEASURED = {"docs", "fuzz", "parity", "system", "test_benchmarks.py"}
 
 os.environ.pop("COLUMNS", None)  # which the command line would read as it is imported
 install_import_hook([f"trm.{part}" for part in CHECKED], "beartype.beartype")
@@ -72,7 +69,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
-        if not {*UNMEASURED}.isdisjoint(item.path.parts):
+        if not UNMEASURED.isdisjoint(item.path.relative_to(item.config.rootpath).parts):
             stack.enter_context(unmeasured())
         return (yield)
 

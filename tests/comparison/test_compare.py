@@ -114,9 +114,7 @@ def model_of(run: Path) -> tuple[Any, Any]:
     return found.config, found.spec
 
 
-def test_a_comparison_that_was_killed_gives_the_same_table(
-    whole: Path, copied: Path
-) -> None:
+def test_a_comparison_that_was_killed_gives_the_same_table(whole: Path, copied: Path) -> None:
     grid, out = copied / "g.toml", copied / "o"
     runs = [out / "sudoku" / f"{row}-seed0" for row in ("base", "other-rate")]
     for run in runs:
