@@ -36,7 +36,7 @@ from whole_runs import SIDES, last_values, make_run, permutation_test, spread
 
 from trm.data import Dataset
 from trm.errors import TrmError
-from trm.pictures.figures import plot_style, save_figure
+from trm.pictures.figures import check_extension, check_matplotlib, plot_style, save_figure
 from trm.show.plots import COLORS
 
 #: The columns of the table of paired steps, with the kinds in each.
@@ -66,6 +66,9 @@ _PANELS = 5
 def main() -> None:
     arguments = parse()
     try:
+        if arguments.plot:
+            check_extension(arguments.plot)
+            check_matplotlib()
         results = load(arguments)
         if arguments.reference:
             measure_missing(arguments, results)
@@ -294,6 +297,7 @@ def plot(results: dict[str, Any], file: Path) -> None:
                     axis.fill_between(steps, least, most, color=color, alpha=0.25, linewidth=0)
                 axis.set_ylabel(title if column == 0 else "")
             axes[2 * band][column].set_title(name, fontsize=10)
+        figure.supxlabel("training step", fontsize=10)
         lines = axes[0][0].get_lines()
         figure.legend(lines, ["trm", "published code"], loc="outside upper left", ncols=2)
         save_figure(file, figure, dpi=110)

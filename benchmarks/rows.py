@@ -202,7 +202,8 @@ def write_json(file: Path, results: dict[str, Any]) -> None:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f"{file.name}.partial")
-    text = re.sub(r"\[\s+([-+.\w]+),\s+([-+.\w]+)\s+\]", r"[\1, \2]", json.dumps(results, indent=1))
+    text = json.dumps(results, indent=1)
+    text = re.sub(r"\[\n\s+([-+.\w]+),\n\s+([-+.\w]+)\n\s+\]", r"[\1, \2]", text)
     partial.write_text(text + "\n")
     partial.replace(file)
 

@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from jaxtyping import install_import_hook
 
-from tests.coverage_pause import MEASURED, unmeasured
+from tests.coverage_pause import unmeasured
 from tests.hub import HubServer
 from tests.hub.commands import Commands, Online
 
@@ -28,7 +28,7 @@ CHECKED = (
     "inference.rollouts", "inference.search", "inference.symmetric_copies",
 )  # fmt: skip
 
-#: Tests of whole programs, whose lines others measure too.
+#: Tests of whole programs. Other tests measure the same lines.
 UNMEASURED = {"docs", "fuzz", "parity", "system", "test_benchmarks.py"}
 
 os.environ.pop("COLUMNS", None)  # which the command line would read as it is imported
@@ -67,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if not UNMEASURED.isdisjoint(item.path.relative_to(item.config.rootpath).parts):
             stack.enter_context(unmeasured())
@@ -246,7 +246,7 @@ def hub(hub_server: HubServer, hub_home: Path) -> Iterator[HubServer]:
 
 @pytest.fixture(scope="session")
 def hub_process(hub_server: HubServer, hub_home: Path) -> Iterator[Commands]:
-    with Commands(hub_server.environment(hub_home) | MEASURED) as process:
+    with Commands(hub_server.environment(hub_home)) as process:
         yield process
 
 

@@ -1,24 +1,26 @@
-"""Pausing coverage, which takes half as much time again of code that is mostly Python."""
+"""Pauses coverage, with which code that is mostly Python takes 1.5 times as long."""
 
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 
 #: Coverage also measures the processes that have this variable.
 VARIABLE = "COVERAGE_PROCESS_CONFIG"
-#: For a process that several tests share, whichever starts it.
-MEASURED = {name: value for name, value in os.environ.items() if name == VARIABLE}
 
 
 @contextlib.contextmanager
 def unmeasured() -> Iterator[None]:
     """Inside the block, coverage measures neither this process nor those that it starts."""
-    trace, config = sys.gettrace(), os.environ.pop(VARIABLE, None)
+    trace, of_threads = sys.gettrace(), threading.gettrace()
+    config = os.environ.pop(VARIABLE, None)
     sys.settrace(None)
+    threading.settrace(None)
     try:
         yield
     finally:
         sys.settrace(trace)
+        threading.settrace(of_threads)
         if config is not None:
             os.environ[VARIABLE] = config

@@ -51,7 +51,7 @@ def test_it_gives_the_answers_of_solving(
     assert [one.steps[-1].board.tolist() for one in solutions] == found.answers.tolist()
     assert [one.num_steps for one in solutions] == found.steps.tolist()
     assert report.num_steps == sum(one.num_steps for one in solutions)
-    # With guesses, as of effort, rows without a guess of their own fill up the batch.
+    # Guesses, which effort uses too, fill the batch up with rows that have no guess.
     guesses = {"guesses", "effort"} & options.keys()
     assert rows >= report.num_steps if guesses else rows == report.num_steps
     assert report.metrics["valid_sudoku"].value == np.mean([one.valid for one in solutions])
