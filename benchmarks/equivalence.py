@@ -72,11 +72,11 @@ def main() -> None:
         results = load(arguments)
         if arguments.reference:
             measure_missing(arguments, results)
+        print(tables(results))
+        if arguments.plot:
+            plot(results, arguments.plot)
     except TrmError as error:
         sys.exit(f"error: {error}")
-    print(tables(results))
-    if arguments.plot:
-        plot(results, arguments.plot)
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -94,6 +94,20 @@ def test_a_grid_is_complete(file: Path) -> None:
     assert compare == f"trm compare recipes/{file.name}"
 
 
+def test_the_ablations_at_equal_time_are_those_with_equal_examples() -> None:
+    examples, time = (
+        read_grid(FILE.parent / f"{name}.toml") for name in ("ablations-6x6", "ablations-6x6-time")
+    )
+    assert (examples.rows, examples.seeds) == (time.rows, time.seeds)
+    for one, other in zip(examples.rows, time.rows, strict=True):
+        configs = [examples.config(one), time.config(other)]
+        float32 = {"forward_dtype": "float32"}
+        models = [config.model.model_copy(update=float32) for config in configs]
+        assert models[0] == models[1]
+        assert (configs[0].optim, configs[0].data) == (configs[1].optim, configs[1].data)
+        assert configs[0].train.batch_size == configs[1].train.batch_size
+
+
 def test_the_grid_of_parts_is_that_of_the_log() -> None:
     grid = read_grid(FILE.parent / "compare-parts-6x6.toml")
     assert grid.config(grid.rows[0]) == trm.run_config(

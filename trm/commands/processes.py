@@ -58,6 +58,7 @@ def processes_to_start(
         ConfigError: if the options contradict each other, the devices or the launcher.
     """
     from trm.runtime import device as devices
+    from trm.runtime.launcher import LaunchOptions
     from trm.runtime.process_group import process_group_from_env
 
     group = process_group_from_env(os.environ)
@@ -73,8 +74,6 @@ def processes_to_start(
     count = devices.num_processes(device, num_processes, oversubscribe)
     if count == 1 and (num_nodes or 1) == 1 and not several:
         return None
-    from trm.runtime.launcher import LaunchOptions
-
     restarts = 3 if max_restarts is None else max_restarts
     return LaunchOptions(count, num_nodes or 1, node_rank, endpoint, restarts)
 
