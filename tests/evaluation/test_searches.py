@@ -109,6 +109,24 @@ def test_it_is_not_compiled(model: trm.Model) -> None:
         trm.evaluate(model, effort=2, compile=True)
 
 
+def test_a_search_after_a_compiled_evaluation_compiles_nothing(trained_run: Path) -> None:
+    model, graphs = trm.load(trained_run, device="cpu"), 0
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> Any:
+        nonlocal graphs
+        graphs += 1
+        return graph.forward
+
+    how: dict[str, Any] = {"max_examples": 6, "batch_size": 6}
+    expected = trm.evaluate(model, effort=1, **how).metrics
+    model.network.core.compile(backend=backend)
+    model.network.is_compiled = True
+    trm.evaluate(model, **how)
+    assert (before := graphs)
+    assert trm.evaluate(model, effort=1, **how).metrics == expected
+    assert graphs == before
+
+
 def test_more_effort_solves_more_and_none_is_the_single_pass(model: trm.Model) -> None:
     how: dict[str, Any] = {"max_examples": 30, "batch_size": 30}
     plain, none, some = (

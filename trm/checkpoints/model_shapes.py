@@ -7,16 +7,21 @@ import torch
 
 from trm.checkpoints.tensors import check_shapes, expected_shapes
 from trm.errors import CheckpointError
-from trm.models import create_model
+from trm.models import RecursiveModel, create_model
 from trm.runs.checkpoint import CheckpointConfig
 from trm.runtime.device import resolve_dtype
 
 
+def meta_model(config: CheckpointConfig) -> RecursiveModel:
+    """The model that a configuration describes, on torch's ``meta`` device."""
+    settings = resolve_dtype(config.run, torch.device("cpu")).model
+    with torch.device("meta"):
+        return create_model(settings, config.spec, init_weights=False)
+
+
 def model_shapes(config: CheckpointConfig) -> dict[str, list[int]]:
     """The shape of every tensor of the model, by name."""
-    model = resolve_dtype(config.run, torch.device("cpu")).model
-    with torch.device("meta"):
-        return expected_shapes(create_model(model, config.spec, init_weights=False).state_dict())
+    return expected_shapes(meta_model(config).state_dict())
 
 
 def check_model_shapes(

@@ -5,12 +5,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from trm import settings
+from trm.checkpoints.model_shapes import meta_model
 from trm.data import SplitCounts
-from trm.models import create_model
 from trm.runs.checkpoint import (
     CheckpointConfig,
     Evaluation,
@@ -18,7 +17,6 @@ from trm.runs.checkpoint import (
     read_evaluation,
     read_puzzle_names,
 )
-from trm.runtime.device import resolve_dtype
 from trm.tasks.base import Task
 from trm.tasks.build_command import build_command, recorded_flags
 from trm.tasks.registry import get_task
@@ -141,9 +139,7 @@ def _solve_command(repo: str, puzzle: str) -> str:
 
 def _parameter_counts(config: CheckpointConfig) -> tuple[int, int]:
     """The number of parameters of the network, and of the puzzle embedding."""
-    settings = resolve_dtype(config.run, torch.device("cpu")).model
-    with torch.device("meta"):
-        model = create_model(settings, config.spec, init_weights=False)
+    model = meta_model(config)
     table = model.puzzle_embedding
     return model.num_parameters, 0 if table is None else table.weight.numel()
 
