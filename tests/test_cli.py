@@ -167,7 +167,7 @@ def test_errors_are_one_line(fails: Fails, tmp_path: Path, arguments: str, messa
     [
         ("trian", r"No such command 'trian'\. Did you mean"),
         ("help", r"^No such command 'help'\. Type: trm --help$"),
-        ("train", r"Missing argument 'TASK'"),
+        ("train", r"^Missing argument 'TASK': arc1, .*sudoku.*; or a --config that names one\.$"),
         (
             "solve",
             r"^Missing argument 'PUZZLE\|FILE\|-'\. Such as: trm solve [\d.]{36}, or trm solve -",

@@ -14,6 +14,7 @@ from trm.commands import completion as complete
 from trm.commands.once import each_setting_once
 from trm.config import MOST_EXAMPLES, MOST_STEPS
 from trm.show.text import Terminal
+from trm.tasks.registry import list_tasks
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -320,9 +321,8 @@ def with_verbosity(command: Callable[..., Any]) -> Callable[..., Any]:
 def check_named(task: str | None, config_file: Path | None) -> None:
     """Check that a command line names a task or a configuration file."""
     if task is None and config_file is None:
-        raise typer.BadParameter(
-            "Missing argument 'TASK'. Give a task, or a --config that names one."
-        )
+        tasks = ", ".join(list_tasks())
+        raise typer.BadParameter(f"Missing argument 'TASK': {tasks}; or a --config that names one.")
 
 
 def metavar_of(kind: Any) -> str:
