@@ -57,25 +57,34 @@ RUNS = {
 
 
 @pytest.fixture(scope="module")
-def many(mini_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def many(mini_data: Path, make_once: Callable[..., Path]) -> Path:
     """The puzzles of ``mini_data``, each copy with one of 37 identifiers."""
-    data = get_task("sudoku").open_data([str(mini_data)])
-    names = np.array([b"p%d" % number for number in range(37)])
-    splits = {
-        name: replace(s, identifiers=(np.arange(s.num_puzzles) % 37).astype(np.int32), names=names)
-        for name, s in ((name, data.split(name)) for name in ("train", "test"))
-    }
-    folder = tmp_path_factory.mktemp("many") / "sudoku"
-    write(folder, data.meta.model_copy(update={"num_puzzle_identifiers": 37}), splits)
-    return folder
+
+    def fill(folder: Path) -> None:
+        data = get_task("sudoku").open_data([str(mini_data)])
+        names = np.array([b"p%d" % number for number in range(37)])
+        splits = {}
+        for name in ("train", "test"):
+            split = data.split(name)
+            identifiers = (np.arange(split.num_puzzles) % 37).astype(np.int32)
+            splits[name] = replace(split, identifiers=identifiers, names=names)
+        write(folder, data.meta.model_copy(update={"num_puzzle_identifiers": 37}), splits)
+
+    return make_once("many-puzzles", fill)
 
 
 @pytest.fixture(scope="module")
 def trained(
-    mini_data: Path, many: Path, tmp_path_factory: pytest.TempPathFactory
+    mini_data: Path, many: Path, make_once: Callable[..., Path]
 ) -> Callable[[str, int], Path]:
     """The run folder of a run by its name and number of processes."""
-    folder = tmp_path_factory.mktemp("ranks")
+    folder = make_once("ranks", lambda folder: train_all(folder, mini_data, many))
+    return lambda name, size: folder / "sudoku" / f"{name}-{size}"
+
+
+def train_all(folder: Path, mini_data: Path, many: Path) -> None:
+    """Train the runs with one, two and four processes."""
+    folder.mkdir()
     data = {"mini": mini_data, "many": many}
 
     def job(name: str, size: int, *more: str, **job: Any) -> dict[str, Any]:
@@ -100,7 +109,6 @@ def trained(
         source = folder / "sudoku" / f"{name}-1"
         shutil.copytree(source, folder / "sudoku" / f"{name}-2", symlinks=True)
     start(2, [job(name, 2) for name in RUNS], folder)
-    return lambda name, size: folder / "sudoku" / f"{name}-{size}"
 
 
 def config_of(data: Path, *assignments: str) -> Any:
