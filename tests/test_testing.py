@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trm.errors import PluginError
 from trm.models import Passes, TinyRecursiveModel, kinds, list_model_kinds
 from trm.models.kinds.hrm import HierarchicalReasoningModel
-from trm.testing import CHECKS, ConformanceError, check_model
+from trm.testing import CHECKS, ConformanceError, check_model, main
 
 #: These take seconds each.
 SLOW = ("round-trip", "onnx", "compiled", "processes")
@@ -110,6 +110,44 @@ def test_a_broken_model_is_named(
 ) -> None:
     with pytest.raises(ConformanceError, match=f"^trm, {check}: {message}"):
         check_model(broken, checks=[check])
+
+
+class HasAFloat32Buffer(TinyRecursiveModel):
+    def build_core(self) -> Any:
+        core = super().build_core()
+        core.register_buffer("shift", torch.zeros(self.config.hidden_size), persistent=False)
+        return core
+
+    def recurse(self, state: Any, embedded: Tensor, *more: Any) -> Any:
+        return super().recurse(state, embedded + self.core.shift, *more)
+
+
+class Raises(TinyRecursiveModel):
+    def recurse(self, *arguments: Any) -> Any:
+        raise ValueError("shapes differ\nhere")
+
+
+def test_an_error_of_the_model_is_named() -> None:
+    with pytest.raises(ConformanceError, match=r"^trm, shapes: ValueError: shapes differ$"):
+        check_model(Raises, checks=["shapes"])
+    with pytest.raises(ConformanceError, match=r"^trm, bfloat16: "):
+        check_model(HasAFloat32Buffer, checks=["bfloat16"])
+    check_model(HasAFloat32Buffer, checks=["shapes"])
+
+
+def test_the_command_says_what_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("trm.testing.CHECKS", {name: CHECKS[name] for name in ("noise", "onnx")})
+    assert main(["trm"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "trm noise: Noise changes the state, by the generator it is given.",
+        "trm onnx: skipped: onnx is not installed",
+    ]
+    assert main([]) == 2
+    assert capsys.readouterr().err == "Usage: python -m trm.testing KIND...\n"
+    assert main(["hrmm"]) == 1
 
 
 def test_wrong_counts_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

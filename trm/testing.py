@@ -1,7 +1,7 @@
 """Checks that a kind of model keeps what trm promises of every model, for authors of plugins.
 
-``check_model`` trains, stops, resumes, exports and solves with tiny models on 4x4 Sudokus. From a
-shell: ``python -m trm.testing KIND``, after the plugin is installed.
+``check_model`` trains, stops, resumes and exports tiny models of 4x4 Sudokus. From a shell:
+``python -m trm.testing KIND``, after the plugin is installed.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from torch import Tensor
 from trm.checkpoints.open_checkpoint import open_checkpoint
 from trm.config import ModelConfig, RunConfig
 from trm.datasets import build_data
-from trm.errors import TrmError
+from trm.errors import PluginError, TrmError
 from trm.models import (
     Depth,
     PuzzleSpec,
@@ -90,7 +90,7 @@ class _Case:
             model.halt_head.weight.normal_(generator=torch.Generator().manual_seed(1))
         return model
 
-    def run(self, **settings: Any) -> RunConfig:
+    def run(self) -> RunConfig:
         """The settings of a short training run."""
         data = self.folder / "data"
         if not data.exists():
@@ -98,19 +98,11 @@ class _Case:
                 "sudoku", source="generate", size=4, num_train=24, num_test=8, num_aug=0, out=data
             )
         model = {f"model.{name}": value for name, value in self.settings.items()}
-        small: dict[str, Any] = {
-            "batch_size": 8,
-            "max_steps": _STEPS,
-            "device": "cpu",
-            "data": data,
-        }
-        small |= {"compile": False, "seed": 1}
         return run_config(
-            "sudoku",
-            model=self.model.name,
+            "sudoku", model=self.model.name,
             settings={**model, "train.eval_every_steps": _STEPS, "optim.lr": 1e-3},
-            **{**small, **settings},
-        )
+            batch_size=8, max_steps=_STEPS, device="cpu", data=data, compile=False, seed=1,
+        )  # fmt: skip
 
 
 def _inputs(rows: int) -> tuple[Tensor, Tensor]:
@@ -210,9 +202,8 @@ def _noise(case: _Case) -> None:
     model = case.build()
 
     def noisy(seed: int) -> Tensor:
-        state: Tensor = _step(
-            model, noise=StateNoise(0.5, torch.Generator().manual_seed(seed))
-        ).state[0]
+        noise = StateNoise(0.5, torch.Generator().manual_seed(seed))
+        state: Tensor = _step(model, noise=noise).state[0]
         return state
 
     quiet: Tensor = _step(model).state[0]
@@ -220,23 +211,30 @@ def _noise(case: _Case) -> None:
     _require(torch.equal(noisy(0), noisy(0)), "noise does not follow its generator")
 
 
-def _depth(case: _Case) -> None:
+def _bfloat16(case: _Case) -> None:
+    """It computes and learns in bfloat16 too, the type of a GPU."""
+    model = case.build(forward_dtype="bfloat16")
+    output = _step(model)
+    _require(all(part.isfinite().all() for part in _tensors(output)), "it is not finite")
+    output.logits.float().sum().backward()  # type: ignore[no-untyped-call]
+
+
+def _depth(case: _Case) -> str | None:
     """A model with cycles can take fewer of them."""
     if case.config.cycles is None:
-        return
+        return "skipped: it has no cycles"
     model = case.build()
     deep, shallow = _step(model), _step(model, depth=Depth(1, 1))
     same = torch.equal(deep.logits, shallow.logits)
     _require(case.config.cycles == (1, 1) or not same, "a depth of (1, 1) changes nothing")
+    return None
 
 
 def _flops(case: _Case) -> None:
     """The computed operations are those that torch counts."""
     config, spec = case.config, dataclasses.replace(_SPEC, num_puzzle_identifiers=1)
-    for gradient, computed in (
-        (False, eval_step_flops(config, spec)),
-        (True, train_step_flops(config, spec)),
-    ):
+    both = {False: eval_step_flops(config, spec), True: train_step_flops(config, spec)}
+    for gradient, computed in both.items():
         counted = count_flops(config, spec, None, gradient)
         if gradient and config.continues:
             counted += count_flops(config, spec, None, False)
@@ -282,10 +280,8 @@ def _processes(case: _Case) -> None:
     command += ["--nproc", "2", "--oversubscribe", "--out", str(runs), "--run-name", "two"]
     done = subprocess.run(
         [sys.executable, "-m", "trm", *command],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
     _require(done.returncode == 0, f"two processes fail: {done.stderr.strip()[-300:]}")
     two = runs / "sudoku" / "two"
     _require(_same(_weights(one), _weights(two), 1e-4), "two processes learn other weights")
@@ -299,38 +295,37 @@ def _round_trip(case: _Case) -> None:
     again = create_model(loaded.config, loaded.spec)
     checkpoint.load_into(again.state_dict())
     tokens = torch.zeros(2, loaded.spec.seq_len, dtype=torch.int32)
+    rows = tokens[:, 0]
     for model in (loaded, again):
         model.eval()
     with torch.no_grad():
         one, two = (
-            model(
-                model.initial_state(2),
-                model.embed(tokens, model.puzzle_vectors(torch.zeros(2, dtype=torch.int32))),
-            ).logits
+            model(model.initial_state(2), model.embed(tokens, model.puzzle_vectors(rows))).logits
             for model in (loaded, again)
         )
     _require(torch.equal(one, two), "the checkpoint does not hold the whole model")
     export_torch(checkpoint.path, case.folder / "torch")
 
 
-def _onnx(case: _Case) -> None:
+def _onnx(case: _Case) -> str | None:
     """ONNX Runtime computes what torch does."""
-    if any(
-        importlib.util.find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")
-    ):
-        return
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            return f"skipped: {package} is not installed"
     run = train(case.run(), runs=case.folder / "runs", name="onnx").run
     export_onnx(open_checkpoint(str(run)).path, case.folder / "onnx")
+    return None
 
 
-#: The checks, the quick ones first.
-CHECKS: Mapping[str, Callable[[_Case], None]] = {
+#: The checks, the quick ones first. One that is skipped returns why.
+CHECKS: Mapping[str, Callable[[_Case], str | None]] = {
     "settings": _settings,
     "shapes": _shapes,
     "determinism": _determinism,
     "gradients": _gradients,
     "halting": _halting,
     "noise": _noise,
+    "bfloat16": _bfloat16,
     "depth": _depth,
     "flops": _flops,
     "resume": _resume,
@@ -346,36 +341,53 @@ def check_model(
     settings: Mapping[str, Any] | None = None,
     *,
     checks: Iterable[str] = tuple(CHECKS),
-) -> None:
+) -> dict[str, str]:
     """Check an installed kind of model; it takes about a minute.
 
     Args:
         kind: its name or class.
         settings: of the model, over small sizes.
-        checks: keys of ``CHECKS``. The check of ONNX passes if its packages are not installed.
+        checks: keys of ``CHECKS``.
+
+    Returns:
+        Why a check was skipped, by its name: that of ONNX, if its packages are not installed.
 
     Raises:
-        ConformanceError: naming the first check that fails.
+        ConformanceError: naming the first check that fails, or in which the model raises an error.
         PluginError: if the kind is not installed.
     """
     model = get_model_class(kind) if isinstance(kind, str) else kind
     own = {name: _SMALL[name] for name in model.config_class.model_fields if name in _SMALL}
     with tempfile.TemporaryDirectory() as folder:
         case = _Case(model, {**own, **(settings or {})}, Path(folder))
-        for name in checks:
-            try:
-                CHECKS[name](case)
-            except ConformanceError as error:
-                raise ConformanceError(f"{model.name}, {name}: {error}") from error
+        skipped = {name: _checked(case, name) for name in checks}
+        return {name: why for name, why in skipped.items() if why}
 
 
-def main(kinds: Iterable[str]) -> int:
+def _checked(case: _Case, name: str) -> str | None:
+    where = f"{case.model.name}, {name}"
+    try:
+        return CHECKS[name](case)
+    except ConformanceError as error:
+        raise ConformanceError(f"{where}: {error}") from error
+    except PluginError:
+        raise
+    except Exception as error:  # whatever the model raises
+        what, *_ = str(error).splitlines() or [""]
+        raise ConformanceError(f"{where}: {type(error).__name__}: {what}") from error
+
+
+def main(kinds: Sequence[str]) -> int:
     """Check kinds of models, and print what each check found. Returns the exit code."""
+    if not kinds:
+        Terminal(stderr=True).print("Usage: python -m trm.testing KIND...")
+        return 2
     try:
         for kind in kinds:
             for check, function in CHECKS.items():
-                check_model(kind, checks=[check])
-                out.print(f"{kind} {check}: {(function.__doc__ or '').strip()}")
+                skipped = check_model(kind, checks=[check])
+                text = skipped.get(check) or (function.__doc__ or "").strip()
+                out.print(f"{kind} {check}: {text}")
     except (ConformanceError, TrmError) as error:
         Terminal(stderr=True).print(f"trm: error: {error}")
         return 1

@@ -208,13 +208,45 @@ def test_a_row_that_is_added_or_left_out_leaves_the_others_alone(copied: Path, t
     [
         ("test.json", "{", r"test\.json is damaged: it is not JSON.*evaluates again\."),
         ("test.json", '{"step": 24, "digest": "x", "metrics": {}}', "was evaluated on data of"),
+        ("test.json", '{"step": 2, "digest": "x", "metrics": {}}',
+         r"was evaluated at step 2, its last checkpoint is of step 24\. .*json and test\.npz"),
         ("test.npz", "x", r"test\.npz holds no predictions.*evaluates again\."),
     ],
-)
+)  # fmt: skip
 def test_damaged_results(copied: Path, name: str, content: str, message: str) -> None:
     (copied / "o" / "sudoku" / "base-seed1" / name).write_text(content)
     with pytest.raises((ConfigError, InputError), match=message):
         trm.compare(copied / "g.toml", out=copied / "o", device="cpu")
+
+
+@pytest.mark.parametrize("names", [["test.json"], ["test.npz"], ["test.json", "test.npz"]])
+def test_an_evaluation_that_was_removed_is_made_again(
+    whole: Path, copied: Path, names: list[str]
+) -> None:
+    for name in names:
+        (copied / "o" / "sudoku" / "base-seed1" / name).unlink()
+    assert trm.compare(copied / "g.toml", out=copied / "o", device="cpu").num_finished == 4
+    assert table(copied / "o") == table(whole / "o")
+
+
+def test_two_comparisons_in_one_folder_are_refused(copied: Path, trm: Trm) -> None:
+    command = ("compare", copied / "g.toml", "--out", copied / "o", "--device", "cpu")
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom trm.runs.lock import lock_file\n"
+        "with lock_file(Path(sys.argv[1], '.compare.lock'), '', ''):\n    print(1)\n    input()\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-uc", program, copied / "o"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "1\n"
+    done = trm(*command)
+    holder.communicate("\n")
+    assert done.code == 1
+    assert f"o is being compared by process {holder.pid} on host " in done.err
+    assert done.err.endswith("Wait for it, or name another --out.\n")
+    assert trm(*command).code == 0
 
 
 def test_a_run_that_fails_does_not_stop_the_others(
@@ -227,7 +259,7 @@ def test_a_run_that_fails_does_not_stop_the_others(
     done = trm("compare", grid, "--device", "cpu")
     assert done.code == 1
     assert re_last(done.err).startswith(
-        "trm: error: 1 of 2 runs failed: Other rate, seed 0 nowhere: no such run or checkpoint."
+        "trm: error: 1 of 2 runs failed: Other rate, seed 0: nowhere: no such run or checkpoint."
     )
     out = Path("runs", "compare", "g")
     found = table(out)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trm.comparison.grid import Budget, read_grid
-from trm.comparison.plan import run_length
+from trm.comparison.plan import plan_rows, run_length
 from trm.errors import ConfigError, TrmError
 
 GRID = """\
@@ -140,13 +140,14 @@ def test_settings_that_are_refused(tmp_path: Path, old: str, new: str, message: 
     ],
 )
 def test_the_length_of_a_run(budget: Budget, expected: dict[str, Any]) -> None:
-    assert run_length(budget, 8, lambda steps: 550.0, "row") == expected
+    cost = {"examples": 8, "flops": 550.0}.get(budget.unit, 1)
+    assert run_length(budget, cost, "row") == expected
 
 
 @pytest.mark.parametrize("budget", [Budget("examples", 7), Budget("flops", 1e20)])
 def test_a_budget_of_no_step_or_too_many_is_refused(budget: Budget) -> None:
     with pytest.raises(ConfigError, match=r"^here: .* steps of .*Change the budget\.$"):
-        run_length(budget, 8, lambda steps: 550.0, "here")
+        run_length(budget, 8, "here")
 
 
 def test_a_row_of_another_kind_takes_the_file_s_model_settings_that_it_has(tmp_path: Path) -> None:
@@ -171,3 +172,18 @@ def test_a_row_of_another_kind_takes_the_file_s_model_settings_that_it_has(tmp_p
     ):
         with pytest.raises(ConfigError, match=re.escape(message)):
             grid.config(row)
+
+
+def test_a_setting_of_the_file_that_no_row_has_is_refused(mini_data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "unused.toml"
+    path.write_text(
+        f'task = "sudoku"\nseeds = [0]\nbudget = {{ steps = 4 }}\ndata.paths = "{mini_data}"\n'
+        "[model]\nhidden_size = 32\nnum_heads = 2\nh_cycles = 1\nhiden_size = 64\n"
+        '[[rows]]\nname = "trm"\nmodel.kind = "trm"\n'
+        '[[rows]]\nname = "transformer"\nmodel.kind = "transformer"\n'
+    )
+    message = r"no row has a setting 'model\.hiden_size'\. Did you mean 'model\.hidden_size'\?"
+    with pytest.raises(ConfigError, match=message):
+        plan_rows(read_grid(path), tmp_path / "o")
+    path.write_text(path.read_text().replace("hiden_size = 64\n", ""))
+    assert len(plan_rows(read_grid(path), tmp_path / "o").rows) == 2  # h_cycles is of the first

@@ -27,6 +27,12 @@ def test_each_row_is_tested_against_the_first_over_the_puzzles() -> None:
     assert better.seeds == (0, 1)
 
 
+def test_rows_that_are_not_finished_count_in_the_correction() -> None:
+    better = comparison(BASE, BETTER, FIVE, row("none")).tests["better"]
+    all_finished = comparison(BASE, BETTER, FIVE, row("same", "0000000011", "0000000010"))
+    assert better.p_holm == all_finished.tests["better"].p_holm
+
+
 def test_a_puzzle_that_seeds_gain_and_lose_counts_for_neither() -> None:
     found = comparison(row("a", "10", "01"), row("b", "01", "11")).tests["b"]
     assert (found.better, found.worse) == (1, 0)

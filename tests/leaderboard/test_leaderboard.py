@@ -205,6 +205,13 @@ def test_the_same_figure_is_added_once(trm: Trm, board: Path, evaluation: Path) 
     assert done.code == 1
     assert "exists already, with " in done.err
     assert trm(*arguments, "--note", "other", "--overwrite").code == 0
+    # The same rows of other data, and a name without ASCII letters, are other figures.
+    found = json.loads((evaluation / "single.json").read_text())
+    Path("other.json").write_text(json.dumps({**found, "digest": "0" * 64}))
+    assert trm("leaderboard", "add", "other.json", "--name", "ours").code == 0
+    for name in ("模型甲", "模型乙"):
+        assert trm(*arguments[:-1], name).code == 0
+    assert len(list(board.iterdir())) == 8
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def compare(
     if found.failures:
         label, reason = next(iter(found.failures.items()))
         raise TrainingError(
-            f"{len(found.failures)} of {found.num_runs} runs failed: {label} {reason} The same "
+            f"{len(found.failures)} of {found.num_runs} runs failed: {label}: {reason} The same "
             "command tries again."
         )
 

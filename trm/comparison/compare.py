@@ -10,12 +10,12 @@ from pathlib import Path
 from trm.comparison.grid import read_grid
 from trm.comparison.picture import draw_comparison
 from trm.comparison.plan import Plan, PlannedRun, plan_rows
-from trm.comparison.processes import Job, Step, find_places, run_jobs
+from trm.comparison.processes import Job, Places, Step, find_places, run_jobs
 from trm.comparison.report import Comparison, RowResult, RunResult
 from trm.comparison.results import TEST_FILE, evaluation_command, read_result
 from trm.comparison.table import table_page
 from trm.errors import ConfigError, InputError
-from trm.runs.lock import is_locked
+from trm.runs.lock import is_locked, lock_file
 from trm.settings import train_command
 from trm.storage import check_writable, write_text
 
@@ -42,8 +42,8 @@ def compare(
     Each run is trained by ``trm train`` in a process of its own, and its last checkpoint is
     evaluated on all test puzzles, in a single pass. If ``out`` has runs of this grid already, those
     that are finished are kept, and one that was cut short is resumed. The results are written into
-    ``out`` after each run: ``table.md``, ``table.json``, and with matplotlib ``accuracy.svg`` and
-    ``accuracy.png``.
+    ``out``: ``table.md`` and ``table.json`` after each run, and with matplotlib ``accuracy.svg``
+    and ``accuracy.png`` at the end.
 
     Args:
         grid: a TOML file, see ``docs/how-to/compare.md``.
@@ -59,15 +59,30 @@ def compare(
         The results. Runs that failed are in its ``failures``.
 
     Raises:
-        ConfigError: if the grid is invalid, or a row has changed since its runs were trained.
+        ConfigError: if the grid is invalid, if a row has changed since its runs were trained, or if
+            another process works in ``out``.
         DataError: if there is no such data.
         InputError, CheckpointError: if a file in ``out`` is damaged.
         StorageError: if ``out`` cannot be written.
     """
-    opened = open_comparison(grid, out)
-    plan, folder = opened.plan, opened.out
-    places = find_places(device, jobs, is_timed=plan.grid.budget.unit == "minutes")
-    check_writable(folder / TABLE)
+    opened = _plan(grid, out)
+    timed = opened.plan.grid.budget.unit == "minutes"
+    places = find_places(device, jobs, is_timed=timed)
+    check_writable(opened.out / TABLE)
+    held = f"{opened.out} is being compared by"
+    with lock_file(opened.out / ".compare.lock", held, "Wait for it, or name another --out."):
+        _wait_for_ending(opened.plan.runs)
+        opened.read_results()
+        try:
+            _run_missing(opened, places, on_run)
+        finally:  # not after each run, which would take time from the others
+            _draw(opened.comparison)
+    return opened.comparison
+
+
+def _run_missing(opened: "OpenedComparison", places: Places, on_run: OnRun | None) -> None:
+    """Train and evaluate what is missing, and write the table after each run."""
+    plan = opened.plan
     missing = {run.label: run for run in plan.runs if run.label not in opened.results}
 
     def report(label: str) -> None:
@@ -85,10 +100,7 @@ def compare(
         report(label)
 
     report("")
-    if missing:
-        _wait_for_ending(missing.values())
-        run_jobs([_job(plan, run, folder) for run in missing.values()], places, end)
-    return opened.comparison
+    run_jobs([_job(plan, run, opened.out) for run in missing.values()], places, end)
 
 
 @dataclass
@@ -105,6 +117,18 @@ class OpenedComparison:
     out: Path
     results: dict[str, RunResult] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+
+    def read_results(self) -> None:
+        """Read the results of the runs that are finished.
+
+        Raises:
+            ConfigError: if a row has changed since its runs were trained.
+            InputError, CheckpointError: if a file is damaged.
+        """
+        for run in self.plan.runs:
+            run.check_unchanged()
+            if (found := read_result(self.plan, run)) is not None:
+                self.results[run.label] = found
 
     @property
     def comparison(self) -> Comparison:
@@ -151,14 +175,15 @@ def open_comparison(grid: str | Path, out: str | Path | None) -> OpenedCompariso
     Args:
         grid, out: as for :func:`compare`, with the same errors.
     """
+    opened = _plan(grid, out)
+    opened.read_results()
+    return opened
+
+
+def _plan(grid: str | Path, out: str | Path | None) -> OpenedComparison:
     path = Path(grid)
     folder = Path(out) if out is not None else Path("runs") / "compare" / path.stem
-    opened = OpenedComparison(plan_rows(read_grid(path), folder), folder)
-    for run in opened.plan.runs:
-        run.check_unchanged()
-        if (found := read_result(opened.plan, run)) is not None:
-            opened.results[run.label] = found
-    return opened
+    return OpenedComparison(plan_rows(read_grid(path), folder), folder)
 
 
 def _job(plan: Plan, run: PlannedRun, out: Path) -> Job:
@@ -195,6 +220,10 @@ def _write(comparison: Comparison) -> None:
     out = comparison.out
     write_text(out / TABLE, table_page(comparison))
     write_text(out / TABLE_JSON, json.dumps(comparison.as_json(), indent=2) + "\n")
+
+
+def _draw(comparison: Comparison) -> None:
+    """Draw the results, if there are any and matplotlib is installed."""
     if comparison.num_finished and importlib.util.find_spec("matplotlib") is not None:
         for name in PICTURES:
-            draw_comparison(out / name, comparison)
+            draw_comparison(comparison.out / name, comparison)

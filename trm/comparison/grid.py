@@ -3,7 +3,7 @@
 import contextlib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,9 @@ class Grid:
         if "model.kind" in row.values:
             with contextlib.suppress(PluginError):  # said below, with its source
                 names = setting_names(str(row.values["model.kind"]))
-                values = {n: v for n, v in values.items() if n in names or "model." not in n}
+                values = {
+                    n: v for n, v in values.items() if n in names or not n.startswith("model.")
+                }
         flags = {"train.eval_every_steps": (0, "trm compare")}
         flags |= {name: (value, f"file {self.path}") for name, value in values.items()}
         flags |= {name: (value, where) for name, value in row.values.items()}
@@ -133,6 +135,18 @@ class Grid:
                 f"{where}: train.patience may end a run before its budget. Leave it out."
             )
         return config
+
+    def check_used(self, configs: Iterable[RunConfig]) -> None:
+        """Check that each model setting of the file itself is one of some row's kind of model.
+
+        Raises:
+            ConfigError: if it is not, so that it would change nothing.
+        """
+        known = {name for config in configs for name in setting_names(config.model.kind)}
+        for name in self.values:
+            if name not in known:
+                hint = did_you_mean(name, (n for n in known if n.startswith("model.")))
+                raise ConfigError(f"file {self.path}: no row has a setting {name!r}. {hint}")
 
 
 def read_grid(path: Path) -> Grid:

@@ -1,6 +1,6 @@
 """From a grid to its runs: their settings, their lengths and their folders."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from trm.comparison.grid import Budget, Grid, GridRow
 from trm.config import MOST_STEPS, RunConfig
 from trm.data import Dataset
 from trm.errors import ConfigError, InputError
+from trm.models import PuzzleSpec
 from trm.models.flops import eval_step_flops
 from trm.runs.best_and_last import last_checkpoint
 from trm.runs.checkpoint import puzzle_spec, read_progress
@@ -33,13 +34,11 @@ class PlannedRun:
     """One row with one seed.
 
     Attributes:
-        row: its number, from 0.
         label: row and seed, for messages.
         config: all settings, but for the device.
         folder: ``OUT/TASK/ROW-seedN``.
     """
 
-    row: int
     label: str
     seed: int
     config: RunConfig
@@ -123,15 +122,16 @@ def plan_rows(grid: Grid, out: Path) -> Plan:
         InputError: if the outputs of the test puzzles are not known.
     """
     configs = [grid.config(row) for row in grid.rows]
+    grid.check_used(configs)
     task = get_task(grid.task)
     opened: dict[Any, Dataset] = {}
     rows = []
-    for number, (row, config) in enumerate(zip(grid.rows, configs, strict=True)):
+    for row, config in zip(grid.rows, configs, strict=True):
         check_folders(task, config.data_paths, preset=grid.preset_of(row))
         key = (config.data_paths, config.data.validation_share)
         if key not in opened:
             opened[key] = open_run_data(config, task)
-        rows.append(_plan_row(grid, number, config, opened[key], out))
+        rows.append(_plan_row(grid, row, config, opened[key], out))
     test = opened[configs[0].data_paths, configs[0].data.validation_share]
     split = test.split("test")
     if not task.can_measure(split):
@@ -151,22 +151,18 @@ def plan_rows(grid: Grid, out: Path) -> Plan:
     )
 
 
-def _plan_row(grid: Grid, number: int, config: RunConfig, data: Dataset, out: Path) -> PlannedRow:
-    row, spec = grid.rows[number], puzzle_spec(data.meta, config.model)
+def _plan_row(grid: Grid, row: GridRow, config: RunConfig, data: Dataset, out: Path) -> PlannedRow:
+    spec = puzzle_spec(data.meta, config.model)
     memory = estimate_memory(resolve_dtype(config, torch.device("cpu")), spec)
-
-    def step_flops(steps: int) -> float:
-        return estimate_time(config, spec, 1.0, device="cpu", total=steps).step_flops
-
-    where = f"file {grid.path}, row {row.name!r}"
-    length = run_length(grid.budget, config.train.batch_size, step_flops, where)
+    cost = _step_cost(grid.budget.unit, config, spec)
+    length = run_length(grid.budget, cost, f"file {grid.path}, row {row.name!r}")
     runs = []
     for seed in grid.seeds:
         train = config.train.model_copy(update={**length, "seed": seed, "device": "auto"})
         folder = out / grid.task / f"{row.slug}-seed{seed}"
         runs.append(
             PlannedRun(
-                number, f"{row.name}, seed {seed}", seed,
+                f"{row.name}, seed {seed}", seed,
                 config.model_copy(update={"train": train}), folder,
             )
         )  # fmt: skip
@@ -179,16 +175,19 @@ def _plan_row(grid: Grid, number: int, config: RunConfig, data: Dataset, out: Pa
     )
 
 
-def run_length(
-    budget: Budget, batch_size: int, step_flops: Callable[[int], float], where: str
-) -> Mapping[str, float | int | None]:
-    """The settings of the length of a run.
+def _step_cost(unit: str, config: RunConfig, spec: PuzzleSpec) -> float:
+    """What a training step uses of a budget; not for minutes."""
+    if unit == "flops":  # the mean: with train.depth_curriculum, the steps differ
+        return estimate_time(config, spec, 1.0, device="cpu", total=_POINTS).step_flops
+    return config.train.batch_size if unit == "examples" else 1
+
+
+def run_length(budget: Budget, cost: float, where: str) -> Mapping[str, float | int | None]:
+    """The settings of the length of a run, in whole steps.
 
     Args:
         budget: what the run may use.
-        batch_size: examples in a step.
-        step_flops: the mean operations of a step, by the number of steps of the run. With
-            ``train.depth_curriculum``, the steps differ.
+        cost: what a step uses of it; without meaning for minutes.
         where: for messages.
 
     Raises:
@@ -196,13 +195,10 @@ def run_length(
     """
     if budget.unit == "minutes":
         return {"max_steps": MOST_STEPS, "max_minutes": budget.amount}
-    step = step_flops(_POINTS) if budget.unit == "flops" else 1
-    if budget.unit == "examples":
-        step = batch_size
-    steps = int(budget.amount // step)
+    steps = int(budget.amount // cost)
     if not 1 <= steps <= MOST_STEPS:
         raise ConfigError(
-            f"{where}: {budget.text} are {steps:,} steps of {step:g} {budget.unit}, not 1 to "
+            f"{where}: {budget.text} are {steps:,} steps of {cost:g} {budget.unit}, not 1 to "
             f"{MOST_STEPS:,}. Change the budget."
         )
     return {"max_steps": steps, "max_minutes": None}

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -201,10 +201,12 @@ class Comparison:
                 p=(p := sign_test(better, worse)),
                 p_holm=p,
             )
-        corrected = holm([test.p for test in tests.values()])
+        # Rows without a finished pair count too, so a p does not grow when they are finished.
+        missing = [1.0] * (len(self.rows) - 1 - len(tests))
+        corrected = holm([*(test.p for test in tests.values()), *missing])
         return {
-            name: PairedTest(**{**asdict(test), "p_holm": p})
-            for (name, test), p in zip(tests.items(), corrected, strict=True)
+            name: replace(test, p_holm=p)
+            for (name, test), p in zip(tests.items(), corrected, strict=False)
         }
 
     def as_json(self) -> dict[str, Any]:

@@ -8,6 +8,8 @@
 ================  ==================================================================================
 """
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
@@ -23,7 +25,7 @@ from trm.runs.layout import LAST, METRICS_FILE
 from trm.runs.metrics_file import oldest_first
 from trm.tasks.metrics import Metric
 
-TEST_FILE, ANSWERS_FILE, SCORES_FILE = "test.json", "test.npz", "scores.json"
+TEST_FILE = "test.json"
 _READER = FileReader(InputError, "Remove it: the same command evaluates again.")
 
 
@@ -39,23 +41,27 @@ def read_result(plan: Plan, run: PlannedRun) -> RunResult | None:
     """The result of a run; None if it is not finished.
 
     Raises:
-        ConfigError: if it was evaluated on other data.
+        ConfigError: if it was evaluated on other data, or another checkpoint was.
         InputError, CheckpointError: if a file is damaged or missing.
     """
-    file = run.folder / TEST_FILE
-    if not file.exists():
+    file, answers = run.folder / TEST_FILE, run.folder / _answers_file(plan)
+    if not (file.exists() and answers.exists()):
         return None
     found = _READER.model(file, _Evaluation)
     checkpoint = last_checkpoint(run.folder)
     if checkpoint is None:
         raise CheckpointError(f"{run.folder} has lost its last checkpoint. Remove that folder.")
     progress = read_progress(checkpoint)
-    if found.step != progress.step:  # it was trained further by hand
-        return None
-    if found.digest != plan.digest:
+    then = now = ""
+    if found.step != progress.step:
+        then, now = f"at step {found.step:,}", f"its last checkpoint is of step {progress.step:,}"
+    elif found.digest != plan.digest:
+        then = f"on data of digest {found.digest[:12]}"
+        now = f"{', '.join(plan.data)} has {plan.digest[:12]}"
+    if then:
         raise ConfigError(
-            f"{run.folder} was evaluated on data of digest {found.digest[:12]}, "
-            f"{', '.join(plan.data)} has {plan.digest[:12]}. Name another --out, or remove {file}."
+            f"{run.folder} was evaluated {then}, {now}. Name another --out, or remove its "
+            f"{TEST_FILE} and {answers.name}: the same command evaluates again."
         )
     if plan.metric not in found.metrics:
         raise _READER.damaged(file, f"it has no {plan.metric}")
@@ -67,28 +73,31 @@ def read_result(plan: Plan, run: PlannedRun) -> RunResult | None:
         steps=progress.step,
         seconds=progress.wall_s,
         training_flops=_training_flops(run),
-        scores=_scores_by_task(run, plan) if plan.by_task else _exact(run),
+        scores=_scores_by_task(answers, plan.metric) if plan.by_task else _exact(answers),
     )
 
 
-def _exact(run: PlannedRun) -> NDArray[np.float64]:
+def _answers_file(plan: Plan) -> str:
+    return "scores.json" if plan.by_task else "test.npz"
+
+
+def _exact(file: Path) -> NDArray[np.float64]:
     """Whether each test puzzle is solved, in the order of the data."""
-    predictions = Predictions.load(run.folder / ANSWERS_FILE, _READER.advice)
+    predictions = Predictions.load(file, _READER.advice)
     exact = np.concatenate([batch.exact for batch in predictions.batches()])
     order = np.lexsort((predictions.answers.puzzles, predictions.answers.examples))
     return exact[order].astype(np.float64)
 
 
-def _scores_by_task(run: PlannedRun, plan: Plan) -> NDArray[np.float64]:
+def _scores_by_task(file: Path, metric: str) -> NDArray[np.float64]:
     """The headline metric of each task, in the order of their names."""
-    file = run.folder / SCORES_FILE
     raw = _READER.json(file)
     with _READER.parsing(file):
         if not isinstance(raw, dict) or not all(isinstance(task, dict) for task in raw.values()):
             raise ValueError("it is not a JSON object of tasks")
-        scores = [finite_number(raw[name].get(plan.metric)) for name in sorted(raw)]
+        scores = [finite_number(raw[name].get(metric)) for name in sorted(raw)]
         if None in scores:
-            raise ValueError(f"a task has no {plan.metric}")
+            raise ValueError(f"a task has no {metric}")
     return np.array(scores, np.float64)
 
 
@@ -108,9 +117,7 @@ def _training_flops(run: PlannedRun) -> float:
 
 def evaluation_command(plan: Plan, run: PlannedRun) -> list[str]:
     """The arguments of ``trm`` that evaluate the last checkpoint and write the scores."""
-    if plan.by_task:
-        words, file = "trm eval --json --per-task", SCORES_FILE
-    else:
-        words, file = "trm eval --json --save-predictions", ANSWERS_FILE
+    flag = "--per-task" if plan.by_task else "--save-predictions"
+    file, checkpoint = run.folder / _answers_file(plan), run.folder / LAST
     data = [part for path in plan.data for part in ("--data", path)]
-    return [*words.split()[1:], str(run.folder / file), "--ckpt", str(run.folder / LAST), *data]
+    return ["eval", "--json", flag, str(file), "--ckpt", str(checkpoint), *data]

@@ -69,7 +69,7 @@ def add_to_leaderboard(
         overwrite: replace results files of the same model, puzzles and way of thinking.
 
     Returns:
-        The files that were written, or are there with the same figures.
+        The files that were written, or are there with the same entry.
 
     Raises:
         InputError: if the file is not of a complete evaluation, or there is no such metric.

@@ -1,6 +1,6 @@
 """The format of a results file: figures, and all that it takes to compare and to check them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -12,9 +12,7 @@ from trm.inference.options import SolveOptions
 Column = Literal[
     "single pass", "fewer steps", "more steps", "votes", "search", "full training split"
 ]
-COLUMNS: tuple[Column, ...] = (
-    "single pass", "fewer steps", "more steps", "votes", "search", "full training split"
-)  # fmt: skip
+COLUMNS: tuple[Column, ...] = get_args(Column)
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

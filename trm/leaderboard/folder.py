@@ -1,5 +1,6 @@
 """The results files of a folder, and those that come with the package."""
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -143,7 +144,8 @@ def write_entry(entry: Entry, folder: Path, *, overwrite: bool = False) -> Path:
 
 
 def _file_name(entry: Entry) -> str:
-    """The same for the same model, puzzles and way of thinking."""
+    """Words and a digest: the same for the same model, puzzles and way of thinking."""
     words = [entry.model, entry.column, entry.thinking.flags, entry.figure.metric]
     name = re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
-    return f"{name[:120]}-{(entry.puzzles.subset or '')[:8]}"
+    whole = json.dumps([*words, *entry.group])
+    return f"{name[:100]}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"

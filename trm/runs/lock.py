@@ -33,11 +33,8 @@ _MAX_TRIES, _PAUSE_S = 1000, 0.001
 _held: set[FileIO] = set()
 
 
-@contextlib.contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Keep other processes from training in a run folder while the block runs.
-
-    Child processes do not hold the lock. On a file system without locks there is only a warning.
 
     Args:
         folder: the run folder, created if missing.
@@ -46,15 +43,34 @@ def run_lock(folder: Path) -> Iterator[None]:
         ConfigError: if another process trains there.
         StorageError: if the folder cannot be written.
     """
-    path = folder / LOCK_FILE
+    advice = "Wait for it, or choose another --run-name."
+    return lock_file(folder / LOCK_FILE, f"{folder} is being trained by", advice)
+
+
+@contextlib.contextmanager
+def lock_file(path: Path, held: str, advice: str) -> Iterator[None]:
+    """Hold the lock of a file while the block runs.
+
+    Child processes do not hold the lock. On a file system without locks there is only a warning.
+
+    Args:
+        path: the file, created with its folder if missing.
+        held: the message if another process holds it, which is named after these words.
+        advice: the end of that message.
+
+    Raises:
+        ConfigError: if another process holds the lock.
+        StorageError: if the file cannot be written.
+    """
     with contextlib.ExitStack() as stack:
         with storage_errors(path):
-            folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             check_is_file(path)
             file = stack.enter_context(
                 FileIO(path, "ab+")
             )  # creates the file, and keeps its content
-            _acquire(file, folder)
+            if not _acquire(file, path.parent):
+                raise ConfigError(f"{held} {_holder(file)}. {advice}")
             file.truncate(0)
             file.write(f"{os.getpid()} {socket.gethostname()}\n".encode())
         _held.add(file)
@@ -89,11 +105,12 @@ def is_locked(folder: Path) -> bool:
         return False
 
 
-def _acquire(file: FileIO, folder: Path) -> None:
+def _acquire(file: FileIO, folder: Path) -> bool:
+    """Lock a file, without waiting for a process that holds it; True if there are no locks."""
     try:
         for _ in range(_MAX_TRIES):
             if try_lock(file):
-                return
+                return True
             if not try_lock(file, shared=True):
                 break
             # Nobody trains there. Another process is in is_locked at this moment.
@@ -108,10 +125,8 @@ def _acquire(file: FileIO, folder: Path) -> None:
             TrmWarning,
             stacklevel=4,
         )
-        return
-    raise ConfigError(
-        f"{folder} is being trained by {_holder(file)}. Wait for it, or choose another --run-name."
-    )
+        return True
+    return False
 
 
 def try_lock(file: IO[bytes] | FileIO, *, shared: bool = False) -> bool:
