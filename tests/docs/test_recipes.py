@@ -1,6 +1,8 @@
 """The recipes: their numbers agree with the docs, and their commands can be run."""
 
+import json
 import re
+import statistics
 from pathlib import Path
 from types import MappingProxyType
 
@@ -101,11 +103,28 @@ def test_the_ablations_at_equal_time_are_those_with_equal_examples() -> None:
     assert (examples.rows, examples.seeds) == (time.rows, time.seeds)
     for one, other in zip(examples.rows, time.rows, strict=True):
         configs = [examples.config(one), time.config(other)]
-        float32 = {"forward_dtype": "float32"}
-        models = [config.model.model_copy(update=float32) for config in configs]
-        assert models[0] == models[1]
+        assert configs[0].model == configs[1].model
         assert (configs[0].optim, configs[0].data) == (configs[1].optim, configs[1].data)
         assert configs[0].train.batch_size == configs[1].train.batch_size
+
+
+def test_the_table_of_ablations_is_that_of_their_run() -> None:
+    docs = ROOT / "docs"
+    found = json.loads((docs / "pictures" / "ablations-6x6.json").read_text())["rows"]
+    page = (docs / "explanation" / "ablations.md").read_text().partition("## With equal time")[0]
+    lines = [line.strip("| ").split("|") for line in page.splitlines() if "| 0." in line]
+    shown = {line[0].strip(): [line[n].strip() for n in (1, 2, 4, 5)] for line in lines}
+    assert len(shown) == len(found)
+    for row in found:
+        mean, spread, test = row["mean"], row["spread"], row["against_first"]
+        p = test and test["p_holm"]
+        operations = statistics.fmean(run["training_flops"] for run in row["runs"]) / 1e12
+        assert shown[row["name"]] == [
+            f"{mean:.3f} ± {spread:.3f}" if mean else f"{mean:.3f}",
+            "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+            f"{operations:.2f}",
+            f"{row['parameters']:,}",
+        ]
 
 
 def test_the_grid_of_parts_is_that_of_the_log() -> None:
