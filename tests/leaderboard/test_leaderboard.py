@@ -182,6 +182,11 @@ def test_weights_are_found_by_their_digest(trm: Trm, board: Path, trained_run: P
     assert trm(*arguments, "--ckpt", trained_run, "--device", "cpu").code == 0
     other = trm(*arguments, "--ckpt", "sudoku-6x6")
     assert other.code == 1
+    for file in board.glob("*.json"):
+        change(file, lambda entry: entry.update(checkpoint="sudoku-6x6"))
+    done = trm(*arguments, "--device", "cpu")
+    assert done.code == 1
+    assert done.out.count("not checked: sudoku-6x6 has other weights now") == 5
 
 
 def test_data_are_found_by_their_digest(trm: Trm, board: Path, mini_data: Path) -> None:

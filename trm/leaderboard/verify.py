@@ -114,12 +114,19 @@ def verify_leaderboard(
 
 @dataclass
 class _Search:
-    """Finds weights and data by their digests. What was opened is remembered."""
+    """Finds weights and data by their digests. What was opened is remembered.
+
+    Attributes:
+        _models: by the digests of their weights.
+        _opened: the checkpoints that they are from.
+        _digests: of data folders.
+    """
 
     checkpoints: Sequence[str | Path]
     data: Sequence[str | Path]
     device: str
     _models: dict[str, Model] = field(default_factory=dict)
+    _opened: set[str] = field(default_factory=set)
     _digests: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def open_given(self) -> None:
@@ -129,26 +136,28 @@ class _Search:
             TrmError: if it cannot be opened.
         """
         for checkpoint in self.checkpoints:
-            self._models[str(checkpoint)] = load(checkpoint, device=self.device)
+            self._keep(str(checkpoint), load(checkpoint, device=self.device))
         for folder in self.data:
             self._digests[(str(folder),)] = open_data(folder).meta.digest
 
     def model(self, entry: Entry, weights: str) -> Model | str:
         """The model with these weights, or why there is none."""
-        for model in self._models.values():
-            if weights_digest(model.network) == weights:
-                return model
+        if weights in self._models:
+            return self._models[weights]
         name = entry.checkpoint or ""
+        if name in self._opened:
+            return f"{name} has other weights now"
         if name not in shipped_models() and not os.path.lexists(name):
             return f"its weights are not at hand: {name}"
         try:
-            model = load(name, task=entry.puzzles.task, device=self.device)
+            self._keep(name, load(name, task=entry.puzzles.task, device=self.device))
         except TrmError as error:
             return f"its weights cannot be loaded: {error}"
-        self._models[name] = model
-        return (
-            model if weights_digest(model.network) == weights else f"{name} has other weights now"
-        )
+        return self.model(entry, weights)
+
+    def _keep(self, name: str, model: Model) -> None:
+        self._opened.add(name)
+        self._models[weights_digest(model.network)] = model
 
     def folders(self, entry: Entry, recorded: tuple[str, ...]) -> tuple[str, ...] | None:
         """The folders of the data of an entry; None if they are not at hand."""
