@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from trm.comparison.report import Comparison, RowResult
+from trm.comparison.table import flops_unit
 from trm.pictures.figures import check_extension, plot_style, save_figure
 from trm.show.plots import COLORS, line_figure
 
@@ -10,8 +11,6 @@ from trm.show.plots import COLORS, line_figure
 _SAME_COST = 0.02
 #: this share of the width of the picture apart.
 _APART = 0.012
-#: Of operations.
-_UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"))
 #: The number of markers and colors; more rows have their numbers in the picture.
 _MOST_UNNUMBERED = 7
 
@@ -36,7 +35,7 @@ def draw_comparison(path: Path, comparison: Comparison) -> None:
     rows = {n: row for n, row in enumerate(comparison.rows, 1) if row.runs}
     is_timed = comparison.budget.unit == "flops"
     costs = [row.mean_of("seconds" if is_timed else "training_flops") for row in rows.values()]
-    factor, unit = next((pair for pair in _UNITS if max(costs) >= pair[0]), _UNITS[-1])
+    factor, unit = flops_unit(max(costs))
     places = _side_by_side([cost / (60.0 if is_timed else factor) for cost in costs])
     numbered = len(comparison.rows) > _MOST_UNNUMBERED
     points = {

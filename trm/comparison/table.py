@@ -101,10 +101,14 @@ def flops_text(flops: float) -> str:
     >>> flops_text(2.17e10), flops_text(1.5e15), flops_text(3e19)
     ('21.7 G', '1.5 P', '3e+04 P')
     """
-    factor, unit = next(
-        (pair for pair in ((1e15, "P"), (1e12, "T")) if flops >= pair[0]), (1e9, "G")
-    )
+    factor, unit = flops_unit(flops)
     return f"{flops / factor:.3g} {unit}"
+
+
+def flops_unit(flops: float) -> tuple[float, str]:
+    """The factor and the prefix in which to write a number of operations."""
+    large = ((1e15, "P"), (1e12, "T"))
+    return next((pair for pair in large if flops >= pair[0]), (1e9, "G"))
 
 
 def headline(comparison: Comparison) -> str:
