@@ -86,10 +86,24 @@ def test_files_and_standard_input_choose_too(
     assert "sudoku-6x6" in trm("solve", "-").err
 
 
+def test_a_long_text_with_invalid_lines_chooses_too(
+    trm: Trm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trm.reading.MAX_TEXT_BYTES", 100_000)
+    monkeypatch.setattr("trm.commands.stdin.MAX_TEXT_BYTES", 100_000)
+    text = f"question\nnonsense\n{NINE}\n" + "x\n" * 100_000
+    (tmp_path / "p.csv").write_text(text)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    for source, out in (("p.csv", "a.csv"), ("-", "b.csv")):
+        done = trm("solve", source, "--out", out, "--skip-invalid")
+        assert "100,001 invalid and not solved, 1 valid (100.0%)" in done.out, done.err
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+
+
 def test_a_puzzle_that_fits_none_is_one_line(fails: Callable[..., str]) -> None:
     assert fails("solve", NINE[:-1]) == (
         "there is no run in runs/, and of the models that come with trm "
-        f"({', '.join(NAMES)}), "
+        f"({', '.join(NAMES)}; --ckpt names another), "
         "sudoku-9x9 comes nearest: the puzzle has 80 characters, not 81. Give 9 rows of 9, '.' for "
         "a blank, on one line or drawn."
     )

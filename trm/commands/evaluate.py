@@ -120,29 +120,32 @@ def evaluate(
     launch_options = processes_to_start(
         device or "auto", num_processes, max_restarts=0, oversubscribe=oversubscribe
     )
+    hint = resume_hint(save_predictions, "--save-predictions" if one else None, overwrite)
     if launch_options is not None:
-        with resume_hint("--save-predictions", save_predictions):
+        with hint:
             return _launch(context.obj or [], launch_options, {_BEGAN: str(began)})
     where = {"save_predictions": save_predictions, "overwrite": overwrite, "compile": compile,
              "max_minutes": max_minutes, "began": began, "report": report,
              "extras": _extras(submission, per_task)}  # fmt: skip
     with contextlib.ExitStack() as stack:
         if not is_elastic_worker(os.environ):
-            stack.enter_context(resume_hint("--save-predictions", save_predictions))
+            stack.enter_context(hint)
         stack.enter_context(elastic_worker(os.environ))
         own_device, group = stack.enter_context(join_processes(device or "auto"))
         reports: list[Report] = []
         try:
             for entry in entries:
                 reports += [_report(entry, own_device, group, where)]
-        except TrmError:
+        except (TrmError, KeyboardInterrupt):
             if reports and group.is_first:  # they may have taken hours
                 _show(entries[: len(reports)], reports, one, as_json, as_markdown)
             raise
     if not group.is_first:
         return 0
-    _show(entries, reports, one, as_json, as_markdown)
-    _write_extras(reports[-1].evaluator, submission, per_task)
+    try:
+        _write_extras(reports[-1].evaluator, submission, per_task)
+    finally:
+        _show(entries, reports, one, as_json, as_markdown)
     _note_written(save_predictions, submission, per_task, report=report)
     return 0
 
@@ -169,21 +172,25 @@ def _launch(arguments: list[str], options: "LaunchOptions", environment: Mapping
 
 
 @contextlib.contextmanager
-def resume_hint(flag: str, file: Path | None) -> Iterator[None]:
+def resume_hint(
+    file: Path | None, flag: str | None = None, overwrite: bool = False
+) -> Iterator[None]:
     """After Ctrl-C, say what the same command will do.
 
     Args:
-        flag: the flag that names a file to resume.
-        file: the file, None if the flag was not given.
+        file: the file that it resumes, None if there is none.
+        flag: what would name such a file; None if nothing does.
+        overwrite: whether the command has ``--overwrite``.
     """
     try:
         yield
     except KeyboardInterrupt:
-        notes.remark(
-            f"stopped; the same command starts over. With {flag} it would resume"
-            if file is None
-            else f"stopped; the same command resumes {file}"
-        )
+        if file is not None:
+            same = "without --overwrite, the same command" if overwrite else "the same command"
+            notes.remark(f"stopped; {same} resumes {file}")
+        else:
+            advice = "" if flag is None else f". With {flag} it would resume"
+            notes.remark(f"stopped; the same command starts over{advice}")
         raise
 
 

@@ -1,30 +1,30 @@
 """The command ``solve``: show the solution of a puzzle, or solve a file of any length."""
 
 import contextlib
-import io
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trm.commands import options as opt
+from trm.commands import stdin
+from trm.commands.evaluate import resume_hint
 from trm.commands.help import Command
 from trm.config import MOST_EXAMPLES
-from trm.errors import InputError
+from trm.errors import InputError, TrmError
 from trm.inference.options import MOST_EFFORT, SolveOptions
-from trm.inference.puzzle_file import MAX_LINE
-from trm.reading import MAX_TEXT_BYTES, FileReader, bounded_lines, decode
+from trm.reading import FileReader
+from trm.runs.checkpoint import read_config
 from trm.runs.layout import CHECKPOINTS
-from trm.runs.run_folder import has_runs
+from trm.runs.run_folder import find_checkpoint, has_runs
 from trm.runs.shipped import FOLDER
 from trm.show.text import notes, out
 
 if TYPE_CHECKING:
     from trm.inference.model import Model
     from trm.inference.solve_file import SolveFileResult
+    from trm.runs.listing import RunSummary
 
 #: How long a terminal shows a step that changes the board, in seconds.
 DELAY = 0.3
@@ -151,19 +151,21 @@ def solve(
 
 def _fitting_model(argument: str, device: str) -> "Model":
     """The model of the package that reads the puzzles. Standard input stays to be read."""
-    from trm.inference.shipped import fitting_model
+    from trm.inference.shipped import ENOUGH, fitting_model
 
     if argument == "-":
-        text, _ = _puzzle_text(None)
-        sys.stdin = io.StringIO(text)
-        return fitting_model(text, device)
+        return fitting_model(stdin.read_start(ENOUGH), device)
+    path = Path(argument)
     try:
-        is_file = Path(argument).is_file()
+        is_file = path.is_file()
     except (OSError, ValueError):  # it cannot be the name of a file
         is_file = False
-    text, _ = _puzzle_text(Path(argument) if is_file else argument)
+    start = argument
+    if is_file:
+        with _READER.open(path) as file, _READER.parsing(path):
+            start = stdin.whole_lines(file.read(ENOUGH), ENOUGH)
     try:
-        return fitting_model(text, device)
+        return fitting_model(start, device)
     except InputError:
         if not is_file and _is_like_a_file(argument):
             raise InputError(_NO_FILE.format(argument)) from None
@@ -172,7 +174,7 @@ def _fitting_model(argument: str, device: str) -> "Model":
 
 def _remark_newest(model: "Model") -> None:
     """Say which model was taken, as none was named."""
-    from trm.runs.listing import list_runs, read_run
+    from trm.runs.listing import read_run
 
     if model.path.parent == FOLDER:
         notes.remark(f"{model.name}, which comes with trm (there is no run in runs/)")
@@ -184,13 +186,26 @@ def _remark_newest(model: "Model") -> None:
         step = f"the best, of {step}"
     if run.state != "finished":
         step += f" of {run.total_steps:,}, {run.state}" if run.total_steps else f", {run.state}"
-    runs = list_runs(run.folder.parent)
-    evaluated = [(other.best.value, other.folder) for other in runs if other.best]
-    value, best = max(evaluated, default=(0.0, run.folder))
-    better = (
-        f"; {best} is better: {value:.4f}" if value > (run.best.value if run.best else 0) else ""
+    notes.remark(
+        f"{run.folder}, {step} (the newest run with a checkpoint{_better_run(model, run)})"
     )
-    notes.remark(f"{run.folder}, {step} (the newest run with a checkpoint{better})")
+
+
+def _better_run(model: "Model", run: "RunSummary") -> str:
+    """What to say if another run has a higher figure, of the same metric on the same puzzles."""
+    from trm.runs.listing import list_runs
+
+    own, digest = run.best, model.checkpoint.data.digest
+    found = [
+        (other.best.value, other.folder)
+        for other in list_runs(run.folder.parent)
+        if other.best is not None and (own is None or other.best.is_better_than(own))
+    ]
+    for value, folder in sorted(found, reverse=True):
+        with contextlib.suppress(TrmError):
+            if read_config(find_checkpoint(str(folder))).data.digest == digest:
+                return f"; {folder} is better: {value:.4f}"
+    return ""
 
 
 def _check_flags(
@@ -284,13 +299,12 @@ def _solve_file(model: "Model", argument: str, answers: Path, options: dict[str,
     from trm.show.progress import SolvingView
 
     source = _source(model, argument)
-    lines = _stdin_lines() if source is None else [source] if isinstance(source, str) else source
-    try:
-        with SolvingView(notes) as progress:
-            result = solve_file(model, source=lines, out=answers, on_progress=progress, **options)
-    except KeyboardInterrupt:
-        notes.remark(f"stopped; the same command resumes {answers}")
-        raise
+    lines = (
+        stdin.read_lines() if source is None else [source] if isinstance(source, str) else source
+    )
+    hint = resume_hint(answers, overwrite=options["overwrite"])
+    with hint, SolvingView(notes) as progress:
+        result = solve_file(model, source=lines, out=answers, on_progress=progress, **options)
     out.print_parts(f"{answers}:", _summary(result))
 
 
@@ -350,26 +364,4 @@ def _puzzle_text(source: Path | str | None) -> tuple[str, str]:
         return _READER.text(source), source.stem
     if source is not None:
         return source, ""
-    with _reading_stdin() as stdin:
-        content = stdin.read(MAX_TEXT_BYTES + 1)
-        if len(content) > MAX_TEXT_BYTES:
-            raise ValueError(f"it has more than {MAX_TEXT_BYTES:,} bytes")
-        return (decode(content) if isinstance(content, bytes) else content), ""
-
-
-def _stdin_lines() -> Iterator[str | bytes]:
-    """The lines of standard input as they come."""
-    with _reading_stdin() as stdin:
-        yield from stdin if isinstance(stdin, io.TextIOBase) else bounded_lines(stdin, MAX_LINE)
-
-
-@contextlib.contextmanager
-def _reading_stdin() -> Iterator[Any]:
-    """Standard input, as bytes unless it was replaced by text."""
-    if sys.stdin is None:
-        raise InputError("standard input is closed. Name a file, or give a puzzle.")
-    try:
-        yield getattr(sys.stdin, "buffer", sys.stdin)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"cannot read standard input: {reason}. Name a file.") from error
+    return stdin.read_text(), ""

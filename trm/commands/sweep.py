@@ -66,7 +66,7 @@ def sweep_eval(
     from trm.show.progress import EvaluationView
 
     sweep.combinations(**values)  # an error before a model is loaded
-    with resume_hint("--out", file), EvaluationView(notes) as progress:
+    with resume_hint(file, "--out"), EvaluationView(notes) as progress:
         report = sweep.sweep_eval(
             ckpt, data=tuple(data or ()), split=split or "test", task=task,
             batch_size=batch_size, max_examples=max_examples, out=file, device=device or "auto",

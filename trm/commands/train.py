@@ -125,7 +125,7 @@ def train(
 ) -> int:
     """Train a model on all GPUs, or resume an interrupted run."""
     began = time.monotonic()
-    from trm.recipes import resolve_settings, settings_of
+    from trm.recipes import resolve_settings, settings_of, task_and_preset
 
     old_run = None
     if resume not in ("auto", "never"):
@@ -134,7 +134,7 @@ def train(
                 f"--resume {resume} names a run, so does --run-name. Give one of them."
             )
         resume = str(old_run := _existing_run(resume, runs))
-        if task is None and config_file is None:
+        if task is None and (config_file is None or task_and_preset(config_file)[0] is None):
             task = read_run_config(old_run).task
     opt.check_named(task, config_file)
     with elastic_worker(os.environ):  # may raise before anything heavy is imported

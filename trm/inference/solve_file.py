@@ -147,6 +147,14 @@ def read_puzzles(model: Model, text: str, name: str = "the input", stem: str = "
     return puzzles
 
 
+def has_puzzle(model: Model, text: str) -> bool:
+    """Whether at least one line of a text is a puzzle for this model."""
+    if not text.strip():
+        return False
+    rows = _read_rows(model, _reader(model, text.splitlines(keepends=True), ""), "")
+    return any(isinstance(row, SourcePuzzle) for row in rows)
+
+
 def _reader(model: Model, lines: Iterable[str | bytes], name: str) -> PuzzleReader:
     return PuzzleReader(lines, name, divide=model.divide, comments=model.has_comments)
 

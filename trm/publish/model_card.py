@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from trm import settings
 from trm.checkpoints.model_shapes import meta_model
 from trm.data import SplitCounts
+from trm.hub_names import HubName
 from trm.runs.checkpoint import (
     CheckpointConfig,
     Evaluation,
@@ -71,39 +72,39 @@ _SOLVE = "print(model.solve(puzzle).answer)"
 _SPLIT_SUFFIXES = {"test": "", "validation": ", held-out training puzzles"}
 
 
-def model_card(checkpoint: Path, repo: str, license: str = "mit") -> ModelCard:
+def model_card(checkpoint: Path, name: HubName, license: str = "mit") -> ModelCard:
     """The model card of a checkpoint.
 
     Args:
         checkpoint: its folder.
-        repo: the repository, ``USER/NAME``.
+        name: the repository and branch that it is pushed to.
         license: as the Hub abbreviates it.
 
     Raises:
         CheckpointError: if the checkpoint is damaged.
     """
     config, evaluation = read_config(checkpoint), read_evaluation(checkpoint)
-    task = get_task(config.run.task)
+    task, title = get_task(config.run.task), name.repo.split("/")[-1]
     dataset = task.hub_dataset if config.data.source == "hub" else None
     header = ModelCardData(
         license=license,
         library_name="trm",
         tags=["tiny-recursive-model", "arxiv:2510.04871", task.name],
         datasets=[dataset] if dataset else None,
-        model_name=repo.split("/")[-1],
+        model_name=title,
         eval_results=_eval_results(evaluation, config, task, dataset) or None,
     )
     network, table = _parameter_counts(config)
     puzzle = _example(checkpoint, config, task)
     text = _TEMPLATE.format(
         header=header.to_yaml(),
-        title=repo.split("/")[-1],
+        title=title,
         size=f"{network / 1e6:.1f} million" if network >= 1e6 else f"{network:,}",
         task=_text(task.name),
         summary=_text(task.data_summary(config.data)),
-        repo=repo,
-        snippet=_snippet(repo, puzzle),
-        solve=_solve_command(repo, puzzle),
+        repo=name,
+        snippet=_snippet(str(name), puzzle),
+        solve=_solve_command(str(name), puzzle),
         model=_table(("", ""), _model_rows(config, network, table)),
         results=_results_text(evaluation),
         training=_training_text(config, task, dataset),

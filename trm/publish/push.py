@@ -90,6 +90,8 @@ def push_hub(
         raise InputError("--with-training-state: a --space has a page only. Leave it out.")
     if space is None and onnxruntime is not None:
         raise InputError("--onnxruntime is for a --space. Leave it out.")
+    if out is not None and not dry_run:
+        raise InputError("--out is for --dry-run. Add it, or leave this one out.")
     name = parse_repository(repo or space or "", revision)
     opened = open_checkpoint(checkpoint.path if isinstance(checkpoint, Model) else checkpoint)
     if opened.tensors is not None:
@@ -155,7 +157,7 @@ def write_upload_folder(
     files = _files_to_push(checkpoint, with_training_state)
     if os.path.lexists(checkpoint / CHECKSUMS_FILE):
         verify_checksums(checkpoint, all_files=with_training_state)
-    card = model_card(checkpoint, name.repo, license)
+    card = model_card(checkpoint, name, license)
     with atomic_folder(out) as folder:
         for file in files:
             (folder / file).parent.mkdir(exist_ok=True)

@@ -45,6 +45,11 @@ class BestEvaluation:
     step: int
     split: str = "test"
 
+    def is_better_than(self, other: "BestEvaluation") -> bool:
+        """Whether it has a higher value of the same metric, on the same split."""
+        same = (self.metric, self.split) == (other.metric, other.split)
+        return same and self.value > other.value
+
 
 @dataclass(frozen=True)
 class RunSummary:
@@ -109,8 +114,12 @@ def list_runs(folder: str | Path = "runs") -> list[RunSummary]:
         raise InputError(
             f"{folder}: no such folder. Name a folder of runs, or train one, such as: {TRAIN_ONE}"
         )
-    runs = [read_run(run) for run in _run_folders(folder, depth=2)]
-    return sorted(runs, key=lambda run: run.updated, reverse=True)
+    return sorted(map(read_run, run_folders(folder)), key=lambda run: run.updated, reverse=True)
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folders of the runs in a folder, which may be that of a run; their files are not read."""
+    return list(_run_folders(folder, depth=2))
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:

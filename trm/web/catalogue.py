@@ -1,5 +1,6 @@
 """The models that the page offers: those that were named, or all that are at hand."""
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any
 from trm.errors import InputError, TrmError
 from trm.inference.model import Model, load
 from trm.runs.checkpoint import CheckpointConfig, read_config
-from trm.runs.listing import list_runs
+from trm.runs.listing import list_runs, run_folders
 from trm.runs.run_folder import find_checkpoint, is_run
 from trm.runs.shipped import shipped_models
 
@@ -76,8 +77,14 @@ class Catalogue:
         """The models, the newest run first."""
         if self._named:
             return [OfferedModel(name, model.checkpoint) for name, model in self._named.items()]
-        found = [OfferedModel(name, read_config(path)) for name, path in self._folders().items()]
-        return sorted(found, key=lambda one: one.name in shipped_models())
+        found = []
+        for run in list_runs(self._runs) if self._runs.is_dir() else []:
+            if (path := _best_of(run.folder)) is not None:
+                with contextlib.suppress(TrmError):  # it is damaged, or was just removed
+                    found.append(OfferedModel(str(run.folder), read_config(path)))
+        return found + [
+            OfferedModel(name, read_config(path)) for name, path in shipped_models().items()
+        ]
 
     def load(self, name: str) -> Model:
         """The model of this name.
@@ -89,7 +96,7 @@ class Catalogue:
         with self._lock:
             if name in self._named:
                 return self._named[name]
-            path = None if self._named else self._folders().get(name)
+            path = None if self._named else self._folder(name)
             if path is None:
                 raise InputError(f"{name!r:.99} is not among the models here. Choose another one.")
             key = (name, path)
@@ -100,15 +107,18 @@ class Catalogue:
                 self._loaded.popitem(last=False)
             return self._loaded[key]
 
-    def _folders(self) -> dict[str, Path]:
-        """The checkpoint folders by name; the best of each run. Damaged runs are left out."""
-        found = {}
-        for run in list_runs(self._runs) if self._runs.is_dir() else []:
-            try:
-                path = find_checkpoint(str(run.folder)) if is_run(run.folder) else None
-                if path is not None:
-                    read_config(path)
-                    found[str(run.folder)] = path.resolve()
-            except TrmError:
-                continue  # the list of runs shows what is wrong with it
-        return found | shipped_models()
+    def _folder(self, name: str) -> Path | None:
+        """The checkpoint folder of a model that the page offers."""
+        runs = run_folders(self._runs) if self._runs.is_dir() else []
+        if name in map(str, runs):
+            return _best_of(Path(name))
+        return shipped_models().get(name)
+
+
+def _best_of(run: Path) -> Path | None:
+    """The best checkpoint of a run; None if it has none, or if it is damaged."""
+    if not is_run(run):
+        return None
+    with contextlib.suppress(TrmError):  # the list of runs shows what is wrong with it
+        return find_checkpoint(str(run)).resolve()
+    return None

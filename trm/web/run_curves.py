@@ -6,7 +6,7 @@ from typing import Any
 from trm.errors import InputError
 from trm.reading import FileReader, finite_number, parse_json
 from trm.runs.layout import METRICS_FILE
-from trm.runs.listing import list_runs
+from trm.runs.listing import list_runs, run_folders
 
 #: Bytes of records in one answer, and about the most training records of it.
 _BLOCK, _MOST_RECORDS = 1 << 20, 400
@@ -32,7 +32,7 @@ def new_records(runs: Path, run: str, start: int) -> dict[str, Any]:
     Raises:
         InputError: if there is no such run, or its file cannot be read.
     """
-    folders = {str(one.folder): one.folder for one in (list_runs(runs) if runs.is_dir() else [])}
+    folders = {str(folder): folder for folder in (run_folders(runs) if runs.is_dir() else [])}
     if run not in folders:
         raise InputError(f"{run!r:.99}: no such run. Choose another one.")
     path = folders[run] / METRICS_FILE

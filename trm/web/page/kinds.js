@@ -125,11 +125,14 @@ export function makeKind(model) {
 }
 
 // What to do for the kinds for which no model is at hand.
-const TRAIN = "trm train";
 export const KNOWN = [
-  ["sudoku-4", "Sudoku 4x4", `trm build-data sudoku --preset mini --size 4; ${TRAIN} sudoku --preset mini`],
-  ["sudoku-6", "Sudoku 6x6", `trm build-data sudoku --preset mini; ${TRAIN} sudoku --preset mini`],
-  ["sudoku-9", "Sudoku 9x9", `trm build-data sudoku; ${TRAIN} sudoku --mlp-t`],
-  ["maze", "Mazes", `trm build-data maze --preset mini; ${TRAIN} maze --preset mini`],
-  ["arc", "ARC", `trm build-data arc1 --preset mini; ${TRAIN} arc1 --preset mini`],
+  ["sudoku-4", "Sudoku 4x4", train("sudoku --preset mini --size 4", "sudoku --preset mini", "4x4")],
+  ["sudoku-6", "Sudoku 6x6", train("sudoku --preset mini", "sudoku --preset mini", "6x6")],
+  ["sudoku-9", "Sudoku 9x9", train("sudoku", "sudoku --mlp-t", "9x9")],
+  ["maze", "Mazes", train("maze --preset mini", "maze --preset mini", "small-mazes")],
+  ["arc", "ARC", train("arc1 --preset mini", "arc1 --preset mini", "small-arc1")],
 ];
+
+function train(puzzles, model, folder) {
+  return `trm build-data ${puzzles} --out data/${folder} && trm train ${model} --data data/${folder}`;
+}

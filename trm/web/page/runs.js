@@ -7,6 +7,8 @@ const $ = (id) => document.getElementById(id);
 const POLL = 2000; // milliseconds
 const NOT_METRICS = ["event", "step", "examples", "all_examples", "elapsed_s", "eta_s"];
 const state = { run: null, records: [], end: 0, visible: false };
+let followers = 0; // each follower ends when there is a newer one
+let reading = Promise.resolve(); // the records are read one block after the other
 
 // Begins or ends to follow the runs.
 export function showRuns(visible) {
@@ -16,12 +18,13 @@ export function showRuns(visible) {
 }
 
 async function follow() {
-  while (state.visible) {
+  const number = ++followers;
+  while (state.visible && number === followers) {
     try {
       const { runs } = await getRuns();
       listRuns(runs);
       if (state.run === null && runs.length) choose(runs[0].run);
-      if (state.run !== null) await readMore();
+      else if (state.run !== null) await readMore();
     } catch (error) {
       $("run-text").textContent = error.message;
     }
@@ -59,7 +62,12 @@ function choose(run) {
   readMore().catch((error) => ($("run-text").textContent = error.message));
 }
 
-async function readMore() {
+function readMore() {
+  reading = reading.then(readBlocks, readBlocks);
+  return reading;
+}
+
+async function readBlocks() {
   const run = state.run;
   for (let more = true; more; ) {
     const found = await getRecords(run, state.end);
