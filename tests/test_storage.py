@@ -448,3 +448,15 @@ def test_a_container_has_the_memory_of_its_limit(
     unlimited = storage.machine_memory()
     assert unlimited is not None
     assert unlimited.total == whole.total
+
+
+def test_a_file_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "disk" / "file.json")
+    for text in ("first", "second"):
+        check_writable(link)
+        write_text(link, text)
+        assert (tmp_path / "disk" / "file.json").read_text() == text
+        assert link.is_symlink()
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["file.json"]

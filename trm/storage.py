@@ -250,11 +250,14 @@ def _is_dead(machine: str, pid: str) -> bool:
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A new file to write into; it appears at ``path`` if the block ends without an error.
 
+    A symbolic link stays, and what it leads to is replaced.
+
     Raises:
         StorageError: if the disk is full or the file cannot be written; an existing file stays.
     """
     with storage_errors(path):
         check_is_file(path)
+        path = Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent)
         handle, name = tempfile.mkstemp(prefix=_own_prefix(), dir=path.parent)
@@ -277,6 +280,7 @@ def check_writable(path: Path) -> None:
     """
     with storage_errors(path):
         check_is_file(path)
+        path = Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(prefix=_own_prefix(), dir=path.parent):
             pass

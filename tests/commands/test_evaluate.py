@@ -234,9 +234,30 @@ def test_ctrl_c_says_what_the_same_command_does(
         )
         assert (found := trm(*saving)).code == 130
         assert found.err == "stopped; the same command resumes p.npz\n"
+        assert (found := trm(*saving, "--overwrite")).code == 130
+        assert found.err == "stopped; without --overwrite, the same command resumes p.npz\n"
     assert [file.name for file in tmp_path.iterdir()] == ["p.npz.partial"]
     assert trm(*saving).code == 0
     assert [file.name for file in tmp_path.iterdir()] == ["p.npz"]
+
+
+def test_ctrl_c_shows_the_models_that_are_done(
+    trm: Trm, trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def stop_second(_: object, done: int, total: int) -> None:
+        nonlocal calls
+        calls += done == 0
+        if calls == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("trm.show.progress.EvaluationView.update", stop_second)
+    found = trm("eval", "--ckpt", trained_run, "--ckpt", f"{trained_run}/last", "--max-examples", 5)
+    assert found.code == 130
+    assert str(trained_run) in found.out
+    assert f"{trained_run}/last" not in found.out
+    assert found.err == "stopped; the same command starts over\n"
 
 
 def test_two_outputs_in_one_file_are_refused(fails: Fails, trained_run: Path) -> None:

@@ -193,6 +193,16 @@ def test_a_quiet_run_says_how_it_ended(trm: Callable[..., Any], mini_data: Path)
     assert re.fullmatch(r"done: best \w+ \d\.\d{4} at step \d+\n", done.out)
 
 
+def test_a_resumed_run_takes_settings_of_a_file_without_a_task(
+    trm: Trm, trained_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained_run, tmp_path / "runs" / "sudoku" / "a", symlinks=True)
+    (tmp_path / "more.toml").write_text("train.max_steps = 190\n")
+    done = trm("train", "--resume", "a", "--config", "more.toml", "--dry-run")
+    assert done.code == 0, done.err
+    assert re.search(r"max_steps *190 *file more\.toml", done.out)
+
+
 def test_an_unfinished_run_is_mentioned_when_a_new_one_starts(
     trm: Trm, mini_data: Path, trained_run: Path, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ from trm.cli import run
 from trm.commands.solve import NOT_VALID
 from trm.config import GROUPS, RunConfig, setting_names
 from trm.data import DatasetMeta
+from trm.hub_names import HubName
 from trm.publish.model_card import model_card
 from trm.recipes import resolve_settings, run_config
 from trm.runs.checkpoint import read_config
@@ -52,7 +53,7 @@ def block(card: ModelCard, language: str) -> str:
 
 def test_the_metadata(checkpoint: Checkpoint) -> None:
     folder = checkpoint("c")
-    card = model_card(folder, "alice/demo", "apache-2.0")
+    card = model_card(folder, HubName("alice/demo"), "apache-2.0")
     read = ModelCard(str(card))
     found = read.data.to_dict()
     index = found.pop("model-index")
@@ -84,7 +85,9 @@ def test_data_of_the_hub_is_named(
 ) -> None:
     data = read_config(checkpoint("c", source="hub")).data.model_copy(update={"task": task})
     run_config = tiny().model_copy(update={"task": task})
-    card = ModelCard(str(model_card(write_checkpoint(tmp_path / "x", run_config, data), "a/b")))
+    card = ModelCard(
+        str(model_card(write_checkpoint(tmp_path / "x", run_config, data), HubName("a/b")))
+    )
     name = get_task(task).hub_dataset
     assert card.data.datasets == ([name] if name else None)
     shown = f"[{name}](https://huggingface.co/datasets/{name})" if name else "hub"
@@ -96,7 +99,11 @@ def test_data_of_the_hub_is_named(
 
 def test_the_text(checkpoint: Checkpoint) -> None:
     folder = checkpoint("c")
-    card = model_card(folder, "alice/demo")
+    on_branch = model_card(folder, HubName("alice/demo", "longer")).content
+    assert on_branch.split("\n\n")[1] == "# demo"
+    for text in ('trm.load("alice/demo@longer")', "trm eval --ckpt alice/demo@longer`"):
+        assert text in on_branch
+    card = model_card(folder, HubName("alice/demo"))
     assert card.content.split("\n\n")[1] == "# demo"
     assert table(card, "Results") == {
         "exact accuracy": ["0.8125", "0.5877 to 0.9323"],
@@ -129,7 +136,7 @@ def test_a_source_is_text_and_no_markup(
         config = json.loads((folder / "config.json").read_text())
         config["data"]["digest"] = digest
         (folder / "config.json").write_text(json.dumps(config))
-        card = model_card(folder, "alice/demo")
+        card = model_card(folder, HubName("alice/demo"))
         assert f"| {'data' if digest else 'origin'} | {shown} |" in card.content
         titles = re.findall(r"^#.*", card.content, re.MULTILINE)
         assert titles == ["# demo", *(f"## {name}" for name in (
@@ -143,7 +150,7 @@ def test_held_out_training_puzzles_are_not_called_the_test_split(checkpoint: Che
     folder = checkpoint("c", "data.validation_share=0.1")
     file = folder / "evaluation.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "split": "validation"}))
-    card = ModelCard(str(model_card(folder, "alice/demo")))
+    card = ModelCard(str(model_card(folder, HubName("alice/demo"))))
     assert (
         "On 20 examples of held-out training puzzles (copies of one may be among them), **not** "
         "the test split, after training step 7, "
@@ -158,7 +165,7 @@ def test_held_out_training_puzzles_are_not_called_the_test_split(checkpoint: Che
 
 
 def test_what_was_not_measured_is_not_claimed(checkpoint: Checkpoint) -> None:
-    card = model_card(checkpoint("c", evaluated=False), "alice/demo")
+    card = model_card(checkpoint("c", evaluated=False), HubName("alice/demo"))
     assert "model-index" not in card.data.to_dict()
     assert "\n## Results\n\nIt was not evaluated.\n" in card.content
 
@@ -181,7 +188,7 @@ def test_the_parameters_are_counted(
 ) -> None:
     folder = checkpoint("c", *settings, names=names)
     model = open_checkpoint(folder).model()
-    rows = table(model_card(folder, "alice/demo"), "Model")
+    rows = table(model_card(folder, HubName("alice/demo")), "Model")
     network = sum(parameter.numel() for parameter in model.parameters())
     count = 0 if model.puzzle_embedding is None else model.puzzle_embedding.weight.numel()
     identifiers = f"{len(names or [0]):,} puzzle identifiers"
@@ -201,17 +208,19 @@ def resolved(command: list[str]) -> RunConfig:
 
 def test_the_command_gives_the_settings(checkpoint: Checkpoint) -> None:
     folder = checkpoint("c", "data.paths=['a b', \"it's\"]", "train.init_from=alice/demo@v1")
-    (command,) = block(model_card(folder, "alice/demo"), "sh").splitlines()  # of two data folders
+    (command,) = block(
+        model_card(folder, HubName("alice/demo")), "sh"
+    ).splitlines()  # of two data folders
     assert resolved(shlex.split(command)) == read_config(folder).run
 
 
 def test_the_commands_build_the_data_and_train(checkpoint: Checkpoint) -> None:
-    card = model_card(checkpoint("c", "data.paths=['a b']"), "alice/demo")
+    card = model_card(checkpoint("c", "data.paths=['a b']"), HubName("alice/demo"))
     build, train = block(card, "sh").splitlines()
     flags = "--preset mini --num-test 100 --size 4"
     assert build == f"trm build-data sudoku {flags} --out 'a b'"
     assert train.startswith("trm train sudoku --preset mini ")
-    from_file = model_card(checkpoint("f", source="mine.csv"), "alice/demo")
+    from_file = model_card(checkpoint("f", source="mine.csv"), HubName("alice/demo"))
     assert block(from_file, "sh").startswith("trm train ")
 
 
@@ -281,7 +290,7 @@ def test_any_settings_have_a_command(
 def test_the_snippet_runs(hub: HubServer, online: Online, checkpoint: Checkpoint) -> None:
     folder = checkpoint("c", "train.device=auto")
     hub.add_repo("alice/demo", files_of(folder))
-    snippet = block(model_card(folder, "alice/demo"), "python")
+    snippet = block(model_card(folder, HubName("alice/demo")), "python")
     assert re.fullmatch(r"[1-4. ]{16}\n", online.program(snippet))
 
 
@@ -313,7 +322,7 @@ def test_the_card_has_a_puzzle_of_the_data(
     config = run_config(task, settings={f"model.{name}": value for name, value in tiny.items()})
     names = ["<blank>", "00576224"] if task == "arc1" else None
     folder = write_checkpoint(tmp_path / "c", config, data, names=names)
-    card = model_card(folder, "alice/demo")
+    card = model_card(folder, HubName("alice/demo"))
     assert f"trained with `trm`. Its task, {summary}" in card.content
     snippet = block(card, "python").replace('"alice/demo"', repr(str(folder)))
     with redirect_stdout(io.StringIO()) as shown:
@@ -327,7 +336,7 @@ def test_the_card_has_a_puzzle_of_the_data(
 
 def test_an_import_names_its_origin_and_no_command(tmp_path: Path) -> None:
     import_published(PUBLISHED, tmp_path / "c", source="published checkpoint bob/trm | step_65104")
-    card = model_card(tmp_path / "c", "alice/demo")
+    card = model_card(tmp_path / "c", HubName("alice/demo"))
     rows = {name.replace("\\", ""): cells for name, cells in table(card, "Training").items()}
     assert rows["origin"] == ["published checkpoint bob/trm \\", r"step\_65104"]
     assert rows["training steps"] == ["65,104 of 768 examples"]

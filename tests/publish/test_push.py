@@ -182,6 +182,9 @@ def test_a_dry_run_writes_what_would_go_and_talks_to_nobody(
     more = ("--dry-run", "--out", "there", "--with-training-state", "--license", "gpl-3.0")
     succeeded(online(*PUSH, "c", *more))
     assert "license: gpl-3.0" in (tmp_path / "there" / "README.md").read_text()
+    assert refused(online(*PUSH, "c", "--out", "elsewhere")) == (
+        "--out is for --dry-run. Add it, or leave this one out."
+    )
     assert hub.requests == []
     succeeded(online(*PUSH, "c"))
     assert on_hub(hub) == files_of(tmp_path / "hub" / "alice" / "demo")

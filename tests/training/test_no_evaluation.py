@@ -11,6 +11,7 @@ from tests.training.test_train import records
 from trm.config import RunConfig
 from trm.data import Position, Split
 from trm.errors import ConfigError
+from trm.hub_names import HubName
 from trm.publish.model_card import model_card
 from trm.runs import layout
 from trm.runs.checkpoint import Evaluation, Progress, read_evaluation, save_evaluation
@@ -97,7 +98,7 @@ def test_what_was_not_measured_is_a_dash(checkpoint: Callable[..., Path]) -> Non
     assert found is not None
     update: dict[str, Any] = {"metrics": dict.fromkeys(found.metrics), "best": None}
     save_evaluation(folder, found.model_copy(update=update | {"intervals": {}}))
-    card = model_card(folder, "alice/demo")
+    card = model_card(folder, HubName("alice/demo"))
     assert "| exact accuracy | - |" in str(card)
     assert "results" not in card.data.to_yaml()
     assert json.loads((folder / layout.EVALUATION_FILE).read_text())["best"] is None

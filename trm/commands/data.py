@@ -28,7 +28,7 @@ app = typer.Typer()
 
 EXAMPLES = """
 trm build-data sudoku --preset mini               # 6x6 boards in seconds
-trm build-data sudoku                             # the published 9x9 set
+trm build-data sudoku --out data/extreme          # the published 9x9 set
 trm build-data maze --source generate --size 12 --out data/small
 """
 INSPECT_EXAMPLES = """

@@ -117,17 +117,23 @@ def add(
         Path, opt.option(opt.OUTPUT, "--folder DIR", "Where to write the results file.")
     ] = Path("leaderboard"),
     name: Annotated[
-        str | None, opt.option(opt.BASICS, "--name TEXT", "Of the model. Default: its checkpoint.")
+        str | None,
+        opt.option(opt.BASICS, "--name TEXT", "Name of the model. Default: its checkpoint."),
     ] = None,
     data_name: Annotated[
-        str | None, opt.option(opt.BASICS, "--data-name TEXT", "Of the puzzles. Default: --data.")
+        str | None,
+        opt.option(opt.BASICS, "--data-name TEXT", "Name of the puzzles. Default: their folder."),
     ] = None,
     metric: Annotated[
         str | None, opt.option(opt.BASICS, "--metric NAME", "Default: the task's headline metric.")
     ] = None,
     full_training_split: Annotated[
         bool,
-        opt.option(opt.BASICS, "--full-training-split", "Others train on a part of that split."),
+        opt.option(
+            opt.BASICS,
+            "--full-training-split",
+            "It was trained on all of a split; others take a part.",
+        ),
     ] = False,
     note: Annotated[
         str | None, opt.option(opt.BASICS, "--note TEXT", "Anything else to know.")

@@ -170,7 +170,7 @@ MaxMinutes = Annotated[
     option(OPTIMISATION, "--max-minutes M", "End in M minutes, with a checkpoint."),
 ]
 Epochs = Annotated[
-    int | None, option(OPTIMISATION, "--epochs N", "Its length in passes over the puzzles.")
+    int | None, option(OPTIMISATION, "--epochs N", "Length of the run in passes over the puzzles.")
 ]
 Patience = Annotated[
     int | None,
@@ -289,7 +289,7 @@ Profile = Annotated[
 
 
 def set_verbosity(verbose: bool, quiet: bool) -> None:
-    """Set how much is printed. The flags may stand before and after the name of the command."""
+    """Set how much is printed. The flags may stand before a command, or after if it has them."""
     if quiet and Terminal.verbosity != "verbose" and not verbose:
         Terminal.verbosity = "quiet"
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # of huggingface_hub

@@ -117,7 +117,7 @@ def _training_flops(run: PlannedRun) -> float:
 
 def evaluation_command(plan: Plan, run: PlannedRun) -> list[str]:
     """The arguments of ``trm`` that evaluate the last checkpoint and write the scores."""
-    flag = "--per-task" if plan.by_task else "--save-predictions"
-    file, checkpoint = run.folder / _answers_file(plan), run.folder / LAST
+    scores, answers = "trm eval --json --per-task", "trm eval --json --save-predictions"
+    _, *words = (scores if plan.by_task else answers).split()
     data = [part for path in plan.data for part in ("--data", path)]
-    return ["eval", "--json", flag, str(file), "--ckpt", str(checkpoint), *data]
+    return [*words, str(run.folder / _answers_file(plan)), "--ckpt", str(run.folder / LAST), *data]

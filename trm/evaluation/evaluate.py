@@ -150,7 +150,7 @@ def evaluate(
         if dataset.meta.vocab_size > 256:
             raise InputError(
                 f"{dataset.path} has {dataset.meta.vocab_size} symbols, a file of predictions at "
-                "most 256. Leave it out."
+                "most 256. Leave --save-predictions out."
             )
         info = PredictionsInfo(
             task=model.task.name,

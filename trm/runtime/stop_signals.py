@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-#: Signals within this many seconds count as one. A scheduler sends SIGTERM to every process, the
-#: launcher passes its own on, and the kernel sends one per thread when the launcher has died.
+#: Signals within this many seconds count as one, but for Ctrl-C. A scheduler sends SIGTERM to
+#: every process, the launcher passes its own on, and the kernel sends one per thread when the
+#: launcher has died.
 _SAME_S = 1.0
 
 
