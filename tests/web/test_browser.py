@@ -222,7 +222,10 @@ def test_another_one(chromium: Any, server: Running) -> None:
         assert board(page, "#puzzle") != first
 
 
-def test_the_curves_of_a_run_grow(chromium: Any, server: Running) -> None:
+def test_the_curves_of_a_run_grow(
+    chromium: Any, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trm.web.run_curves._BLOCK", 3000)  # as if the run were a long one
     with opened(chromium, server) as page:
         page.focus("#tab-puzzle")
         page.keyboard.press("ArrowRight")
@@ -233,6 +236,10 @@ def test_the_curves_of_a_run_grow(chromium: Any, server: Running) -> None:
         with metrics.open("a") as file:
             file.write('{"event": "eval", "step": 200, "exact_accuracy": 0.5}\n')
         page.wait_for_selector("#run-text >> text=exact_accuracy is 0.5 at step 200")
+        page.select_option("#metric", "train/loss")
+        points = page.get_attribute("#run-curve polyline", "points").split()
+        records = metrics.read_text().count('"event": "train"')
+        assert len(points) == records > 10
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
