@@ -4,7 +4,6 @@
 ``python -m trm.testing KIND``, after the plugin is installed.
 """
 
-import dataclasses
 import importlib.util
 import os
 import subprocess
@@ -232,7 +231,7 @@ def _depth(case: _Case) -> str | None:
 
 def _flops(case: _Case) -> None:
     """The computed operations are those that torch counts."""
-    config, spec = case.config, dataclasses.replace(_SPEC, num_puzzle_identifiers=1)
+    config, spec = case.config, _SPEC
     both = {False: eval_step_flops(config, spec), True: train_step_flops(config, spec)}
     for gradient, computed in both.items():
         counted = count_flops(config, spec, None, gradient)

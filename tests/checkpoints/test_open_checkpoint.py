@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tests.hub import HubServer
 from tests.hub.commands import Online, refused
 from trm.checkpoints.open_checkpoint import open_checkpoint
-from trm.checkpoints.tensors import PUZZLE_EMBEDDING
+from trm.checkpoints.tensors import PUZZLE_EMBEDDING, weights_digest
 from trm.errors import CheckpointError, PluginError
 
 Checkpoint = Callable[..., Path]
@@ -226,3 +226,14 @@ def test_a_task_that_no_file_tells_is_asked_for(
     assert "could be of task arc1 or arc2. Say which: --task." in message
     program = "import trm; print(trm.load('bob/arc', task='arc2', device='cpu').task.name)"
     assert online.program(program) == "arc2\n"
+
+
+def test_a_digest_is_of_numbers_of_any_shape() -> None:
+    model = torch.nn.Module()
+    model.gate = torch.nn.Parameter(torch.zeros(()))
+    model.weight = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3).T)
+    before = weights_digest(model)
+    assert before == weights_digest(model)
+    with torch.no_grad():
+        model.gate += 1
+    assert weights_digest(model) != before

@@ -125,6 +125,9 @@ def test_a_search_after_a_compiled_evaluation_compiles_nothing(trained_run: Path
     assert (before := graphs)
     assert trm.evaluate(model, effort=1, **how).metrics == expected
     assert graphs == before
+    model.network.core.compile(backend=backend)  # forgets its graphs
+    trm.evaluate(model, compile=False, **how)
+    assert graphs == before
 
 
 def test_more_effort_solves_more_and_none_is_the_single_pass(model: trm.Model) -> None:

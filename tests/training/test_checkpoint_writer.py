@@ -88,6 +88,24 @@ def test_one_that_fails_is_a_warning_and_the_others_stay(
     assert names(tmp_path) == ["step-000001", "step-000003"]
 
 
+def test_an_evaluation_that_is_not_saved_still_decides_the_best(
+    writer: CheckpointWriter,
+    tmp_path: Path,
+    records: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(path: Path, evaluation: Evaluation) -> None:
+        raise StorageError("the disk is full.")
+
+    writer.save(done(1))
+    monkeypatch.setattr("trm.runs.checkpoint.save_evaluation", fails)
+    assert writer.record_evaluation(Evaluation(
+        step=1, examples=1, headline="m", metrics={"m": 1.0}, best=1.0, best_step=1
+    ))  # fmt: skip
+    assert records[-1]["message"] == "evaluation of step 1 was not saved: the disk is full."
+    assert (tmp_path / "best").resolve().name == "step-000001"
+
+
 def test_the_last_one_has_to_be_written(writer: CheckpointWriter) -> None:
     writer.save(done(1, StorageError("the disk is full.")))
     with pytest.raises(StorageError, match="the disk is full"):

@@ -14,9 +14,9 @@ from trm.runs.checkpoint import read_progress
 from trm.runs.listing import read_run
 from trm.training import clock as clock_module
 from trm.training.clock import RunClock
-from trm.training.loop import TrainResult
 from trm.training.optim.lr_schedule import learning_rate_scale
 from trm.training.train import train
+from trm.training.train_result import TrainResult
 
 Tiny = Callable[..., RunConfig]
 #: Of a run that time ends long before its last step.
@@ -141,6 +141,18 @@ def test_an_evaluation_that_would_end_too_late_is_left_out(tiny: Tiny, go: Go) -
     result = go(tiny(*LONG, *settings, "train.eval_every_steps=18"))
     assert evaluations(result.run) == [18]  # after which another one would end too late
     assert result.finished
+    with pytest.raises(ConfigError, match=r"the run has used its time, --max-minutes 1\."):
+        go(tiny(*LONG, *settings, "train.eval_every_steps=18"))
+
+
+def test_time_that_an_evaluation_used_up_is_noted_in_its_checkpoint(tiny: Tiny, go: Go) -> None:
+    config = tiny(*LONG, "train.max_minutes=0.8", "eval.batch_size=1", "train.eval_every_steps=22")
+    result = go(config)
+    assert (result.step, evaluations(result.run)) == (22, [22])
+    progress = read_progress(result.run / layout.LAST)
+    assert (progress.evaluated_step, progress.ended_minutes) == (22, 0.8)
+    with pytest.raises(ConfigError, match=r"the run has used its time, --max-minutes 0\.8\."):
+        go(config)
 
 
 def test_without_a_known_length_there_is_no_last_evaluation(tiny: Tiny, go: Go) -> None:
@@ -153,7 +165,10 @@ def test_an_evaluation_ends_when_time_does(tiny: Tiny, go: Go) -> None:
     config = tiny(*LONG, "train.eval_every_steps=27", "eval.batch_size=1")
     result = go(config)
     assert (result.step, result.finished, result.out_of_time, result.best) == (27, True, True, None)
-    assert read_progress(result.run / layout.LAST).step == 27
+    progress = read_progress(result.run / layout.LAST)
+    assert (progress.step, progress.ended_minutes) == (27, 0.5)
+    with pytest.raises(ConfigError, match=r"the run has used its time, --max-minutes 0\.5\."):
+        go(config)
 
 
 def test_processes_take_the_time_of_the_first(fake: FakeTime) -> None:

@@ -389,8 +389,9 @@ def test_another_number_of_latents_takes_those_that_both_have(
         (("model.damping=0.5",), (), r"model\.damping = 0\.5, this run has 1\.0"),
         (ATTENTION, ("model.mlp_t=false", "model.pos_encodings=none"),
          r"model\.pos_encodings = rope, this run has none"),
+        (ATTENTION, (*ATTENTION, "model.num_heads=1"), r"model\.num_heads = 2, this run has 1"),
     ],
-    ids=["swiglu", "damping", "positions"],
+    ids=["swiglu", "damping", "positions", "heads"],
 )  # fmt: skip
 def test_weights_that_would_mean_another_network_are_refused(
     checkpoint: Checkpoint, tiny: Tiny, theirs: tuple[str], ours: tuple[str], message: str

@@ -20,9 +20,9 @@ from trm.runs.run_folder import find_checkpoint
 from trm.tasks.metrics import Metric
 from trm.tasks.sudoku.task import Sudoku
 from trm.training.evaluated import evaluation_of
-from trm.training.loop import TrainResult
 from trm.training.run_plan import plan_run
 from trm.training.train import train
+from trm.training.train_result import TrainResult
 
 Tiny = Callable[..., RunConfig]
 OFF = "train.eval_every_steps=0"

@@ -88,7 +88,7 @@ def test_too_many_are_an_error(tiny: Tiny, tmp_path: Path, breaks_at: Callable[.
     breaks_at(2, 4, 5)
     message = (
         r"^loss or gradient not finite at step 4, with puzzle identifiers 0, after 1 others\. "
-        r"Lower optim\.lr; the last good checkpoint is .*step-000003\.$"
+        r"Lower optim\.lr\. The last good checkpoint is .*step-000003\.$"
     )
     with pytest.raises(TrainingError, match=message):
         fit(tiny("train.skip_nonfinite=1", *EVERY_STEP), tmp_path)

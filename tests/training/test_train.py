@@ -14,6 +14,7 @@ from trm.config import RunConfig
 from trm.errors import ConfigError, TrainingError
 from trm.runs import layout
 from trm.runs.listing import read_run
+from trm.training.run_plan import RunPlan, plan_run
 from trm.training.train import train
 
 Tiny = Callable[..., RunConfig]
@@ -144,7 +145,7 @@ def test_a_nonfinite_loss_stops_the_run(
             torch.nn.init.constant_(parameter, float("nan"))
 
     monkeypatch.setattr(TinyRecursiveModel, "reset_parameters", spoil)
-    with pytest.raises(TrainingError, match=r"not finite at step 1, with .* Lower optim\.lr"):
+    with pytest.raises(TrainingError, match=r"not finite at step 1, with .* lower optim\.lr"):
         fit(tiny(), tmp_path)
     first, line, last = (
         json.loads(line) for line in (tmp_path / "sudoku/a/metrics.jsonl").read_text().splitlines()
@@ -178,6 +179,22 @@ def test_never_resume_refuses_a_name_that_is_taken(tiny: Tiny, tmp_path: Path) -
     fit(tiny(), tmp_path, stop_after=1)
     with pytest.raises(ConfigError, match=r"exists\. Choose another --run-name"):
         fit(tiny(), tmp_path, resume="never")
+
+
+def test_a_plan_that_another_process_made_stale_is_refused(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit(tiny(), tmp_path, stop_after=3)
+
+    def planned(*args: Any, **kwargs: Any) -> RunPlan:
+        plan = plan_run(*args, **kwargs)
+        monkeypatch.undo()
+        fit(tiny(), tmp_path)  # by another process, before this one has the lock
+        return plan
+
+    monkeypatch.setattr("trm.training.train.plan_run", planned)
+    with pytest.raises(ConfigError, match=r"^another process trained .* Start the command again"):
+        fit(tiny(), tmp_path)
 
 
 def test_a_finished_run_may_resume_with_more_steps(tiny: Tiny, tmp_path: Path) -> None:

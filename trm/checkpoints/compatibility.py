@@ -63,7 +63,7 @@ class TrainedOn:
         elif self.names is not None and names is not None and (self.names != names).any():
             problem = f"has other puzzle identifiers than {self.name} was trained with"
         elif self.names is None and names is not None and not numbered_as_published:
-            problem = f"is not numbered by the published builder, as {self.name} was trained on it"
+            problem = f"numbers its puzzles in another way than the data of {self.name}"
         else:
             return
         raise CheckpointError(

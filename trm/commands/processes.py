@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from trm.runtime.launcher import LaunchOptions
     from trm.runtime.process_group import ProcessGroup
     from trm.settings import ResolvedSettings
-    from trm.training.loop import TrainResult
     from trm.training.memory_estimate import MemoryEstimate
     from trm.training.run_plan import RunPlan
+    from trm.training.train_result import TrainResult
 
 #: The environment variable in which the launching process hands its plan to the workers.
 _PLAN = "LAUNCHER_RUN_PLAN"

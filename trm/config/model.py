@@ -62,8 +62,6 @@ class ModelConfig(SettingsGroup):
 
     #: What a model card calls such a model; its kind if this is empty.
     title: ClassVar[str] = ""
-    #: Settings that change what the same weights compute, but not their shapes.
-    same_shapes: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="after")
     def _is_of_its_kind(self) -> Self:
@@ -71,6 +69,11 @@ class ModelConfig(SettingsGroup):
         if self.kind != own:
             raise ValueError(f"kind {self.kind} has other settings than kind {own}")
         return self
+
+    @property
+    def same_shapes(self) -> tuple[str, ...]:
+        """Settings that change what the same weights compute, but not their shapes."""
+        return ()
 
     @property
     def puzzle_emb_width(self) -> int:
@@ -151,7 +154,6 @@ class BlockConfig(ModelConfig):
         1e-5, gt=0, le=1, description="Added to the mean square in RMSNorm."
     )
 
-    same_shapes: ClassVar[tuple[str, ...]] = ("pos_encodings", "rope_theta")
     #: Whether the width of the heads is rounded down if they do not divide ``hidden_size``.
     rounds_heads: ClassVar[bool] = False
 
@@ -166,6 +168,11 @@ class BlockConfig(ModelConfig):
         if self.pos_encodings == "rope2d" and self.head_dim % 4:
             raise ValueError(f"rope2d needs heads of a width divisible by 4, not {self.head_dim}")
         return self
+
+    @property
+    def same_shapes(self) -> tuple[str, ...]:
+        """See :attr:`ModelConfig.same_shapes`. A mixer that is an MLP has no use for these."""
+        return () if self.has_mlp_mixer else ("num_heads", "pos_encodings", "rope_theta")
 
     @property
     def head_dim(self) -> int:
@@ -305,7 +312,11 @@ class TRMConfig(PrefixConfig):
     )
 
     title: ClassVar[str] = "TRM"
-    same_shapes: ClassVar[tuple[str, ...]] = (*BlockConfig.same_shapes, "swiglu", "damping")
+
+    @property
+    def same_shapes(self) -> tuple[str, ...]:
+        """See :attr:`ModelConfig.same_shapes`."""
+        return (*super().same_shapes, "swiglu", "damping")
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

@@ -117,6 +117,7 @@ def provenance_of(
     """The provenance of an evaluation that answered these rows; see :class:`Provenance`."""
     share = model.config.data.validation_share if split == VALIDATION else 0.0
     given = {
+        "--task": model.task.name if model.notes else None,  # of a published checkpoint
         "--split": split if split != "test" else None,
         "--max-examples": max_examples,
         "--copies": max_copies,

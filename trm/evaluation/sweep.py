@@ -227,8 +227,10 @@ def sweep_eval(
     )
     max_examples = max_examples or default_max_examples(model, split)
     sweep = _empty_sweep(model, data, split, max_examples)
-    known = {} if file is None else {line.options: line for line in _read_lines(file, sweep)}
+    known: dict[InferenceOptions, SweepLine] = {}
     for number, way in enumerate(ways, start=1):
+        if file is not None and way not in known:  # another process may have added it meanwhile
+            known |= {line.options: line for line in _read_lines(file, sweep)}
         if way not in known:
             report = evaluate(
                 model, data=sweep.data, split=split, batch_size=batch_size,

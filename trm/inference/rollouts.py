@@ -14,7 +14,7 @@ from trm.runtime.device import copy_to
 
 
 class Rollouts:
-    """BatchTransforms on the device, each with one rollout: one way to an answer of one puzzle.
+    """Rows on the device, each with one rollout: one way to an answer of one puzzle.
 
     Args:
         model: the model.

@@ -131,7 +131,7 @@ class Solver:
         options: SolveOptions,
         lasts: Sequence[SolutionStep],
     ) -> Search | GuessSearch:
-        """Solve puzzles together. ``lasts`` are the last steps of first answers, for guesses."""
+        """Solve puzzles together. ``lasts``: their last steps so far, from which guesses start."""
         options = options.resolved
         augmentation = self._task.augmentation(self._data, "test")
         copies = SymmetricCopies(augmentation, options.votes, augmented=self._augmented)

@@ -38,9 +38,7 @@ def eval_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None =
     """Operations of one supervision step in evaluation; ``depth`` None is the model's own depth."""
     passes = _passes(config, depth)
     if passes is None or not isinstance(config, BlockConfig):
-        return count_flops(
-            config, dataclasses.replace(spec, num_puzzle_identifiers=1), depth, False
-        )
+        return count_flops(config, spec, depth, False)
     return passes.forward * layer_flops(config, spec) + _head_flops(config, spec)
 
 
@@ -54,8 +52,7 @@ def train_step_flops(config: ModelConfig, spec: PuzzleSpec, depth: Depth | None 
         target = eval_step_flops(config, spec, depth)
     passes = _passes(config, depth)
     if passes is None or not isinstance(config, BlockConfig):
-        one = dataclasses.replace(spec, num_puzzle_identifiers=1)
-        return target + count_flops(config, one, depth, True)
+        return target + count_flops(config, spec, depth, True)
     constant = passes.forward - passes.learned + passes.trials
     layers = constant * _FORWARD + passes.learned * _FORWARD_AND_BACKWARD
     heads = (_FORWARD_AND_BACKWARD + passes.head_trials) * _head_flops(config, spec)
@@ -83,6 +80,7 @@ def one_step(
     """A supervision step, up to its logits, of a model whose tensors have shapes but no numbers."""
     dtype = "float32" if config.forward_dtype == "auto" else config.forward_dtype
     config = config.model_copy(update={"forward_dtype": dtype})
+    spec = dataclasses.replace(spec, num_puzzle_identifiers=1)
     with torch.device("meta"):
         model = get_model_class(config.kind)(config, spec, init_weights=False)
         inputs = torch.zeros(batch_size, spec.seq_len, dtype=torch.int32)

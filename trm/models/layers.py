@@ -168,7 +168,8 @@ class Attention(nn.Module):
 
     Args:
         width: of a token.
-        num_heads: of width ``width // num_heads`` each, so they may be a little narrower together.
+        num_heads: the number of heads, each ``width // num_heads`` wide. Together they may be
+            narrower than ``width``.
     """
 
     def __init__(self, width: int, num_heads: int) -> None:

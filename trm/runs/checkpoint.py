@@ -99,6 +99,7 @@ class Progress(Frozen):
             "best": evaluation.best,
             "best_step": evaluation.best_step,
             "since_best": evaluation.since_best,
+            "ended_minutes": self.ended_minutes or evaluation.ended_minutes,
         }
         return self.model_copy(update=update)
 
@@ -113,6 +114,7 @@ class Evaluation(Frozen):
         intervals: the 95% intervals of the metrics that are shares.
         best: the highest headline of the run so far, at ``best_step``; None if there is none yet.
         since_best: number of evaluations after that one.
+        ended_minutes: the ``train.max_minutes`` that were over after it, None if they were not.
     """
 
     step: int
@@ -124,6 +126,7 @@ class Evaluation(Frozen):
     best: float | None
     best_step: int | None
     since_best: int = 0
+    ended_minutes: float | None = None
 
 
 def puzzle_spec(meta: DatasetMeta, model: ModelConfig) -> PuzzleSpec:

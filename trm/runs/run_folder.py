@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import difflib
+import errno
 import itertools
 import os
 import shutil
@@ -18,6 +19,9 @@ from trm.runs.layout import BEST, CHECKPOINTS, CONFIG_FILE, LAST, METRICS_FILE, 
 from trm.runs.metrics_file import newest_first
 from trm.runs.shipped import shipped_hint, shipped_models
 from trm.storage import remove_leftovers, storage_errors
+
+#: The errors of a folder that is gone; ESTALE is that of a network disk.
+_REMOVED = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 
 #: A command that makes a run, where there is none.
 TRAIN_ONE = "trm train sudoku --preset mini"
@@ -207,11 +211,12 @@ def check_still_there(run: Path) -> None:
     """
     try:
         (run / CONFIG_FILE).stat()
-    except FileNotFoundError:
-        raise TrainingError(
-            f"{run} was removed or renamed while the run trained: nothing more can be saved. Start "
-            "a new run."
-        ) from None
+    except OSError as error:
+        if error.errno in _REMOVED:  # a disk that does not answer for a moment is no reason to end
+            raise TrainingError(
+                f"{run} was removed or renamed while the run trained: nothing more can be saved. "
+                "Start a new run."
+            ) from None
 
 
 def rename_damaged(path: Path) -> None:

@@ -160,8 +160,11 @@ def compile_network(model: RecursiveModel, wanted: bool | None) -> None:
 
 
 @contextlib.contextmanager
-def device_errors() -> Iterator[None]:
+def device_errors(advice: str = "Lower --batch-size.") -> Iterator[None]:
     """Tell the user what to do about the two usual failures of a device.
+
+    Args:
+        advice: what to do if the device is out of memory.
 
     Raises:
         TrainingError: if the device is out of memory, or the compiler fails.
@@ -170,10 +173,7 @@ def device_errors() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         reason = str(error).splitlines()[0]
-        raise TrainingError(
-            f"{reason} Take each batch in more parts with --accumulate 2 (4, 8, ...), use more "
-            "--nproc, or lower --batch-size."
-        ) from error
+        raise TrainingError(f"{reason} {advice}") from error
     except RuntimeError as error:
         compiler = sys.modules.get("torch._dynamo.exc")  # importing it takes a second
         if compiler is None or not isinstance(error, compiler.BackendCompilerFailed):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel
 from torch import Tensor
 
 from trm.checkpoints.tensors import PUZZLE_EMBEDDING, load_into, load_row_slices, save_tensors
@@ -55,15 +56,19 @@ class Snapshot:
         """
         with atomic_folder(path, replace=True) as folder:
             save_tensors(folder / WEIGHTS_FILE, self.weights)
-            (folder / CONFIG_FILE).write_text(self.config.model_dump_json(indent=2) + "\n")
+            _write(folder / CONFIG_FILE, self.config)
             if self.names is not None:
                 np.save(folder / NAMES_FILE, self.names, allow_pickle=False)
             inner = folder / STATE_FOLDER
             inner.mkdir()
             for name, tensors in self.training_state.items():
                 save_tensors(inner / name, tensors)
-            (inner / PROGRESS_FILE).write_text(self.progress.model_dump_json(indent=2) + "\n")
+            _write(inner / PROGRESS_FILE, self.progress)
             write_checksums(folder)
+
+
+def _write(file: Path, model: BaseModel) -> None:
+    file.write_text(model.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def take_snapshot(

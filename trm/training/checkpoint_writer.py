@@ -120,7 +120,7 @@ class CheckpointWriter:
         """Write an evaluation into its checkpoint, which may be the best now.
 
         Returns:
-            Whether that succeeded. Not if the checkpoint could not be written.
+            Whether the checkpoint was written.
         """
         path = checkpoint_path(self._run, evaluation.step)
         if not self.wait() or not path.is_dir():
@@ -132,9 +132,17 @@ class CheckpointWriter:
         except StorageError as error:
             step = evaluation.step
             self._warn(step, f"evaluation of step {step} was not saved: {error}")
-            return False
         self._prune()
         return True
+
+    def note_end(self, step: int, minutes: float | None) -> None:
+        """Note in the evaluation of a checkpoint that these minutes of the run were over then."""
+        path = checkpoint_path(self._run, step)
+        with contextlib.suppress(StorageError):  # the evaluation was not saved either
+            evaluation = checkpoint.read_evaluation(path)
+            if evaluation is not None:
+                noted = evaluation.model_copy(update={"ended_minutes": minutes})
+                checkpoint.save_evaluation(path, noted)
 
     def _warn(self, step: int, message: str | None) -> None:
         if message is not None:

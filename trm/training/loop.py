@@ -5,14 +5,12 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
 from trm.data import Position, TrainStream, exploration_min_steps, num_eval_examples
 from trm.errors import StorageError, TrainingError, TrmWarning
 from trm.evaluation.loop import run_evaluation
-from trm.html_text import table_html
 from trm.inference.options import InferenceOptions
 from trm.models import PuzzleBatch
 from trm.runs import checkpoint
@@ -37,51 +35,7 @@ from trm.training.schedule import eval_examples, is_out_of_patience
 from trm.training.step import TrainState, TrainStep
 from trm.training.step_metrics import StepMetrics
 from trm.training.time_estimate import estimate_run
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """How a run ended.
-
-    Attributes:
-        run: the run folder.
-        step: the last step.
-        finished: whether the run is complete, including its last evaluation.
-        total_steps: the length of the run.
-        headline: the metric that decides which checkpoint is best.
-        best: the best value of that metric, at ``best_step``.
-        ended_early: whether ``train.patience`` ended it before the last step.
-        out_of_time: whether ``train.max_minutes`` ended it before the last step.
-        split: what ``best`` was measured on, ``test`` or ``validation``.
-    """
-
-    run: Path
-    step: int
-    total_steps: int
-    finished: bool
-    headline: str | None
-    best: float | None
-    best_step: int | None
-    ended_early: bool = False
-    out_of_time: bool = False
-    split: str = "test"
-
-    def __repr__(self) -> str:
-        facts = ", ".join(f"{name} {value}" for name, value in self._facts)
-        return f"<TrainResult {self.run}: {facts}>"
-
-    def _repr_html_(self) -> str:
-        """For notebooks: how the run ended."""
-        return table_html(f"TrainResult {self.run}", (), self._facts)
-
-    @property
-    def _facts(self) -> list[tuple[str, str]]:
-        """How the run ended, and its best result."""
-        state = "finished" if self.finished else "stopped"
-        facts = [(state, f"at step {self.step} of {self.total_steps}")]
-        if self.best is not None:
-            facts.append((f"best {self.headline}", f"{self.best:.4f} at step {self.best_step}"))
-        return facts
+from trm.training.train_result import TrainResult
 
 
 @dataclass
@@ -158,6 +112,7 @@ class TrainLoop:
         stop, _ = self._poll() if self.clock.minutes else (False, False)
         if state.step and schedule.evaluates(state.step) and not self._is_evaluated:
             self._evaluate()  # the run was stopped before or during this evaluation
+            self.step_metrics.exclude_pause()
             stop, _ = self._poll()
         folder, rank = self.plan.folder, self.group.rank
         with profile(folder, self.profile_steps, rank, self._warn) as end_profiled_step:
@@ -181,7 +136,16 @@ class TrainLoop:
                 if self._evaluates_now and not stop:
                     self._evaluate()
                     stop, _ = self._poll()
+                    if self.clock.is_over and self.progress.ended_minutes is None:
+                        self._note_end_of_time()
                 self.step_metrics.exclude_pause()
+
+    def _note_end_of_time(self) -> None:
+        """Note in the checkpoint just saved that its evaluation used up the time."""
+        if not self._is_evaluated:  # time ended the evaluation
+            self._save()
+        elif self._writer is not None:
+            self._writer.note_end(self.progress.step, self.clock.minutes)
 
     def _next_batch(self) -> tuple[PuzzleBatch, torch.Tensor]:
         """This process's rows of the next batch, and the steps before which each may not halt."""
@@ -216,7 +180,7 @@ class TrainLoop:
 
     @property
     def _evaluates_now(self) -> bool:
-        """Whether to evaluate after this step: as scheduled, or as time ends, if it is enough."""
+        """Whether to evaluate after this step: it is due, or the last, and would end in time."""
         is_last = self.clock.is_over and self.schedule.eval_every > 0
         is_due = is_last or self.schedule.evaluates(self.train_step.state.step)
         return is_due and self.clock.may_evaluate
@@ -240,7 +204,7 @@ class TrainLoop:
         assert self.train_step.nonfinite is not None
         what = self.train_step.nonfinite.describe(self.group, self.plan.dataset.names)
         if num_skipped > allowed:
-            raise TrainingError(f"{what}, after {allowed} others. {self._hint()}")
+            raise TrainingError(f"{what}, after {allowed} others. Lower optim.lr. {self._hint()}")
         self._warn(f"{what}: skipped, {num_skipped} of {allowed}")
         self.train_step.nonfinite = None
 
@@ -248,7 +212,7 @@ class TrainLoop:
         if self._writer is not None:
             self._writer.wait()
         good = last_checkpoint(self.plan.folder)
-        return f"Lower optim.lr; the last good checkpoint is {good or 'none'}."
+        return f"The last good checkpoint is {good}." if good else "There is no checkpoint yet."
 
     def _log(self) -> None:
         nonfinite, step = self.train_step.nonfinite, self.train_step.state.step
@@ -261,7 +225,7 @@ class TrainLoop:
         if nonfinite is not None and int(nonfinite.step):
             raise TrainingError(
                 f"{nonfinite.describe(self.group, self.plan.dataset.names)}. Skip such steps with "
-                f"--skip-nonfinite N, or: {self._hint()}"
+                f"--skip-nonfinite N, or lower optim.lr. {self._hint()}"
             )
 
     def _save(self) -> None:

@@ -75,7 +75,7 @@ def estimate_memory(config: RunConfig, spec: PuzzleSpec, num_processes: int = 1)
     part = local_batch // train.accumulate
     casts = core * dtype_bytes if dtype_bytes != wide else 0  # one for each weight of the core
     return MemoryEstimate(
-        num_parameters=core + others,
+        num_parameters=built.num_parameters,
         num_puzzle_numbers=table,
         state_bytes=wide * (copies_of_core * core + (copies + 2) * others + kept_table),
         activation_bytes=_activation_bytes(model, spec, part, compiled=False) + casts,
@@ -179,7 +179,7 @@ def _activation_bytes(
 
 def _measured_bytes(config: ModelConfig, spec: PuzzleSpec) -> int:
     """Bytes that a supervision step keeps for each example, besides the weights."""
-    one, two = (_kept_bytes(config, replace(spec, num_puzzle_identifiers=1), n) for n in (1, 2))
+    one, two = (_kept_bytes(config, spec, n) for n in (1, 2))
     return two - one
 
 

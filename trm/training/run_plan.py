@@ -35,7 +35,8 @@ from trm.training.clock import now
 from trm.training.model_init import check_initial_weights
 from trm.training.schedule import Schedule, is_out_of_patience, total_steps
 
-#: Settings of ``train`` that may change when a run resumes: they do not change what is learned.
+#: Settings of ``train`` that may change when a run resumes: how long it is, where it runs, and what
+#: it writes.
 _FREE_TO_CHANGE = (
     "max_steps", "max_minutes", "epochs", "device", "compile", "accumulate", "log_every_steps",
     "eval_every_steps", "save_every_steps", "save_every_minutes", "keep_checkpoints",
@@ -81,6 +82,12 @@ class RunPlan:
             return "train.eval_every_steps is 0"
         known = _can_measure(self.task, self.config, self.dataset)
         return None if known else f"the {self.config.eval_split} split has no known outputs"
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the folder has no newer checkpoint than those that the plan knows."""
+        newest = next(reversed(checkpoints(self.folder)), None)
+        return newest == next(iter(self.damaged), self.checkpoint)
 
     @property
     def warnings(self) -> list[str]:
@@ -222,8 +229,7 @@ def confirm_plan(plan: RunPlan, group: ProcessGroup) -> RunPlan:
     _check_same_everywhere(plan.config, plan.dataset, group)
 
     def find_start() -> tuple[Path, Path | None, Mapping[Path, str]]:
-        newest = next(reversed(checkpoints(plan.folder)), None)
-        if newest == next(iter(plan.damaged), plan.checkpoint):
+        if plan.is_current:
             return plan.folder, plan.checkpoint, plan.damaged
         found, damaged = newest_intact_checkpoint(plan.folder)
         if found is not None:

@@ -25,9 +25,15 @@ from trm.storage import write_text
 from trm.tasks.build_command import check_folders
 from trm.tasks.registry import get_task
 from trm.training.clock import now
-from trm.training.loop import TrainLoop, TrainResult
+from trm.training.loop import TrainLoop
 from trm.training.memory_estimate import check_memory
 from trm.training.run_plan import RunPlan, claim_folder, confirm_plan, plan_run
+from trm.training.train_result import TrainResult
+
+_LESS_MEMORY = (
+    "Take each batch in more parts with --accumulate 2 (4, 8, ...), use more --nproc, or lower "
+    "--batch-size."
+)
 
 
 def train(
@@ -112,6 +118,11 @@ def train(
 
         def prepare_folder() -> None:
             stack.enter_context(run_lock(folder))
+            if not plan.is_current:
+                raise ConfigError(
+                    f"another process trained {folder} while this run was planned. Start the "
+                    "command again."
+                )
             for path in plan.damaged:
                 rename_damaged(path)
             restore_pointers(folder)
@@ -119,7 +130,7 @@ def train(
 
         group.broadcast_from_first(prepare_folder)
         loop = TrainLoop(plan, device, group, listen, should_stop, profile_steps)
-        with device_errors():
+        with device_errors(_LESS_MEMORY):
             return loop.run()
 
 
