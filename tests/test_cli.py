@@ -214,7 +214,7 @@ def test_a_hostile_name_of_a_run_is_one_line_of_a_table(trm: Trm, trained_run: P
     [
         (
             OSError(5, "Input/output error", "a[/x]\nb"),
-            r"a[/x]\nb: Input/output error. --debug shows",
+            r"a[/x]\nb: Input/output error. trm --debug COMMAND shows more.",
         ),
         (MemoryError("Unable to allocate 9 GiB"), "not enough memory: Unable to allocate 9 GiB."),
     ],

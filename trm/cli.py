@@ -187,7 +187,7 @@ def _system_problem(error: OSError | MemoryError) -> str:
             f"not enough memory: {str(error) or 'none is left'}. Use less data or a smaller model."
         )
     where = "" if error.filename is None else f"{error.filename}: "
-    return f"{where}{error.strerror or error}. For more: trm --debug COMMAND"
+    return f"{where}{error.strerror or error}. trm --debug COMMAND shows more."
 
 
 @app.callback()

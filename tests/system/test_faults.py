@@ -343,8 +343,8 @@ def test_a_nonfinite_loss_stops_all_processes_with_one_error(
     assert code == 1
     assert re.fullmatch(
         r"trm: error: loss or gradient not finite at step 2, with puzzle identifiers 0\. Skip "
-        r"such steps with --skip-nonfinite N, or: Lower optim\.lr; the last good checkpoint "
-        r"is none\.\n",
+        r"such steps with --skip-nonfinite N, or lower optim\.lr\. There is no checkpoint "
+        r"yet\.\n",
         errors,
     ), errors
 
