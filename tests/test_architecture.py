@@ -29,7 +29,7 @@ LAYERS = (
     {"settings"},
     {"reading"},
     {"config", "hub", "storage"},
-    {"hub_names", "html_text", "plugins", "python_calls"},
+    {"download", "hub_names", "html_text", "plugins", "python_calls"},
     {"errors"},
 )
 #: The types that the hook specifications name.

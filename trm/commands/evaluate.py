@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from trm.commands import options as opt
 from trm.commands.help import Command
 from trm.commands.options import PerTask, Submission
 from trm.commands.processes import join_processes, processes_to_start
+from trm.commands.resume_hint import resume_hint
 from trm.errors import InputError, TrmError
 from trm.inference.options import SolveOptions
 from trm.runtime.worker import elastic_worker, is_elastic_worker
@@ -169,29 +170,6 @@ def _launch(arguments: list[str], options: "LaunchOptions", environment: Mapping
     if code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
     return code
-
-
-@contextlib.contextmanager
-def resume_hint(
-    file: Path | None, flag: str | None = None, overwrite: bool = False
-) -> Iterator[None]:
-    """After Ctrl-C, say what the same command will do.
-
-    Args:
-        file: the file that it resumes, None if there is none.
-        flag: what would name such a file; None if nothing does.
-        overwrite: whether the command has ``--overwrite``.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        if file is not None:
-            same = "without --overwrite, the same command" if overwrite else "the same command"
-            notes.remark(f"stopped; {same} resumes {file}")
-        else:
-            advice = "" if flag is None else f". With {flag} it would resume"
-            notes.remark(f"stopped; the same command starts over{advice}")
-        raise
 
 
 def _show(

@@ -9,8 +9,8 @@ import typer
 
 from trm.commands import options as opt
 from trm.commands import stdin
-from trm.commands.evaluate import resume_hint
 from trm.commands.help import Command
+from trm.commands.resume_hint import resume_hint
 from trm.config import MOST_EXAMPLES
 from trm.errors import InputError, TrmError
 from trm.inference.options import MOST_EFFORT, SolveOptions

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from trm.commands import options as opt
-from trm.commands.evaluate import resume_hint
 from trm.commands.help import Command
+from trm.commands.resume_hint import resume_hint
 from trm.errors import ConfigError
 from trm.inference.options import InferenceOptions
 from trm.show.text import notes, out

@@ -4,12 +4,11 @@ It is one pinned version. What is downloaded must have the digest below, and is 
 """
 
 import hashlib
-import http.client
 import io
 import tarfile
-import urllib.request
 from pathlib import Path
 
+from trm.download import download
 from trm.errors import InputError
 from trm.storage import atomic_folder, cache_folder
 
@@ -63,12 +62,10 @@ def _is_whole(folder: Path) -> bool:
 
 def _download(address: str, sha512: str) -> bytes:
     try:
-        with urllib.request.urlopen(address, timeout=_SECONDS) as answer:
-            content: bytes = answer.read(_MOST_BYTES)
-    except (OSError, http.client.HTTPException) as error:
-        reason = " ".join(str(getattr(error, "reason", None) or error).split())
+        content = download(address, most_bytes=_MOST_BYTES, seconds=_SECONDS)
+    except OSError as error:
         raise InputError(
-            f"onnxruntime-web cannot be downloaded from {address}: {reason}. {_ADVICE}"
+            f"onnxruntime-web cannot be downloaded from {address}: {error}. {_ADVICE}"
         ) from error
     found = hashlib.sha512(content).hexdigest()
     if found != sha512:

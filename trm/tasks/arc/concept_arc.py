@@ -5,14 +5,13 @@ al. 2023; MIT licence). They are read from a folder, or downloaded once.
 """
 
 import hashlib
-import http.client
 import io
 import tarfile
-import urllib.request
 import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePath, PurePosixPath
 
+from trm.download import download
 from trm.errors import DataError, InputError
 from trm.storage import atomic_file, cache_folder
 from trm.tasks.arc.grids import ArcTask
@@ -87,7 +86,13 @@ def _downloaded() -> Files:
         corpus = read_archive(FILES.bytes(cached))
         if checksum(corpus) == SHA256:
             return corpus
-    archive = _download(URL)
+    try:
+        archive = download(URL, most_bytes=_MAX_BYTES, seconds=_TIMEOUT_SECONDS)
+    except OSError as error:
+        raise DataError(
+            f"ConceptARC cannot be downloaded from {URL} ({error}). Try again with a network, "
+            f"{_ADVICE}"
+        ) from error
     corpus = read_archive(archive)
     actual = checksum(corpus)
     if actual != SHA256:
@@ -98,19 +103,6 @@ def _downloaded() -> Files:
     with atomic_file(cached) as file:
         file.write(archive)
     return corpus
-
-
-def _download(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
-            archive: bytes = response.read(_MAX_BYTES)
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise DataError(
-            f"ConceptARC cannot be downloaded from {url} ({reason}). Try again with a network, "
-            f"{_ADVICE}"
-        ) from error
-    return archive
 
 
 def read_archive(archive: bytes) -> Files:
