@@ -216,6 +216,8 @@ def _bfloat16(case: _Case) -> None:
     output = _step(model)
     _require(all(part.isfinite().all() for part in _tensors(output)), "it is not finite")
     output.logits.float().sum().backward()  # type: ignore[no-untyped-call]
+    found = [p.grad for p in model.parameters() if p.grad is not None]
+    _require(all(grad.isfinite().all() for grad in found), "a gradient is not finite")
 
 
 def _depth(case: _Case) -> str | None:
@@ -364,9 +366,9 @@ def check_model(
 
 
 def _checked(case: _Case, name: str) -> str | None:
-    where = f"{case.model.name}, {name}"
+    where, check = f"{case.model.name}, {name}", CHECKS[name]
     try:
-        return CHECKS[name](case)
+        return check(case)
     except ConformanceError as error:
         raise ConformanceError(f"{where}: {error}") from error
     except PluginError:

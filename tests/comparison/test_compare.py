@@ -232,8 +232,8 @@ def test_an_evaluation_that_was_removed_is_made_again(
 def test_two_comparisons_in_one_folder_are_refused(copied: Path, trm: Trm) -> None:
     command = ("compare", copied / "g.toml", "--out", copied / "o", "--device", "cpu")
     program = (
-        "import sys\nfrom pathlib import Path\nfrom trm.runs.lock import lock_file\n"
-        "with lock_file(Path(sys.argv[1], '.compare.lock'), '', ''):\n    print(1)\n    input()\n"
+        "import sys\nfrom pathlib import Path\nfrom trm.runs.lock import locked_file\n"
+        "with locked_file(Path(sys.argv[1], '.compare.lock'), '', ''):\n    print(1)\n    input()\n"
     )
     holder = subprocess.Popen(
         [sys.executable, "-uc", program, copied / "o"],
@@ -244,7 +244,7 @@ def test_two_comparisons_in_one_folder_are_refused(copied: Path, trm: Trm) -> No
     done = trm(*command)
     holder.communicate("\n")
     assert done.code == 1
-    assert f"o is being compared by process {holder.pid} on host " in done.err
+    assert f"o is in use by process {holder.pid} on host " in done.err
     assert done.err.endswith("Wait for it, or name another --out.\n")
     assert trm(*command).code == 0
 

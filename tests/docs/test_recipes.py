@@ -5,6 +5,7 @@ import re
 import statistics
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -108,23 +109,32 @@ def test_the_ablations_at_equal_time_are_those_with_equal_examples() -> None:
         assert configs[0].train.batch_size == configs[1].train.batch_size
 
 
-def test_the_table_of_ablations_is_that_of_their_run() -> None:
+def test_the_table_of_ablations_is_that_of_their_runs() -> None:
     docs = ROOT / "docs"
-    found = json.loads((docs / "pictures" / "ablations-6x6.json").read_text())["rows"]
+    in_float32, in_bfloat16 = (
+        json.loads((docs / "pictures" / f"ablations-6x6{name}.json").read_text())["rows"]
+        for name in ("", "-bfloat16")
+    )
     page = (docs / "explanation" / "ablations.md").read_text().partition("## With equal time")[0]
     lines = [line.strip("| ").split("|") for line in page.splitlines() if "| 0." in line]
-    shown = {line[0].strip(): [line[n].strip() for n in (1, 2, 4, 5)] for line in lines}
-    assert len(shown) == len(found)
-    for row in found:
-        mean, spread, test = row["mean"], row["spread"], row["against_first"]
-        p = test and test["p_holm"]
+    shown = {line[0].strip(): [cell.strip() for cell in line[1:6]] for line in lines}
+    assert len(shown) == len(in_float32)
+    for row, other in zip(in_float32, in_bfloat16, strict=True):
+        assert row["name"] == other["name"]
+        p = row["against_first"] and row["against_first"]["p_holm"]
         operations = statistics.fmean(run["training_flops"] for run in row["runs"]) / 1e12
         assert shown[row["name"]] == [
-            f"{mean:.3f} ± {spread:.3f}" if mean else f"{mean:.3f}",
+            accuracy(row),
             "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+            accuracy(other),
             f"{operations:.2f}",
             f"{row['parameters']:,}",
         ]
+
+
+def accuracy(row: Any) -> str:
+    mean = f"{row['mean']:.3f}"
+    return f"{mean} ± {row['spread']:.3f}" if row["mean"] else mean
 
 
 def test_the_grid_of_parts_is_that_of_the_log() -> None:

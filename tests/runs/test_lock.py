@@ -185,6 +185,6 @@ def test_an_operating_system_without_locks(tmp_path: Path, monkeypatch: pytest.M
 
 
 def _check_that_it_trains_without_a_lock(folder: Path, where: str) -> None:
-    message = f"^{folder} is on {where} without file locks. Start no second run of that name.$"
+    message = f"^{folder} is on {where} without file locks. Let no second process work there.$"
     with pytest.warns(TrmWarning, match=message), run_lock(folder):
         assert not is_locked(folder)

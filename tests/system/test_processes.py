@@ -103,8 +103,8 @@ def test_a_system_without_locks_and_hangups(tiny_run: tuple[str, ...], tmp_path:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1] == (  # before it, a library says what it lacks
-        f"trm: warning: {RUN} is on an operating system without file locks. Start no second run "
-        "of that name."
+        f"trm: warning: {RUN} is on an operating system without file locks. Let no second "
+        "process work there."
     )
     assert (tmp_path / RUN / "checkpoints/step-000002").is_dir()
 

@@ -171,6 +171,15 @@ def test_an_evaluation_ends_when_time_does(tiny: Tiny, go: Go) -> None:
         go(config)
 
 
+def test_a_run_stopped_in_an_evaluation_goes_on_if_time_is_left(tiny: Tiny, go: Go) -> None:
+    """The part of the evaluation that was done is so long that there is no time for a step."""
+    config = tiny(*LONG, "train.max_minutes=1", "train.eval_every_steps=25", "eval.batch_size=1")
+    result = go(config, stop_after=44)
+    assert (result.step, evaluations(result.run)) == (25, [])
+    assert read_progress(result.run / layout.LAST).ended_minutes is None
+    assert evaluations(go(config).run)[0] == 25
+
+
 def test_processes_take_the_time_of_the_first(fake: FakeTime) -> None:
     first, other = (RunClock(1.0, began) for began in (100.0, -1e9))
     fake.seconds += 29

@@ -132,7 +132,7 @@ def add(
         opt.option(
             opt.BASICS,
             "--full-training-split",
-            "It was trained on all of a split; others take a part.",
+            "The model was trained on a whole split; others use a part.",
         ),
     ] = False,
     note: Annotated[

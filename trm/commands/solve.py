@@ -78,7 +78,7 @@ def solve(
         opt.option(
             opt.OUTPUT,
             "--delay SECONDS",
-            f"Seconds a step stays. Default: {DELAY}, and for over {_MOST_SHOWN} puzzles no steps.",
+            f"Seconds that a step stays: {DELAY}. Over {_MOST_SHOWN} puzzles: no steps.",
             min=0,
             max=60,
         ),

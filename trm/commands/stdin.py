@@ -36,7 +36,7 @@ def read_start(size: int) -> str:
         content = stdin.read(size)
         if isinstance(content, str):
             sys.stdin = io.StringIO(content + stdin.read())
-            return content
+            return whole_lines(content.encode(), size)
         sys.stdin = io.TextIOWrapper(io.BufferedReader(_ReadAgain(content, sys.stdin)))
         return whole_lines(content, size)
 

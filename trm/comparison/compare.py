@@ -1,5 +1,6 @@
 """Comparing settings: what ``trm compare`` and ``trm.compare`` do."""
 
+import contextlib
 import importlib.util
 import json
 import time
@@ -14,8 +15,8 @@ from trm.comparison.processes import Job, Places, Step, find_places, run_jobs
 from trm.comparison.report import Comparison, RowResult, RunResult
 from trm.comparison.results import TEST_FILE, evaluation_command, read_result
 from trm.comparison.table import table_page
-from trm.errors import ConfigError, InputError
-from trm.runs.lock import is_locked, lock_file
+from trm.errors import ConfigError, InputError, TrmError
+from trm.runs.lock import is_locked, locked_file
 from trm.settings import train_command
 from trm.storage import check_writable, write_text
 
@@ -69,14 +70,17 @@ def compare(
     timed = opened.plan.grid.budget.unit == "minutes"
     places = find_places(device, jobs, is_timed=timed)
     check_writable(opened.out / TABLE)
-    held = f"{opened.out} is being compared by"
-    with lock_file(opened.out / ".compare.lock", held, "Wait for it, or name another --out."):
+    held = f"{opened.out} is in use by"
+    with locked_file(opened.out / ".compare.lock", held, "Wait for it, or name another --out."):
         _wait_for_ending(opened.plan.runs)
         opened.read_results()
         try:
             _run_missing(opened, places, on_run)
-        finally:  # not after each run, which would take time from the others
-            _draw(opened.comparison)
+        except KeyboardInterrupt:
+            with contextlib.suppress(TrmError):
+                _draw(opened.comparison)
+            raise
+        _draw(opened.comparison)  # not after each run, which would take time from the others
     return opened.comparison
 
 

@@ -186,7 +186,8 @@ def evaluate(
         stack.enter_context(_mean_embedding(model, dataset, reset_puzzle_embedding))
         if not checked.searches:
             compile_network(network, compile)
-        if network.is_compiled and (checked.searches or compile is False):  # by one before this
+        # An evaluation before this one may have compiled it.
+        if network.is_compiled and (checked.searches or compile is False):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         peak = DevicePeak(network.device, network.dtype)
         started = time.perf_counter()

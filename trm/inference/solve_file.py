@@ -149,10 +149,10 @@ def read_puzzles(model: Model, text: str, name: str = "the input", stem: str = "
 
 def has_puzzle(model: Model, text: str) -> bool:
     """Whether at least one line of a text is a puzzle for this model."""
-    if not text.strip():
-        return False
-    rows = _read_rows(model, _reader(model, text.splitlines(keepends=True), ""), "")
-    return any(isinstance(row, SourcePuzzle) for row in rows)
+    with contextlib.suppress(InputError):  # empty, or comments alone
+        rows = _read_rows(model, _reader(model, text.splitlines(keepends=True), ""), "")
+        return any(isinstance(row, SourcePuzzle) for row in rows)
+    return False
 
 
 def _reader(model: Model, lines: Iterable[str | bytes], name: str) -> PuzzleReader:

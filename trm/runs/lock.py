@@ -44,18 +44,19 @@ def run_lock(folder: Path) -> contextlib.AbstractContextManager[None]:
         StorageError: if the folder cannot be written.
     """
     advice = "Wait for it, or choose another --run-name."
-    return lock_file(folder / LOCK_FILE, f"{folder} is being trained by", advice)
+    return locked_file(folder / LOCK_FILE, f"{folder} is being trained by", advice)
 
 
 @contextlib.contextmanager
-def lock_file(path: Path, held: str, advice: str) -> Iterator[None]:
+def locked_file(path: Path, held: str, advice: str) -> Iterator[None]:
     """Hold the lock of a file while the block runs.
 
     Child processes do not hold the lock. On a file system without locks there is only a warning.
 
     Args:
         path: the file, created with its folder if missing.
-        held: the message if another process holds it, which is named after these words.
+        held: the beginning of the message if another process holds the lock. The name of that
+            process follows.
         advice: the end of that message.
 
     Raises:
@@ -121,7 +122,7 @@ def _acquire(file: FileIO, folder: Path) -> bool:
             raise
         where = "a file system" if fcntl is not None else "an operating system"
         warnings.warn(
-            f"{folder} is on {where} without file locks. Start no second run of that name.",
+            f"{folder} is on {where} without file locks. Let no second process work there.",
             TrmWarning,
             stacklevel=4,
         )

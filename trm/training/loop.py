@@ -142,10 +142,11 @@ class TrainLoop:
 
     def _note_end_of_time(self) -> None:
         """Note in the checkpoint just saved that its evaluation used up the time."""
-        if not self._is_evaluated:  # time ended the evaluation
+        if self._is_evaluated:
+            if self._writer is not None:
+                self._writer.note_end(self.progress.step, self.clock.minutes)
+        elif self.clock.is_late:  # time ended the evaluation, not a request to stop
             self._save()
-        elif self._writer is not None:
-            self._writer.note_end(self.progress.step, self.clock.minutes)
 
     def _next_batch(self) -> tuple[PuzzleBatch, torch.Tensor]:
         """This process's rows of the next batch, and the steps before which each may not halt."""
@@ -180,7 +181,7 @@ class TrainLoop:
 
     @property
     def _evaluates_now(self) -> bool:
-        """Whether to evaluate after this step: it is due, or the last, and would end in time."""
+        """Whether an evaluation is due, or training ends here, and it would end in time."""
         is_last = self.clock.is_over and self.schedule.eval_every > 0
         is_due = is_last or self.schedule.evaluates(self.train_step.state.step)
         return is_due and self.clock.may_evaluate

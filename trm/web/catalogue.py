@@ -117,8 +117,6 @@ class Catalogue:
 
 def _best_of(run: Path) -> Path | None:
     """The best checkpoint of a run; None if it has none, or if it is damaged."""
-    if not is_run(run):
-        return None
     with contextlib.suppress(TrmError):  # the list of runs shows what is wrong with it
-        return find_checkpoint(str(run)).resolve()
+        return find_checkpoint(str(run)).resolve() if is_run(run) else None
     return None

@@ -21,7 +21,7 @@ def learning_rate_scale(
     if step >= config.lr_warmup_steps:
         return _scheduled(at, config, total_steps)
     warm = step / config.lr_warmup_steps
-    # Of the share of time only, ``at`` may be past the warm-up here.
+    # Here only the share of time can put ``at`` past the warm-up.
     return warm if at < config.lr_warmup_steps else min(warm, _scheduled(at, config, total_steps))
 
 
