@@ -96,5 +96,16 @@ CASES = {
     "singlez": Case("sudoku", _SUDOKU_4X4, {**_CYCLES, "kind": "singlez"}),
     "hier6": Case("sudoku", _SUDOKU_4X4, {**_CYCLES, "kind": "hier6", "l_cycles": 6}),
     "transformer": Case("sudoku", _SUDOKU_4X4, {**_SIZES, "kind": "transformer", "h_layers": 4}),
+    "direct": Case(
+        "sudoku",
+        _SUDOKU_4X4,
+        {**_SIZES, "kind": "transformer", "h_layers": 4, "halt_max_steps": 1},
+    ),
     "trm-continue": Case("sudoku", _SUDOKU_4X4, {**_CYCLES, **_MLP, "act_continue": True}),
+    "singlez-continue": Case(
+        "sudoku", _SUDOKU_4X4, {**_CYCLES, **_MLP, "kind": "singlez", "act_continue": True}
+    ),
+    "hier6-continue": Case(
+        "sudoku", _SUDOKU_4X4, {**_CYCLES, **_MLP, "kind": "hier6", "act_continue": True}
+    ),
 }

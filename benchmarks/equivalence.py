@@ -55,8 +55,11 @@ COLUMNS = {
 #: The curves of whole runs, and their names.
 CURVES = {
     "losses": "training loss",
+    "halting_losses": "training halting loss",
     "evaluations": "headline",
     "cell_accuracies": "cell accuracy",
+    "evaluation_losses": "evaluation loss",
+    "evaluation_halting_losses": "evaluation halting loss",
 }
 #: Those of the picture, and how many configurations are side by side.
 _DRAWN = {name: CURVES[name] for name in ("losses", "cell_accuracies")}
@@ -246,7 +249,8 @@ def runs_table(whole: dict[str, Any]) -> str:
     for name, found in whole.items():
         first = [name, f"{found['steps']}, {found['dtype']}"]
         first.append(" + ".join(str(len(found[side])) for side in SIDES))
-        for curve, title in CURVES.items():
+        known = found["ours"][0].keys()  # earlier files have fewer curves
+        for curve, title in ((curve, title) for curve, title in CURVES.items() if curve in known):
             ours, theirs = (last_values(found[side], curve) for side in SIDES)
             gap = statistics.fmean(ours) - statistics.fmean(theirs)
             cells = [show_values(ours), show_values(theirs), f"{gap:+.4f}"]

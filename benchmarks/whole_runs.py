@@ -30,6 +30,14 @@ from trm.training.train import train
 #: The curves of one run: the seed, [step, value] of losses and evaluations, and seconds.
 Run = dict[str, Any]
 SIDES = ("ours", "published")
+#: The curves, and the names of their metrics in trm: of training, with their names in the published
+#: code, and of evaluations. Those of the headline are called ``evaluations``.
+_TRAINED = {"losses": ("answer_loss", "lm_loss"), "halting_losses": ("halting_loss", "q_halt_loss")}
+_EVALUATED = {
+    "cell_accuracies": "cell_accuracy",
+    "evaluation_losses": "answer_loss",
+    "evaluation_halting_losses": "halting_loss",
+}
 
 
 def make_run(
@@ -66,9 +74,11 @@ def _train_ours(run: RunConfig, dataset: Dataset) -> Run:
     evaluated = [record for record in records if record["event"] == "eval"]
     return {
         "headline": headline,
-        "losses": [[r["step"], r["answer_loss"]] for r in trained],
-        "evaluations": [[r["step"], r[headline]] for r in evaluated],
-        "cell_accuracies": [[r["step"], r["cell_accuracy"]] for r in evaluated],
+        **{curve: [[r["step"], r[name]] for r in trained] for curve, (name, _) in _TRAINED.items()},
+        **{
+            curve: [[r["step"], r[name]] for r in evaluated]
+            for curve, name in {"evaluations": headline, **_EVALUATED}.items()
+        },
     }
 
 
@@ -77,18 +87,19 @@ def _train_published(folder: Path, run: RunConfig, dataset: Dataset, steps: int)
     torch.manual_seed(run.train.seed)
     np.random.seed(run.train.seed)  # for the published loader
     trainer = PublishedTrainer(folder, run, dataset, steps)
-    found: Run = {"losses": [], "evaluations": [], "cell_accuracies": []}
+    found: Run = {curve: [] for curve in ("evaluations", *_TRAINED, *_EVALUATED)}
     every, recent = run.train.eval_every_steps or steps, []
     for step, batch in zip(range(1, steps + 1), published_batches(trainer, steps), strict=False):
-        recent.append(trainer.train(batch)["lm_loss"])
+        recent.append(trainer.train(batch))
         if len(recent) == run.train.log_every_steps:
-            found["losses"].append([step, statistics.fmean(recent)])
+            for curve, (_, name) in _TRAINED.items():
+                found[curve].append([step, statistics.fmean(metrics[name] for metrics in recent)])
             recent = []
         if step % every == 0 or step == steps:
             headline, metrics = evaluate(trainer, run, dataset)
             found["headline"] = headline
-            found["evaluations"].append([step, metrics[headline]])
-            found["cell_accuracies"].append([step, metrics["cell_accuracy"]])
+            for curve, name in {"evaluations": headline, **_EVALUATED}.items():
+                found[curve].append([step, metrics[name]])
     return found
 
 
@@ -102,7 +113,7 @@ def evaluate(
     evaluator = get_task(run.task).evaluator(dataset.meta, split)
     found = run_evaluation(
         model, evaluator, split, batch_size=run.eval_batch_size,
-        max_examples=run.eval.max_examples,
+        max_examples=run.eval.max_examples, loss=run.train.loss,
     )  # fmt: skip
     assert found is not None
     return evaluator.headline, {name: float(metric.value) for name, metric in found.items()}

@@ -187,7 +187,7 @@ def test_results_are_kept_and_not_measured_again(
     assert [step for step, _ in found["ours"][0]["evaluations"]] == [3, 6, 9, 10]
     assert "| sudoku-mlp | published, first step | 3 of 8 | none | 1e-15 |" in printed
     assert "| sudoku-mlp | 10, float32 | 2 + 2 | training loss |" in printed
-    assert printed.count("| +0.0000 | 1.00 |") == 3
+    assert printed.count("| +0.0000 | 1.00 |") == 6
     picture = tmp_path / "curves.png"
     assert run("--table", str(file), "--plot", str(picture)) == printed
     assert not made

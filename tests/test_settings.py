@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -366,6 +367,21 @@ def test_rotary_positions_need_an_even_head_width() -> None:
     with pytest.raises(ValidationError, match="rotary positions need an even head width, not 3"):
         TRMConfig(hidden_size=12, num_heads=4)
     assert TRMConfig(hidden_size=12, num_heads=4, pos_encodings="learned").head_dim == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"mlp_t": True, "pos_encodings": "rope2d"}, "turns the heads of attention"),
+        (
+            {"kind": "transformer", "act_continue": True, "act_enabled": False},
+            "act_continue needs act_enabled = true",
+        ),
+    ],
+)
+def test_a_setting_without_effect_is_refused(model: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        RunConfig.model_validate({"task": "sudoku", "model": model})
 
 
 def test_a_puzzle_embedding_must_fit_its_tokens() -> None:

@@ -1,4 +1,7 @@
-"""The conformance kit: every built-in kind of model passes it, and a broken model does not."""
+"""The conformance kit: built-in kinds of models pass it, and a broken model does not.
+
+``tests/system/test_model_package.py`` runs all of it, on the model of the example.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -41,9 +44,20 @@ def test_a_trm_with_other_settings_passes_them(settings: dict[str, Any]) -> None
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, as it compiles
-@pytest.mark.parametrize("check", SLOW)
-def test_a_kind_with_many_states_passes_the_slow_checks(check: str) -> None:
-    check_model("hier6", checks=[check])
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # likewise
+@pytest.mark.parametrize(
+    ("check", "kind", "settings"),
+    [
+        ("round-trip", "singlez", {}),
+        ("onnx", "hier6", {}),
+        ("compiled", "hrm", {}),
+        ("processes", "transformer", {"act_continue": True}),
+    ],
+)
+def test_a_built_in_kind_passes_a_slow_check(
+    check: str, kind: str, settings: dict[str, Any]
+) -> None:
+    check_model(kind, settings, checks=[check])
 
 
 def test_each_file_of_a_kind_is_installed() -> None:

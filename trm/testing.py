@@ -243,13 +243,16 @@ def _flops(case: _Case) -> None:
 
 
 def _compiled(case: _Case) -> None:
-    """A compiled model gives what a plain one does."""
-    plain, compiled = case.build(), case.build()
-    compiled.compile_network()
-    with torch.no_grad():
-        pairs = zip(_tensors(_step(plain)), _tensors(_step(compiled)), strict=True)
-        for one, two in pairs:
-            _require(torch.allclose(one, two, atol=1e-4), "the compiled model gives other numbers")
+    """A compiled model gives what a plain one does, and has its gradients."""
+    found, models = [], (case.build(), case.build())
+    models[1].compile_network()
+    for model in models:
+        with torch.no_grad():
+            answered = _tensors(_step(model))
+        _step(model).logits.square().mean().backward()  # type: ignore[no-untyped-call]
+        found.append([*answered, *(p.grad for p in model.parameters() if p.grad is not None)])
+    for one, two in zip(*found, strict=True):
+        _require(torch.allclose(one, two, atol=1e-4), "the compiled model gives other numbers")
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
@@ -297,12 +300,10 @@ def _round_trip(case: _Case) -> None:
     checkpoint.load_into(again.state_dict())
     tokens = torch.zeros(2, loaded.spec.seq_len, dtype=torch.int32)
     rows = tokens[:, 0]
-    for model in (loaded, again):
-        model.eval()
     with torch.no_grad():
         one, two = (
             model(model.initial_state(2), model.embed(tokens, model.puzzle_vectors(rows))).logits
-            for model in (loaded, again)
+            for model in (loaded.eval(), again.eval())
         )
     _require(torch.equal(one, two), "the checkpoint does not hold the whole model")
     export_torch(checkpoint.path, case.folder / "torch")

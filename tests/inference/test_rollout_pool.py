@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,8 +150,13 @@ def test_predictions_say_that_they_halted(trained_run: Path, tmp_path: Path) -> 
     assert Predictions.load(file).info.halt == 0.9
 
 
-def test_processes_that_share_a_table_cannot_halt_apart() -> None:
-    with pytest.raises(ValueError, match=r"eval\.halt cannot be used with train\.shard_puzzle"):
+@pytest.mark.parametrize(
+    "settings",
+    [{"eval": {"halt": 0.5}}, {"model": {"kind": "transformer", "act_inference": True}}],
+    ids=str,
+)
+def test_processes_that_share_a_table_cannot_halt_apart(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"cannot be used with train\.shard_puzzle_embedding"):
         RunConfig.model_validate(
-            {"task": "arc1", "eval": {"halt": 0.5}, "train": {"shard_puzzle_embedding": True}}
+            {"task": "arc1", "train": {"shard_puzzle_embedding": True}, **settings}
         )

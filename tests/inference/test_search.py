@@ -1,6 +1,7 @@
 """Solving with several rollouts: the answers of ``trm eval``, or the first valid board."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,20 @@ def test_solving_answers_as_evaluating_does(
     if how.get("choose") == "first":
         assert [s.steps[-1].step for s in solutions] == seen[0].halt_steps.tolist()
         assert len({s.steps[-1].step for s in solutions}) > 1
+
+
+def test_a_model_may_halt_by_its_own_rule(
+    model: trm.Model, hard: list[str], some: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_steps = [len(one.steps) for one in model.solve(hard, until_valid=True)]
+    wanted, logit = model.solve(hard, halt=some), math.log(some / (1 - some))
+    monkeypatch.setattr(type(model.network.config), "halts_in_evaluation", True)
+    monkeypatch.setattr(model.network, "halt_decision", lambda output: output.halt_logits - logit)
+    found = model.solve(hard, effort=0)
+    assert [one.boards for one in found] == [one.boards for one in wanted]
+    assert len({len(one.steps) for one in found}) > 1
+    # A search for a valid board goes on until it has one.
+    assert [len(one.steps) for one in model.solve(hard, until_valid=True)] == all_steps
 
 
 def test_samples_without_noise_think_the_same(model: trm.Model, hard: list[str]) -> None:

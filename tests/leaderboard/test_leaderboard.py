@@ -98,10 +98,11 @@ def test_as_many_steps_as_trained_are_a_single_pass(trm: Trm, evaluation: Path) 
     assert filed.entry.column == "single pass"
 
 
-def test_the_full_training_split_has_its_own_column(trm: Trm, evaluation: Path) -> None:
-    trm("leaderboard", "add", evaluation / "single.json", "--full-training-split")
-    ((group),) = read_leaderboard(shipped=False).groups
-    assert group.columns == ["full training split"]
+def test_the_full_training_split_has_its_own_columns(trm: Trm, evaluation: Path) -> None:
+    for name in ("single", "votes"):
+        trm("leaderboard", "add", evaluation / f"{name}.json", "--full-training-split")
+    (group,) = read_leaderboard(shipped=False).groups
+    assert group.columns == ["full training split", "full training split, votes"]
 
 
 def test_other_puzzles_have_another_table(trm: Trm, board: Path, trained_run: Path) -> None:

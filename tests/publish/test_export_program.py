@@ -160,7 +160,7 @@ def test_all_steps_are_those_of_the_model(
     rollouts.start(np.arange(batch_size), tokens, identifiers)
     answer, latent = start(tokens)
     for _ in range(model.config.halt_max_steps):
-        expected_logits, halt_logits = rollouts.step()
+        expected_logits, halt_logits, _ = rollouts.step()
         answer, latent, logits, halting = step(tokens, identifiers, answer, latent)
         state, expected, *_ = outputs[-1]
         for found, wanted in (

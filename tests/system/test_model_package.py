@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from tests.hub.commands import Done
 from tests.system.test_plugin_package import CHECKOUT, Environment, run
+from trm.testing import CHECKS
 
 PLUGIN = CHECKOUT / "examples" / "trm-mymodel"
 DATA = {
@@ -43,13 +44,18 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trm(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trm]:
-    """Run command lines of a trm that is installed with the plugin."""
+def installed(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment with trm and the plugin."""
     folder = tmp_path_factory.mktemp("installed")
     options = ("--no-deps", "--no-build-isolation", "--wheel-dir", folder)
     run(sys.executable, "-m", "pip", "wheel", *options, CHECKOUT, PLUGIN, folder=folder)
-    made = Environment.create(folder / "env", work, *sorted(folder.glob("*.whl")))
-    with made.commands() as process:
+    return Environment.create(folder / "env", work, *sorted(folder.glob("*.whl")))
+
+
+@pytest.fixture(scope="module")
+def trm(installed: Environment, work: Path) -> Iterator[Trm]:
+    """Run command lines of a trm that is installed with the plugin."""
+    with installed.commands() as process:
 
         def command(*arguments: object) -> Done:
             done = process.run(tuple(map(str, arguments)), work, None)
@@ -66,6 +72,12 @@ def test_it_is_listed_with_its_settings(trm: Trm) -> None:
     assert "trm-mymodel 0.1.0" in trm("models", "--kinds").out
     settings = trm("config", "sudoku", "--model", "mymodel", "--set", "model.kernel=5").out
     assert ["model.kernel", "5", "--set", "model.kernel"] in map(str.split, settings.splitlines())
+
+
+def test_it_passes_the_conformance_kit(installed: Environment, work: Path) -> None:
+    found = run(installed.python, "-m", "trm.testing", "mymodel", folder=work).stdout.splitlines()
+    assert [line.split(":")[0] for line in found] == [f"mymodel {check}" for check in CHECKS]
+    assert not [line for line in found if "skipped" in line and "cycles" not in line]
 
 
 @pytest.mark.parametrize("task", DATA)

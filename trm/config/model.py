@@ -37,7 +37,7 @@ class PuzzleSpec:
 class ModelConfig(SettingsGroup):
     """What training and evaluation have to know of any model. A kind of model adds its settings."""
 
-    kind: str = Field("trm", description="Kind of model: `trm models` lists the kinds.")
+    kind: str = Field("trm", description="Kind of model: `trm models --kinds` lists them.")
     hidden_size: int = Field(512, gt=0, le=65_536, description="Size of a token's vector, D.")
     puzzle_emb_dim: int | None = Field(
         None,
@@ -106,6 +106,16 @@ class ModelConfig(SettingsGroup):
         return False
 
     @property
+    def halts_in_training(self) -> bool:
+        """Whether rows may halt before their last step in training."""
+        return True
+
+    @property
+    def halts_in_evaluation(self) -> bool:
+        """Whether they may in an evaluation, too, without ``--halt``: by the model's own rule."""
+        return False
+
+    @property
     def draws_states(self) -> bool:
         """Whether the initial state of a row in training is random."""
         return False
@@ -160,6 +170,11 @@ class BlockConfig(ModelConfig):
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         if self.has_mlp_mixer:
+            if self.pos_encodings == "rope2d":
+                raise ValueError(
+                    "pos_encodings rope2d turns the heads of attention, and an MLP mixer has none: "
+                    "use grid, or mlp_t = false"
+                )
             return self
         if self.hidden_size % self.num_heads and not (self.rounds_heads and self.head_dim):
             raise ValueError(f"hidden_size {self.hidden_size} is not divisible by num_heads")

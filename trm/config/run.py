@@ -230,9 +230,13 @@ class RunConfig(Frozen):
 
     @model_validator(mode="after")
     def _halting_fits(self) -> Self:
-        if self.eval.halt is not None and self.train.shard_puzzle_embedding:
+        halts = self.eval.halt is not None or self.model.halts_in_evaluation
+        if halts and self.train.shard_puzzle_embedding:
+            name = (
+                "eval.halt" if self.eval.halt is not None else "a model that halts in evaluations"
+            )
             raise ValueError(
-                "eval.halt cannot be used with train.shard_puzzle_embedding, because its processes "
+                f"{name} cannot be used with train.shard_puzzle_embedding, because its processes "
                 "look up puzzles together"
             )
         return self

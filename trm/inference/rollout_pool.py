@@ -93,7 +93,8 @@ class RolloutPool:
         model: the model.
         size: rows on the device. A compiled model always works on all of them; other models only
             on the busy ones.
-        threshold: the halting probability above which an example ends; None: after all steps.
+        threshold: the halting probability above which an example ends; None: after all steps, or
+            as the model's own rule says if it has one for evaluations.
         max_steps: supervision steps at most; None: those of the model.
         rollouts: the number of rollouts of each example.
         noise: what disturbs the latents of all samples but the first.
@@ -112,7 +113,9 @@ class RolloutPool:
         loss: str | None = None,
     ) -> None:
         self._model, self._noise, self._loss = model, noise, loss
-        self._halts = threshold is not None
+        #: Whether examples end by the model's own rule, and whether they end early at all.
+        self._by_own_rule = threshold is None and model.config.halts_in_evaluation
+        self._halts = threshold is not None or self._by_own_rule
         #: Without a threshold this only tells the step at which an example would have halted.
         self._logit = 0.0 if threshold is None else math.log(threshold / (1 - threshold))
         self._max_steps = max_steps or model.config.halt_max_steps
@@ -196,7 +199,7 @@ class RolloutPool:
     @torch.inference_mode()
     def _step(self) -> None:
         """Take one supervision step; the examples that end with it leave their slots."""
-        logits, halt_logits = self._rollouts.step()
+        logits, halt_logits, decision = self._rollouts.step()
         self._unread.append(halt_logits)
         self._steps += 1
         busy = self._serves >= 0
@@ -206,7 +209,10 @@ class RolloutPool:
         halting = torch.stack(self._unread).float().cpu().numpy()
         halting = halting.reshape(len(self._unread), -1, self._num_rollouts)
         halted = halting.max(axis=2) > self._logit  # (unread steps, slots)
-        if self._halts:
+        if self._by_own_rule:
+            own_rule = (decision > 0).cpu().numpy().reshape(-1, self._num_rollouts)
+            ends |= busy & own_rule.any(axis=1)
+        elif self._halts:
             ends |= busy & halted[-1]
         before = self._steps - len(self._unread)
         halt_steps = np.where(halted.any(axis=0), before + halted.argmax(axis=0) + 1, self._steps)

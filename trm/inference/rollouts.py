@@ -1,6 +1,6 @@
 """Rollouts on the device: rows that take their supervision steps together."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +11,20 @@ from torch import Tensor
 from trm.inference.latent_noise import LatentNoise
 from trm.models import RecursiveModel
 from trm.runtime.device import copy_to
+
+
+class RolloutStep(NamedTuple):
+    """What a supervision step gives.
+
+    Attributes:
+        logits: of the answers.
+        halt_logits: the halting logits.
+        halt_decision: above 0 where the model's own rule halts.
+    """
+
+    logits: Float[Tensor, "rows seq vocab"]
+    halt_logits: Float[Tensor, " rows"]
+    halt_decision: Float[Tensor, " rows"]
 
 
 class Rollouts:
@@ -61,12 +75,8 @@ class Rollouts:
         self._samples[rows], self._steps[rows] = sample, 0
 
     @torch.inference_mode()
-    def step(self) -> tuple[Float[Tensor, "rows seq vocab"], Float[Tensor, " rows"]]:
-        """Take one supervision step in every row.
-
-        Returns:
-            The logits of the answers and the halting logits after the step.
-        """
+    def step(self) -> RolloutStep:
+        """Take one supervision step in every row."""
         state = self._state
         if self._noise is not None:
             # The answer is disturbed only if there is nothing else.
@@ -77,9 +87,11 @@ class Rollouts:
                     for name in names
                 }
             )
-        self._state, logits, halt_logits, _ = self._model(state, self._embedded)
+        output = self._model(state, self._embedded)
+        self._state = output.state
         self._steps += 1
-        return logits, halt_logits
+        decision = self._model.halt_decision(output)
+        return RolloutStep(output.logits, output.halt_logits, decision)
 
     @torch.inference_mode()
     def keep(self, rows: NDArray[np.integer[Any]]) -> None:

@@ -55,6 +55,9 @@ class Search:
         self._logit = (
             math.inf if options.halt is None else math.log(options.halt / (1 - options.halt))
         )
+        self._by_own_rule = (
+            options.halt is None and not options.until_valid and model.config.halts_in_evaluation
+        )
         inputs = copies.apply(tokens) if guesses is None else guesses
         shape = (len(inputs) * options.samples, len(tokens))
         self._rollouts = Rollouts(model, math.prod(shape), noise)
@@ -104,7 +107,7 @@ class Search:
         """Take one supervision step. Rollouts that have ended keep their boards."""
         options, running = self._options, ~self._ended
         with torch.inference_mode():
-            logits, halt_logits = self._rollouts.step()
+            logits, halt_logits, decision = self._rollouts.step()
             best = logits.argmax(-1)
             second = logits.scatter(-1, best[..., None], -math.inf).argmax(-1)
             confidence = answer_probabilities(logits, self._loss).cpu().numpy()
@@ -121,7 +124,9 @@ class Search:
         new_logits = halt_logits.float().cpu().numpy().reshape(self._logits.shape)
         self._boards[running], self._logits[running] = boards[running], new_logits[running]
         self._seconds[running], self._confidence[running] = seconds[running], confidence[running]
-        if options.choose != "first":  # which ends all rollouts of a puzzle together
+        if self._by_own_rule:
+            self._ended |= (decision > 0).cpu().numpy().reshape(self._ended.shape)
+        elif options.choose != "first":  # which ends all rollouts of a puzzle together
             self._ended |= self._logits > self._logit
 
     def _solution_steps(self, step: int) -> list[SolutionStep]:

@@ -8,11 +8,12 @@ from trm.config import FORMAT_VERSION, Frozen
 from trm.evaluation.provenance import Provenance, Sha256
 from trm.inference.options import SolveOptions
 
-#: How a model came to its answers. Figures of different columns are not compared.
-Column = Literal[
-    "single pass", "fewer steps", "more steps", "votes", "search", "full training split"
-]
-COLUMNS: tuple[Column, ...] = get_args(Column)
+#: How a model came to its answers.
+Way = Literal["single pass", "fewer steps", "more steps", "votes", "search"]
+_WAYS: tuple[Way, ...] = get_args(Way)
+_FULL = "full training split"
+#: Figures of different columns are not compared.
+COLUMNS = (*_WAYS, _FULL, *(f"{_FULL}, {way}" for way in _WAYS[1:]))
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -69,7 +70,7 @@ class Thinking(SolveOptions):
     trained_steps: Count | None = None
 
     @property
-    def column(self) -> Column:
+    def column(self) -> Way:
         """The column of a leaderboard.
 
         >>> Thinking().column, Thinking(steps=32, trained_steps=16).column
@@ -168,9 +169,12 @@ class Entry(_Strict):
         return self
 
     @property
-    def column(self) -> Column:
-        """The column of a leaderboard that the figure belongs to."""
-        return "full training split" if self.full_training_split else self.thinking.column
+    def column(self) -> str:
+        """The column of a leaderboard that the figure belongs to, one of ``COLUMNS``."""
+        way = self.thinking.column
+        if not self.full_training_split:
+            return way
+        return _FULL if way == "single pass" else f"{_FULL}, {way}"
 
     @property
     def group(self) -> tuple[str, ...]:

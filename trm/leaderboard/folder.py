@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trm.errors import InputError
-from trm.leaderboard.entry import COLUMNS, Column, Entry, Puzzles, ResultsFile
+from trm.leaderboard.entry import COLUMNS, Entry, Puzzles, ResultsFile
 from trm.reading import FileReader
 from trm.storage import write_text
 
@@ -40,7 +40,7 @@ class Group:
         return self.puzzles.digest is None
 
     @property
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[str]:
         """Those in which there is a figure, in their order."""
         used = {entry.column for entry in self.entries}
         return [column for column in COLUMNS if column in used]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from trm.leaderboard.entry import Column as Way
 from trm.leaderboard.entry import Entry
 from trm.leaderboard.folder import Group, Leaderboard
 from trm.leaderboard.verify import Verdict
@@ -46,9 +45,9 @@ def group_table(group: Group) -> FittedTable:
     return table
 
 
-def _rows(group: Group) -> Iterator[dict[Way, Entry]]:
+def _rows(group: Group) -> Iterator[dict[str, Entry]]:
     """The figures of each model by their columns; another of the same column has its own row."""
-    rows: dict[tuple[object, ...], list[dict[Way, Entry]]] = {}
+    rows: dict[tuple[object, ...], list[dict[str, Entry]]] = {}
     for entry in group.entries:
         weights = entry.provenance and entry.provenance.weights
         found = rows.setdefault((entry.model, entry.source, weights), [])

@@ -346,7 +346,11 @@ class RecursiveModel(nn.Module, ABC):
         return output
 
     def halt_decision(self, output: StepOutput) -> Float[Tensor, " batch"]:
-        """Above 0 for the rows that halt in training before their last step."""
+        """Above 0 for the rows that halt before their last step.
+
+        Training looks at it with ``config.halts_in_training``, an evaluation with
+        ``config.halts_in_evaluation``.
+        """
         if self.config.continues:
             return output.halt_logits - output.continue_logits
         return output.halt_logits

@@ -146,6 +146,8 @@ def supervision_step(
         continuing=continuing,
         extra=model.extra_losses(output, puzzles.labels),
     )
+    if not model.config.halts_in_training:
+        min_steps = torch.full_like(steps, model.config.halt_max_steps)
     decision = model.halt_decision(output).detach()
     halted = should_halt(decision, steps, model.config.halt_max_steps, min_steps)
     return SupervisionStep(Carry(latent_state, steps, halted, puzzles), loss, logits, halt_logits)

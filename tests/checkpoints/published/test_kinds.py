@@ -25,6 +25,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "singlez that continues": {"act_continue": True, "mlp_t": True, "pos_encodings": "none"},
     "hier6": {"l_layers": 1, "l_cycles": 4, "pos_encodings": "learned"},
     "transformer": {"h_layers": 2},  # 12 heads of 2 do not fill 32
+    "transformer that halts in evaluations": {"act_enabled": False, "act_inference": True},
     "transformer of one step": {"h_layers": 1, "halt_max_steps": 1},
 }
 

@@ -4,11 +4,10 @@ Published ``models/recursive_reasoning/transformers_baseline.py``. A supervision
 With ``halt_max_steps = 1`` it predicts the answer directly.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
-import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from trm.config.model import BlockConfig, ModelConfig
@@ -28,15 +27,38 @@ class TransformerConfig(BlockConfig):
     act_continue: bool = Field(
         False,
         description="Train the logits of continuing (ACT, Q-learning), which rows compare with "
-        "those of halting. Without it they keep their initial bias, as in the published trainer.",
+        "those of halting. Without it weight decay alone changes their bias, as in the published "
+        "trainer.",
+    )
+    act_inference: bool = Field(
+        False, description="Rows may halt before their last step in an evaluation, too."
     )
 
     rounds_heads: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _continues_if_it_halts(self) -> Self:
+        if self.act_continue and not self.act_enabled:
+            raise ValueError(
+                "act_continue needs act_enabled = true: in training no row chooses between halting "
+                "and continuing"
+            )
+        return self
 
     @property
     def continues(self) -> bool:
         """See :attr:`ModelConfig.continues`."""
         return self.act_continue
+
+    @property
+    def halts_in_training(self) -> bool:
+        """See :attr:`ModelConfig.halts_in_training`."""
+        return self.act_enabled
+
+    @property
+    def halts_in_evaluation(self) -> bool:
+        """See :attr:`ModelConfig.halts_in_evaluation`."""
+        return self.act_inference
 
     @property
     def layers_text(self) -> str:
@@ -74,13 +96,18 @@ class TransformerModel(BlockModel):
     state_class = TransformerState
     published = PublishedModel(
         network="recursive_reasoning.transformers_baseline@Model_ACTV2",
-        settings={**COMMON, "H_layers": "h_layers", "act_enabled": "act_enabled"},
+        settings={
+            **COMMON,
+            "H_layers": "h_layers",
+            "act_enabled": "act_enabled",
+            "act_inference": "act_inference",
+        },
         networks=("H_level",),
         implied={"act_continue": False},
         may_continue=False,
         without_effect={
             "H_cycles": 1,
-            **dict.fromkeys(("no_ACT_continue", "puzzle_emb_len", "mlp_t", "act_inference")),
+            **dict.fromkeys(("no_ACT_continue", "puzzle_emb_len", "mlp_t")),
             **dict.fromkeys(("L_cycles", "L_layers")),
         },
     )
@@ -98,6 +125,4 @@ class TransformerModel(BlockModel):
 
     def halt_decision(self, output: StepOutput) -> Float[Tensor, " batch"]:
         """See :meth:`RecursiveModel.halt_decision`."""
-        if not self.config.act_enabled:
-            return torch.full_like(output.halt_logits, -1.0)
         return output.halt_logits - output.continue_logits
