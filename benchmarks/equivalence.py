@@ -55,12 +55,18 @@ COLUMNS = {
 #: The curves of whole runs, and their names.
 CURVES = {
     "losses": "training loss",
-    "halting_losses": "training halting loss",
-    "evaluations": "headline",
+    "halting_losses": "halting loss of training",
+    "evaluations": "whole answers",
     "cell_accuracies": "cell accuracy",
     "evaluation_losses": "evaluation loss",
-    "evaluation_halting_losses": "evaluation halting loss",
+    "evaluation_halting_losses": "halting loss of evaluation",
 }
+#: The tables of whole runs, with the curves in each.
+RUNS_TABLES = (
+    ("evaluations", "cell_accuracies"),
+    ("losses", "evaluation_losses"),
+    ("halting_losses", "evaluation_halting_losses"),
+)
 #: Those of the picture, and how many configurations are side by side.
 _DRAWN = {name: CURVES[name] for name in ("losses", "cell_accuracies")}
 _PANELS = 5
@@ -197,7 +203,7 @@ def tables(results: dict[str, Any]) -> str:
         parts += [paired_table(paired), gradient_table(paired)]
     whole = {name: found for name, found in runs.items() if all(found[side] for side in SIDES)}
     if whole:
-        parts.append(runs_table(whole))
+        parts += runs_tables(whole)
     return "\n\n".join(parts)
 
 
@@ -243,26 +249,34 @@ def gradient_table(paired: dict[str, Any]) -> str:
     return markdown(lines)
 
 
-def runs_table(whole: dict[str, Any]) -> str:
-    """The last losses and evaluations of whole runs: mean, range and permutation test."""
-    lines = [["configuration", "steps, type", "runs", "", "trm", "published", "difference", "p"]]
+def runs_tables(whole: dict[str, Any]) -> list[str]:
+    """What ran, and the last accuracies and losses: mean, range and permutation test."""
+    lines = [["configuration", "steps", "activations", "runs of each code", "whole answers"]]
     for name, found in whole.items():
-        first = [name, f"{found['steps']}, {found['dtype']}"]
-        first.append(" + ".join(str(len(found[side])) for side in SIDES))
-        known = found["ours"][0].keys()  # earlier files have fewer curves
-        for curve, title in ((curve, title) for curve, title in CURVES.items() if curve in known):
+        counts = sorted({len(found[side]) for side in SIDES})
+        runs = " or ".join(map(str, counts))
+        headline = found["ours"][0]["headline"]
+        lines.append([name, str(found["steps"]), found["dtype"], runs, headline])
+    return [markdown(lines), *(runs_table(whole, curves) for curves in RUNS_TABLES)]
+
+
+def runs_table(whole: dict[str, Any], curves: Sequence[str]) -> str:
+    """One row for each configuration, with three columns for each curve."""
+    names = [f"{CURVES[curve]}, {side}" for curve in curves for side in ("trm", "published", "p")]
+    lines = [["configuration", *names]]
+    for name, found in whole.items():
+        cells = [name]
+        for curve in curves:
             ours, theirs = (last_values(found[side], curve) for side in SIDES)
-            gap = statistics.fmean(ours) - statistics.fmean(theirs)
-            cells = [show_values(ours), show_values(theirs), f"{gap:+.4f}"]
-            title = found["ours"][0]["headline"] if curve == "evaluations" else title
-            lines.append([*first, title, *cells, f"{permutation_test(ours, theirs):.2f}"])
-            first = [""] * 3
+            p = permutation_test(ours, theirs)
+            cells += [show_values(ours), show_values(theirs), f"{p:.2f}"]
+        lines.append(cells)
     return markdown(lines)
 
 
 def show_values(values: list[float]) -> str:
     """The mean and the range."""
-    return f"{statistics.fmean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
+    return f"{statistics.fmean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def markdown(lines: list[list[str]]) -> str:

@@ -53,6 +53,9 @@ def make_run(
         steps: the length of the run.
         seed: of everything random.
         dtype: of the activations.
+
+    Returns:
+        Its curves, in six digits.
     """
     run = case.run_config(steps, seed=seed, dtype=dtype)
     started = time.perf_counter()
@@ -60,6 +63,8 @@ def make_run(
         curves = _train_ours(run, dataset)
     else:
         curves = _train_published(folder, run, dataset, steps)
+    for curve in (*_TRAINED, "evaluations", *_EVALUATED):
+        curves[curve] = [[step, float(f"{value:.6g}")] for step, value in curves[curve]]
     return {"seed": seed, **curves, "seconds": round(time.perf_counter() - started, 1)}
 
 

@@ -186,14 +186,26 @@ def test_results_are_kept_and_not_measured_again(
     assert found["ours"] == found["published"]  # it is the same code
     assert [step for step, _ in found["ours"][0]["evaluations"]] == [3, 6, 9, 10]
     assert "| sudoku-mlp | published, first step | 3 of 8 | none | 1e-15 |" in printed
-    assert "| sudoku-mlp | 10, float32 | 2 + 2 | training loss |" in printed
-    assert printed.count("| +0.0000 | 1.00 |") == 6
+    assert "| sudoku-mlp | 10 | float32 | 2 | exact_accuracy |" in printed
+    assert printed.count(" | 1.00 |") == 6
     picture = tmp_path / "curves.png"
     assert run("--table", str(file), "--plot", str(picture)) == printed
     assert not made
     assert picture.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(SystemExit, match="has runs with 10 steps float32, not 20 float32"):
         run(*measure, "--steps", "20", "--paired-steps", "2", "--seeds", "1")
+
+
+@pytest.mark.parametrize("name", ["equivalence", "equivalence-bfloat16"])
+def test_the_page_has_the_tables_of_the_files(
+    module: Callable[[str], ModuleType], name: str
+) -> None:
+    equivalence = module("equivalence")
+    root = Path(__file__).parents[1]
+    page = (root / "docs" / "explanation" / "equivalence.md").read_text()
+    found = json.loads((root / "benchmarks" / f"{name}.json").read_text())["configurations"]
+    for table in equivalence.runs_tables({case: parts["runs"] for case, parts in found.items()}):
+        assert table in page
 
 
 def test_a_folder_without_the_published_code(
