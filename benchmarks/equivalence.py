@@ -116,6 +116,13 @@ def load(arguments: argparse.Namespace) -> dict[str, Any]:
     file = arguments.table or arguments.json
     if file is not None and (arguments.table or file.exists()):
         results: dict[str, Any] = json.loads(file.read_text())
+        for name, found in results["configurations"].items():
+            runs = [run for side in SIDES for run in found.get("runs", {}).get(side, [])]
+            if missing := [curve for curve in CURVES if any(curve not in run for run in runs)]:
+                sys.exit(
+                    f"error: {file} is of an earlier version: its runs of {name} have no "
+                    f"{missing[0]}. Measure again, with another --json."
+                )
         return results
     return {
         "machine": machine.describe_cpu(),

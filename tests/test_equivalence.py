@@ -194,6 +194,9 @@ def test_results_are_kept_and_not_measured_again(
     assert picture.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(SystemExit, match="has runs with 10 steps float32, not 20 float32"):
         run(*measure, "--steps", "20", "--paired-steps", "2", "--seeds", "1")
+    file.write_text(file.read_text().replace("evaluation_losses", "other_losses"))
+    with pytest.raises(SystemExit, match=r"have no evaluation_losses\. Measure again"):
+        run("--table", str(file))
 
 
 @pytest.mark.parametrize("name", ["equivalence", "equivalence-bfloat16"])

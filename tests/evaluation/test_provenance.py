@@ -33,6 +33,21 @@ def test_it_names_weights_puzzles_settings_and_machine(model: trm.Model) -> None
     assert found.device == device_name(torch.device("cpu"))
 
 
+def test_it_says_whether_the_rule_of_the_model_ended_answers(
+    model: trm.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_own_rule(**options: Any) -> bool:
+        found = evaluate(model, max_examples=20, **options).provenance
+        assert found is not None
+        return found.own_rule
+
+    assert not by_own_rule()
+    monkeypatch.setattr(type(model.network.config), "halts_in_evaluation", True)
+    assert by_own_rule()
+    assert not by_own_rule(halt=0.9)
+    assert not by_own_rule(until_valid=True)
+
+
 def test_the_subset_is_that_of_the_puzzles(model: trm.Model) -> None:
     def subset(**options: Any) -> str:
         found = evaluate(model, **options).provenance

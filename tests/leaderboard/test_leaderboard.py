@@ -98,6 +98,16 @@ def test_as_many_steps_as_trained_are_a_single_pass(trm: Trm, evaluation: Path) 
     assert filed.entry.column == "single pass"
 
 
+def test_halting_by_a_rule_of_the_model_is_no_single_pass(trm: Trm, evaluation: Path) -> None:
+    found = json.loads((evaluation / "single.json").read_text())
+    found["provenance"]["own_rule"] = True
+    Path("own.json").write_text(json.dumps(found))
+    trm("leaderboard", "add", "own.json", "--folder", "b")
+    (filed,) = read_entries("b", shipped=False)
+    assert filed.entry.column == "fewer steps"
+    assert "until the model halts" in trm("leaderboard", "b", "--no-shipped").out
+
+
 def test_the_full_training_split_has_its_own_columns(trm: Trm, evaluation: Path) -> None:
     for name in ("single", "votes"):
         trm("leaderboard", "add", evaluation / f"{name}.json", "--full-training-split")

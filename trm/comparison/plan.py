@@ -79,7 +79,7 @@ class PlannedRow:
 
     Attributes:
         num_parameters: without the puzzle embedding.
-        answer_flops: the operations of one answer in one pass.
+        answer_flops: the operations of one answer with all supervision steps.
     """
 
     row: GridRow

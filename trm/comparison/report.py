@@ -79,7 +79,7 @@ class RowResult:
     Attributes:
         settings: those that only this row has, by dotted name.
         num_parameters: without the puzzle embedding.
-        gflop_per_puzzle: the operations of one answer, in 10^9.
+        gflop_per_puzzle: the operations of one answer with all supervision steps, in 10^9.
         runs: the finished ones.
     """
 

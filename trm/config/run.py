@@ -207,7 +207,7 @@ class EvalConfig(SettingsGroup):
         gt=0,
         lt=1,
         description="Stop an example when its halting probability is above this, such as 0.9; "
-        "unset: stop after halt_max_steps.",
+        "unset: stop after halt_max_steps, or by the model's own rule if it has one.",
     )
 
 
@@ -233,11 +233,13 @@ class RunConfig(Frozen):
         halts = self.eval.halt is not None or self.model.halts_in_evaluation
         if halts and self.train.shard_puzzle_embedding:
             name = (
-                "eval.halt" if self.eval.halt is not None else "a model that halts in evaluations"
+                "eval.halt"
+                if self.eval.halt is not None
+                else f"a model that halts in evaluations ({self.model.kind})"
             )
             raise ValueError(
-                f"{name} cannot be used with train.shard_puzzle_embedding, because its processes "
-                "look up puzzles together"
+                f"{name} cannot be used with train.shard_puzzle_embedding, because the processes "
+                "of a run look up puzzles together"
             )
         return self
 

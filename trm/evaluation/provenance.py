@@ -44,6 +44,8 @@ class Provenance(Frozen):
         seed: of the training.
         trained_on: the digest of the data that the model was trained on.
         trained_steps: the supervision steps that the model was trained with.
+        own_rule: whether the model's own rule ended answers, see
+            :attr:`trm.config.ModelConfig.halts_in_evaluation`.
         version, commit: of trm.
         device, torch, threads, processes: what computed. Equal ones give equal numbers.
     """
@@ -66,6 +68,7 @@ class Provenance(Frozen):
     seed: int
     trained_on: str
     trained_steps: Annotated[int, Field(ge=1, le=2**53)]
+    own_rule: bool = False
     version: str
     commit: str | None
     device: str
@@ -146,6 +149,9 @@ def provenance_of(
         seed=model.config.train.seed,
         trained_on=model.checkpoint.data.digest,
         trained_steps=network.config.halt_max_steps,
+        own_rule=network.config.halts_in_evaluation
+        and options.halt is None
+        and not options.until_valid,
         version=importlib.metadata.version("trm"),
         commit=code_commit(),
         device=device_name(network.device),

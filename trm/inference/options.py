@@ -48,8 +48,8 @@ class InferenceOptions(Frozen):
             highest halting probability; ``first``: the answer of the first rollout to halt, which
             ends all of them. None: ``halt`` if there are several samples, else ``vote``.
         votes: symmetric copies of each example, the original included.
-        halt: the halting probability above which a rollout ends; None: after all steps, and
-            :data:`FIRST_HALT` for ``first``.
+        halt: the halting probability above which a rollout ends; None: after all steps or by the
+            model's own rule, and :data:`FIRST_HALT` for ``first``.
     """
 
     steps: int | None = Field(

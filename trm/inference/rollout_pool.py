@@ -209,7 +209,7 @@ class RolloutPool:
         halting = torch.stack(self._unread).float().cpu().numpy()
         halting = halting.reshape(len(self._unread), -1, self._num_rollouts)
         halted = halting.max(axis=2) > self._logit  # (unread steps, slots)
-        if self._by_own_rule:
+        if self._by_own_rule and decision is not None:
             own_rule = (decision > 0).cpu().numpy().reshape(-1, self._num_rollouts)
             ends |= busy & own_rule.any(axis=1)
         elif self._halts:

@@ -19,12 +19,12 @@ class RolloutStep(NamedTuple):
     Attributes:
         logits: of the answers.
         halt_logits: the halting logits.
-        halt_decision: above 0 where the model's own rule halts.
+        halt_decision: above 0 where the model's own rule halts; None if evaluations do not use it.
     """
 
     logits: Float[Tensor, "rows seq vocab"]
     halt_logits: Float[Tensor, " rows"]
-    halt_decision: Float[Tensor, " rows"]
+    halt_decision: Float[Tensor, " rows"] | None
 
 
 class Rollouts:
@@ -90,7 +90,9 @@ class Rollouts:
         output = self._model(state, self._embedded)
         self._state = output.state
         self._steps += 1
-        decision = self._model.halt_decision(output)
+        model, decision = self._model, None
+        if model.config.halts_in_evaluation:
+            decision = model.halt_decision(output)
         return RolloutStep(output.logits, output.halt_logits, decision)
 
     @torch.inference_mode()

@@ -124,7 +124,7 @@ class Search:
         new_logits = halt_logits.float().cpu().numpy().reshape(self._logits.shape)
         self._boards[running], self._logits[running] = boards[running], new_logits[running]
         self._seconds[running], self._confidence[running] = seconds[running], confidence[running]
-        if self._by_own_rule:
+        if self._by_own_rule and decision is not None:
             self._ended |= (decision > 0).cpu().numpy().reshape(self._ended.shape)
         elif options.choose != "first":  # which ends all rollouts of a puzzle together
             self._ended |= self._logits > self._logit

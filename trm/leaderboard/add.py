@@ -41,7 +41,9 @@ class _Evaluation(SolveOptions):
         given = self.options.model_dump(exclude_none=True)
         if given.get("steps") == made.trained_steps:
             del given["steps"]
-        return Thinking(**given, copies=made.copies, trained_steps=made.trained_steps)
+        return Thinking(
+            **given, copies=made.copies, trained_steps=made.trained_steps, own_rule=made.own_rule
+        )
 
 
 def add_to_leaderboard(

@@ -64,10 +64,12 @@ class Thinking(SolveOptions):
         copies: augmented puzzles that voted on each example, itself included (ARC); None for
             several if their number is unknown.
         trained_steps: the supervision steps that the model was trained with; None if unknown.
+        own_rule: whether the model's own rule ended answers before that.
     """
 
     copies: Count | None = 1
     trained_steps: Count | None = None
+    own_rule: bool = False
 
     @property
     def column(self) -> Way:
@@ -77,6 +79,8 @@ class Thinking(SolveOptions):
         ('single pass', 'more steps')
         >>> Thinking(steps=32, samples=4).column, Thinking(halt=0.9).column
         ('votes', 'fewer steps')
+        >>> Thinking(own_rule=True).column, Thinking(own_rule=True).details
+        ('fewer steps', 'until the model halts')
         >>> Thinking(guesses=64, rounds=4).column, Thinking(guesses=64, rounds=4).details
         ('search', '64 guesses in 4 rounds')
         >>> Thinking(effort=2).column, Thinking(effort=2).details
@@ -89,13 +93,14 @@ class Thinking(SolveOptions):
         if self.steps is not None and self.steps != self.trained_steps:
             fewer = self.trained_steps is not None and self.steps < self.trained_steps
             return "fewer steps" if fewer else "more steps"
-        return "single pass" if self.halt is None else "fewer steps"
+        return "single pass" if self.halt is None and not self.own_rule else "fewer steps"
 
     @property
     def details(self) -> str:
         """What to write after a figure: ``32 steps``; empty for a single pass."""
         count = "" if self.copies is None else f"{self.copies:,} "
         parts = [f"{count}copies vote"] if self.copies != 1 else []
+        parts += ["until the model halts"] if self.own_rule else []
         return ", ".join([*parts, *filter(None, [self.text.removeprefix(", ")])])
 
 

@@ -4,7 +4,8 @@ A folder holds two programs, ``model`` and ``initial_state`` (``.onnx`` or ``.pt
 checkpoint's ``config.json`` and, if puzzles have names, ``identifiers.npy``. To solve puzzles, call
 ``initial_state`` for the first state. Then call ``model`` with the puzzles and its own last state,
 ``run.model.halt_max_steps`` times or until the halting logits are above 0. The answer is the token
-with the largest logit in each cell. P is the length of the prefix. The batch may have any size.
+with the largest logit in each cell. P is the length of the prefix. The batch may have any size. A
+rule of the model's own for halting in evaluations (``model.act_inference``) is not exported.
 
 ==================  ========================  =======  =========================================
 input of ``model``  shape                     type     what

@@ -31,7 +31,10 @@ class TransformerConfig(BlockConfig):
         "trainer.",
     )
     act_inference: bool = Field(
-        False, description="Rows may halt before their last step in an evaluation, too."
+        False,
+        description="Rows halt before their last step in evaluations, too, when halting is worth "
+        "more than continuing. Without act_continue, continuing is worth next to nothing, so they "
+        "halt above a probability of about 0.007.",
     )
 
     rounds_heads: ClassVar[bool] = True
