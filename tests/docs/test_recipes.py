@@ -109,29 +109,43 @@ def test_the_ablations_at_equal_time_are_those_with_equal_examples() -> None:
         assert configs[0].train.batch_size == configs[1].train.batch_size
 
 
-def test_the_table_of_ablations_is_that_of_their_runs() -> None:
+def ablations(number: int) -> tuple[dict[str, list[str]], list[Any]]:
+    """The cells of the first or second table of the page, by row, and the rows of its runs."""
+    name = ("ablations-6x6", "ablations-6x6-time")[number]
     docs = ROOT / "docs"
-    found = json.loads((docs / "pictures" / "ablations-6x6.json").read_text())
-    grid = read_grid(FILE.parent / "ablations-6x6.toml")
-    assert found["budget"] == {grid.budget.unit: grid.budget.amount}
-    page = (docs / "explanation" / "ablations.md").read_text().partition("## With equal time")[0]
-    lines = [line.strip("| ").split("|") for line in page.splitlines() if "| 0." in line]
-    shown = {line[0].strip(): [cell.strip() for cell in line[1:5]] for line in lines}
+    found = json.loads((docs / "pictures" / f"{name}.json").read_text())
+    budget = read_grid(FILE.parent / f"{name}.toml").budget
+    assert found["budget"] == {budget.unit: budget.amount}
+    text = (docs / "explanation" / "ablations.md").read_text().split("## With equal time")[number]
+    lines = [line.strip("| ").split("|") for line in text.splitlines() if "| 0." in line]
+    shown = {line[0].strip(): [cell.strip() for cell in line[1:]] for line in lines}
     assert len(shown) == len(found["rows"])
-    for row in found["rows"]:
-        p = row["against_first"] and row["against_first"]["p_holm"]
+    return shown, found["rows"]
+
+
+def test_the_table_of_ablations_is_that_of_their_runs() -> None:
+    shown, rows = ablations(0)
+    for row in rows:
         operations = statistics.fmean(run["training_flops"] for run in row["runs"]) / 1e12
-        assert shown[row["name"]] == [
-            accuracy(row),
-            "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
-            f"{operations:.2f}",
-            f"{row['parameters']:,}",
-        ]
+        cells = [*accuracy_and_p(row), f"{operations:.2f}", f"{row['parameters']:,}"]
+        assert shown[row["name"]][:4] == cells
 
 
-def accuracy(row: Any) -> str:
+def test_the_table_of_equal_time_is_that_of_its_runs() -> None:
+    (shown, rows), (_, equal_examples) = ablations(1), ablations(0)
+    for row, other in zip(rows, equal_examples, strict=True):
+        steps = statistics.fmean(run["steps"] for run in row["runs"])
+        cells = [*accuracy_and_p(row), f"{steps:.0f}", f"{other['mean']:.3f}"]
+        assert shown[row["name"]] == cells
+
+
+def accuracy_and_p(row: Any) -> list[str]:
     mean = f"{row['mean']:.3f}"
-    return f"{mean} ± {row['spread']:.3f}" if row["mean"] else mean
+    accuracy = f"{mean} ± {row['spread']:.3f}" if row["mean"] else mean
+    if row["against_first"] is None:
+        return [accuracy, ""]
+    p = row["against_first"]["p_holm"]
+    return [accuracy, "< 0.001" if p < 0.001 else f"{p:.3f}"]
 
 
 def test_the_grid_of_parts_is_that_of_the_log() -> None:
