@@ -79,7 +79,7 @@ def test_every_flag_in_a_message_is_an_argument_of_a_python_call() -> None:
     assert found >= {"ckpt", "out", "max-steps", "overwrite"}
     in_commands = {"out", "ckpt", "json", "preset", "resume", "save-predictions", "repo", "logdir"}
     in_commands |= {"submission", "per-task"}
-    assert kept <= COMMAND_ONLY | in_commands | {"kinds", "source"}  # of a whole command
+    assert kept <= COMMAND_ONLY | in_commands | {"source"}  # of a whole command
 
 
 def test_switches_are_arguments_that_are_true_or_false() -> None:

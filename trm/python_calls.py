@@ -43,7 +43,8 @@ SWITCHES = {
 }
 #: Flags that only commands have: most start several processes.
 COMMAND_ONLY = {
-    *("host", "nnodes", "node-rank", "nproc", "oversubscribe", "port", "rdzv-endpoint", "set")
+    *("host", "kinds", "nnodes", "node-rank", "nproc", "oversubscribe", "port", "rdzv-endpoint"),
+    "set",
 }
 #: A whole command, which is typed as it stands.
 _COMMAND = r"`[^`]*`|\b(?:trm|pip|tensorboard) [a-z-]+(?:(?!,|;|:|\)|\. |\.?$| or | and ).)*"

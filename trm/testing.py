@@ -233,11 +233,11 @@ def _depth(case: _Case) -> str | None:
 
 def _flops(case: _Case) -> None:
     """The computed operations are those that torch counts."""
-    config, spec = case.config, _SPEC
-    both = {False: eval_step_flops(config, spec), True: train_step_flops(config, spec)}
-    for gradient, computed in both.items():
-        counted = count_flops(config, spec, None, gradient)
-        counted += count_flops(config, spec, None, False) * (gradient and config.continues)
+    config = case.config
+    forward = count_flops(config, _SPEC, None, False)
+    step = count_flops(config, _SPEC, None, True) + forward * config.continues
+    both = (eval_step_flops(config, _SPEC), forward), (train_step_flops(config, _SPEC), step)
+    for computed, counted in both:
         _require(computed == counted > 0, f"{computed:,} operations computed, {counted:,} counted")
 
 

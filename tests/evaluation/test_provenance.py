@@ -46,6 +46,7 @@ def test_it_says_whether_the_rule_of_the_model_ended_answers(
     assert by_own_rule()
     assert not by_own_rule(halt=0.9)
     assert not by_own_rule(until_valid=True)
+    assert not by_own_rule(samples=2, choose="first")  # which halts at a probability
 
 
 def test_the_subset_is_that_of_the_puzzles(model: trm.Model) -> None:

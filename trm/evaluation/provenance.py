@@ -149,9 +149,7 @@ def provenance_of(
         seed=model.config.train.seed,
         trained_on=model.checkpoint.data.digest,
         trained_steps=network.config.halt_max_steps,
-        own_rule=network.config.halts_in_evaluation
-        and options.halt is None
-        and not options.until_valid,
+        own_rule=options.uses_own_rule(network.config),
         version=importlib.metadata.version("trm"),
         commit=code_commit(),
         device=device_name(network.device),

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from trm.config import Frozen
+from trm.config import Frozen, ModelConfig
 from trm.errors import ConfigError, did_you_mean
 
 #: How one answer is chosen among several.
@@ -234,6 +234,10 @@ class SolveOptions(InferenceOptions):
         parts += ["until valid"] if self.until_valid else []
         parts += [f"effort {self.effort}"] if self.effort else []
         return "".join(f", {part}" for part in parts) + super().text
+
+    def uses_own_rule(self, config: ModelConfig) -> bool:
+        """Whether answers end by the model's own rule: it has one, and no option says when."""
+        return config.halts_in_evaluation and self.resolved.halt is None and not self.until_valid
 
     @property
     def says_how(self) -> bool:

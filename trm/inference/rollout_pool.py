@@ -114,8 +114,8 @@ class RolloutPool:
     ) -> None:
         self._model, self._noise, self._loss = model, noise, loss
         #: Whether examples end by the model's own rule, and whether they end early at all.
-        self._by_own_rule = threshold is None and model.config.halts_in_evaluation
-        self._halts = threshold is not None or self._by_own_rule
+        self._own_rule = threshold is None and model.config.halts_in_evaluation
+        self._halts = threshold is not None or self._own_rule
         #: Without a threshold this only tells the step at which an example would have halted.
         self._logit = 0.0 if threshold is None else math.log(threshold / (1 - threshold))
         self._max_steps = max_steps or model.config.halt_max_steps
@@ -140,7 +140,8 @@ class RolloutPool:
     def _reset(self) -> None:
         """Make all slots idle."""
         count = self._num_slots
-        self._rollouts = Rollouts(self._model, count * self._num_rollouts, self._noise)
+        size = count * self._num_rollouts
+        self._rollouts = Rollouts(self._model, size, self._noise, own_rule=self._own_rule)
         #: For each slot: the number of the request it serves (-1 if idle), the row in the batch
         #: of the request, and the steps taken so far.
         self._serves = np.full(count, -1)
@@ -209,7 +210,7 @@ class RolloutPool:
         halting = torch.stack(self._unread).float().cpu().numpy()
         halting = halting.reshape(len(self._unread), -1, self._num_rollouts)
         halted = halting.max(axis=2) > self._logit  # (unread steps, slots)
-        if self._by_own_rule and decision is not None:
+        if decision is not None:
             own_rule = (decision > 0).cpu().numpy().reshape(-1, self._num_rollouts)
             ends |= busy & own_rule.any(axis=1)
         elif self._halts:

@@ -19,7 +19,7 @@ class RolloutStep(NamedTuple):
     Attributes:
         logits: of the answers.
         halt_logits: the halting logits.
-        halt_decision: above 0 where the model's own rule halts; None if evaluations do not use it.
+        halt_decision: above 0 where the model's own rule halts; None without ``own_rule``.
     """
 
     logits: Float[Tensor, "rows seq vocab"]
@@ -34,10 +34,18 @@ class Rollouts:
         model: the model.
         count: the number of rows. Each is idle until a rollout starts in it.
         noise: what disturbs the latents of all samples but the first; None for no noise.
+        own_rule: whether each step says which rows the model's own rule halts.
     """
 
-    def __init__(self, model: RecursiveModel, count: int, noise: LatentNoise | None = None) -> None:
-        self._model, self._noise = model, noise
+    def __init__(
+        self,
+        model: RecursiveModel,
+        count: int,
+        noise: LatentNoise | None = None,
+        *,
+        own_rule: bool = False,
+    ) -> None:
+        self._model, self._noise, self._own_rule = model, noise, own_rule
         #: For each row: the sample, and the supervision steps taken so far.
         self._samples, self._steps = np.zeros(count, np.int64), np.zeros(count, np.int64)
         with torch.inference_mode():
@@ -90,9 +98,7 @@ class Rollouts:
         output = self._model(state, self._embedded)
         self._state = output.state
         self._steps += 1
-        model, decision = self._model, None
-        if model.config.halts_in_evaluation:
-            decision = model.halt_decision(output)
+        decision = self._model.halt_decision(output) if self._own_rule else None
         return RolloutStep(output.logits, output.halt_logits, decision)
 
     @torch.inference_mode()

@@ -55,12 +55,10 @@ class Search:
         self._logit = (
             math.inf if options.halt is None else math.log(options.halt / (1 - options.halt))
         )
-        self._by_own_rule = (
-            options.halt is None and not options.until_valid and model.config.halts_in_evaluation
-        )
         inputs = copies.apply(tokens) if guesses is None else guesses
         shape = (len(inputs) * options.samples, len(tokens))
-        self._rollouts = Rollouts(model, math.prod(shape), noise)
+        own_rule = options.uses_own_rule(model.config)
+        self._rollouts = Rollouts(model, math.prod(shape), noise, own_rule=own_rule)
         rows = iter(np.arange(math.prod(shape)).reshape(shape))
         for given in inputs:
             for sample in range(options.samples):
@@ -124,7 +122,7 @@ class Search:
         new_logits = halt_logits.float().cpu().numpy().reshape(self._logits.shape)
         self._boards[running], self._logits[running] = boards[running], new_logits[running]
         self._seconds[running], self._confidence[running] = seconds[running], confidence[running]
-        if self._by_own_rule and decision is not None:
+        if decision is not None:
             self._ended |= (decision > 0).cpu().numpy().reshape(self._ended.shape)
         elif options.choose != "first":  # which ends all rollouts of a puzzle together
             self._ended |= self._logits > self._logit
